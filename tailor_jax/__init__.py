@@ -1,0 +1,1 @@
+"""Residual networks with learnable skip gates: graph IR, rewrites, model, training and quantization."""

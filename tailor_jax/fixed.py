@@ -1,0 +1,63 @@
+"""Fixed-point numbers with power-of-two scales, and the two roundings that the whole project agrees on.
+
+An integer q of type `Fixed(bits, frac, signed)` stands for the real number q * 2^-frac. With
+
+    quantize(x)     = clip(floor(x * 2^frac + 1/2))                  real -> integer
+    requantize(a,s) = clip((a + 2^(s-1)) >> s),  a << -s if s <= 0   accumulator -> integer, s = accumulator frac - output frac
+
+both round half up, so quantizing the real value of an accumulator and requantizing its integer give the same bits: training
+(float32, see `quant`), the integer reference (`qgraph`) and the generated C++ all use this one rule.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    """A fixed-point type: `bits` wide including the sign, `frac` fractional bits (may be negative or exceed `bits`)."""
+
+    bits: int
+    frac: int
+    signed: bool = True
+
+    @property
+    def lo(self) -> int:
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def hi(self) -> int:
+        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+
+    @property
+    def step(self) -> float:
+        """The real value of the integer 1."""
+        return 2.0**-self.frac
+
+    def __str__(self) -> str:
+        return f'{"int" if self.signed else "uint"}{self.bits}*2^{-self.frac}'
+
+
+def quantize(x: np.ndarray, fixed: Fixed) -> np.ndarray:
+    """Real float32 values to integers (int32) of this type, rounding half up and saturating."""
+    scaled = np.asarray(x, np.float32) * np.float32(2.0**fixed.frac)
+    return np.clip(np.floor(scaled + np.float32(0.5)), fixed.lo, fixed.hi).astype(np.int32)
+
+
+def requantize(accumulator: np.ndarray, shift: int, fixed: Fixed) -> np.ndarray:
+    """int64 accumulators, `shift` fractional bits finer than `fixed`, to int32 integers of that type."""
+    if shift > 0:
+        accumulator = (accumulator + (1 << (shift - 1))) >> shift
+    else:
+        accumulator = accumulator << -shift
+    return np.clip(accumulator, fixed.lo, fixed.hi).astype(np.int32)
+
+
+def smallest(lo: int, hi: int, frac: int) -> Fixed:
+    """The narrowest type that holds every integer of [lo, hi]; unsigned if lo >= 0."""
+    signed = lo < 0
+    bits = max((hi if hi >= 0 else 0).bit_length(), (-lo - 1).bit_length() if signed else 0) + signed
+    return Fixed(max(bits, 1), frac, signed)

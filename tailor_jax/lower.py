@@ -1,0 +1,116 @@
+"""Lowering: a folded graph, its float parameters and its quantization types -> the integer graph.
+
+Every shift, alignment and accumulator width follows from the types and the weights:
+
+    frac(acc) = frac(weight) + frac(input)                 conv, dense
+    frac(acc) = max(frac(input 0), frac(input 1))          add
+    frac(acc) = frac(input) + multiplier_frac              global_avg_pool
+    acc holds [min over c of (sum w+ lo + w- hi + b), max over c of (sum w+ hi + w- lo + b)] and half an output step, for rounding
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tailor_jax import fixed as fx
+from tailor_jax.fixed import Fixed
+from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.qgraph import QGraph, QNode
+
+FLOAT32_EXACT = 1 << 24  # float32 arithmetic on integers is exact below this
+
+
+def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activations: Mapping[str, Fixed], weights: Mapping[str, Fixed]) -> QGraph:
+    """Lowers a folded network to integers.
+
+    Args:
+      graph: a graph that `rewrite.fold` made, without learnable gates.
+      params: {node: {'kernel': float32 array, 'bias': [C_out]}} for conv and dense nodes.
+      activations: the type of every node's output, by node name; the last node may be missing: it then keeps its accumulator.
+      weights: the type of each kernel's integers, by node name.
+
+    Raises:
+      GraphError: for a learnable gate, a node that is not folded, or an accumulator too wide for float32 training to be exact.
+    """
+    if graph.gates:
+        raise GraphError(f'gates {", ".join(graph.gates)} are still learnable; binarize the graph before lowering it')
+    out: dict[str, QNode] = {}
+    for node in graph.nodes:
+        inputs = [out[name].out for name in node.inputs]
+        out[node.name] = _lower_node(graph, node, inputs, params.get(node.name, {}), activations.get(node.name), weights.get(node.name))
+    return QGraph(tuple(out.values()))
+
+
+def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
+    if out is None and node.name != graph.output.name:
+        raise GraphError(f'node {node.name!r} ({node.op}): its output has no quantization type')
+    match node.op:
+        case 'input':
+            return QNode(node, out, out)
+        case 'conv' | 'dense':
+            return _lower_weighted(node, inputs[0], params, out, weight_type)
+        case 'add':
+            frac = max(fixed.frac for fixed in inputs)
+            align = (frac - inputs[0].frac, frac - inputs[1].frac)
+            lo, hi = (sum(getattr(fixed, end) << shift for fixed, shift in zip(inputs, align)) for end in ('lo', 'hi'))
+            return QNode(node, *_types(node, lo, hi, frac, out), align=align)
+        case 'global_avg_pool':
+            height, width, _ = graph.in_shape(node)
+            multiplier, multiplier_frac = mean_multiplier(height * width, inputs[0])
+            scale = height * width * multiplier
+            return QNode(node, *_types(node, inputs[0].lo * scale, inputs[0].hi * scale, inputs[0].frac + multiplier_frac, out), multiplier=multiplier)
+        case 'max_pool' | 'relu':
+            if out != (expected := passed_type(node, inputs[0])):
+                raise GraphError(f'node {node.name!r} ({node.op}) passes its input on, so its type must be {expected}, got {out}')
+            return QNode(node, out, out)
+        case _:
+            raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be lowered to integers; fold the graph first')
+
+
+def _lower_weighted(node: Node, source: Fixed, params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
+    if weight_type is None or 'kernel' not in params:
+        raise GraphError(f'node {node.name!r} ({node.op}): no {"kernel" if weight_type else "weight type"} was given for it')
+    frac = weight_type.frac + source.frac
+    weight = fx.quantize(params['kernel'], weight_type)
+    bias_real = params.get('bias', np.zeros(node.shape[2], np.float32))
+    bias = fx.quantize(bias_real, Fixed(26, frac))
+    positive, negative = (np.where(keep, weight, 0).astype(np.int64).reshape(-1, node.shape[2]).sum(0) for keep in (weight > 0, weight < 0))
+    lo = int((positive * source.lo + negative * source.hi + np.minimum(bias, 0)).min())
+    hi = int((positive * source.hi + negative * source.lo + np.maximum(bias, 0)).max())
+    return QNode(node, *_types(node, lo, hi, frac, out), weight=weight, bias=bias, weight_type=weight_type)
+
+
+def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[Fixed, Fixed]:
+    """(output type, accumulator type) for an accumulator of range [lo, hi]; checks that float32 training computes it exactly."""
+    lo, hi = min(lo, 0), max(hi, 0)
+    shift = frac - out.frac if out else 0
+    if shift > 0:
+        hi += 1 << (shift - 1)
+    if max(-lo, hi) >= FLOAT32_EXACT:
+        raise GraphError(f'node {node.name!r} ({node.op}): its accumulator reaches {max(-lo, hi)}, but float32 training is exact only below 2^24 = '
+                         f'{FLOAT32_EXACT}; use fewer weight or activation bits for this node')
+    acc = fx.smallest(lo, hi, frac)
+    return out or fx.smallest(min(lo, -1), hi, frac), acc
+
+
+def passed_type(node: Node, source: Fixed) -> Fixed:
+    """Output type of a node that hands its integers on: max_pool keeps the type, a ReLU of its own drops the sign's half of the range."""
+    if node.op == 'relu' and source.signed:
+        return Fixed(source.bits - 1, source.frac, signed=False)
+    return source
+
+
+def mean_multiplier(count: int, source: Fixed) -> tuple[int, int]:
+    """(m, k) with m / 2^k the best approximation of 1 / count whose products with a sum of `count` integers of `source` stay below 2^23.
+
+    Exact for powers of two (m = 1). The one half of the float32 range that is left takes the rounding constant.
+    """
+    if count & (count - 1) == 0:
+        return 1, count.bit_length() - 1
+    largest_sum = count * max(-source.lo, source.hi)
+    frac = 0
+    while largest_sum * round(2 ** (frac + 1) / count) < FLOAT32_EXACT // 2:
+        frac += 1
+    return max(round(2**frac / count), 1), frac

@@ -1,0 +1,195 @@
+"""The integer graph: what the exported hardware computes, defined by a numpy interpreter.
+
+A `QGraph` is a folded `Graph` whose nodes carry integers only. Per node, with x the integers of its inputs:
+
+    input            q = the image, already of type `out` (see `quantize_input`)
+    conv, dense      a = sum w x + b
+    add              a = (x0 << s0) + (x1 << s1)            s aligns both inputs to the finer of their scales
+    global_avg_pool  a = multiplier * sum x                 multiplier / 2^multiplier_frac is 1 / (H W)
+    max_pool         q = max x
+    relu             q = max(x, 0)
+    then             a = max(a, 0) if node.relu;  q = requantize(a, acc.frac - out.frac, out)
+
+`acc` is the narrowest type that holds every partial result whatever the input, rounding included: nothing overflows.
+`run_int` is the reference that the generated C++ and the quantized training are held to, bit for bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tailor_jax import fixed as fx
+from tailor_jax.fixed import Fixed
+from tailor_jax.graph import Graph, GraphError, Node, node_from_dict, node_to_dict
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class QNode:
+    """A node of the integer graph.
+
+    Attributes:
+      node: the folded node: name, op, inputs, shape, window, relu.
+      out: type of the output's integers, which travel on streams.
+      acc: type of the accumulator (equal to `out` where there is none).
+      weight: integers, conv [kernel h, kernel w, C_in / groups, C_out], dense [C_in, C_out]; None elsewhere.
+      bias: integers of scale 2^-acc.frac, [C_out]; None elsewhere.
+      weight_type: type of the weight's integers; None elsewhere.
+      align: left shifts of the two inputs of an add.
+      multiplier: the integer factor of a global average pool; its scale is part of acc.frac.
+    """
+
+    node: Node
+    out: Fixed
+    acc: Fixed
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    weight_type: Fixed | None = None
+    align: tuple[int, int] = (0, 0)
+    multiplier: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def shift(self) -> int:
+        """Right shift from accumulator to output (negative: left)."""
+        return self.acc.frac - self.out.frac
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class QGraph:
+    """Integer nodes in topological order; the first is the input, the last the logits."""
+
+    nodes: tuple[QNode, ...]
+
+    def __getitem__(self, name: str) -> QNode:
+        return self.by_name[name]
+
+    @property
+    def by_name(self) -> dict[str, QNode]:
+        return {qnode.name: qnode for qnode in self.nodes}
+
+    @property
+    def graph(self) -> Graph:
+        """The folded graph that these integers belong to."""
+        return Graph(tuple(qnode.node for qnode in self.nodes))
+
+    @property
+    def input(self) -> QNode:
+        return self.nodes[0]
+
+    @property
+    def output(self) -> QNode:
+        return self.nodes[-1]
+
+
+def quantize_input(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
+    """Normalized float images [b, h, w, c] to the integers [b, h, w, c] that the network takes."""
+    return fx.quantize(images, qgraph.input.out)
+
+
+def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> np.ndarray | dict[str, np.ndarray]:
+    """Runs the network in integers: the definition of what the exported design must compute.
+
+    Args:
+      qgraph: the integer graph.
+      images: integers of the input's type, [b, h, w, c].
+      keep: names of nodes whose outputs to return instead of the logits.
+
+    Returns:
+      The logits' integers [b, classes] (scale 2^-out.frac of the last node), or {name: [b, h, w, c]} for `keep`.
+
+    Raises:
+      ValueError: if the images' shape or range is not the input's.
+    """
+    first = qgraph.input
+    if images.ndim != 4 or images.shape[1:] != first.node.shape:
+        raise ValueError(f'images must be [b, {", ".join(map(str, first.node.shape))}], got {list(images.shape)}')
+    if images.size and (images.min() < first.out.lo or images.max() > first.out.hi):
+        raise ValueError(f'images must be integers of {first.out.lo}..{first.out.hi}, got {images.min()}..{images.max()}')
+    last_use = {source: index for index, qnode in enumerate(qgraph.nodes) for source in qnode.node.inputs}
+    tensors: dict[str, np.ndarray] = {}
+    kept = {}
+    for index, qnode in enumerate(qgraph.nodes):
+        inputs = [tensors[name] for name in qnode.node.inputs]
+        tensors[qnode.name] = _run_node(qnode, inputs) if inputs else images.astype(np.int32)
+        if qnode.name in keep:
+            kept[qnode.name] = tensors[qnode.name]
+        for name in qnode.node.inputs:
+            if last_use[name] == index:
+                tensors.pop(name, None)
+    return kept if keep else tensors[qgraph.output.name].reshape(len(images), -1)
+
+
+def _run_node(qnode: QNode, inputs: list[np.ndarray]) -> np.ndarray:
+    node, x = qnode.node, inputs[0]
+    match node.op:
+        case 'conv':
+            accumulator = _convolve(x, qnode.weight, node) + qnode.bias
+        case 'dense':
+            accumulator = x.astype(np.int64) @ qnode.weight.astype(np.int64) + qnode.bias
+        case 'add':
+            accumulator = (x.astype(np.int64) << qnode.align[0]) + (inputs[1].astype(np.int64) << qnode.align[1])
+        case 'global_avg_pool':
+            accumulator = x.sum(axis=(1, 2), keepdims=True, dtype=np.int64) * qnode.multiplier
+        case 'max_pool':
+            return _windows(x, node, np.iinfo(np.int32).min).max(axis=(3, 4)).astype(np.int32)
+        case 'relu':
+            return np.maximum(x, 0)
+        case _:
+            raise GraphError(f'node {node.name!r}: the integer reference does not run op {node.op!r}')
+    if node.relu:
+        accumulator = np.maximum(accumulator, 0)
+    return fx.requantize(accumulator, qnode.shift, qnode.out)
+
+
+def _windows(x: np.ndarray, node: Node, pad_value: int) -> np.ndarray:
+    """[b, h, w, c] -> a view of the node's windows, [b, oh, ow, kh, kw, c]."""
+    top, bottom, left, right = node.padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=pad_value)
+    view = np.lib.stride_tricks.sliding_window_view(padded, node.kernel, axis=(1, 2))
+    return view[:, ::node.stride[0], ::node.stride[1]].transpose(0, 1, 2, 4, 5, 3)
+
+
+def _convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
+    """Exact int64 convolution, as float64 matrix products, which are exact: every partial sum is an integer below 2^53 (see `lower`)."""
+    windows = _windows(x, node, 0)
+    *lead, kernel_h, kernel_w, channels = windows.shape
+    per_group_in, per_group_out = channels // node.groups, node.shape[2] // node.groups
+    out = np.empty((*lead, node.shape[2]), np.int64)
+    for group in range(node.groups):
+        columns = windows[..., group * per_group_in:(group + 1) * per_group_in].reshape(-1, kernel_h * kernel_w * per_group_in)
+        kernel = weight[..., group * per_group_out:(group + 1) * per_group_out].reshape(-1, per_group_out)
+        product = columns.astype(np.float64) @ kernel.astype(np.float64)
+        out[..., group * per_group_out:(group + 1) * per_group_out] = product.reshape(*lead, per_group_out)
+    return out
+
+
+def save(qgraph: QGraph, path: str | Path) -> None:
+    """Writes the integer graph as one .npz file: a JSON description and the integer arrays."""
+    arrays = {f'{qnode.name}.{key}': getattr(qnode, key) for qnode in qgraph.nodes for key in ('weight', 'bias') if getattr(qnode, key) is not None}
+    rows = [{'node': node_to_dict(qnode.node), 'out': dataclasses.asdict(qnode.out), 'acc': dataclasses.asdict(qnode.acc),
+             'weight_type': qnode.weight_type and dataclasses.asdict(qnode.weight_type), 'align': qnode.align, 'multiplier': qnode.multiplier}
+            for qnode in qgraph.nodes]
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, description=np.array(json.dumps(rows)), **arrays)
+    Path(path).write_bytes(buffer.getvalue())
+
+
+def load(path: str | Path) -> QGraph:
+    """The inverse of `save`."""
+    with np.load(path, allow_pickle=False) as archive:
+        rows = json.loads(str(archive['description']))
+        nodes = []
+        for row in rows:
+            node = node_from_dict(row['node'])
+            weight, bias = (archive[key] if (key := f'{node.name}.{kind}') in archive.files else None for kind in ('weight', 'bias'))
+            nodes.append(QNode(node, Fixed(**row['out']), Fixed(**row['acc']), weight, bias, row['weight_type'] and Fixed(**row['weight_type']),
+                               tuple(row['align']), row['multiplier']))
+    return QGraph(tuple(nodes))

@@ -1,0 +1,85 @@
+"""Rewrites: pure functions Graph -> Graph.
+
+    binarize(graph, {gate: 0 or 1})   close the gates at 0 (the skip and what only fed it go), open for good those at 1
+    remove(graph, gates)              close these gates
+    dead_code(graph)                  drop what the output does not need
+    fold(graph)                       batch norms into convolutions, ReLUs into their producers: the network as hardware runs it
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from tailor_jax.graph import Graph, GraphError, Node
+
+
+def dead_code(graph: Graph) -> Graph:
+    """Drops every node that the output does not depend on; the input node stays."""
+    needed = {graph.output.name, graph.input.name}
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return Graph(tuple(node for node in graph.nodes if node.name in needed))
+
+
+def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
+    """Applies gate settings: 0 replaces the add by its main branch and drops dead projections, 1 keeps the add without its gate.
+
+    Gates that `settings` does not name stay learnable. Raises GraphError for an unknown gate or a value other than 0 and 1.
+    """
+    for gate, value in settings.items():
+        if gate not in graph.gates:
+            raise GraphError(f'no gate {gate!r} in the graph; it has {", ".join(graph.gates) or "none"}')
+        if value not in (0, 1):
+            raise GraphError(f'gate {gate!r}: a setting must be 0 or 1, got {value!r}')
+    stands_for: dict[str, str] = {}
+    nodes = []
+    for node in graph.nodes:
+        inputs = tuple(stands_for.get(name, name) for name in node.inputs)
+        if settings.get(node.gate) == 0:
+            stands_for[node.name] = inputs[0]
+            continue
+        nodes.append(dataclasses.replace(node, inputs=inputs, gate='' if node.gate in settings else node.gate))
+    return _ending_at(nodes, stands_for.get(graph.output.name, graph.output.name))
+
+
+def remove(graph: Graph, gates: Iterable[str]) -> Graph:
+    """Closes the named gates."""
+    return binarize(graph, dict.fromkeys(gates, 0))
+
+
+def fold(graph: Graph) -> Graph:
+    """The network as hardware runs it: batch norms folded into convolutions, ReLUs fused into their producers.
+
+    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match.
+    Raises GraphError for a batch norm that does not follow a convolution of its own.
+    """
+    stands_for: dict[str, str] = {}
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes:
+        inputs = tuple(stands_for.get(name, name) for name in node.inputs)
+        node = dataclasses.replace(node, inputs=inputs)
+        if node.op not in ('batch_norm', 'relu'):
+            nodes[node.name] = node
+            continue
+        producer = nodes[inputs[0]]
+        alone = len(graph.consumers[graph[node.name].inputs[0]]) == 1
+        if node.op == 'batch_norm':
+            if producer.op != 'conv' or producer.relu or not alone:
+                raise GraphError(f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads, '
+                                 f'but it reads {graph[node.name].inputs[0]!r}')
+            nodes[producer.name] = dataclasses.replace(producer, bias=True)
+        elif alone and producer.op in ('conv', 'dense', 'add'):
+            nodes[producer.name] = dataclasses.replace(producer, relu=True)
+        else:
+            nodes[node.name] = node
+            continue
+        stands_for[node.name] = producer.name
+    return _ending_at(list(nodes.values()), stands_for.get(graph.output.name, graph.output.name))
+
+
+def _ending_at(nodes: list[Node], output: str) -> Graph:
+    """A graph of what `output` needs, with that node last."""
+    last = next(position for position, node in enumerate(nodes) if node.name == output)
+    return dead_code(Graph(tuple(nodes[:last + 1])))
