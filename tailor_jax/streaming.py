@@ -1,0 +1,89 @@
+"""The streaming (dataflow) machine: what a process is and when it reads and writes. Priced by `costmodel`, emitted by `hls_export`.
+
+One process per node of the folded graph, one FIFO per edge, one token per pixel (all channels). A tensor with several readers is
+copied by a clone process. A call streams a batch of N images back to back; nothing is flushed between images.
+
+Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stride (sh, sw), padding (top, ..., left, ...):
+
+    D = (fh - 1 - top) W + (fw - 1 - left)                    tokens from the anchor pixel to the last pixel of its window
+    for k in 0 .. N H W + D - 1:                              one iteration
+        if k < N H W: read token k into the line buffers and the window
+        anchor a = k - D, at row (a mod H W) / W, column a mod W of its image
+        if a >= 0 and the anchor lies on the stride grid (and inside the output): write one token
+
+Taps outside the image are masked to zero, so padding costs neither tokens nor cycles. An iteration that writes takes `reuse_factor`
+cycles (that many passes over the multipliers), any other iteration one cycle. add, relu, clone, global_avg_pool: one cycle a token read;
+dense: `reuse_factor` cycles a token. A process reads in the first cycle of an iteration and writes in its last.
+
+Time: a token written in cycle t can be read in cycle t; the place freed by a read in cycle t can be written in cycle t + 1. Hence
+a FIFO holds a token in the closed interval [written, read], and for 3x3, stride 1, padding 1 at equal rates a skip over one
+convolution holds W + 2 tokens and over two 2 W + 3.
+
+Reuse factor R of a conv or dense with K = fh fw C_in / groups products per output channel and C_out channels: pass r computes the output
+channels of one of gcd(R, C_out) blocks and one of R / gcd(R, C_out) slices of the K products, so R must be such a product of divisors.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tailor_jax.graph import Graph, GraphError, Node, weight_shape
+
+
+def fifo_name(producer: str, consumer: str) -> str:
+    """Name of the FIFO on an edge; node names hold no double underscore, so it is unique. The clone process of a tensor is `clone`."""
+    return f'{producer}__{consumer}'
+
+
+def products(graph: Graph, node: Node) -> tuple[int, int]:
+    """(K, C_out): products per output channel, and output channels, of a conv or dense node."""
+    *inner, channels_out = weight_shape(graph, node)
+    return math.prod(inner), channels_out
+
+
+def reuse_split(graph: Graph, node: Node, reuse_factor: int) -> tuple[int, int]:
+    """(slices of the K products, blocks of output channels) whose product is the reuse factor.
+
+    Raises GraphError when the reuse factor does not divide so, naming the nearest ones that do.
+    """
+    count, channels_out = products(graph, node)
+    blocks = math.gcd(reuse_factor, channels_out) if reuse_factor > 0 else 1
+    slices, rest = divmod(reuse_factor, blocks)
+    if rest or slices < 1 or count % slices:
+        valid = reuse_factors(graph, node)
+        nearest = sorted(valid, key=lambda factor: abs(factor - reuse_factor))[:3]
+        raise GraphError(f'node {node.name!r} ({node.op}): reuse factor {reuse_factor} does not divide its {count} products for {channels_out} output '
+                         f'channels; the nearest that do are {", ".join(map(str, sorted(nearest)))}')
+    return slices, blocks
+
+
+def reuse_factors(graph: Graph, node: Node) -> tuple[int, ...]:
+    """Every valid reuse factor of a conv or dense node, ascending."""
+    count, channels_out = products(graph, node)
+    blocks = [block for block in range(1, channels_out + 1) if channels_out % block == 0]
+    slices = [size for size in range(1, count + 1) if count % size == 0]
+    return tuple(sorted({size * block for size in slices for block in blocks if math.gcd(size * block, channels_out) == block}))
+
+
+def lag(graph: Graph, node: Node) -> int:
+    """D of a windowed node: tokens read after an anchor pixel before its output can be written."""
+    _, width, _ = graph.in_shape(node)
+    return (node.kernel[0] - 1 - node.padding[0]) * width + (node.kernel[1] - 1 - node.padding[2])
+
+
+def period_cycles(graph: Graph, node: Node, reuse_factor: int = 1) -> int:
+    """Cycles that a process needs for one image when it never waits; the network's initiation interval is the largest."""
+    height, width, _ = node.shape
+    match node.op:
+        case 'conv' | 'max_pool':
+            height_in, width_in, _ = graph.in_shape(node)
+            return height_in * width_in + (reuse_factor - 1) * height * width
+        case 'dense':
+            return reuse_factor
+        case 'global_avg_pool':
+            height_in, width_in, _ = graph.in_shape(node)
+            return height_in * width_in
+        case 'input' | 'add' | 'relu':
+            return height * width
+        case _:
+            raise GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; fold the graph first')
