@@ -1,0 +1,62 @@
+"""Building the embedded sets into TFDS's data directory, on first use, once whatever the number of processes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tailor_jax.data import locate
+from tailor_jax.data.read import DataError
+
+
+def embedded_builder(name: str, root: Path) -> Any:
+    """Returns the TFDS builder of an embedded set ('digits', 'photo_digits/small', ...) with its data under `root`."""
+    from tailor_jax.data.digits import Digits
+
+    match name.partition('/')[0]:
+        case 'digits':
+            return Digits(data_dir=root, file_format='array_record')
+        case _:
+            raise locate.missing(name, root)
+
+
+def prepare_embedded(name: str, root: Path) -> Path:
+    """Builds an embedded set under `root` unless it is there, and returns its directory.
+
+    Safe against other processes doing the same: one builds under a lock while the rest wait, the files are written
+    into a temporary directory, and a rename makes the finished set appear at once.
+    """
+    builder = embedded_builder(name, root)
+    directory = Path(builder.data_path)
+    if not locate.latest_version(directory):
+        try:
+            with _lock(root / f'.{name.replace("/", "_")}.lock'):
+                if not locate.latest_version(directory):
+                    logging.getLogger(__name__).info('building data set %s in %s', name, directory)
+                    with _quiet_tfds():
+                        embedded_builder(name, root).download_and_prepare()
+        except OSError as error:
+            raise DataError(f'{directory}: cannot build data set {name!r} there ({error}). Set TFDS_DATA_DIR to a writable directory.') from error
+    return directory
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file closes, even if the process is killed
+        yield
+
+
+@contextlib.contextmanager
+def _quiet_tfds() -> Iterator[None]:
+    """Keeps TFDS from printing its banner and bars: a set of our own takes seconds to build."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(None):
+        yield

@@ -1,0 +1,87 @@
+"""Which directory a data set is read from, and what to say when there is none.
+
+The places looked at are:
+
+    data root   $TFDS_DATA_DIR, else ~/tensorflow_datasets, the directory that TFDS itself uses
+    a set       ROOT/NAME/[CONFIG/]VERSION/ with dataset_info.json in it; the highest version is taken
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+
+from tailor_jax.data.read import DataError
+
+EMBEDDED = ('digits',)
+PUBLIC = ('cifar10', 'cifar100', 'svhn_cropped', 'imagenet2012')
+
+_INFO = 'dataset_info.json'
+_VERSION = re.compile(r'\d+\.\d+\.\d+')
+
+
+def data_root() -> Path:
+    """Returns TFDS's data directory: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    return Path(os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
+
+
+def latest_version(directory: Path) -> Path | None:
+    """Returns the prepared directory at or right under `directory`: itself, else its highest version, else None."""
+    if (directory / _INFO).is_file():
+        return directory
+    found = [path.parent for path in directory.glob(f'*/{_INFO}') if _VERSION.fullmatch(path.parent.name)]
+    return max(found, key=lambda path: tuple(map(int, path.name.split('.'))), default=None)
+
+
+def prepared_sets(root: Path) -> list[str]:
+    """Lists the sets prepared under `root`, as 'name' or 'name/config', for messages."""
+    versions = [path.parent for depth in ('*/*', '*/*/*') for path in root.glob(f'{depth}/{_INFO}')]
+    return sorted({path.parent.relative_to(root).as_posix() for path in versions if _VERSION.fullmatch(path.name)})
+
+
+def in_directory(directory: Path, name: str) -> Path:
+    """Finds the set that `data.tfds_dir` means: a prepared set itself, or `name` in a root of several.
+
+    Args:
+      directory: the user's; a version directory, a set's directory, or a data root.
+      name: `data.name`; looked at only if `directory` is a data root.
+
+    Raises:
+      DataError: it does not exist, is empty, or holds no prepared set or not the named one.
+    """
+    if not directory.is_dir():
+        raise DataError(f'{directory}: data.tfds_dir is not a directory. Expected a prepared TFDS set, such as ROOT/my_set/1.0.0.')
+    if not any(directory.iterdir()):
+        raise DataError(f'{directory}: data.tfds_dir is empty. Expected a prepared TFDS set: {_INFO}, features.json and array_record files.')
+    found = latest_version(directory) or latest_version(directory / name)
+    if found:
+        return found
+    configs = [path for path in sorted(directory.iterdir()) if path.is_dir() and latest_version(path)]
+    if len(configs) == 1 and not _has_sets_below(directory):
+        return latest_version(configs[0])
+    sets = prepared_sets(directory) or [path.name for path in configs]
+    if sets:
+        raise DataError(f'{directory}: holds {", ".join(sets)} but not {name!r}. Choose one by data.name, or give its own directory.')
+    raise DataError(f'{directory}: holds no {_INFO}, so it is no prepared TFDS set. Expected {_INFO}, features.json and array_record files.')
+
+
+def _has_sets_below(directory: Path) -> bool:
+    return any(directory.glob(f'*/*/*/{_INFO}'))
+
+
+def missing(name: str, root: Path) -> DataError:
+    """Builds the error for a set that is not under `root`: how to prepare a known one, the nearest known name otherwise."""
+    if name in PUBLIC:
+        return DataError(
+            f'data set {name!r} is not prepared in {root}. Prepare it once (needs the network and TensorFlow, which only this step uses): '
+            f"pip install 'tailor_jax[prepare]' && python -m tailor_jax.data.prepare {name}"
+        )
+    known = sorted({*EMBEDDED, *PUBLIC, *prepared_sets(root)})
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f'did you mean {near[0]!r}? ' if near else ''
+    return DataError(
+        f'unknown data set {name!r}: {hint}Known: {", ".join(known)}. '
+        'Any other image classification set prepared by TFDS as array_record can be read with data.tfds_dir=DIRECTORY.'
+    )
