@@ -23,10 +23,9 @@ OPS = ('input', 'conv', 'batch_norm', 'relu', 'add', 'max_pool', 'global_avg_poo
 
 _NAME = re.compile(r'[a-z][a-z0-9]*(_[a-z0-9]+)*')
 # A node name becomes part of C++ and Verilog identifiers; these words would not compile.
-_RESERVED = frozenset('and asm auto bool break case catch char class const continue default delete do double else enum explicit export extern '
-                      'false float for friend goto if inline int long main mutable namespace new not operator or private protected public '
-                      'register return short signed sizeof static struct switch template this throw true try typedef typename union '
-                      'unsigned using virtual void volatile wchar_t while xor wire reg module endmodule begin end'.split())
+_RESERVED = frozenset(
+    ['and', 'asm', 'auto', 'bool', 'break', 'case', 'catch', 'char', 'class', 'const', 'continue', 'default', 'delete', 'do', 'double', 'else', 'enum', 'explicit', 'export', 'extern', 'false', 'float', 'for', 'friend', 'goto', 'if', 'inline', 'int', 'long', 'main', 'module', 'namespace', 'new', 'not', 'operator', 'or', 'private', 'protected', 'public', 'reg', 'register', 'return', 'short', 'signed', 'sizeof', 'static', 'struct', 'switch', 'template', 'this', 'throw', 'true', 'try', 'typedef', 'typename', 'union', 'unsigned', 'using', 'virtual', 'void', 'volatile', 'while', 'wire', 'xor', 'begin', 'end']
+)
 
 
 class GraphError(ValueError):
@@ -148,8 +147,9 @@ def macs(graph: Graph, node: Node | None = None) -> int:
     return math.prod(weight) * node.shape[0] * node.shape[1] if weight else 0
 
 
-def window_shape(shape: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int],
-                 padding: tuple[int, int, int, int]) -> tuple[int, int]:
+def window_shape(
+    shape: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
+) -> tuple[int, int]:
     """Output (H, W) of a window of this kernel, stride and padding over an (H, W, C) input."""
     top, bottom, left, right = padding
     return ((shape[0] + top + bottom - kernel[0]) // stride[0] + 1, (shape[1] + left + right - kernel[1]) // stride[1] + 1)
@@ -168,7 +168,8 @@ def _inferred_shape(graph: Graph, node: Node) -> tuple[int, int, int]:
             return shapes[0]
         case 'add':
             if shapes[0] != shapes[1]:
-                raise GraphError(f'node {node.name!r} (add): its inputs {node.inputs[0]!r} {shapes[0]} and {node.inputs[1]!r} {shapes[1]} differ in shape')
+                given = f'{node.inputs[0]!r} {shapes[0]} and {node.inputs[1]!r} {shapes[1]}'
+                raise GraphError(f'node {node.name!r} (add): its inputs {given} differ in shape')
             return shapes[0]
         case 'global_avg_pool':
             return (1, 1, shapes[0][2])
@@ -233,8 +234,18 @@ def pretty(graph: Graph) -> str:
     rows = [('node', 'op', 'inputs', 'shape', 'window', 'gate', 'parameters', 'MACs')]
     for node in graph.nodes:
         window = f'{node.kernel[0]}x{node.kernel[1]}/{node.stride[0]}' if node.op in ('conv', 'max_pool') else ''
-        rows.append((node.name, node.op + ('+relu' if node.relu else ''), ' '.join(node.inputs), 'x'.join(map(str, node.shape)), window, node.gate,
-                     f'{parameters(graph, node):,}', f'{macs(graph, node):,}'))
+        rows.append(
+            (
+                node.name,
+                node.op + ('+relu' if node.relu else ''),
+                ' '.join(node.inputs),
+                'x'.join(map(str, node.shape)),
+                window,
+                node.gate,
+                f'{parameters(graph, node):,}',
+                f'{macs(graph, node):,}',
+            )
+        )
     rows.append(('total', '', '', '', '', f'{len(graph.gates)} gates', f'{parameters(graph):,}', f'{macs(graph):,}'))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     align = [str.ljust] * 6 + [str.rjust] * 2

@@ -60,7 +60,8 @@ def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, 
             height, width, _ = graph.in_shape(node)
             multiplier, multiplier_frac = mean_multiplier(height * width, inputs[0])
             scale = height * width * multiplier
-            return QNode(node, *_types(node, inputs[0].lo * scale, inputs[0].hi * scale, inputs[0].frac + multiplier_frac, out), multiplier=multiplier)
+            types = _types(node, inputs[0].lo * scale, inputs[0].hi * scale, inputs[0].frac + multiplier_frac, out)
+            return QNode(node, *types, multiplier=multiplier)
         case 'max_pool' | 'relu':
             if out != (expected := passed_type(node, inputs[0])):
                 raise GraphError(f'node {node.name!r} ({node.op}) passes its input on, so its type must be {expected}, got {out}')
@@ -89,8 +90,10 @@ def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[
     if shift > 0:
         hi += 1 << (shift - 1)
     if max(-lo, hi) >= FLOAT32_EXACT:
-        raise GraphError(f'node {node.name!r} ({node.op}): its accumulator reaches {max(-lo, hi)}, but float32 training is exact only below 2^24 = '
-                         f'{FLOAT32_EXACT}; use fewer weight or activation bits for this node')
+        raise GraphError(
+            f'node {node.name!r} ({node.op}): its accumulator reaches {max(-lo, hi)}, but float32 training is exact only below 2^24 = '
+            f'{FLOAT32_EXACT}; use fewer weight or activation bits for this node'
+        )
     acc = fx.smallest(lo, hi, frac)
     return out or fx.smallest(min(lo, -1), hi, frac), acc
 

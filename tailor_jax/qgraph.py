@@ -154,7 +154,7 @@ def _windows(x: np.ndarray, node: Node, pad_value: int) -> np.ndarray:
     top, bottom, left, right = node.padding
     padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=pad_value)
     view = np.lib.stride_tricks.sliding_window_view(padded, node.kernel, axis=(1, 2))
-    return view[:, ::node.stride[0], ::node.stride[1]].transpose(0, 1, 2, 4, 5, 3)
+    return view[:, :: node.stride[0], :: node.stride[1]].transpose(0, 1, 2, 4, 5, 3)
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
@@ -164,19 +164,27 @@ def _convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
     per_group_in, per_group_out = channels // node.groups, node.shape[2] // node.groups
     out = np.empty((*lead, node.shape[2]), np.int64)
     for group in range(node.groups):
-        columns = windows[..., group * per_group_in:(group + 1) * per_group_in].reshape(-1, kernel_h * kernel_w * per_group_in)
-        kernel = weight[..., group * per_group_out:(group + 1) * per_group_out].reshape(-1, per_group_out)
+        columns = windows[..., group * per_group_in : (group + 1) * per_group_in].reshape(-1, kernel_h * kernel_w * per_group_in)
+        kernel = weight[..., group * per_group_out : (group + 1) * per_group_out].reshape(-1, per_group_out)
         product = columns.astype(np.float64) @ kernel.astype(np.float64)
-        out[..., group * per_group_out:(group + 1) * per_group_out] = product.reshape(*lead, per_group_out)
+        out[..., group * per_group_out : (group + 1) * per_group_out] = product.reshape(*lead, per_group_out)
     return out
 
 
 def save(qgraph: QGraph, path: str | Path) -> None:
     """Writes the integer graph as one .npz file: a JSON description and the integer arrays."""
     arrays = {f'{qnode.name}.{key}': getattr(qnode, key) for qnode in qgraph.nodes for key in ('weight', 'bias') if getattr(qnode, key) is not None}
-    rows = [{'node': node_to_dict(qnode.node), 'out': dataclasses.asdict(qnode.out), 'acc': dataclasses.asdict(qnode.acc),
-             'weight_type': qnode.weight_type and dataclasses.asdict(qnode.weight_type), 'align': qnode.align, 'multiplier': qnode.multiplier}
-            for qnode in qgraph.nodes]
+    rows = [
+        {
+            'node': node_to_dict(qnode.node),
+            'out': dataclasses.asdict(qnode.out),
+            'acc': dataclasses.asdict(qnode.acc),
+            'weight_type': qnode.weight_type and dataclasses.asdict(qnode.weight_type),
+            'align': qnode.align,
+            'multiplier': qnode.multiplier,
+        }
+        for qnode in qgraph.nodes
+    ]
     buffer = io.BytesIO()
     np.savez_compressed(buffer, description=np.array(json.dumps(rows)), **arrays)
     Path(path).write_bytes(buffer.getvalue())
@@ -190,6 +198,16 @@ def load(path: str | Path) -> QGraph:
         for row in rows:
             node = node_from_dict(row['node'])
             weight, bias = (archive[key] if (key := f'{node.name}.{kind}') in archive.files else None for kind in ('weight', 'bias'))
-            nodes.append(QNode(node, Fixed(**row['out']), Fixed(**row['acc']), weight, bias, row['weight_type'] and Fixed(**row['weight_type']),
-                               tuple(row['align']), row['multiplier']))
+            nodes.append(
+                QNode(
+                    node,
+                    Fixed(**row['out']),
+                    Fixed(**row['acc']),
+                    weight,
+                    bias,
+                    row['weight_type'] and Fixed(**row['weight_type']),
+                    tuple(row['align']),
+                    row['multiplier'],
+                )
+            )
     return QGraph(tuple(nodes))

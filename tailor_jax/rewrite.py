@@ -1,9 +1,9 @@
 """Rewrites: pure functions Graph -> Graph.
 
-    binarize(graph, {gate: 0 or 1})   close the gates at 0 (the skip and what only fed it go), open for good those at 1
-    remove(graph, gates)              close these gates
-    dead_code(graph)                  drop what the output does not need
-    fold(graph)                       batch norms into convolutions, ReLUs into their producers: the network as hardware runs it
+binarize(graph, {gate: 0 or 1})   close the gates at 0 (the skip and what only fed it go), open for good those at 1
+remove(graph, gates)              close these gates
+dead_code(graph)                  drop what the output does not need
+fold(graph)                       batch norms into convolutions, ReLUs into their producers: the network as hardware runs it
 """
 
 from __future__ import annotations
@@ -67,8 +67,10 @@ def fold(graph: Graph) -> Graph:
         alone = len(graph.consumers[graph[node.name].inputs[0]]) == 1
         if node.op == 'batch_norm':
             if producer.op != 'conv' or producer.relu or not alone:
-                raise GraphError(f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads, '
-                                 f'but it reads {graph[node.name].inputs[0]!r}')
+                raise GraphError(
+                    f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads, '
+                    f'but it reads {graph[node.name].inputs[0]!r}'
+                )
             nodes[producer.name] = dataclasses.replace(producer, bias=True)
         elif alone and producer.op in ('conv', 'dense', 'add'):
             nodes[producer.name] = dataclasses.replace(producer, relu=True)
@@ -82,4 +84,4 @@ def fold(graph: Graph) -> Graph:
 def _ending_at(nodes: list[Node], output: str) -> Graph:
     """A graph of what `output` needs, with that node last."""
     last = next(position for position, node in enumerate(nodes) if node.name == output)
-    return dead_code(Graph(tuple(nodes[:last + 1])))
+    return dead_code(Graph(tuple(nodes[: last + 1])))

@@ -52,8 +52,10 @@ def reuse_split(graph: Graph, node: Node, reuse_factor: int) -> tuple[int, int]:
     if rest or slices < 1 or count % slices:
         valid = reuse_factors(graph, node)
         nearest = sorted(valid, key=lambda factor: abs(factor - reuse_factor))[:3]
-        raise GraphError(f'node {node.name!r} ({node.op}): reuse factor {reuse_factor} does not divide its {count} products for {channels_out} output '
-                         f'channels; the nearest that do are {", ".join(map(str, sorted(nearest)))}')
+        raise GraphError(
+            f'node {node.name!r} ({node.op}): reuse factor {reuse_factor} does not divide its {count} products for {channels_out} '
+            f'output channels; the nearest that do are {", ".join(map(str, sorted(nearest)))}'
+        )
     return slices, blocks
 
 

@@ -1,0 +1,33 @@
+# Commands of the project. `make demo` and `make test` each work as the only command on a fresh clone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WEIGHTS ?= 0,0.1,0.3,1,3
+
+.PHONY: demo test setup check format clean
+
+# The whole road on the embedded digits: train, sweep the cost weight, export, C-simulate, report.
+demo: setup
+	$(BIN)/python -m experiments.sweep --config=experiments/configs/digits_resnet8.py --workdir=runs/demo --weights=$(WEIGHTS)
+
+# The test suite: what CI runs.
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+# The virtual environment, with pinned dependencies.
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'error: Python 3.11 or newer is needed; set PYTHON=/path/to/python3' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,check]'
+	@touch $@
+
+# Lint, types, format.
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy tailor_jax costmodel hls_export experiments
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

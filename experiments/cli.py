@@ -1,0 +1,97 @@
+"""How every entry point starts: flags parsed with clear errors, known failures told in one paragraph, exit status 0 only on success."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+
+from experiments.config import ConfigError, validate
+from tailor_jax.graph import GraphError
+
+
+def fail(message: object) -> None:
+    """Prints the message and ends the process with status 1."""
+    print(f'error: {message}', file=sys.stderr)
+    sys.exit(1)
+
+
+def known_errors() -> tuple[type[Exception], ...]:
+    """What a user can cause. Anything else is a defect of the program and keeps its traceback."""
+    from hls_export import ExportError
+    from tailor_jax.data import DataError
+    from tailor_jax.train.metrics import NotFiniteError
+
+    return (ConfigError, GraphError, DataError, ExportError, NotFiniteError, FileExistsError, FileNotFoundError, PermissionError)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the flags, runs `main`, and turns known errors into a message and status 1."""
+
+    def guarded(_: list[str]) -> None:
+        try:
+            main()
+        except known_errors() as error:
+            fail(error)
+        except KeyboardInterrupt:
+            fail('interrupted; run the same command again to go on from the last checkpoint')
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """absl's parser, with the errors of a config override said in one line."""
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        fail(f'{error}; --help lists the flags')
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        text = str(error.args[0] if error.args else error)
+        bad = re.search(r"'([^'\n]+)'", text)
+        near = re.search(r'Did you mean "([^"]+)"', text)
+        given = next((arg for arg in argv if bad and arg.startswith('--config.') and bad[1] in re.split('[.=]', arg)), '--config')
+        hint = f'; did you mean {near[1]!r}?' if near else ''
+        fail(f'{given}: the config has no key {bad[1]!r}{hint}' if bad else f'{given}: {text}')
+    if len(rest) > 1:
+        fail(f'unexpected argument {rest[1]!r}; every option starts with --, as in --workdir=W')
+    return rest
+
+
+def define_config() -> flags.FlagHolder:
+    """The --config flag, with --config.key=value overrides."""
+    return config_flags.DEFINE_config_file(
+        'config', None, 'Config file, e.g. experiments/configs/digits_resnet8.py; --config.key=value overrides a key.'
+    )
+
+
+def required(flag: flags.FlagHolder, example: str) -> str:
+    """A flag's value; ConfigError when it was not given."""
+    if not flag.value:
+        raise ConfigError(f'--{flag.name} is missing; give it, as in --{flag.name}={example}')
+    return flag.value
+
+
+def config_of(flag: flags.FlagHolder) -> ConfigDict:
+    """The locked and validated config of the --config flag."""
+    config = flag.value
+    if config is None:
+        raise ConfigError('--config is missing; give a config file, as in --config=experiments/configs/digits_resnet8.py')
+    if not isinstance(config, ConfigDict):
+        try:
+            config.lock()  # ml_collections keeps a file that could not be read as an object that raises its error on use
+        except Exception as error:
+            raise ConfigError(f'--config: {str(error).strip().splitlines()[-1]}') from None
+    validate(config)
+    return config
+
+
+def fresh_directory(path: str, overwrite: bool, what: str) -> Path:
+    """`path` if it does not exist or is empty. With `overwrite` an existing one may be used too; raises FileExistsError otherwise."""
+    directory = Path(path)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())) and not overwrite:
+        raise FileExistsError(f'{path} exists and is not empty; {what} would overwrite it. Choose another directory or give --overwrite.')
+    return directory

@@ -1,0 +1,72 @@
+"""The hardware term of the loss, made from a config.
+
+With C_r(all) and C_r(none) the exact cost of resource r with every skip kept and with none, and E[C_r] its expectation under the gates:
+
+    cost(p) = mean over r of (E[C_r](p) - C_r(none)) / (C_r(all) - C_r(none))
+
+over the resources of `cost.resources` that skips change at all. It is 1 with every skip and 0 with none, so `cost.weight` is what all
+skips together cost in units of the loss, whatever the network and the target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict
+
+import costmodel
+from experiments.config import ConfigError
+from tailor_jax import rewrite
+from tailor_jax.graph import Graph
+
+
+@dataclasses.dataclass(frozen=True)
+class HardwareCost:
+    """The cost term of one graph on one target: callable on {gate: P(open)}, differentiable, jittable and hashable by identity of its inputs."""
+
+    graph: Graph
+    target: costmodel.Dataflow
+    resources: tuple[str, ...]
+
+    @functools.cached_property
+    def table(self) -> costmodel.CostTable:
+        return costmodel.tabulate(self.graph, self.target)
+
+    @functools.cached_property
+    def bounds(self) -> dict[str, tuple[int, int]]:
+        """{resource: (with no skip, with every skip)} for those that differ."""
+        ends = [costmodel.evaluate(rewrite.binarize(self.graph, dict.fromkeys(self.graph.gates, value)), self.target).total for value in (0, 1)]
+        return {resource: (ends[0][resource], ends[1][resource]) for resource in self.resources if ends[0][resource] != ends[1][resource]}
+
+    def __call__(self, p: Mapping):
+        expected = costmodel.expected(self.table, p)
+        return self.share(expected)
+
+    def share(self, total: Mapping):
+        """The mean above, of any {resource: value}."""
+        parts = [(total[resource] - none) / (every - none) for resource, (none, every) in self.bounds.items()]
+        return sum(parts) / len(parts) if parts else 0.0
+
+
+def target_of(config: ConfigDict) -> costmodel.Dataflow:
+    """The hardware target that a config describes."""
+    cost = config.cost
+    return costmodel.dataflow(
+        device=cost.device,
+        fifo_policy=cost.fifo_policy,
+        weight_bits=config.quant.weight_bits,
+        activation_bits=config.quant.activation_bits,
+        interval_cycles=cost.interval_cycles or None,
+    )
+
+
+def cost_of(config: ConfigDict, graph: Graph) -> HardwareCost:
+    """The cost term that a config describes. Raises ConfigError for a resource that the target does not price."""
+    cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources))
+    known = costmodel.evaluate(graph, cost.target).total
+    for resource in cost.resources:
+        if resource not in known:
+            raise ConfigError(f'config.cost.resources names {resource!r}; the target prices {", ".join(known)}')
+    return cost

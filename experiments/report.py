@@ -1,0 +1,49 @@
+"""Reports of a run or a sweep.
+
+    python -m experiments.report --workdir=W_or_S
+
+For a sweep S it (re)writes S/pareto.csv, S/pareto.png and S/report.html from the runs that are there; for a single run W it prints the summary.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from absl import flags
+
+from experiments import cli, results
+from experiments.page import page
+
+
+def write_sweep(directory: Path) -> list[dict]:
+    """Writes pareto.csv, pareto.png and report.html of the runs that are there; returns the rows."""
+    rows = results.rows_of(directory)
+    if not rows:
+        raise FileNotFoundError(f'{directory} holds no finished run with a C-simulation; run experiments.sweep with this --workdir first')
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    (directory / 'pareto.csv').write_text(text.getvalue())
+    picture = results.draw(rows)
+    (directory / 'pareto.png').write_bytes(picture)
+    (directory / 'report.html').write_text(page(directory, rows, picture))
+    return rows
+
+
+def main() -> None:
+    directory = Path(cli.required(_WORKDIR, 'runs/demo'))
+    if (directory / 'summary.json').exists():
+        results.print_summary(json.loads((directory / 'summary.json').read_text()), directory)
+        return
+    rows = write_sweep(directory)
+    print(results.table(rows, results.columns(rows)))
+    print(f'wrote {directory}/pareto.csv, pareto.png and report.html')
+
+
+if __name__ == '__main__':
+    _WORKDIR = flags.DEFINE_string('workdir', '', 'Workdir of a run or of a sweep.')
+    cli.run(main)

@@ -1,0 +1,140 @@
+"""The Flax model: one interpreter of the graph.
+
+`Net(graph)` runs any graph: as trained (batch norms, learnable gates), pruned, or folded and quantized. Parameters are keyed by
+node name, {'s1b0_conv1': {'kernel'}, 's1b0_bn1': {'scale', 'bias'}}, so the variables of a pruned graph are a part of those of
+the full one (`restrict`) and folding batch norms is a map over names (`fold_variables`):
+
+    kernel' = kernel * scale / sqrt(var + eps),  bias' = shift - mean * scale / sqrt(var + eps)
+
+A gated add computes main + z * skip; z is 1 where no gate value is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.lower import mean_multiplier
+from tailor_jax.quant import QuantSpec, fake_quant
+
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_MOMENTUM = 0.9
+
+
+class Net(nn.Module):
+    """Interprets a graph.
+
+    Attributes:
+      graph: the network.
+      quant: quantization types of a folded graph; None computes in floating point.
+      axis_name: pmap axis over which batch statistics are averaged; None for one device.
+      dtype: compute type of convolutions and normalization; parameters and statistics stay float32.
+    """
+
+    graph: Graph
+    quant: QuantSpec | None = None
+    axis_name: str | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, gates: Mapping[str, jax.Array] | None = None, train: bool = False, capture: bool = False):
+        """Runs the network.
+
+        Args:
+          images: normalized floats [b, h, w, c].
+          gates: value of each gate, a scalar in [0, 1]; a gate that is missing is open.
+          train: use and update batch statistics instead of the running ones.
+          capture: return the outputs of all nodes, {name: [b, h, w, c]}, instead of the logits.
+
+        Returns:
+          Logits [b, classes], float32.
+        """
+        chex.assert_shape(images, (None, *self.graph.input.shape))
+        kinds = dict(self.quant.activations) if self.quant else {}
+        tensors: dict[str, jax.Array] = {}
+        for node in self.graph:
+            inputs = [tensors[name] for name in node.inputs]
+            tensor = self._run(node, inputs, gates or {}, train, kinds) if inputs else images.astype(self.dtype)
+            if node.relu:
+                tensor = nn.relu(tensor)
+            if node.name in kinds:
+                tensor = fake_quant(tensor, kinds[node.name])
+            tensors[node.name] = tensor
+        if capture:
+            return tensors
+        return tensors[self.graph.output.name].reshape(images.shape[0], -1).astype(jnp.float32)
+
+    def _run(self, node: Node, inputs: list[jax.Array], gates: Mapping[str, jax.Array], train: bool, kinds: dict) -> jax.Array:
+        x = inputs[0]
+        match node.op:
+            case 'conv':
+                top, bottom, left, right = node.padding
+                return nn.Conv(
+                    node.shape[2],
+                    node.kernel,
+                    node.stride,
+                    ((top, bottom), (left, right)),
+                    feature_group_count=node.groups,
+                    use_bias=node.bias,
+                    kernel_init=nn.initializers.he_normal(),
+                    dtype=self.dtype,
+                    name=node.name,
+                )(x)
+            case 'batch_norm':
+                return nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=BATCH_NORM_MOMENTUM,
+                    epsilon=BATCH_NORM_EPSILON,
+                    axis_name=self.axis_name if train else None,
+                    dtype=self.dtype,
+                    name=node.name,
+                )(x)
+            case 'relu':
+                return nn.relu(x)
+            case 'add':
+                return x + gates[node.gate] * inputs[1] if node.gate in gates else x + inputs[1]
+            case 'max_pool':
+                top, bottom, left, right = node.padding
+                return nn.max_pool(x, node.kernel, node.stride, ((top, bottom), (left, right)))
+            case 'global_avg_pool':
+                if not kinds:
+                    return jnp.mean(x, axis=(1, 2), keepdims=True)
+                multiplier, frac = mean_multiplier(x.shape[1] * x.shape[2], kinds[node.inputs[0]])
+                return jnp.sum(x, axis=(1, 2), keepdims=True) * (multiplier * 2.0**-frac)
+            case 'dense':
+                return nn.Dense(node.shape[2], dtype=self.dtype, name=node.name)(x)
+            case _:
+                raise GraphError(f'node {node.name!r}: the model does not run op {node.op!r}')
+
+
+def init(graph: Graph, key: jax.Array) -> dict:
+    """Fresh variables {'params', 'batch_stats'} of a graph, jitted into one call."""
+    variables = jax.jit(Net(graph).init)(key, jnp.zeros((1, *graph.input.shape)))
+    return {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {})}
+
+
+def restrict(variables: Mapping, graph: Graph) -> dict:
+    """The part of a network's variables that a pruned version of its graph uses."""
+    return {kind: {name: value for name, value in tree.items() if name in graph.by_name} for kind, tree in variables.items()}
+
+
+def fold_variables(graph: Graph, variables: Mapping) -> dict[str, dict[str, np.ndarray]]:
+    """Parameters {node: {'kernel', 'bias'}} of `rewrite.fold(graph)`, batch norms folded with their running statistics, in float64."""
+    params, stats = jax.device_get((variables['params'], variables.get('batch_stats', {})))
+    folded: dict[str, dict[str, np.ndarray]] = {}
+    for node in graph:
+        if node.op in ('conv', 'dense'):
+            kernel = np.asarray(params[node.name]['kernel'], np.float64)
+            folded[node.name] = {'kernel': kernel, 'bias': np.asarray(params[node.name].get('bias', np.zeros(node.shape[2])), np.float64)}
+        elif node.op == 'batch_norm':
+            conv = folded[node.inputs[0]]
+            factor = params[node.name]['scale'] / np.sqrt(np.float64(BATCH_NORM_EPSILON) + stats[node.name]['var'])
+            conv['kernel'] = conv['kernel'] * factor
+            conv['bias'] = (conv['bias'] - stats[node.name]['mean']) * factor + params[node.name]['bias']
+    return {name: {key: value.astype(np.float32) for key, value in entry.items()} for name, entry in folded.items()}

@@ -1,0 +1,114 @@
+"""Quantization-aware training: the float32 forward pass that computes the integer graph's numbers exactly.
+
+A fake quantizer maps x to q * 2^-frac, q = clip(floor(x 2^frac + 1/2), lo, hi) (`fixed.quantize`), and passes the gradient straight
+through where x is in range. Scales are powers of two and accumulators stay below 2^24 (`lower` checks it), so float32 products,
+sums and roundings are exact and equal `qgraph.run_int` bit for bit. There is one quantizer a tensor, at its producer, before any fork.
+
+`calibrate` chooses for every tensor the power-of-two scale of least squared error on sample data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tailor_jax import fixed
+from tailor_jax.fixed import Fixed
+from tailor_jax.graph import Graph, GraphError
+from tailor_jax.lower import passed_type
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantSpec:
+    """Quantization types of a folded network, hashable: ((node, type of its output), ...) and ((node, type of its kernel), ...)."""
+
+    activations: tuple[tuple[str, Fixed], ...]
+    weights: tuple[tuple[str, Fixed], ...]
+
+    def to_json(self) -> dict:
+        """Plain JSON values; `from_json` is the inverse."""
+        return {kind: {name: dataclasses.asdict(value) for name, value in getattr(self, kind)} for kind in ('activations', 'weights')}
+
+    @classmethod
+    def from_json(cls, data: dict) -> QuantSpec:
+        return cls(*(tuple((name, Fixed(**value)) for name, value in data[kind].items()) for kind in ('activations', 'weights')))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def fake_quant(x: jax.Array, kind: Fixed) -> jax.Array:
+    """x rounded to the nearest value of the type, with a straight-through gradient inside its range and none outside."""
+    return jnp.clip(jnp.floor(x * 2.0**kind.frac + 0.5), kind.lo, kind.hi) * 2.0**-kind.frac
+
+
+def _fake_quant_forward(x, kind):
+    return fake_quant(x, kind), x
+
+
+def _fake_quant_backward(kind, x, cotangent):
+    inside = (x >= (kind.lo - 0.5) * kind.step) & (x <= (kind.hi + 0.5) * kind.step)
+    return (jnp.where(inside, cotangent, 0.0),)
+
+
+fake_quant.defvjp(_fake_quant_forward, _fake_quant_backward)
+
+
+def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
+    """Fake-quantized parameters of a folded network: kernels in their own type, biases at their accumulator's scale."""
+    activations, weights = dict(spec.activations), dict(spec.weights)
+    quantized = dict(params)
+    for node in graph:
+        if node.name in params:
+            kind = weights[node.name]
+            bias_type = Fixed(26, kind.frac + activations[node.inputs[0]].frac)
+            quantized[node.name] = {'kernel': fake_quant(params[node.name]['kernel'], kind), 'bias': fake_quant(params[node.name]['bias'], bias_type)}
+    return quantized
+
+
+def calibrate(graph: Graph, params: Mapping, tensors: Mapping[str, np.ndarray], weight_bits: int, activation_bits: int) -> QuantSpec:
+    """Chooses the quantization types of a folded network.
+
+    Args:
+      graph: a folded graph.
+      params: its float parameters {node: {'kernel', 'bias'}}.
+      tensors: sample outputs of every node, by name (see `model.Net`, `capture`).
+      weight_bits, activation_bits: widths, 2 to 16.
+
+    Raises:
+      ValueError: for a width out of range. GraphError: for an op that cannot be quantized.
+    """
+    for name, bits in (('quant.weight_bits', weight_bits), ('quant.activation_bits', activation_bits)):
+        if not 2 <= bits <= 16:
+            raise ValueError(f'{name} must be 2 to 16, got {bits}')
+    activations: dict[str, Fixed] = {}
+    for node in graph.nodes[:-1]:
+        inputs = [activations[name] for name in node.inputs]
+        match node.op:
+            case 'relu' | 'max_pool':
+                activations[node.name] = passed_type(node, inputs[0])
+                continue
+            case 'input' | 'conv' | 'dense':
+                signed = not node.relu
+            case 'add' | 'global_avg_pool':
+                signed = not node.relu and any(kind.signed for kind in inputs)
+            case _:
+                raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
+        activations[node.name] = best_type(tensors[node.name], activation_bits, signed)
+    weights = {node.name: best_type(params[node.name]['kernel'], weight_bits, True) for node in graph if node.name in params}
+    return QuantSpec(tuple(activations.items()), tuple(weights.items()))
+
+
+def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:
+    """The type of this width whose rounding and saturation of `values` has the least squared error."""
+    values = np.asarray(values, np.float32).ravel()
+    largest = float(np.abs(values).max(initial=0.0))
+    if not math.isfinite(largest):
+        raise ValueError('cannot choose a scale for values that are not finite')
+    covering = (bits - signed) - math.ceil(math.log2(largest)) if largest > 0 else bits - signed
+    candidates = [Fixed(bits, frac, signed) for frac in range(covering, covering + 4)]
+    return min(candidates, key=lambda kind: float(np.mean((fixed.quantize(values, kind) * np.float32(kind.step) - values) ** 2)))

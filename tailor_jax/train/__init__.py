@@ -1,0 +1,1 @@
+"""Training: state, losses, the pmapped step, the loop, checkpoints and metrics."""

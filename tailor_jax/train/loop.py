@@ -1,0 +1,77 @@
+"""The training loop of one phase, and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import jax
+import numpy as np
+
+from tailor_jax.train.checkpoint import Checkpoints
+from tailor_jax.train.metrics import Metrics
+from tailor_jax.train.step import Context, TrainState
+
+
+def fit(
+    state: TrainState,
+    train_step: Callable,
+    batches: Callable[[int], Iterable[Mapping]],
+    context: Context,
+    *,
+    phase: str,
+    steps: int,
+    steps_per_epoch: int,
+    batch_size: int,
+    metrics: Metrics,
+    checkpoints: Checkpoints,
+    log_every: int,
+    save_every: int,
+) -> TrainState:
+    """Trains from the newest checkpoint, or from `state` if there is none, to step `steps`.
+
+    Args:
+      state: the state at step 0; donated.
+      train_step: see `step.make_train_step`.
+      batches: first step -> iterator of device batches from that step on, so that a resumed run sees the data it would have seen.
+      context: see `step.Context`.
+      phase: name in metrics and messages.
+      steps, steps_per_epoch, batch_size: length of the phase, and what its progress is told in.
+      metrics, checkpoints: where it writes.
+      log_every: steps between metrics rows.
+      save_every: steps between checkpoints; one is always written at the end.
+
+    Raises:
+      NotFiniteError: when the loss is no number. Checkpoints are written only after the metrics up to them were seen to be finite.
+    """
+    if checkpoints.latest_step() is not None:
+        state = checkpoints.restore(state)
+    first = int(state.step)
+    # Simulated CPU devices share one thread pool, and steps in flight can starve each other's all-reduce; one at a time cannot.
+    one_at_a_time = jax.default_backend() == 'cpu' and jax.local_device_count() > 1
+    metrics.start(phase, first, steps, batch_size, steps_per_epoch)
+    try:
+        for step, batch in zip(range(first + 1, steps + 1), batches(first)):
+            state, values = train_step(state, batch, context)
+            if one_at_a_time:
+                jax.block_until_ready(values)
+            if step % log_every == 0 or step == steps:
+                metrics.log(step, values)
+            metrics.advance(step)
+            save = step % save_every == 0 or step == steps
+            if save or step % steps_per_epoch == 0:
+                metrics.flush(step)
+            if save:
+                checkpoints.save(step, state)
+    finally:
+        metrics.finish()
+    return state
+
+
+def accuracy(predict: Callable, variables: Mapping, gates: Mapping, batches: Iterable[Mapping]) -> float:
+    """Share of right answers over weighted batches {'image', 'label', 'weight'}; see `data.eval_batches`."""
+    right = total = 0.0
+    for batch in batches:
+        answers = np.argmax(jax.device_get(predict(variables, gates, batch['image'])), axis=-1)
+        right += float(np.sum((answers == batch['label']) * batch['weight']))
+        total += float(np.sum(batch['weight']))
+    return right / total

@@ -1,0 +1,103 @@
+"""Metrics of a run: W/metrics.jsonl (one object a logged step), TensorBoard events, a progress bar on a terminal.
+
+Device values are kept until `flush`, so that logging every step does not make the host wait for the device every step.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+
+class NotFiniteError(RuntimeError):
+    """The loss became NaN or infinite. Carries the phase and the step at which it did."""
+
+    def __init__(self, phase: str, step: int, value: float):
+        super().__init__(
+            f'the loss of phase {phase!r} became {value} at step {step}; training stopped there and the last good checkpoint is kept. '
+            f'Lower train.{phase}.learning_rate, or set train.clip_norm.'
+        )
+        self.phase, self.step = phase, step
+
+
+class Metrics:
+    """Writes the metrics of a run's phases. Steps count from 1 within a phase; TensorBoard's run on over all phases."""
+
+    def __init__(self, workdir: str | Path, quiet: bool = False):
+        self.workdir = Path(workdir)
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        self._jsonl = (self.workdir / 'metrics.jsonl').open('a')
+        self._board = SummaryWriter(str(self.workdir / 'tensorboard'))
+        self._pending: list[tuple[int, Mapping]] = []
+        self._show_bar = not quiet and sys.stderr.isatty()
+        self._quiet = quiet
+        self.phase = ''
+
+    def start(self, phase: str, first_step: int, steps: int, batch_size: int, steps_per_epoch: int) -> None:
+        """Begins a phase of `steps` steps, at `first_step` when it is resumed."""
+        self.phase, self._steps, self._batch_size, self._steps_per_epoch = phase, steps, batch_size, steps_per_epoch
+        self._first_step, self._start = first_step, time.monotonic()
+        self._bar = tqdm(total=steps, initial=first_step, desc=phase, unit='step', disable=not self._show_bar, leave=False)
+        self._last_line = self._start
+
+    def log(self, step: int, values: Mapping) -> None:
+        """Takes the metrics of a step, as device scalars."""
+        self._pending.append((step, values))
+
+    def advance(self, step: int) -> None:
+        self._bar.update(step - self._bar.n)
+
+    def flush(self, step: int) -> None:
+        """Writes what is pending; `step` is the number of steps done. Raises NotFiniteError for the first loss that is no number."""
+        pending, self._pending = jax.device_get(self._pending), []
+        for at, values in pending:
+            row = {key: float(value) for key, value in values.items()}
+            if not math.isfinite(row['loss']):
+                self._jsonl.flush()
+                raise NotFiniteError(self.phase, at, row['loss'])
+            self._write({'phase': self.phase, 'step': at, 'epoch': round(at / self._steps_per_epoch, 4), **row})
+        self._jsonl.flush()
+        if pending and not self._quiet:
+            self._report(step, row)
+
+    def event(self, values: Mapping) -> None:
+        """Writes an evaluation, or anything else that belongs to the phase rather than to a step."""
+        self._write({'phase': self.phase, **values})
+        self._jsonl.flush()
+
+    def images_per_second(self, step: int) -> float:
+        """Mean rate of this phase in this process, compilation included."""
+        return (step - self._first_step) * self._batch_size / max(time.monotonic() - self._start, 1e-9)
+
+    def finish(self) -> None:
+        self._bar.close()
+
+    def close(self) -> None:
+        self._jsonl.close()
+        self._board.close()
+
+    def _write(self, row: dict) -> None:
+        self._jsonl.write(json.dumps(row) + '\n')
+        for key, value in row.items():
+            if isinstance(value, int | float) and key not in ('step', 'epoch'):
+                self._board.add_scalar(f'{self.phase}/{key}', value, row.get('step', 0))
+
+    def _report(self, step: int, row: Mapping) -> None:
+        rate = self.images_per_second(step)
+        text = f'loss {row["loss"]:.3f} accuracy {row["accuracy"]:.3f}' + (f' cost {row["cost"]:.3f}' if 'cost' in row else '')
+        if self._show_bar:
+            self._bar.set_postfix_str(f'{text}, {rate:,.0f} images/s')
+            return
+        now = time.monotonic()
+        if now - self._last_line > 10 or step == self._steps:
+            left = (self._steps - step) * self._batch_size / rate
+            print(f'{self.phase:>9}: step {step}/{self._steps}, {text}, {rate:,.0f} images/s, {left:.0f} s left', flush=True)
+            self._last_line = now

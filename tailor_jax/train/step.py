@@ -1,0 +1,135 @@
+"""The training step: one pure function, data-parallel with pmap.
+
+    loss = (1 - d) CE(y, label) + d distill(y, y_teacher) + cost_weight * cost(p)
+
+with y the logits of the network under one draw of the gates, p the gates' P(open), d the share of distillation and `cost` any
+function {gate: probability} -> scalar: this package does not know hardware.
+
+The state is an ordinary replicated pytree: pmap takes it with in_axes=None, averages the gradients over the axis 'batch' and returns
+it with out_axes=None. Every device draws the same gates, from fold_in(key, step); batch statistics are averaged over all devices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+
+from tailor_jax import gates as gate_lib
+from tailor_jax.graph import Graph
+from tailor_jax.model import Net
+from tailor_jax.quant import QuantSpec, quantize_params
+from tailor_jax.train import losses
+from tailor_jax.train.optimizer import Recipe, make_optimizer
+
+AXIS = 'batch'
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that a checkpoint holds: `params` = {'net': by node, 'gates': log_alpha by gate}."""
+
+    step: jax.Array
+    params: dict
+    batch_stats: dict
+    opt_state: optax.OptState
+
+
+class Context(flax.struct.PyTreeNode):
+    """What a step reads and does not change; its leaves are traced, so that a sweep compiles once.
+
+    Attributes:
+      key: seed of the gates' draws.
+      teacher: variables of the teacher, {} without distillation.
+      cost_weight: factor of the cost term.
+    """
+
+    key: jax.Array
+    teacher: dict
+    cost_weight: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What a phase of training runs and minimizes; static.
+
+    Attributes:
+      graph: the network.
+      quant: its quantization, for a folded graph.
+      teacher: the teacher's graph, None without distillation.
+      distill_share: d above, 0 to 1.
+      temperature: of the KL distillation; 0 takes the squared error of the logits instead.
+      cost: {gate: P(open)} -> scalar, None for no cost term.
+    """
+
+    graph: Graph
+    quant: QuantSpec | None = None
+    teacher: Graph | None = None
+    distill_share: float = 0.35
+    temperature: float = 0.0
+    cost: Callable[[Mapping[str, jax.Array]], jax.Array] | None = None
+
+
+def init_state(variables: Mapping, gates: Mapping[str, jax.Array], recipe: Recipe) -> TrainState:
+    """A state at step 0 from a network's variables and its gates' parameters ({} for none). Copies: a step donates its state."""
+    params = jax.tree.map(jnp.array, {'net': variables['params'], 'gates': dict(gates)})
+    return TrainState(jnp.int32(0), params, jax.tree.map(jnp.array, variables.get('batch_stats', {})), make_optimizer(recipe).init(params))
+
+
+def _loss(params: dict, objective: Objective, state: TrainState, batch: Mapping, context: Context) -> tuple[jax.Array, tuple[dict, dict]]:
+    drawn = gate_lib.sample(params['gates'], jax.random.fold_in(context.key, state.step))
+    net_params = quantize_params(objective.graph, params['net'], objective.quant) if objective.quant else params['net']
+    net = Net(objective.graph, objective.quant, axis_name=AXIS)
+    logits, updates = net.apply({'params': net_params, 'batch_stats': state.batch_stats}, batch['image'], drawn, train=True, mutable=['batch_stats'])
+
+    metrics = {'cross_entropy': jnp.mean(losses.cross_entropy(logits, batch['label']))}
+    loss = metrics['cross_entropy']
+    if objective.teacher is not None and objective.distill_share > 0:
+        wanted = jax.lax.stop_gradient(Net(objective.teacher).apply(context.teacher, batch['image']))
+        per_example = losses.distill_kl(logits, wanted, objective.temperature) if objective.temperature else losses.distill_mse(logits, wanted)
+        metrics['distillation'] = jnp.mean(per_example)
+        loss = (1 - objective.distill_share) * loss + objective.distill_share * metrics['distillation']
+    if objective.cost is not None:
+        metrics['cost'] = objective.cost(gate_lib.p_open(params['gates']))
+        loss = loss + context.cost_weight * metrics['cost']
+    metrics |= {'loss': loss, 'accuracy': jnp.mean(jnp.argmax(logits, -1) == batch['label'])}
+    return loss, (metrics, updates.get('batch_stats', {}))
+
+
+@functools.lru_cache(maxsize=16)
+def make_train_step(objective: Objective, recipe: Recipe) -> Callable[..., Any]:
+    """The pmapped step over all local devices: (state, batch, context) -> (state, metrics). Equal arguments share one compilation.
+
+    `batch` is {'image': [devices, b, h, w, c], 'label': [devices, b]}; `state` is donated; metrics are scalars, equal on all devices,
+    with 'p_open/GATE' for every gate.
+    """
+
+    optimizer = make_optimizer(recipe)
+
+    def step(state: TrainState, batch: Mapping, context: Context) -> tuple[TrainState, dict]:
+        (_, (metrics, batch_stats)), gradient = jax.value_and_grad(_loss, has_aux=True)(state.params, objective, state, batch, context)
+        gradient, metrics, batch_stats = jax.lax.pmean((gradient, metrics, batch_stats), AXIS)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics |= {f'p_open/{name}': value for name, value in gate_lib.p_open(params['gates']).items()}
+        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+
+    return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, donate_argnums=0)
+
+
+@functools.lru_cache(maxsize=16)
+def predict(graph: Graph, quant: QuantSpec | None = None) -> Callable[..., jax.Array]:
+    """The jitted evaluation forward pass: (variables, gates, images [b, h, w, c]) -> logits [b, classes]."""
+
+    @jax.jit
+    def apply(variables: Mapping, gates: Mapping[str, jax.Array], images: jax.Array) -> jax.Array:
+        if quant:
+            variables = {'params': quantize_params(graph, variables['params'], quant)}
+        return Net(graph, quant).apply(variables, images, gates)
+
+    return apply
