@@ -42,7 +42,7 @@ def split_indices(labels: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """TFDS builder: {'image': uint8 [8, 8, 1], 'label': 0..9}, splits train (1,437) and test (360)."""
 
     name = 'digits'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,18 @@ from tailor_jax.data.read import DataError
 def embedded_builder(name: str, root: Path) -> Any:
     """Returns the TFDS builder of an embedded set ('digits', 'photo_digits/small', ...) with its data under `root`."""
     from tailor_jax.data.digits import Digits
+    from tailor_jax.data.photo_digits import PhotoDigits
 
-    match name.partition('/')[0]:
+    base, _, config = name.partition('/')
+    if name not in locate.EMBEDDED:
+        raise locate.missing(name, root)
+    match base:
         case 'digits':
             return Digits(data_dir=root, file_format='array_record')
+        case 'photo_digits':
+            return PhotoDigits(data_dir=root, config=config or None, file_format='array_record')
         case _:
-            raise locate.missing(name, root)
+            raise ValueError(f'embedded set {name!r} has no builder')
 
 
 def prepare_embedded(name: str, root: Path) -> Path:
@@ -36,7 +42,7 @@ def prepare_embedded(name: str, root: Path) -> Path:
         try:
             with _lock(root / f'.{name.replace("/", "_")}.lock'):
                 if not locate.latest_version(directory):
-                    logging.getLogger(__name__).info('building data set %s in %s', name, directory)
+                    print(f'building data set {name} in {directory} (once; under a minute)', file=sys.stderr, flush=True)
                     with _quiet_tfds():
                         embedded_builder(name, root).download_and_prepare()
         except OSError as error:

@@ -9,13 +9,14 @@ The places looked at are:
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from pathlib import Path
 
 from tailor_jax.data.read import DataError
 
-EMBEDDED = ('digits',)
+EMBEDDED = ('digits', 'photo_digits', *(f'photo_digits/{config}' for config in ('full', 'small', 'tiny', 'easy', 'hard')))
 PUBLIC = ('cifar10', 'cifar100', 'svhn_cropped', 'imagenet2012')
 
 _INFO = 'dataset_info.json'
@@ -28,11 +29,21 @@ def data_root() -> Path:
 
 
 def latest_version(directory: Path) -> Path | None:
-    """Returns the prepared directory at or right under `directory`: itself, else its highest version, else None."""
+    """Returns the prepared directory at or under `directory`: itself, its highest version, or that of its default or only config."""
     if (directory / _INFO).is_file():
         return directory
-    found = [path.parent for path in directory.glob(f'*/{_INFO}') if _VERSION.fullmatch(path.parent.name)]
+    found = _versions(directory)
+    configs = directory / '.config' / 'metadata.json'  # TFDS writes it beside the configs of a set
+    if not found and configs.is_file():
+        found = _versions(directory / json.loads(configs.read_text()).get('default_config_name', ''))
+        others = [path for path in directory.iterdir() if _versions(path)]
+        if not found and len(others) == 1:
+            found = _versions(others[0])
     return max(found, key=lambda path: tuple(map(int, path.name.split('.'))), default=None)
+
+
+def _versions(directory: Path) -> list[Path]:
+    return [path.parent for path in directory.glob(f'*/{_INFO}') if _VERSION.fullmatch(path.parent.name)]
 
 
 def prepared_sets(root: Path) -> list[str]:
@@ -58,17 +69,10 @@ def in_directory(directory: Path, name: str) -> Path:
     found = latest_version(directory) or latest_version(directory / name)
     if found:
         return found
-    configs = [path for path in sorted(directory.iterdir()) if path.is_dir() and latest_version(path)]
-    if len(configs) == 1 and not _has_sets_below(directory):
-        return latest_version(configs[0])
-    sets = prepared_sets(directory) or [path.name for path in configs]
+    sets = prepared_sets(directory)
     if sets:
         raise DataError(f'{directory}: holds {", ".join(sets)} but not {name!r}. Choose one by data.name, or give its own directory.')
     raise DataError(f'{directory}: holds no {_INFO}, so it is no prepared TFDS set. Expected {_INFO}, features.json and array_record files.')
-
-
-def _has_sets_below(directory: Path) -> bool:
-    return any(directory.glob(f'*/*/*/{_INFO}'))
 
 
 def missing(name: str, root: Path) -> DataError:

@@ -87,7 +87,7 @@ def train_batches(
 
 def _train_batches(source, batch_size, seed, start_step, steps, per_epoch, share, augment, threads) -> Iterator[Batch]:
     with _pool(source.train, threads) as pool:
-        order, order_epoch = None, None
+        order, order_epoch = np.empty(0, int), -1
         step = start_step
         while steps is None or step < start_step + steps:
             epoch, position = divmod(step, per_epoch)

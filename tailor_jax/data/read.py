@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,10 @@ class Layout:
     encoding: str
 
     @property
-    def fixed(self) -> bool:
-        return None not in self.shape
+    def fixed_shape(self) -> tuple[int, int, int] | None:
+        """(h, w, c) where all images have the same size, else None."""
+        height, width, channels = self.shape
+        return None if height is None or width is None else (height, width, channels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,13 +78,14 @@ class Records:
             index -= stop - start
         raise IndexError(f'record {index} is past the end of split {self.split!r}')
 
-    def encoded(self, indices: Sequence[int]) -> list[tuple[bytes | list[int], int]]:
+    def encoded(self, indices: Iterable[int]) -> list[tuple[bytes | list[int], int]]:
         """Reads records: a list of (undecoded image, label). Raises DataError for one that is unreadable or mislabelled."""
+        rows = [int(i) for i in indices]
         try:
-            messages = self.reader.__getitems__([int(i) for i in indices])
+            messages = self.reader.__getitems__(rows)
         except Exception:  # array_record reports corruption by several types; find the record and name it
-            messages = [self._read_one(int(i)) for i in indices]
-        return [self._parse(int(i), message) for i, message in zip(indices, messages)]
+            messages = [self._read_one(i) for i in rows]
+        return [self._parse(i, message) for i, message in zip(rows, messages)]
 
     def _read_one(self, index: int) -> bytes:
         try:
@@ -118,8 +121,8 @@ class Records:
         Args:
           index: of the record in the split, for error messages.
           encoded: from `encoded`.
-          view: applied to the open Pillow image before its pixels are taken (a crop, a resize); where it is given
-            the result's size is the view's, otherwise the size must be the layout's.
+          view: applied to the open Pillow image before its pixels are taken (a crop, a resize), for sets of varying size;
+            the result's size is then the view's, otherwise it must be the layout's.
 
         Raises:
           DataError: the image is truncated or of another shape than the features declare.
@@ -127,9 +130,9 @@ class Records:
         shape = self.layout.shape
         try:
             if self.layout.encoding == 'image':
-                image = _decode_pillow(encoded, shape[2], view)
+                image = _decode_pillow(bytes(encoded), shape[2], view)
             else:
-                image = _decode_array(encoded, self.layout, view)
+                image = _decode_array(encoded, self.layout)
         except (OSError, SyntaxError, ValueError, zlib.error) as error:  # Pillow says SyntaxError for a broken PNG
             raise DataError(f'{self.where(index)}: cannot decode the image ({_first_line(error)}).') from error
         if view is None and any(want not in (None, got) for want, got in zip(shape, image.shape)):
@@ -151,20 +154,16 @@ def _decode_pillow(encoded: bytes, channels: int, view: Callable | None) -> np.n
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
-def _decode_array(encoded: bytes | list[int], layout: Layout, view: Callable | None) -> np.ndarray:
-    if layout.encoding == 'zlib':
-        encoded = zlib.decompress(encoded)
-    flat = np.asarray(encoded, np.uint8) if layout.encoding == 'none' else np.frombuffer(encoded, np.uint8)
-    expected = int(np.prod(layout.shape))
-    if flat.size != expected:
-        raise ValueError(f'{flat.size} values, expected {expected} for shape {layout.shape}')
-    image = flat.reshape(layout.shape)
-    if view is None:
-        return image
-    from PIL import Image
-
-    pixels = np.asarray(view(Image.fromarray(image[:, :, 0] if layout.shape[2] == 1 else image)))
-    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+def _decode_array(encoded: bytes | list[int], layout: Layout) -> np.ndarray:
+    shape = layout.fixed_shape
+    assert shape is not None  # `find_layout` accepts plain arrays only of a fixed shape
+    if layout.encoding == 'none':
+        flat = np.asarray(encoded, np.uint8)
+    else:
+        flat = np.frombuffer(zlib.decompress(bytes(encoded)) if layout.encoding == 'zlib' else bytes(encoded), np.uint8)
+    if flat.size != np.prod(shape):
+        raise ValueError(f'{flat.size} values, expected {np.prod(shape)} for shape {shape}')
+    return flat.reshape(shape)
 
 
 def find_layout(features: Any, directory: Path) -> Layout:

@@ -22,7 +22,7 @@ from tailor_jax.data.embedded import prepare_embedded
 from tailor_jax.data.read import DataError, Records, find_layout, open_builder, open_split
 
 # Mean and standard deviation of the training pixels, scaled to 0..1, as commonly published.
-CONSTANTS = {
+CONSTANTS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     'cifar10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     'cifar100': ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
     'svhn_cropped': ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
@@ -133,14 +133,14 @@ def load(
     directory, display = _locate(name, tfds_dir)
     builder = open_builder(directory)
     layout = find_layout(builder.info.features, directory)
-    if layout.fixed and image_size is not None and (image_size, image_size) != layout.shape[:2]:
-        raise DataError(f'{directory}: images are {layout.shape}; image_size={image_size} is for sets of varying image size.')
-    image_shape = layout.shape if layout.fixed else (image_size or 224, image_size or 224, layout.shape[2])
+    fixed = layout.fixed_shape
+    if fixed and image_size and (image_size, image_size) != fixed[:2]:
+        raise DataError(f'{directory}: images are {fixed}; image_size={image_size} is for sets of varying image size.')
+    image_shape = fixed or (image_size or 224, image_size or 224, layout.shape[2])
     train = _open(open_split(builder, train_split, layout), memory_bytes)
     test = _open(open_split(builder, test_split or _default_test_split(builder), layout), memory_bytes)
-    mean, std = CONSTANTS.get(builder.info.name, ((), ()))
-    if len(mean) != layout.shape[2]:
-        mean, std = _statistics(train, image_shape)
+    known = CONSTANTS.get(builder.info.name)
+    mean, std = known if known and layout.shape[2] == 3 else _statistics(train, image_shape)
     return Source(
         name=display or builder.info.full_name.rpartition('/')[0],
         version=str(builder.info.version),
@@ -152,7 +152,7 @@ def load(
         std=std,
         train=train,
         test=test,
-        varying=not layout.fixed,
+        varying=not fixed,
     )
 
 
@@ -176,10 +176,10 @@ def _default_test_split(builder) -> str:
 
 
 def _open(records: Records, memory_bytes: int) -> MemorySplit | RecordSplit:
-    layout = records.layout
-    if not layout.fixed or len(records) * int(np.prod(layout.shape)) > memory_bytes:
+    shape = records.layout.fixed_shape
+    if shape is None or len(records) * np.prod(shape) > memory_bytes:
         return RecordSplit(records.split, records)
-    images = np.empty((len(records), *layout.shape), np.uint8)
+    images = np.empty((len(records), *shape), np.uint8)
     labels = np.empty(len(records), np.int32)
     for start in range(0, len(records), 1024):  # in pieces, so that the encoded bytes never pile up
         rows = range(start, min(start + 1024, len(records)))
@@ -231,7 +231,7 @@ def gather(split: RecordSplit, rows: np.ndarray, image_shape: tuple[int, int, in
     """
     records = split.records
     if views is None:
-        views = [None if records.layout.fixed else centre_crop(image_shape[0])] * len(rows)
+        views = [None if records.layout.fixed_shape else centre_crop(image_shape[0])] * len(rows)
     encoded = records.encoded(rows)
     jobs = [(int(i), image, view) for i, (image, _), view in zip(rows, encoded, views)]
     images = list((pool.map if pool else map)(lambda job: records.decode(*job), jobs))
