@@ -1,0 +1,141 @@
+// A FIFO bounded to the depth of its `#pragma HLS STREAM`, whose tokens carry times (see fibers.h). The Makefile takes the depths from
+// the pragmas of tailor_top.cpp, so what is simulated is what the generated source says.
+#pragma once
+
+#include "fibers.h"
+
+namespace sim {
+
+// {name, depth} of every `#pragma HLS STREAM variable=name depth=depth`.
+struct depth_row {
+    const char* name;
+    int depth;
+};
+constexpr depth_row depths[] = {
+#include "fifo_depths.inc"
+    {nullptr, 2},  // what Vitis HLS gives a stream without a pragma
+};
+
+struct occupancy_change {
+    cycles time;
+    int tokens;
+};
+
+struct fifo_record {
+    std::string name;
+    int depth;
+    int max_occupancy;
+    std::vector<occupancy_change> changes;  // kept only for a trace
+};
+
+struct record {
+    bool trace = false;
+    std::vector<fifo_record> fifos;
+    cycles first_read = -1;             // of the input port
+    std::vector<cycles> output_times;   // of the output port's tokens
+};
+
+inline record& recorded() {
+    static record instance;
+    return instance;
+}
+
+}  // namespace sim
+
+namespace hls {
+
+template <class T> class stream : public sim::channel {
+    struct slot {
+        T value;
+        sim::cycles written;
+    };
+    std::deque<slot> tokens;              // written and not yet released
+    std::deque<sim::cycles> freed;        // when each place that is free now was freed (ports: none)
+    std::deque<sim::cycles> uncounted;    // write times of tokens whose occupancy is not known yet
+    T staged;                             // what the open trip writes
+    int max_occupancy = 0;
+    std::vector<sim::occupancy_change> changes;
+
+    void count_until(sim::cycles time) {
+        // A token that is written in cycle w meets those that were not read before w: all that are unread now, as reads come in order.
+        while (!uncounted.empty() && uncounted.front() <= time) {
+            const int occupancy = int(tokens.size() - uncounted.size()) + 1;
+            if (occupancy > max_occupancy) max_occupancy = occupancy;
+            if (sim::recorded().trace) changes.push_back({uncounted.front(), occupancy});
+            uncounted.pop_front();
+        }
+    }
+
+public:
+    const bool is_port;
+
+    explicit stream(const char* label, bool port = false) : is_port(port) {
+        name = label;
+        for (const auto& row : sim::depths)
+            if (depth == 0 && (!row.name || name == row.name)) depth = row.depth;
+        if (!port) freed.assign(depth, 0);
+    }
+    ~stream() {
+        if (is_port) return;
+        count_until(uncounted.empty() ? 0 : uncounted.back());
+        sim::recorded().fifos.push_back({name, depth, max_occupancy, std::move(changes)});
+    }
+    stream(const stream&) = delete;
+    stream& operator=(const stream&) = delete;
+
+    bool empty() const { return tokens.empty(); }
+
+    T read() {
+        sim::fiber* self = sim::state().current;
+        if (!self) return take();  // the testbench, outside any process
+        while (tokens.empty()) sim::wait_for(*this, false);
+        if (tokens.front().written > self->time) self->time = tokens.front().written;
+        self->reads.push_back(this);
+        return tokens.front().value;
+    }
+
+    void write(const T& token) {
+        sim::fiber* self = sim::state().current;
+        if (!self) {
+            tokens.push_back({token, 0});
+            return;
+        }
+        staged = token;
+        self->writes.push_back(this);
+    }
+
+    T take() {
+        const T value = tokens.front().value;
+        tokens.pop_front();
+        return value;
+    }
+
+    bool has_place() const override { return is_port || !freed.empty(); }
+    sim::cycles place_free_since() const override { return is_port ? 0 : freed.front(); }
+
+    void commit_write(sim::cycles time) override {
+        tokens.push_back({staged, time});
+        if (is_port) {
+            sim::recorded().output_times.push_back(time);
+        } else {
+            freed.pop_front();
+            uncounted.push_back(time);
+        }
+        sim::wake(reader_waits);
+    }
+
+    void commit_read(sim::cycles time) override {
+        if (is_port) {
+            if (sim::recorded().first_read < 0) sim::recorded().first_read = time;
+            tokens.pop_front();
+            return;
+        }
+        count_until(time);
+        tokens.pop_front();
+        if (sim::recorded().trace) changes.push_back({time + 1, int(tokens.size() - uncounted.size())});
+        freed.push_back(time + 1);
+        sim::wake(writer_waits);
+    }
+};
+
+}  // namespace hls

@@ -1,0 +1,80 @@
+// Pooling: the maximum of a window, with padding at minus infinity; the mean of a whole image by an integer factor.
+#pragma once
+
+#include "window.h"
+
+namespace tailor {
+
+// Reads and writes as conv.h does with one pass: one trip an iteration.
+template <class cfg>
+void max_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
+              hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& out) {
+    using shape = window_shape<cfg>;
+    constexpr int lag = shape::lag;
+    typename shape::line_buffers lines;
+#pragma HLS ARRAY_PARTITION variable=lines type=complete dim=1
+#pragma HLS ARRAY_RESHAPE variable=lines type=complete dim=3
+#pragma HLS BIND_STORAGE variable=lines type=ram_s2p
+    typename shape::registers window;
+#pragma HLS ARRAY_PARTITION variable=window type=complete dim=0
+    clear<cfg>(lines, window);
+
+    anchor<cfg> at;
+    const int tokens = images * (cfg::height * cfg::width);
+    int column = 0;
+pixels:
+    for (int k = 0; k < tokens + lag; ++k) {
+#pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=lines type=inter direction=RAW distance=cfg::width dependent=true
+        TRIP();
+        typename shape::token token = {};
+        if (k < tokens) token = in.read();
+        shift_in<cfg>(token, column, lines, window);
+        column = column == cfg::width - 1 ? 0 : column + 1;
+        if (k < lag) continue;
+        if (at.on_grid()) {
+            typename shape::token result;
+#pragma HLS AGGREGATE variable=result
+            for (int c = 0; c < cfg::channels_in; ++c) {
+#pragma HLS UNROLL
+                typename cfg::in_t largest = typename cfg::in_t(cfg::in_lo);
+                for (int i = 0; i < cfg::kernel_h; ++i)
+                    for (int j = 0; j < cfg::kernel_w; ++j)
+                        if (at.inside(i, j) && window[i][j][c] > largest) largest = window[i][j][c];
+                result[c] = largest;
+            }
+            out.write(result);
+        }
+        at.advance();
+    }
+}
+
+// out = requantize(multiplier * sum of the image's pixels), written in the trip that reads the image's last token.
+template <class cfg>
+void global_avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels>>& in,
+                     hls::stream<pixel<typename cfg::out_t, cfg::channels>>& out) {
+    using acc_t = typename cfg::acc_t;
+    acc_t sum[cfg::channels];
+#pragma HLS ARRAY_PARTITION variable=sum type=complete dim=0
+    const int tokens = images * (cfg::height * cfg::width);
+    int place = 0;
+pixels:
+    for (int k = 0; k < tokens; ++k) {
+#pragma HLS PIPELINE II=1
+        TRIP();
+        const bool last = place == cfg::height * cfg::width - 1;
+        const pixel<typename cfg::in_t, cfg::channels> token = in.read();
+        pixel<typename cfg::out_t, cfg::channels> result;
+#pragma HLS AGGREGATE variable=result
+        for (int c = 0; c < cfg::channels; ++c) {
+#pragma HLS UNROLL
+            const acc_t value = place == 0 ? acc_t(token[c]) : acc_t(sum[c] + token[c]);
+            sum[c] = value;
+            if (last) result[c] = requantize<cfg>(acc_t(value * typename cfg::acc_t(cfg::multiplier)));
+        }
+        if (last) out.write(result);
+        place = last ? 0 : place + 1;
+    }
+}
+
+}  // namespace tailor

@@ -1,0 +1,106 @@
+"""What the exporter needs beyond the integers: reuse factors, the depth and storage of every FIFO, the device and its clock.
+
+The FIFOs of a network are the edges between its processes (see `tailor_jax.streaming`): `producer__consumer`; a tensor with several
+readers goes through `producer__clone` into a clone process, whose outputs are `producer__consumer`. The AXI ports are no FIFOs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from tailor_jax import streaming
+from tailor_jax.graph import Graph, GraphError
+from tailor_jax.qgraph import QGraph
+
+STORAGE = ('srl', 'lutram', 'bram', 'uram')
+CLONE = 'clone'
+
+
+@dataclasses.dataclass(frozen=True)
+class Fifo:
+    """One FIFO: `depth` tokens, kept in `storage`, one of `STORAGE`."""
+
+    depth: int
+    storage: str = 'srl'
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a network becomes a design.
+
+    Attributes:
+      reuse_factors: {node: reuse factor} of conv and dense nodes; 1 where a node is missing.
+      fifos: {FIFO name: Fifo}, exactly those of `fifos(graph)`.
+      part, clock_mhz: the device and the clock that synthesis is asked for.
+    """
+
+    reuse_factors: Mapping[str, int]
+    fifos: Mapping[str, Fifo]
+    part: str = 'xczu7ev-ffvc1156-2-e'
+    clock_mhz: float = 200.0
+
+    @staticmethod
+    def default(qgraph: QGraph, skip_depths: Mapping[str, int] | None = None, reuse_factors: Mapping[str, int] | None = None) -> Plan:
+        """Depth 2 everywhere but in the FIFOs that hold a skip tensor, whose depths the caller gives.
+
+        Raises GraphError naming the first skip FIFO without a depth: too few tokens deadlock, so none is guessed.
+        """
+        graph, given = qgraph.graph, dict(skip_depths or {})
+        waiting = skip_fifos(graph)
+        for name in waiting:
+            if name not in given:
+                raise GraphError(f'FIFO {name!r} holds a skip tensor while its main branch catches up; give its depth (costmodel has it)')
+        return Plan(dict(reuse_factors or {}), {name: Fifo(given.pop(name, 2)) for name in fifos(graph)})
+
+    def reuse_factor(self, name: str) -> int:
+        return self.reuse_factors.get(name, 1)
+
+
+def readers(graph: Graph, name: str) -> tuple[str, ...]:
+    """Processes that read a node's tensor. Raises GraphError for a node that nothing reads or that one node reads twice."""
+    consumers = graph.consumers[name]
+    if not consumers and name != graph.output.name:
+        raise GraphError(f'node {name!r}: nothing reads its output; remove it with rewrite.dead_code')
+    for consumer in consumers:
+        if consumers.count(consumer) > 1:
+            raise GraphError(f'node {consumer!r} reads {name!r} twice; a process needs a stream of its own for each input')
+    return consumers
+
+
+def fifos(graph: Graph) -> dict[str, str]:
+    """{FIFO name: the node whose tensor it carries} of every FIFO of the design, in graph order."""
+    names = {}
+    for node in graph.nodes:
+        consumers = readers(graph, node.name)
+        is_port = node.op == 'input'
+        if len(consumers) > 1 and not is_port:
+            names[streaming.fifo_name(node.name, CLONE)] = node.name
+        if len(consumers) > 1 or not is_port:
+            names.update({streaming.fifo_name(node.name, consumer): node.name for consumer in consumers})
+    return names
+
+
+def skip_fifos(graph: Graph) -> tuple[str, ...]:
+    """The FIFOs that feed the second input of an add: a skip tensor waits there."""
+    names = fifos(graph)
+    skips = (streaming.fifo_name(node.inputs[1], node.name) for node in graph.nodes if node.op == 'add')
+    return tuple(name for name in skips if name in names)
+
+
+def check(graph: Graph, plan: Plan) -> None:
+    """Raises GraphError where the plan does not fit the network: a FIFO missing or unknown, a reuse factor that does not divide."""
+    names = fifos(graph)
+    if missing := [name for name in names if name not in plan.fifos]:
+        raise GraphError(f'the plan has no FIFO {missing[0]!r}; the network has {", ".join(names)}')
+    if unknown := [name for name in plan.fifos if name not in names]:
+        raise GraphError(f'the plan has a FIFO {unknown[0]!r} that the network does not have; it has {", ".join(names)}')
+    for name, fifo in plan.fifos.items():
+        if fifo.storage not in STORAGE:
+            raise GraphError(f'FIFO {name!r}: storage must be one of {", ".join(STORAGE)}, got {fifo.storage!r}')
+        if not isinstance(fifo.depth, int) or fifo.depth < 1:
+            raise GraphError(f'FIFO {name!r}: depth must be a positive integer, got {fifo.depth!r}')
+    for name, factor in plan.reuse_factors.items():
+        if name not in graph.by_name or graph[name].op not in ('conv', 'dense'):
+            raise GraphError(f'the plan gives {name!r} a reuse factor, but it is no conv or dense node of the network')
+        streaming.reuse_split(graph, graph[name], factor)

@@ -1,0 +1,120 @@
+"""Writes a project directory: generated sources, static headers, test data and build files.
+
+    write(path, qgraph, plan, images, labels)      a new directory, complete or not there at all; two writes are byte-identical
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import string
+import tempfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from hls_export import emit
+from hls_export.plan import Plan
+from tailor_jax import qgraph as qg
+from tailor_jax.graph import GraphError
+from tailor_jax.qgraph import QGraph
+
+MARKER = 'project.json'  # marks a directory as a project of ours, which `overwrite` may replace
+FORMAT = 1
+
+
+class ExportError(Exception):
+    """A project that cannot be written, built or run. The message names the file and says what to do."""
+
+
+def write(path: str | os.PathLike, qgraph: QGraph, plan: Plan, images: np.ndarray, labels: np.ndarray, hardware: Mapping | None = None,
+          overwrite: bool = False) -> Path:
+    """Writes the design and its test data as a C++ project.
+
+    Args:
+      path: the directory to make.
+      qgraph: the integer graph.
+      plan: reuse factors, FIFOs, device.
+      images: integers of the input's type [n, h, w, c]; labels: class of each, [n]. Expected outputs come from `run_int`.
+      hardware: written as hardware.json.
+      overwrite: whether an earlier project at `path` is replaced.
+
+    Returns:
+      The path. Raises GraphError where the network or plan cannot be emitted, ExportError where the directory cannot be written; neither
+      leaves anything behind.
+    """
+    path, images, labels = Path(path), np.asarray(images), np.asarray(labels)
+    if not np.issubdtype(images.dtype, np.integer) or not len(images):
+        raise GraphError(f'test images must be a non-empty array of integers of the input type, got {images.dtype} {list(images.shape)}')
+    if labels.shape != (len(images),):
+        raise GraphError(f'labels must be [{len(images)}], one an image, got {list(labels.shape)}')
+    _check_target(path, overwrite)
+    files: dict[str, str | bytes] = dict(emit.source(qgraph, plan))
+    expected = np.concatenate([qg.run_int(qgraph, images[start:start + 256]) for start in range(0, len(images), 256)])
+    pixel = np.int16 if qgraph.input.out.lo >= -(1 << 15) and qgraph.input.out.hi < 1 << 15 else np.int32
+    files |= _static_files() | _build_files(qgraph, plan)
+    files |= {'tb_data/images.bin': images.astype(f'<{np.dtype(pixel).str[1:]}').tobytes(),
+              'tb_data/expected.bin': expected.astype('<i4').tobytes(), 'tb_data/labels.bin': labels.astype('<i4').tobytes()}
+    if hardware is not None:
+        files['hardware.json'] = json.dumps(hardware, indent=1) + '\n'
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f'.{path.name}.', dir=path.parent) as work:
+            made = Path(work) / 'project'
+            for name, content in files.items():
+                target = made / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.encode() if isinstance(content, str) else content)
+            qg.save(qgraph, made / 'qgraph.npz')
+            if path.exists():
+                path.rename(Path(work) / 'replaced')  # still whole if the next line fails, and gone only after it
+            made.rename(path)
+    except OSError as error:
+        reason = os.strerror(error.errno or errno.EIO)
+        raise ExportError(f'cannot write the project {str(path)!r}: {reason}; choose a directory that you may write to') from None
+    return path
+
+
+def _check_target(path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise ExportError(f'{str(path)!r} is a file; a project needs a directory of its own')
+    if not any(path.iterdir()):
+        return
+    if not overwrite:
+        raise ExportError(f'the directory {str(path)!r} is not empty; give another one, or overwrite=True (--overwrite) to replace it')
+    if not is_project(path):
+        raise ExportError(f'the directory {str(path)!r} is not empty and holds no project of tailor_jax, so it is not replaced; give another one')
+
+
+def is_project(path: str | os.PathLike) -> bool:
+    """Whether a directory was written by `write`."""
+    try:
+        return json.loads((Path(path) / MARKER).read_text()).get('generator') == 'tailor_jax.hls_export'
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _static_files() -> dict[str, str]:
+    """Hand-written C++, copied as it is."""
+    package = resources.files('hls_export')
+    folders = {'include': 'include', 'sim/native': 'include/native', 'sim/cycle': 'include/cycle'}
+    files = {f'{target}/{file.name}': file.read_text() for target, folder in folders.items()
+             for file in (package / folder).iterdir() if file.name.endswith('.h')}
+    return files | {name: (package / 'templates' / name).read_text() for name in ('testbench.cpp', 'simulate.h', 'library.cpp', 'Makefile')}
+
+
+def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
+    values = {'part': plan.part, 'clock_mhz': f'{plan.clock_mhz:g}', 'clock_ns': f'{1000 / plan.clock_mhz:.3f}', 'nodes': len(qgraph.nodes) - 1,
+              'fifos': len(plan.fifos)}
+    package = resources.files('hls_export')
+    files = {name: string.Template((package / 'templates' / name).read_text()).substitute(values)
+             for name in ('build.tcl', 'hls_config.cfg', 'README.md')}
+    index = {'generator': 'tailor_jax.hls_export', 'format': FORMAT, 'part': plan.part, 'clock_mhz': plan.clock_mhz,
+             'reuse_factors': {qnode.name: plan.reuse_factor(qnode.name) for qnode in qgraph.nodes if qnode.weight is not None},
+             'fifos': {name: {'depth': fifo.depth, 'storage': fifo.storage} for name, fifo in plan.fifos.items()}}
+    return files | {MARKER: json.dumps(index, indent=1) + '\n'}

@@ -1,0 +1,19 @@
+// The design as a shared library: numpy in and out (hls_export.compile).
+#include <cstring>
+
+#include "simulate.h"
+
+static std::string report;
+
+// images: int32 [count][height][width][channels]; logits: int32 [count][values]. Returns 0, 1 if values are missing, 3 on a deadlock.
+extern "C" int tailor_simulate(const std::int32_t* images, int count, std::int32_t* logits) {
+    std::memset(logits, 0, sizeof(std::int32_t) * count * output_pixels * output_channels);
+    const simulation result = simulate(images, count, logits);
+    char head[160];
+    std::snprintf(head, sizeof head, "{\"images\": %d, \"seconds\": %.6g, \"images_per_second\": %.6g", count, result.seconds, count / result.seconds);
+    report = head + cycle_members(result, count) + "}";
+    return !result.deadlock.empty() ? 3 : result.missing_values ? 1 : 0;
+}
+
+// What the last call measured, as JSON.
+extern "C" const char* tailor_report() { return report.c_str(); }

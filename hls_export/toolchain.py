@@ -1,0 +1,70 @@
+"""Builds and runs a project with make and g++. Every failure becomes an `ExportError` with the tool's own first lines."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from hls_export.project import ExportError, is_project
+
+MODES = ('fast', 'strict', 'cycle')
+
+
+def build(path: str | os.PathLike, mode: str) -> Path:
+    """Compiles one simulation of a project if its sources are newer; returns its build directory.
+
+    Raises ExportError for an unknown mode, a directory that is no project, a missing tool or header, or a compiler error.
+    """
+    path = Path(path)
+    if mode not in MODES:
+        raise ExportError(f'mode must be one of {", ".join(MODES)}, got {mode!r}')
+    if not is_project(path):
+        raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
+    for tool in (os.environ.get('CXX', 'g++'), 'make'):
+        if shutil.which(tool) is None:
+            raise ExportError(f'{tool} was not found; the C simulation needs g++ and make: install them with "apt install g++ make" '
+                              f'(Debian, Ubuntu) or "dnf install gcc-c++ make" (Fedora)')
+    command = ['make', '--no-print-directory', '-j2', '-C', str(path), mode]
+    if mode == 'strict':
+        command.append(f'AP_TYPES={ap_types()}')
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ExportError(f'building the {mode} simulation of {str(path)!r} failed:\n{_first_lines(done.stderr)}')
+    return path / 'build' / mode
+
+
+def run(path: str | os.PathLike, mode: str, images: int | None = None, trace: str | os.PathLike | None = None) -> tuple[dict, str]:
+    """Builds and runs the testbench; returns what it measured and what it printed. Raises ExportError if it could not run."""
+    folder = build(path, mode).resolve()
+    report = folder / 'result.json'
+    report.unlink(missing_ok=True)
+    command = [str(folder / 'testbench'), f'--json={report}']
+    command += [f'--images={images}'] if images is not None else []
+    command += [f'--trace={Path(trace).resolve()}'] if trace is not None else []
+    done = subprocess.run(command, cwd=path, capture_output=True, text=True)
+    if done.returncode not in (0, 1, 3) or not report.exists():
+        raise ExportError(f'the {mode} simulation of {str(path)!r} stopped with status {done.returncode}:\n{_first_lines(done.stderr + done.stdout)}')
+    return json.loads(report.read_text()), done.stdout
+
+
+def ap_types() -> Path:
+    """The directory of AMD's ap_int.h and hls_stream.h: of a Vitis installation if there is one, else of the installed hls4ml."""
+    candidates = [Path(os.environ[name]) / 'include' for name in ('XILINX_HLS', 'VITIS_HLS') if os.environ.get(name)]
+    if (found := importlib.util.find_spec('hls4ml')) and found.submodule_search_locations:
+        candidates += [Path(folder) / 'templates' / 'vivado' / 'ap_types' for folder in found.submodule_search_locations]
+    for candidate in candidates:
+        if (candidate / 'ap_int.h').exists() and (candidate / 'hls_stream.h').exists():
+            return candidate
+    raise ExportError('AMD\'s ap_int.h and hls_stream.h were not found; install them with "pip install hls4ml", '
+                      'or set XILINX_HLS to a Vitis installation')
+
+
+def _first_lines(text: str, count: int = 20) -> str:
+    """A tool's first errors: lines from the first one that says so."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    first = next((index for index, line in enumerate(lines) if 'error' in line), 0)
+    return '\n'.join(lines[first:first + count])
