@@ -1,0 +1,30 @@
+"""Hardware cost of a network on a target, exact for a graph and exact in expectation for a graph with learnable gates.
+
+    target = costmodel.dataflow(device='zcu104', fifo_policy='exact', weight_bits=8, activation_bits=8)
+    cost   = costmodel.evaluate(graph, target)       # cost.total['bram18'], cost.nodes, cost.blocks, cost.fifos: integers
+    table  = costmodel.tabulate(graph, target)       # every setting of every gate group
+    value  = costmodel.expected(table, p)            # {resource: scalar}, p = {gate: probability}; differentiable, jittable
+
+`expected` and `tabulate` are loaded on first use, so that pricing a network does not wait for jax.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from costmodel.cost import Cost
+from costmodel.streams.target import Dataflow, dataflow
+from costmodel.targets import evaluate, monotone
+
+if TYPE_CHECKING:
+    from costmodel.expectation import expected
+    from costmodel.table import CostTable, tabulate
+
+__all__ = ['Cost', 'CostTable', 'Dataflow', 'dataflow', 'evaluate', 'expected', 'monotone', 'tabulate']
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ('expected', 'tabulate', 'CostTable'):
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from costmodel import expectation, table  # together: a table is a pytree only once `expectation` has registered it
+    return expectation.expected if name == 'expected' else getattr(table, name)

@@ -1,0 +1,49 @@
+"""The exact cost of one graph: rows of integers, summed to blocks and to the network.
+
+A row is a dict {name, op, block, resource: integer}. A resource is additive ('sum': BRAM, LUTs, bytes) or the largest of its rows
+('max': the initiation interval); the same rule takes rows to blocks and to the total. Works for every target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+REDUCE = {'sum': sum, 'max': max}
+LABELS = ('name', 'op', 'block')
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a graph costs on a target.
+
+    Attributes:
+      target: the settings it was priced under.
+      total: {resource: integer} of the network, with resources that have no rows, such as a latency.
+      nodes: a row a node of the folded graph: {name, op, block, resource: integer}.
+      blocks: a row a block, op 'block'.
+      fifos: a row a stream: {name, node, depth, width_bits, fifo_bits, storage, ...}; empty for targets without streams.
+      reuse_factors: {node: reuse factor} of the layers with weights; empty for targets without.
+    """
+
+    target: Any
+    total: dict[str, int]
+    nodes: list[dict[str, Any]]
+    blocks: list[dict[str, Any]]
+    fifos: list[dict[str, Any]]
+    reuse_factors: dict[str, int]
+
+
+def reduced(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> dict[str, int]:
+    """{resource: integer} of several rows together."""
+    rows = list(rows)
+    return {resource: REDUCE[kind](row[resource] for row in rows) for resource, kind in kinds.items()}
+
+
+def by_block(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The rows of the blocks, in the order in which they first appear; a node without a block is a block of its own."""
+    members: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        members.setdefault(row['block'] or row['name'], []).append(row)
+    return [{'name': name, 'op': 'block', 'block': name, **reduced(group, kinds)} for name, group in members.items()]

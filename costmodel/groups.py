@@ -1,0 +1,64 @@
+"""Gate groups: which gates interact.
+
+An articulation node lies on every path from input to output; in a topological order it is a node that no edge jumps over. A skip connection
+lives between two consecutive articulation nodes of the graph with all gates open, and the gates between the same two form a group:
+usually one block, 1 to 4 gates. A gate that stands on adds of several such regions joins their groups.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from tailor_jax.graph import Graph, Node
+
+
+def articulation(graph: Graph) -> list[Node]:
+    """The nodes that lie on every path from input to output, in order; the first is the input, the last the output."""
+    position = {node.name: index for index, node in enumerate(graph.nodes)}
+    found, reach = [], 0
+    for index, node in enumerate(graph.nodes):
+        if reach <= index:
+            found.append(node)
+        reach = max([reach, *(position[name] for name in graph.consumers[node.name])])
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """The nodes after one articulation node, `entry`, up to the next, which is the last of `nodes`."""
+
+    entry: Node
+    nodes: tuple[Node, ...]
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(node.gate for node in self.nodes if node.gate))
+
+
+def regions(graph: Graph) -> list[Region]:
+    """The graph cut at its articulation nodes, in order."""
+    cuts = {node.name for node in articulation(graph)}
+    found, entry, inside = [], graph.input, []
+    for node in graph.nodes[1:]:
+        inside.append(node)
+        if node.name in cuts:
+            found.append(Region(entry, tuple(inside)))
+            entry, inside = node, []
+    return found
+
+
+def gate_groups(graph: Graph) -> list[tuple[str, ...]]:
+    """The groups of the graph's gates, each in graph order."""
+    return merge(graph.gates, [region.gates for region in regions(graph)])
+
+
+def merge(gates: Iterable[str], sets: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+    """The finest partition of `gates` in which every one of `sets` lies in one part; order is kept."""
+    group_of = {gate: {gate} for gate in gates}
+    for joined in sets:
+        union = set().union(*(group_of[gate] for gate in joined))
+        for gate in union:
+            group_of[gate] = union
+    parts = {id(group): group for group in group_of.values()}
+    return [tuple(gate for gate in group_of if gate in group) for group in parts.values()]

@@ -1,0 +1,131 @@
+"""The exact cost of a graph on the dataflow target.
+
+    rows(graph, target)       a row of integers per node of the folded graph; all that the expectation over gates is made of
+    evaluate(graph, target)   rows, blocks, totals, FIFOs, reuse factors, latency
+    couplings(graph, target)  the gates whose rows depend on one another beyond a region
+
+A gated add is priced as open. Where skips close, the graph is another graph: `rewrite.binarize` it and evaluate that.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+import numpy as np
+
+from costmodel.cost import Cost, by_block, reduced
+from costmodel.groups import Region, gate_groups, merge, regions
+from costmodel.streams import devices, logic, memory, schedule
+from costmodel.streams.fifos import Fifo, clone_rows, fifos
+from costmodel.streams.segments import segments
+from costmodel.streams.target import Dataflow, reuse_factors
+from tailor_jax import rewrite, streaming
+from tailor_jax.graph import Graph
+
+KINDS = {'bram18': 'sum', 'uram': 'sum', 'lut': 'sum', 'ff': 'sum', 'dsp': 'sum', 'fifo_bits': 'sum', 'weight_memory_bits': 'sum',
+         'line_buffer_bits': 'sum', 'macs': 'sum', 'bops': 'sum', 'interval_cycles': 'max'}
+
+_ALWAYS_MONOTONE = ('dsp', 'weight_memory_bits', 'line_buffer_bits', 'macs', 'bops', 'interval_cycles')
+
+
+def monotone(target: Dataflow) -> tuple[str, ...]:
+    """The resources that removing a skip can never raise.
+
+    Under `full_map` all of them. Under `exact` and `pow2` a removal can lengthen other FIFOs (a skip that was the slow branch no longer
+    delays its neighbour; a strided layer's bursts are smoothed in one more place), so storage and logic fall as a rule, but not by law.
+    """
+    return tuple(KINDS) if target.fifo_policy == 'full_map' else _ALWAYS_MONOTONE
+
+
+def evaluate(graph: Graph, target: Dataflow) -> Cost:
+    """Prices a graph, with or without learnable gates (gated adds count as open).
+
+    Raises:
+      GraphError, ValueError: for a node without a dataflow process, an invalid reuse factor or an interval that cannot be met.
+    """
+    folded = rewrite.fold(graph)
+    reuse = reuse_factors(folded, target)
+    streams = fifos(folded, target, reuse)
+    nodes = _rows(folded, target, reuse, streams)
+    total = reduced(nodes, KINDS)
+    total['latency_cycles'] = latency_cycles(folded, reuse, total['interval_cycles'])
+    part = devices.device(target.device)
+    return Cost(target, total, nodes, by_block(nodes, KINDS), [_fifo_row(each, part) for each in streams], reuse)
+
+
+def rows(graph: Graph, target: Dataflow) -> list[dict]:
+    """A row per node of the folded graph: {name, op, block, resource: integer}."""
+    folded = rewrite.fold(graph)
+    reuse = reuse_factors(folded, target)
+    return _rows(folded, target, reuse, fifos(folded, target, reuse))
+
+
+def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
+    """The gate groups of the graph on this target.
+
+    A region whose maps change size sends bursts, and the FIFO behind it, which belongs to the next region's first node, holds them. If
+    gates decide both, they interact: such a region's gates join the next's. Regions that folding or closed gates can reduce to nothing are
+    passed over.
+    """
+    joined = gate_groups(graph)
+    if target.fifo_policy == 'full_map' or target.reuse_factor == 1:
+        return joined
+    found = regions(graph)
+    for index, region in enumerate(found):
+        if region.gates and any(node.inputs and graph.in_shape(node)[:2] != node.shape[:2] for node in region.nodes):
+            for following in found[index + 1:]:
+                joined = merge(graph.gates, [*joined, region.gates + following.gates])
+                if not _can_vanish(graph, following):
+                    break
+    return joined
+
+
+def latency_cycles(graph: Graph, reuse: dict[str, int], interval: int) -> int:
+    """Cycles from the first pixel in to the last value out, of one image whose pixels come evenly over the interval."""
+    height, width, _ = graph.input.shape
+    times = {graph.input.name: np.arange(height * width, dtype=np.int64) * interval // (height * width)}
+    for segment in segments(graph, reuse):
+        for node, process in zip(segment.nodes, segment.shape.processes):
+            arrivals = np.maximum.reduce([times[name] for name in node.inputs])
+            flushed = np.concatenate([arrivals, np.full(process.lag if node.op in ('conv', 'max_pool') else 0, arrivals[-1])])
+            times[node.name] = schedule.run(process, flushed)[1][:node.shape[0] * node.shape[1]]
+    return int(times[graph.output.name][-1]) + 1
+
+
+def _can_vanish(graph: Graph, region: Region) -> bool:
+    """Whether closed gates and folding can make the region's last node stand for its entry."""
+    node = region.nodes[-1]
+    while node.name != region.entry.name and (node.gate or node.op in ('batch_norm', 'relu')):
+        node = graph[node.inputs[0]]
+    return node.name == region.entry.name
+
+
+def _rows(folded: Graph, target: Dataflow, reuse: dict[str, int], streams: list[Fifo]) -> list[dict]:
+    part = devices.device(target.device)
+    charged: dict[str, list[Fifo]] = collections.defaultdict(list)
+    for each in streams:
+        charged[each.row].append(each)
+    clones = collections.defaultdict(list)
+    for segment in segments(folded, reuse):
+        for tensor, add in clone_rows(folded, segment):
+            clones[add].append(tensor)
+    found = []
+    for node in folded.nodes:
+        total = logic.parts(folded, node, target, reuse.get(node.name, 1))
+        for tensor in clones[node.name]:
+            copy = logic.clone(folded, tensor, target)
+            total.lut, total.ff = total.lut + copy.lut, total.ff + copy.ff
+        for each in charged[node.name]:
+            total.add_memory(memory.fifo(each.depth, each.width_bits, part))
+        row = total.rounded()
+        row['fifo_bits'] = sum(each.fifo_bits for each in charged[node.name])
+        row['interval_cycles'] = streaming.period_cycles(folded, node, reuse.get(node.name, 1))
+        found.append({'name': node.name, 'op': node.op, 'block': node.block, **{resource: row[resource] for resource in KINDS}})
+    return found
+
+
+def _fifo_row(each: Fifo, part: devices.Device) -> dict:
+    mapped = memory.fifo(each.depth, each.width_bits, part)
+    return {'name': each.name, 'node': each.row, 'producer': each.producer, 'consumer': each.consumer or 'clone', 'depth': each.depth,
+            'width_bits': each.width_bits, 'fifo_bits': each.fifo_bits, **dataclasses.asdict(mapped)}

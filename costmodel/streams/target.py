@@ -1,0 +1,147 @@
+"""The settings of the dataflow target, and the reuse factor that each layer gets under them.
+
+The reuse factor of a layer depends on nothing but the layer, the network's input and the target, never on a gate: closing a skip
+must not change how the other layers are built. It is the one given, or else the largest R of `streaming.reuse_factors` with
+
+    period_cycles(node, R) <= interval,      interval = 16 cycles a pixel of the network's input unless given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from costmodel.streams import devices
+from tailor_jax import streaming
+from tailor_jax.graph import Graph, Node
+
+FIFO_POLICIES = ('full_map', 'exact', 'pow2')
+MULTIPLIERS = ('auto', 'dsp', 'lut')
+CYCLES_PER_PIXEL = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataflow:
+    """Settings of the dataflow target; made by `dataflow`, which documents them."""
+
+    device: str = 'zcu104'
+    fifo_policy: str = 'exact'
+    weight_bits: int = 8
+    activation_bits: int = 8
+    reuse_factor: int | tuple[tuple[str, int], ...] | None = None
+    interval_cycles: int | None = None
+    clock_mhz: float = 200
+    stream_depth: int = 2
+    multiplier: str = 'auto'
+    weight_bits_of: tuple[tuple[str, int], ...] = ()
+    activation_bits_of: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        devices.device(self.device)
+        _one_of('fifo_policy', self.fifo_policy, FIFO_POLICIES)
+        _one_of('multiplier', self.multiplier, MULTIPLIERS)
+        _positive('weight_bits', self.weight_bits)
+        _positive('activation_bits', self.activation_bits)
+        _positive('stream_depth', self.stream_depth)
+        if not self.clock_mhz > 0:
+            raise ValueError(f'clock_mhz must be positive, got {self.clock_mhz!r}')
+        if self.interval_cycles is not None:
+            _positive('interval_cycles', self.interval_cycles)
+        if isinstance(self.reuse_factor, int):
+            _positive('reuse_factor', self.reuse_factor)
+        for key in ('reuse_factor', 'weight_bits_of', 'activation_bits_of'):
+            for name, value in _pairs(getattr(self, key)):
+                _positive(f'{key} of node {name!r}', value)
+
+    @property
+    def family(self) -> devices.Family:
+        return devices.device(self.device).family
+
+    def named_nodes(self) -> set[str]:
+        """Nodes that some setting names."""
+        return {name for key in ('reuse_factor', 'weight_bits_of', 'activation_bits_of') for name, _ in _pairs(getattr(self, key))}
+
+
+def dataflow(device: str = 'zcu104', fifo_policy: str = 'exact', weight_bits: int = 8, activation_bits: int = 8,
+             reuse_factor: int | Mapping[str, int] | None = None, interval_cycles: int | None = None, clock_mhz: float = 200,
+             stream_depth: int = 2, multiplier: str = 'auto', weight_bits_of: Mapping[str, int] | None = None,
+             activation_bits_of: Mapping[str, int] | None = None) -> Dataflow:
+    """The dataflow target: a frozen, hashable value.
+
+    Args:
+      device: a name of `devices.DEVICES`.
+      fifo_policy: 'exact' (the depth that keeps full throughput), 'pow2' (rounded up to a power of two) or 'full_map' (height x width
+        tokens on every stream, as hls4ml emits).
+      weight_bits, activation_bits: widths of the integers in ROMs and on streams.
+      reuse_factor: passes over the multipliers for one output token, for every layer or by node name; layers not named, or all of them
+        when it is None, take the largest that meets the interval.
+      interval_cycles: cycles from one image to the next that the layers must keep up with; 16 a pixel of the input when None.
+      clock_mhz: clock, for images per second.
+      stream_depth: the least depth of any FIFO.
+      multiplier: where products are computed: 'dsp', 'lut', or 'auto' (LUTs up to 4 x 4 bits, else DSPs).
+      weight_bits_of, activation_bits_of: widths of single nodes, over the common ones.
+
+    Raises:
+      ValueError: for an unknown device (lists the known ones), an unknown policy, or a number that is not positive.
+    """
+    if isinstance(reuse_factor, Mapping):
+        reuse_factor = _frozen(reuse_factor)
+    return Dataflow(device, fifo_policy, weight_bits, activation_bits, reuse_factor, interval_cycles, clock_mhz, stream_depth, multiplier,
+                    _frozen(weight_bits_of or {}), _frozen(activation_bits_of or {}))
+
+
+def weight_bits(target: Dataflow, node: Node) -> int:
+    return dict(target.weight_bits_of).get(node.name, target.weight_bits)
+
+
+def activation_bits(target: Dataflow, node: Node) -> int:
+    """Bits of one value of the node's output tensor."""
+    return dict(target.activation_bits_of).get(node.name, target.activation_bits)
+
+
+def interval_wanted(graph: Graph, target: Dataflow) -> int:
+    """The interval, in cycles, that automatic reuse factors must meet."""
+    height, width, _ = graph.input.shape
+    return target.interval_cycles or CYCLES_PER_PIXEL * height * width
+
+
+def reuse_factors(graph: Graph, target: Dataflow) -> dict[str, int]:
+    """The reuse factor of every conv and dense node of the graph.
+
+    Raises:
+      ValueError: for a reuse factor that does not divide a layer (`streaming.reuse_split`), or an interval that a node cannot meet: the
+        message names the node and the nearest interval.
+    """
+    return {node.name: _reuse_factor(graph, node, target) for node in graph.nodes if node.op in ('conv', 'dense')}
+
+
+def _reuse_factor(graph: Graph, node: Node, target: Dataflow) -> int:
+    given = target.reuse_factor if isinstance(target.reuse_factor, int) else dict(_pairs(target.reuse_factor)).get(node.name)
+    if given is not None:
+        streaming.reuse_split(graph, node, given)
+        return given
+    interval = interval_wanted(graph, target)
+    fitting = [factor for factor in streaming.reuse_factors(graph, node) if streaming.period_cycles(graph, node, factor) <= interval]
+    if not fitting:
+        least = max(streaming.period_cycles(graph, each, 1) for each in graph.nodes)
+        raise ValueError(f'node {node.name!r} ({node.op}): it needs at least {streaming.period_cycles(graph, node, 1)} cycles an image, so an '
+                         f'interval of {interval} cycles cannot be met; the nearest that this network can meet is interval_cycles={least}')
+    return fitting[-1]
+
+
+def _frozen(mapping: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(mapping.items()))
+
+
+def _pairs(value: object) -> tuple[tuple[str, int], ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _one_of(key: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f'{key} must be one of {", ".join(known)}, got {value!r}')
+
+
+def _positive(key: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f'{key} must be a positive integer, got {value!r}')

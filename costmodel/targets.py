@@ -1,0 +1,64 @@
+"""What a target must offer, and the one place that knows the kinds of targets.
+
+An `Evaluator` is three functions; `evaluate`, the tables of `costmodel.table` and the reports need nothing else of a target:
+
+    rows(graph)     [{name, op, block, resource: integer}]: the exact cost of each node
+    kinds           {resource: 'sum' or 'max'}: how rows add up
+    groups(graph)   the gates whose rows depend on one another, a partition of graph.gates
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from costmodel.cost import Cost
+from costmodel.streams import evaluate as streams
+from costmodel.streams.target import Dataflow
+from tailor_jax.graph import Graph
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluator:
+    """The functions of a target that the expectation over gates is made of."""
+
+    rows: Callable[[Graph], list[dict[str, Any]]]
+    kinds: Mapping[str, str]
+    groups: Callable[[Graph], list[tuple[str, ...]]]
+
+
+def evaluate(graph: Graph, target: Dataflow) -> Cost:
+    """The exact cost of a graph on a target; gated adds count as open. Integers; see `Cost`."""
+    match target:
+        case Dataflow():
+            return streams.evaluate(graph, target)
+        case _:
+            raise ValueError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+
+
+def evaluator(target: Dataflow) -> Evaluator:
+    """The target's evaluator."""
+    match target:
+        case Dataflow():
+            return Evaluator(lambda graph: streams.rows(graph, target), streams.KINDS, lambda graph: streams.couplings(graph, target))
+        case _:
+            raise ValueError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+
+
+def monotone(target: Dataflow) -> tuple[str, ...]:
+    """The resources that removing a skip can never raise on this target."""
+    match target:
+        case Dataflow():
+            return streams.monotone(target)
+        case _:
+            raise ValueError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+
+
+def check_names(graph: Graph, target: Dataflow) -> None:
+    """Raises ValueError if the target's settings name a node that the graph does not have."""
+    for name in sorted(target.named_nodes() - set(graph.by_name)):
+        near = difflib.get_close_matches(name, graph.by_name, 1)
+        hint = f'; did you mean {near[0]!r}?' if near else ''
+        raise ValueError(f'the target has a setting for node {name!r}, which the graph does not have{hint}')
