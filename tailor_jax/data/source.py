@@ -178,7 +178,10 @@ def _default_test_split(builder) -> str:
 def _open(records: Records, memory_bytes: int) -> MemorySplit | RecordSplit:
     shape = records.layout.fixed_shape
     if shape is None or len(records) * np.prod(shape) > memory_bytes:
-        return RecordSplit(records.split, records)
+        split = RecordSplit(records.split, records)
+        for i in (0, len(split) - 1):  # reading all would take too long; these two show a wrong layout at once
+            split[i]
+        return split
     images = np.empty((len(records), *shape), np.uint8)
     labels = np.empty(len(records), np.int32)
     for start in range(0, len(records), 1024):  # in pieces, so that the encoded bytes never pile up
