@@ -11,7 +11,8 @@ from pathlib import Path
 from experiments.results import change, columns, format_cell
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:1rem 0}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:1rem 0}
+th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd}
 th{background:#f4f4f4}tr.front td{background:#fdf0ee}.on{color:#fff;background:#2a7}.off{color:#888;background:#eee}
 .gate{display:inline-block;padding:0 .4rem;margin:1px;border-radius:3px;font-size:12px}img{max-width:100%}"""
 
@@ -50,7 +51,7 @@ def _details(workdir: Path) -> str:
         for name in before
     )
     return (
-        f'<h3>{html.escape(workdir.name)}</h3><p>{gates}</p><p>C-simulation: {simulated["images"]} images, {simulated["mismatched_values"]} mismatched '
+        f'<h3>{html.escape(workdir.name)}</h3><p>{gates}</p><p>C-simulation: {simulated["images"]} images, {simulated["mismatched_values"]} wrong '
         f'values. Rounding the gates changed accuracy by {100 * summary["rounding_accuracy_change"]:+.2f} points; '
         f'{100 * summary["gates_fractional"]:.0f} % of the gates were still undecided.</p>'
         f'<table><tr><th>resource</th><th>with every skip</th><th>as exported</th><th>change</th></tr>{rows}</table>'

@@ -23,9 +23,12 @@ OPS = ('input', 'conv', 'batch_norm', 'relu', 'add', 'max_pool', 'global_avg_poo
 
 _NAME = re.compile(r'[a-z][a-z0-9]*(_[a-z0-9]+)*')
 # A node name becomes part of C++ and Verilog identifiers; these words would not compile.
-_RESERVED = frozenset(
-    ['and', 'asm', 'auto', 'bool', 'break', 'case', 'catch', 'char', 'class', 'const', 'continue', 'default', 'delete', 'do', 'double', 'else', 'enum', 'explicit', 'export', 'extern', 'false', 'float', 'for', 'friend', 'goto', 'if', 'inline', 'int', 'long', 'main', 'module', 'namespace', 'new', 'not', 'operator', 'or', 'private', 'protected', 'public', 'reg', 'register', 'return', 'short', 'signed', 'sizeof', 'static', 'struct', 'switch', 'template', 'this', 'throw', 'true', 'try', 'typedef', 'typename', 'union', 'unsigned', 'using', 'virtual', 'void', 'volatile', 'while', 'wire', 'xor', 'begin', 'end']
-)
+_KEYWORDS = """
+and asm auto begin bool break case catch char class const continue default delete do double else end endmodule enum explicit export extern false
+float for friend goto if inline int long main module namespace new not operator or private protected public reg register return short signed
+sizeof static struct switch template this throw true try typedef typename union unsigned using virtual void volatile while wire xor
+"""
+_RESERVED = frozenset(_KEYWORDS.split())
 
 
 class GraphError(ValueError):

@@ -6,7 +6,9 @@ the full one (`restrict`) and folding batch norms is a map over names (`fold_var
 
     kernel' = kernel * scale / sqrt(var + eps),  bias' = shift - mean * scale / sqrt(var + eps)
 
-A gated add computes main + z * skip; z is 1 where no gate value is given.
+A gated add computes main + z * skip; z is 1 where no gate value is given. With hard gates these are the pruned network's operations on
+the pruned network's numbers, plus exact zeros: run operation by operation, the two agree bit for bit. (Compiled as a whole, XLA may
+fuse the two differently and contract other multiply-adds; they then agree to the last bit or two of float32.)
 """
 
 from __future__ import annotations
