@@ -25,7 +25,7 @@ class Design:
 
     def __init__(self, path: str | os.PathLike, mode: str = 'fast'):
         self.path, self.mode = Path(path), mode
-        library = toolchain.build(path, mode) / 'design.so'
+        library = toolchain.build(path, mode, 'design.so')
         self._input = (qgraph := qg.load(self.path / 'qgraph.npz')).input
         self._values = int(np.prod(qgraph.output.node.shape))
         # A loader hands out the library it already has under a path, so a design that was built anew needs a path of its own.

@@ -130,7 +130,7 @@ def _bias_bits(bias: np.ndarray) -> int:
 def _call(graph: Graph, qnode: QNode) -> str:
     """The call of a node's process. Its function has the name of its op."""
     node = qnode.node
-    streams = [_stream(graph, name, node.name) for name in node.inputs]
+    streams = [_input_stream(graph, node, index) for index in range(len(node.inputs))]
     memories = [f'weight_{node.name}', f'bias_{node.name}'] if qnode.weight is not None else []
     arguments = ', '.join(['images', *streams, _output_stream(graph, node.name), *memories])
     return f'    PROCESS({node.name}, tailor::{node.op}<layer_{node.name}>({arguments}));'
@@ -138,21 +138,22 @@ def _call(graph: Graph, qnode: QNode) -> str:
 
 def _clone_call(graph: Graph, node: Node) -> str:
     source_stream = IN_PORT if node.op == 'input' else streaming.fifo_name(node.name, CLONE)
-    outputs = ', '.join(streaming.fifo_name(node.name, consumer) for consumer in graph.consumers[node.name])
+    outputs = ', '.join(planning.readers(graph, node.name))
     height, width, _ = node.shape
     return f'    PROCESS({streaming.fifo_name(node.name, CLONE)}, tailor::clone<{height}, {width}>(images, {source_stream}, {outputs}));'
 
 
-def _stream(graph: Graph, producer: str, consumer: str) -> str:
+def _input_stream(graph: Graph, node: Node, index: int) -> str:
+    producer = node.inputs[index]
     is_port = graph[producer].op == 'input' and len(graph.consumers[producer]) == 1
-    return IN_PORT if is_port else streaming.fifo_name(producer, consumer)
+    return IN_PORT if is_port else planning.source(graph, node, index)
 
 
 def _output_stream(graph: Graph, name: str) -> str:
-    consumers = graph.consumers[name]
     if name == graph.output.name:
         return OUT_PORT
-    return streaming.fifo_name(name, consumers[0] if len(consumers) == 1 else CLONE)
+    edges = planning.readers(graph, name)
+    return edges[0] if len(edges) == 1 else streaming.fifo_name(name, CLONE)
 
 
 def _top(graph: Graph, plan: Plan, calls: list[str], weights: list[str]) -> str:

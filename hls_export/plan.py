@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from tailor_jax import streaming
-from tailor_jax.graph import Graph, GraphError
+from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.qgraph import QGraph
 
 STORAGE = ('srl', 'lutram', 'bram', 'uram')
@@ -58,33 +58,39 @@ class Plan:
 
 
 def readers(graph: Graph, name: str) -> tuple[str, ...]:
-    """Processes that read a node's tensor. Raises GraphError for a node that nothing reads or that one node reads twice."""
+    """Names of the FIFOs on a tensor's edges, one a read, in graph order; the second read by one node gets `__2`.
+
+    Raises GraphError for a node that nothing reads.
+    """
     consumers = graph.consumers[name]
     if not consumers and name != graph.output.name:
         raise GraphError(f'node {name!r}: nothing reads its output; remove it with rewrite.dead_code')
-    for consumer in consumers:
-        if consumers.count(consumer) > 1:
-            raise GraphError(f'node {consumer!r} reads {name!r} twice; a process needs a stream of its own for each input')
-    return consumers
+    return tuple(streaming.fifo_name(name, consumer) + ('__2' if consumer in consumers[:index] else '') for index, consumer in enumerate(consumers))
+
+
+def source(graph: Graph, node: Node, index: int) -> str:
+    """Name of the FIFO that a node's input `index` comes from."""
+    name = node.inputs[index]
+    return streaming.fifo_name(name, node.name) + ('__2' if name in node.inputs[:index] else '')
 
 
 def fifos(graph: Graph) -> dict[str, str]:
     """{FIFO name: the node whose tensor it carries} of every FIFO of the design, in graph order."""
     names = {}
     for node in graph.nodes:
-        consumers = readers(graph, node.name)
+        edges = readers(graph, node.name)
         is_port = node.op == 'input'
-        if len(consumers) > 1 and not is_port:
+        if len(edges) > 1 and not is_port:
             names[streaming.fifo_name(node.name, CLONE)] = node.name
-        if len(consumers) > 1 or not is_port:
-            names.update({streaming.fifo_name(node.name, consumer): node.name for consumer in consumers})
+        if len(edges) > 1 or not is_port:
+            names.update(dict.fromkeys(edges, node.name))
     return names
 
 
 def skip_fifos(graph: Graph) -> tuple[str, ...]:
     """The FIFOs that feed the second input of an add: a skip tensor waits there."""
     names = fifos(graph)
-    skips = (streaming.fifo_name(node.inputs[1], node.name) for node in graph.nodes if node.op == 'add')
+    skips = (source(graph, node, 1) for node in graph.nodes if node.op == 'add')
     return tuple(name for name in skips if name in names)
 
 

@@ -14,8 +14,8 @@ from hls_export.project import ExportError, is_project
 MODES = ('fast', 'strict', 'cycle')
 
 
-def build(path: str | os.PathLike, mode: str) -> Path:
-    """Compiles one simulation of a project if its sources are newer; returns its build directory.
+def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Path:
+    """Compiles a product ('testbench' or 'design.so') of one simulation of a project if its sources are newer; returns its path.
 
     Raises ExportError for an unknown mode, a directory that is no project, a missing tool or header, or a compiler error.
     """
@@ -28,21 +28,21 @@ def build(path: str | os.PathLike, mode: str) -> Path:
         if shutil.which(tool) is None:
             raise ExportError(f'{tool} was not found; the C simulation needs g++ and make: install them with "apt install g++ make" '
                               f'(Debian, Ubuntu) or "dnf install gcc-c++ make" (Fedora)')
-    command = ['make', '--no-print-directory', '-j2', '-C', str(path), mode]
+    command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ExportError(f'building the {mode} simulation of {str(path)!r} failed:\n{_first_lines(done.stderr)}')
-    return path / 'build' / mode
+    return path / 'build' / mode / product
 
 
 def run(path: str | os.PathLike, mode: str, images: int | None = None, trace: str | os.PathLike | None = None) -> tuple[dict, str]:
     """Builds and runs the testbench; returns what it measured and what it printed. Raises ExportError if it could not run."""
-    folder = build(path, mode).resolve()
-    report = folder / 'result.json'
+    testbench = build(path, mode).resolve()
+    report = testbench.parent / 'result.json'
     report.unlink(missing_ok=True)
-    command = [str(folder / 'testbench'), f'--json={report}']
+    command = [str(testbench), f'--json={report}']
     command += [f'--images={images}'] if images is not None else []
     command += [f'--trace={Path(trace).resolve()}'] if trace is not None else []
     done = subprocess.run(command, cwd=path, capture_output=True, text=True)

@@ -3,10 +3,12 @@
 
 #include "simulate.h"
 
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
 static std::string report;
 
 // images: int32 [count][height][width][channels]; logits: int32 [count][values]. Returns 0, 1 if values are missing, 3 on a deadlock.
-extern "C" int tailor_simulate(const std::int32_t* images, int count, std::int32_t* logits) {
+EXPORTED int tailor_simulate(const std::int32_t* images, int count, std::int32_t* logits) {
     std::memset(logits, 0, sizeof(std::int32_t) * count * output_pixels * output_channels);
     const simulation result = simulate(images, count, logits);
     char head[160];
@@ -16,4 +18,4 @@ extern "C" int tailor_simulate(const std::int32_t* images, int count, std::int32
 }
 
 // What the last call measured, as JSON.
-extern "C" const char* tailor_report() { return report.c_str(); }
+EXPORTED const char* tailor_report() { return report.c_str(); }

@@ -127,7 +127,8 @@ inline void spawn(const char* name, std::function<void()> body) {
 // The process at one end of a FIFO, by its name: producer__consumer, where a tensor with several readers goes through producer__clone.
 inline fiber* process_at(const channel& place, bool writer) {
     const auto split = place.name.find("__");
-    const std::string producer = place.name.substr(0, split), consumer = split == std::string::npos ? "" : place.name.substr(split + 2);
+    const std::string producer = place.name.substr(0, split), rest = split == std::string::npos ? "" : place.name.substr(split + 2);
+    const std::string consumer = rest.substr(0, rest.find("__"));  // a node that reads a tensor twice does so by `producer__consumer__2`
     const std::string clone = producer + "__clone";
     fiber *exact = nullptr, *copy = nullptr;
     for (auto& each : state().fibers) {
