@@ -179,6 +179,7 @@ inline void run() {
         all.ready.pop_front();
         swapcontext(&all.main, &all.current->context);
     }
+    all.current = nullptr;  // from here on the testbench touches the ports
     bool stuck = false;
     for (auto& each : all.fibers) stuck = stuck || !each->finished;
     if (stuck) all.deadlock = explain_deadlock();
