@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tailor_jax.data import locate
-from tailor_jax.data.read import DataError
+from tailor_jax.data.read import DataError, quiet_tfds
 
 
 def embedded_builder(name: str, root: Path) -> Any:
@@ -36,14 +36,15 @@ def prepare_embedded(name: str, root: Path) -> Path:
     Safe against other processes doing the same: one builds under a lock while the rest wait, the files are written
     into a temporary directory, and a rename makes the finished set appear at once.
     """
-    builder = embedded_builder(name, root)
+    with quiet_tfds():
+        builder = embedded_builder(name, root)
     directory = Path(builder.data_path)
     if not locate.latest_version(directory):
         try:
             with _lock(root / f'.{name.replace("/", "_")}.lock'):
                 if not locate.latest_version(directory):
                     print(f'building data set {name} in {directory} (once; under a minute)', file=sys.stderr, flush=True)
-                    with _quiet_tfds():
+                    with quiet_tfds():
                         embedded_builder(name, root).download_and_prepare()
         except OSError as error:
             raise DataError(f'{directory}: cannot build data set {name!r} there ({error}). Set TFDS_DATA_DIR to a writable directory.') from error
@@ -55,14 +56,4 @@ def _lock(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # released when the file closes, even if the process is killed
-        yield
-
-
-@contextlib.contextmanager
-def _quiet_tfds() -> Iterator[None]:
-    """Keeps TFDS from printing its banner and bars: a set of our own takes seconds to build."""
-    import tensorflow_datasets as tfds
-
-    tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(None):
         yield

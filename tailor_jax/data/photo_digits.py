@@ -8,8 +8,8 @@ Made, not downloaded, from what scikit-learn ships: its 1,797 digits and its two
     + noise      a few grey levels
 
 where "+" adds a colour offset d to the pixels under a stroke of coverage a, so that the photograph's texture shows
-through:  out = clip(below + a d),  a = clip((v - 4) / 8, 0, 1),  v in 0..16 the digit, bilinearly resampled. The offset points
-away from the brightness it covers, so that the stroke shows. The sign, size and hue of d differ from image to image.
+through:  out = clip(below + a d),  a = clip((v - 4) / 8, 0, 1),  v in 0..16 the digit, bilinearly resampled. The offset goes
+the way that the colours it covers leave room for, so that the stroke shows. The sign, size and hue of d differ from image to image.
 
 Training images come from the 1,437 training digits of the set `digits` and test images from its 360 test digits, so
 no handwriting is in both. Everything after the random draws is integer arithmetic, so that all machines make the
@@ -41,7 +41,8 @@ class PhotoDigitsConfig(tfds.core.BuilderConfig):
     Attributes:
       train_size, test_size: images; both multiples of 10, so that classes are equally frequent.
       contrast: (least, most) offset of a stroke, in grey levels.
-      texture: (least, most) fraction of the photograph's contrast that is kept.
+      texture: (least, most) fraction of the photograph's contrast that is kept,
+      texture_limit: and the greatest standard deviation that it may then have, in grey levels.
       turn: greatest rotation, in degrees, and, in percent, greatest shear.
       scale: (least, most) output pixels per pixel of the 8x8 digit.
       fragments: how many distracting halves of digits.
@@ -52,6 +53,7 @@ class PhotoDigitsConfig(tfds.core.BuilderConfig):
     test_size: int = 10_000
     contrast: tuple[int, int] = (70, 140)
     texture: tuple[float, float] = (0.4, 0.9)
+    texture_limit: float = 32.0
     turn: float = 20.0
     scale: tuple[float, float] = (2.0, 3.0)
     fragments: int = 3
@@ -63,7 +65,14 @@ CONFIGS = (
     PhotoDigitsConfig(name='small', description='The first 10,000 / 2,000 images of full.', train_size=10_000, test_size=2_000),
     PhotoDigitsConfig(name='tiny', description='The first 500 / 200 images of full.', train_size=500, test_size=200),
     PhotoDigitsConfig(
-        name='easy', description='No fragments, strong contrast.', contrast=(110, 160), texture=(0.2, 0.5), turn=10.0, scale=(2.5, 3.2), fragments=0
+        name='easy',
+        description='No fragments, strong contrast.',
+        contrast=(110, 160),
+        texture=(0.2, 0.5),
+        texture_limit=20.0,
+        turn=10.0,
+        scale=(2.5, 3.2),
+        fragments=0,
     ),
     PhotoDigitsConfig(
         name='hard',
@@ -168,9 +177,10 @@ def _backgrounds(rng: np.random.Generator, config: PhotoDigitsConfig, levels: li
         top, left = (place[k] * (np.array(picture.shape[:2]) - SIZE + 1)).astype(int)
         crop = picture[top : top + SIZE, left : left + SIZE]
         crops[k] = crop[:, ::-1] if flip[k] else crop
-    kept = np.rint(rng.uniform(*config.texture, CHUNK) * 256).astype(np.int32)[:, None, None, None]
     mean = crops.sum((1, 2), keepdims=True) // SIZE**2
-    return mean + (crops - mean) * kept // 256
+    deviation = np.sqrt(np.square(crops - mean).sum((1, 2, 3)) / (3 * SIZE**2))  # exact sums and a correctly rounded root
+    kept = np.minimum(rng.uniform(*config.texture, CHUNK), config.texture_limit / np.maximum(deviation, 1))
+    return mean + (crops - mean) * np.rint(kept * 256).astype(np.int32)[:, None, None, None] // 256
 
 
 def _border_places(rng: np.random.Generator) -> np.ndarray:
@@ -182,13 +192,13 @@ def _border_places(rng: np.random.Generator) -> np.ndarray:
 
 
 def _offsets(rng: np.random.Generator, config: PhotoDigitsConfig, image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    """Draws the colour that a stroke adds: int32 [CHUNK, 3], towards dark where what lies under it is bright, and the reverse."""
-    size = rng.uniform(*config.contrast, CHUNK)
-    under = (image.sum(3) * coverage).sum((1, 2)) // (3 * coverage.sum((1, 2)) + 1)
-    sign = np.where(under + rng.integers(-30, 31, CHUNK) > 128, -1, 1)  # mid-grey may go either way
+    """Draws the colour that a stroke adds: int32 [CHUNK, 3], darker or brighter, whichever what lies under it leaves more room for."""
     tint = rng.uniform(0.4, 1.0, (CHUNK, 3))
-    tint /= tint.max(1, keepdims=True)
-    return np.rint((sign * size)[:, None] * tint).astype(np.int32)
+    offset = np.rint(rng.uniform(*config.contrast, (CHUNK, 1)) * tint / tint.max(1, keepdims=True)).astype(np.int32)
+    under = (image * coverage[..., None]).sum((1, 2)) // (coverage.sum((1, 2))[:, None] + 1)
+    room_up, room_down = np.minimum(255 - under, offset).sum(1), np.minimum(under, offset).sum(1)
+    down = room_down * rng.integers(80, 121, CHUNK) > room_up * 100  # near even, either way
+    return np.where(down[:, None], -offset, offset)
 
 
 def _coverage(images: np.ndarray, scale: np.ndarray, angle: np.ndarray, shear: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -32,9 +32,9 @@ def default_augment(source: Source) -> Augment:
     if source.varying:
         return Augment(random_resized_crop=True, flip=True)
     side = min(source.image_shape[:2])
-    # A digit mirrored is another sign, or none.
-    mirrored = not source.name.startswith(('digits', 'photo_digits', 'svhn', 'mnist'))
-    return Augment(pad=max(side // 8, 1), flip=mirrored)
+    if source.name.startswith(('digits', 'photo_digits', 'svhn', 'mnist')):
+        return Augment(pad=max(side // 16, 1))  # they fill their frame, and a digit mirrored is another sign or none
+    return Augment(pad=max(side // 8, 1), flip=True)
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:

@@ -11,20 +11,37 @@ arrays (features.Tensor). Of a record only its image and label are looked at.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging as absl_logging
 
 PILLOW_MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 
 
 class DataError(ValueError):
     """A data set that cannot be used, or a bad record in it; the message names the file and what to do."""
+
+
+@contextlib.contextmanager
+def quiet_tfds() -> Iterator[None]:
+    """Keeps TFDS from filling the terminal with notes, bars and a banner; warnings still come through."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    verbosity = absl_logging.get_verbosity()
+    absl_logging.set_verbosity(min(verbosity, absl_logging.WARNING))
+    try:
+        with contextlib.redirect_stdout(None):
+            yield
+    finally:
+        absl_logging.set_verbosity(verbosity)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +221,8 @@ def open_builder(directory: Path) -> Any:
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder_from_directory(directory)
+        with quiet_tfds():
+            builder = tfds.builder_from_directory(directory)
     except Exception as error:
         raise DataError(f'{directory}: not a usable TFDS directory ({type(error).__name__}: {_first_line(error)}). Prepare the set again.') from error
     suffix = builder.info.file_format.file_suffix

@@ -9,12 +9,13 @@ The files are what TFDS itself writes (ArrayRecord of tf.train.Example), so any 
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from tailor_jax.data.read import quiet_tfds
 
 
 def write_set(
@@ -77,8 +78,7 @@ def write_set(
     directory = Path(builder.data_path)
     if directory.exists():
         raise FileExistsError(f'{directory}: exists already; write another version, or delete it')
-    tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(None):
+    with quiet_tfds():
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
     return directory
 
