@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from costmodel.cost import Cost
+from costmodel import devices
+from costmodel.cost import Cost, CostError
+from costmodel.report import to_json
 from costmodel.streams.target import Dataflow, dataflow
 from costmodel.targets import evaluate, monotone
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from costmodel.expectation import expected
     from costmodel.table import CostTable, tabulate
 
-__all__ = ['Cost', 'CostTable', 'Dataflow', 'dataflow', 'evaluate', 'expected', 'monotone', 'tabulate']
+__all__ = ['Cost', 'CostError', 'CostTable', 'Dataflow', 'dataflow', 'devices', 'evaluate', 'expected', 'monotone', 'tabulate', 'to_json']
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+
+class CostError(ValueError):
+    """A target, a setting or a network that cannot be priced. The message names what was given and what is possible."""
+
+
 REDUCE = {'sum': sum, 'max': max}
 LABELS = ('name', 'op', 'block')
 

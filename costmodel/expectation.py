@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from costmodel.cost import CostError
 from costmodel.table import Bucket, CostTable
 
 jax.tree_util.register_dataclass(Bucket, ['gates', 'values', 'below'], [])
@@ -38,11 +39,11 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
       {resource: scalar}, differentiable and jittable; float64 numpy scalars if no probability is a jax value.
 
     Raises:
-      ValueError: if `p` lacks a gate or has one that the table does not know.
+      CostError: if `p` lacks a gate or has one that the table does not know.
     """
     if set(p) != set(table.gates):
         missing, unknown = sorted(set(table.gates) - set(p)), sorted(set(p) - set(table.gates))
-        raise ValueError('p must hold one probability per gate' + (f'; it lacks {", ".join(missing)}' if missing else '')
+        raise CostError('p must hold one probability per gate' + (f'; it lacks {", ".join(missing)}' if missing else '')
                          + (f'; the table has no gate {", ".join(unknown)}' if unknown else ''))
     xp = jnp if any(isinstance(value, jax.Array) for value in (*p.values(), table.constant)) else np
     opened = xp.stack([xp.asarray(p[gate], float) for gate in table.gates]) if table.gates else xp.zeros(0)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from costmodel.cost import LABELS, reduced
+from costmodel.cost import LABELS, CostError, reduced
 from costmodel.groups import merge
 from costmodel.targets import Evaluator, check_names, evaluator
 from tailor_jax import rewrite
@@ -75,7 +75,7 @@ def tabulate(graph: Graph, target: object) -> CostTable:
     """The table of a graph with learnable gates on a target.
 
     Raises:
-      ValueError: if more than 12 gates interact (the message names them), or a setting of the target names an unknown node.
+      CostError: if more than 12 gates interact (the message names them), or a setting of the target names an unknown node.
     """
     check_names(graph, target)
     return build(graph, evaluator(target))
@@ -111,7 +111,7 @@ def _values(evaluate: Evaluator, graph: Graph, setting: Mapping[str, int]) -> di
 
 def _every_setting(graph: Graph, evaluate: Evaluator, group: tuple[str, ...]) -> list[dict[str, dict[str, int]]]:
     if len(group) > MAX_GROUP_GATES:
-        raise ValueError(f'{len(group)} gates interact ({", ".join(group)}), so their cost table would have 2^{len(group)} settings; at most '
+        raise CostError(f'{len(group)} gates interact ({", ".join(group)}), so their cost table would have 2^{len(group)} settings; at most '
                          f'{MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some of them to one gate')
     return [_values(evaluate, graph, {gate: setting >> index & 1 for index, gate in enumerate(group)}) for setting in range(1 << len(group))]
 

@@ -14,7 +14,8 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from costmodel.cost import Cost
+from costmodel import devices
+from costmodel.cost import Cost, CostError
 from costmodel.streams import evaluate as streams
 from costmodel.streams.target import Dataflow
 from tailor_jax.graph import Graph
@@ -35,7 +36,7 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
         case Dataflow():
             return streams.evaluate(graph, target)
         case _:
-            raise ValueError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+            raise CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
 
 
 def evaluator(target: Dataflow) -> Evaluator:
@@ -44,7 +45,7 @@ def evaluator(target: Dataflow) -> Evaluator:
         case Dataflow():
             return Evaluator(lambda graph: streams.rows(graph, target), streams.KINDS, lambda graph: streams.couplings(graph, target))
         case _:
-            raise ValueError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+            raise CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
 
 
 def monotone(target: Dataflow) -> tuple[str, ...]:
@@ -53,12 +54,21 @@ def monotone(target: Dataflow) -> tuple[str, ...]:
         case Dataflow():
             return streams.monotone(target)
         case _:
-            raise ValueError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+            raise CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+
+
+def capacity(target: Dataflow) -> dict[str, int]:
+    """{resource: how much of it the target's device has}; resources that are missing here have no limit."""
+    match target:
+        case Dataflow():
+            return devices.device(target.device).capacity
+        case _:
+            raise CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
 
 
 def check_names(graph: Graph, target: Dataflow) -> None:
-    """Raises ValueError if the target's settings name a node that the graph does not have."""
+    """Raises CostError if the target's settings name a node that the graph does not have."""
     for name in sorted(target.named_nodes() - set(graph.by_name)):
         near = difflib.get_close_matches(name, graph.by_name, 1)
         hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise ValueError(f'the target has a setting for node {name!r}, which the graph does not have{hint}')
+        raise CostError(f'the target has a setting for node {name!r}, which the graph does not have{hint}')

@@ -12,11 +12,10 @@ from __future__ import annotations
 import collections
 import dataclasses
 
-import numpy as np
-
+from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
 from costmodel.groups import Region, gate_groups, merge, regions
-from costmodel.streams import devices, logic, memory, schedule
+from costmodel.streams import logic, memory, schedule
 from costmodel.streams.fifos import Fifo, clone_rows, fifos
 from costmodel.streams.segments import segments
 from costmodel.streams.target import Dataflow, reuse_factors
@@ -42,14 +41,14 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
     """Prices a graph, with or without learnable gates (gated adds count as open).
 
     Raises:
-      GraphError, ValueError: for a node without a dataflow process, an invalid reuse factor or an interval that cannot be met.
+      GraphError, CostError: for a node without a dataflow process, an invalid reuse factor or an interval that cannot be met.
     """
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
     streams = fifos(folded, target, reuse)
     nodes = _rows(folded, target, reuse, streams)
     total = reduced(nodes, KINDS)
-    total['latency_cycles'] = latency_cycles(folded, reuse, total['interval_cycles'])
+    total['latency_cycles'] = schedule.latency_cycles(folded, reuse)
     part = devices.device(target.device)
     return Cost(target, total, nodes, by_block(nodes, KINDS), [_fifo_row(each, part) for each in streams], reuse)
 
@@ -79,18 +78,6 @@ def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
                 if not _can_vanish(graph, following):
                     break
     return joined
-
-
-def latency_cycles(graph: Graph, reuse: dict[str, int], interval: int) -> int:
-    """Cycles from the first pixel in to the last value out, of one image whose pixels come evenly over the interval."""
-    height, width, _ = graph.input.shape
-    times = {graph.input.name: np.arange(height * width, dtype=np.int64) * interval // (height * width)}
-    for segment in segments(graph, reuse):
-        for node, process in zip(segment.nodes, segment.shape.processes):
-            arrivals = np.maximum.reduce([times[name] for name in node.inputs])
-            flushed = np.concatenate([arrivals, np.full(process.lag if node.op in ('conv', 'max_pool') else 0, arrivals[-1])])
-            times[node.name] = schedule.run(process, flushed)[1][:node.shape[0] * node.shape[1]]
-    return int(times[graph.output.name][-1]) + 1
 
 
 def _can_vanish(graph: Graph, region: Region) -> bool:

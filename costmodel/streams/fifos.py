@@ -6,7 +6,9 @@ Every FIFO and every clone is charged to one node's row, so that all rows that a
     a clone of k readers (k - 1 two-way clones) and the FIFO into it: to the adds of its segment, in order
 
 The latter is always possible: in a segment the reads beyond the first of every tensor are as many as the adds, since every node but an add
-has one input. Depths: `exact` from `schedule`, at least `stream_depth`; `pow2` rounds them up; `full_map` is H W for every stream.
+has one input. The network's input is a port, no FIFO: its first reader, or its clone process, reads it directly.
+
+Depths: `exact` from `schedule`, at least `stream_depth`; `pow2` rounds them up; `full_map` is H W for every stream.
 """
 
 from __future__ import annotations
@@ -67,10 +69,14 @@ def _segment_fifos(graph: Graph, target: Dataflow, segment: Segment, depths: sch
     for tensor, add in clone_rows(graph, segment):
         cloned.setdefault(tensor.name, add)
     for name, add in cloned.items():
+        if name == graph.input.name:
+            continue
         needed = 1 + (burst if name == segment.entry.name else 0)
         yield _fifo(graph, target, streaming.fifo_name(name, 'clone'), graph[name], '', add, needed)
     for node, needs in zip(segment.nodes, depths.inputs):
         for index, (name, needed) in enumerate(zip(node.inputs, needs)):
+            if name == graph.input.name and name not in cloned:
+                continue
             suffix = '__2' if name in node.inputs[:index] else ''
             needed += burst if name == segment.entry.name and name not in cloned else 0
             yield _fifo(graph, target, streaming.fifo_name(name, node.name) + suffix, graph[name], node.name, node.name, needed)

@@ -19,9 +19,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from costmodel.devices import Device, device
 from costmodel.streams import memory
 from costmodel.streams.coefficients import FIRST_PRINCIPLES as C
-from costmodel.streams.devices import Device, device
 from costmodel.streams.memory import Memory
 from costmodel.streams.target import Dataflow, activation_bits, weight_bits
 from tailor_jax import streaming
@@ -63,10 +63,11 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
     """What the node's process takes, its FIFOs and clones apart."""
     total, part = Parts(), device(target.device)
     bits = activation_bits(target, node)
-    _control(total, node, reuse_factor)
+    if node.op != 'input':
+        _control(total, node, reuse_factor)
     match node.op:
         case 'input':
-            total.ff += C.register_ff_per_bit * node.shape[2] * bits
+            pass        # a port: what feeds it is no part of the network
         case 'conv':
             _window(total, graph, node, target, part)
             _products(total, graph, node, target, part, reuse_factor)

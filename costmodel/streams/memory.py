@@ -16,8 +16,8 @@ import dataclasses
 import functools
 import math
 
+from costmodel.devices import Device
 from costmodel.streams.coefficients import FIRST_PRINCIPLES, Coefficients
-from costmodel.streams.devices import Device
 
 BRAM18_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 

@@ -22,6 +22,9 @@ it can, is never later than it: the network keeps the interval of its slowest pr
 of one adds to the first FIFO of the next. Where every process takes one cycle a token (reuse factor 1) nobody ever waits for a slow
 neighbour, and `smooth=False` leaves the bursts out.
 
+Latency: the same schedule of the whole network, from the first pixel in to the last value out of the first image, images following back to
+back and pixels coming as fast as they are taken. It is a sum over nothing, so it has no rows and no expectation.
+
 Times are exact integers: one cycle is `unit` = H W (entering) x H W (leaving) ticks.
 """
 
@@ -30,10 +33,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from costmodel.streams.segments import Process, Shape
+from costmodel.streams.segments import Process, Shape, segments
+from tailor_jax.graph import Graph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +87,29 @@ def depths(shape: Shape, smooth: bool = True) -> Depths:
         found.append(tuple(_presence(written[source], start, unit, math.prod(process.in_size)) for source in process.inputs))
         written.append(out)
     return Depths(tuple(found), _burst(written[-1], period * tokens_in, tokens_out) if smooth else 0)
+
+
+def latency_cycles(graph: Graph, reuse: Mapping[str, int]) -> int:
+    """Cycles from the first pixel read to the last value of the first image written, both included, of a folded graph."""
+    found = [pair for segment in segments(graph, reuse) for pair in zip(segment.nodes, segment.shape.processes)]
+    needed = dict.fromkeys(graph.by_name, 0) | {graph.output.name: math.prod(graph.output.shape[:2])}
+    for node, process in reversed(found):
+        for name in node.inputs:
+            needed[name] = max(needed[name], _tokens_read(process, needed[node.name]))
+    written = {graph.input.name: np.zeros(needed[graph.input.name], np.int64)}
+    for node, process in found:
+        count = _tokens_read(process, needed[node.name])
+        arrivals = functools.reduce(np.maximum, (written[name][:count] for name in node.inputs))
+        written[node.name] = run(process, arrivals)[1][:needed[node.name]]
+    return int(written[graph.output.name][-1]) + 1
+
+
+def _tokens_read(process: Process, written: int) -> int:
+    """Tokens that a process has read once it has written that many."""
+    (height, width), (_, columns) = process.in_size, process.out_size
+    image, position = divmod(written - 1, math.prod(process.out_size))
+    row, column = divmod(position, columns)
+    return image * height * width + row * process.stride[0] * width + column * process.stride[1] + process.lag + 1
 
 
 def _presence(written: np.ndarray, read: np.ndarray, unit: int, tokens: int) -> int:

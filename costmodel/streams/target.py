@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from costmodel.streams import devices
+from costmodel import devices
+from costmodel.cost import CostError
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
 
@@ -44,7 +45,7 @@ class Dataflow:
         _positive('activation_bits', self.activation_bits)
         _positive('stream_depth', self.stream_depth)
         if not self.clock_mhz > 0:
-            raise ValueError(f'clock_mhz must be positive, got {self.clock_mhz!r}')
+            raise CostError(f'clock_mhz must be positive, got {self.clock_mhz!r}')
         if self.interval_cycles is not None:
             _positive('interval_cycles', self.interval_cycles)
         if isinstance(self.reuse_factor, int):
@@ -82,7 +83,7 @@ def dataflow(device: str = 'zcu104', fifo_policy: str = 'exact', weight_bits: in
       weight_bits_of, activation_bits_of: widths of single nodes, over the common ones.
 
     Raises:
-      ValueError: for an unknown device (lists the known ones), an unknown policy, or a number that is not positive.
+      CostError: for an unknown device (lists the known ones), an unknown policy, or a number that is not positive.
     """
     if isinstance(reuse_factor, Mapping):
         reuse_factor = _frozen(reuse_factor)
@@ -109,8 +110,8 @@ def reuse_factors(graph: Graph, target: Dataflow) -> dict[str, int]:
     """The reuse factor of every conv and dense node of the graph.
 
     Raises:
-      ValueError: for a reuse factor that does not divide a layer (`streaming.reuse_split`), or an interval that a node cannot meet: the
-        message names the node and the nearest interval.
+      GraphError: for a reuse factor that does not divide a layer (`streaming.reuse_split`).
+      CostError: for an interval that a node cannot meet; the message names the node and the nearest interval.
     """
     return {node.name: _reuse_factor(graph, node, target) for node in graph.nodes if node.op in ('conv', 'dense')}
 
@@ -124,7 +125,7 @@ def _reuse_factor(graph: Graph, node: Node, target: Dataflow) -> int:
     fitting = [factor for factor in streaming.reuse_factors(graph, node) if streaming.period_cycles(graph, node, factor) <= interval]
     if not fitting:
         least = max(streaming.period_cycles(graph, each, 1) for each in graph.nodes)
-        raise ValueError(f'node {node.name!r} ({node.op}): it needs at least {streaming.period_cycles(graph, node, 1)} cycles an image, so an '
+        raise CostError(f'node {node.name!r} ({node.op}): it needs at least {streaming.period_cycles(graph, node, 1)} cycles an image, so an '
                          f'interval of {interval} cycles cannot be met; the nearest that this network can meet is interval_cycles={least}')
     return fitting[-1]
 
@@ -139,9 +140,9 @@ def _pairs(value: object) -> tuple[tuple[str, int], ...]:
 
 def _one_of(key: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ValueError(f'{key} must be one of {", ".join(known)}, got {value!r}')
+        raise CostError(f'{key} must be one of {", ".join(known)}, got {value!r}')
 
 
 def _positive(key: str, value: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f'{key} must be a positive integer, got {value!r}')
+        raise CostError(f'{key} must be a positive integer, got {value!r}')

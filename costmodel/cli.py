@@ -1,0 +1,165 @@
+"""Prices a network from the command line.
+
+    python -m costmodel resnet20 --target=dataflow --fifo_policy=full_map --keep=none
+    python -m costmodel resnet8_short --input=8x8x1 --reuse_factor=1 --json
+    python -m costmodel my_graph.json --device=kv260 --plot=cost.png
+
+NETWORK is resnetN (N = 8, 14, 20, 32, ...), with a suffix for where its skips sit (resnet20_short, see --skips), or a graph in JSON
+(`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all skips ('before'), and as kept ('after').
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from costmodel import report, targets
+from costmodel.cost import Cost, CostError
+from costmodel.streams.simulate import simulate
+from costmodel.streams.target import Dataflow, dataflow
+from tailor_jax import build, rewrite
+from tailor_jax.graph import Graph, GraphError, from_json
+
+TARGETS = ('dataflow',)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CostError(f'{message}; python -m costmodel --help lists the options')
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    try:
+        args = _parser().parse_args(argv)
+        network, graph = load(args.network, args.input, args.skips, args.width, args.classes)
+        target = _target(args)
+        targets.check_names(graph, target)
+        kept = keep(graph, args.keep)
+        before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
+        measured = _simulated(kept, after) if args.simulate else {}
+        if args.plot:
+            _plot(before, after, args.plot, network)
+    except (CostError, GraphError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    if args.json:
+        print(json.dumps(report.to_json(after, network, before) | measured, indent=1))
+    else:
+        print(report.text(before, after, network))
+        if measured:
+            print('\n' + _simulation_text(measured['simulated'], after))
+    return 0
+
+
+def load(network: str, size: str | None, skips: str | None, width: int, classes: int) -> tuple[str, Graph]:
+    """(name, graph) of a builder's network or of a graph file. Raises CostError or GraphError saying what is known."""
+    if network.endswith('.json') or Path(network).is_file():
+        if size or skips:
+            raise CostError(f'{network} is a graph file and brings its own input size and skips; leave out --input and --skips')
+        if not Path(network).is_file():
+            raise CostError(f'there is no graph file {network!r}')
+        return Path(network).stem, from_json(Path(network).read_text())
+    match = re.fullmatch(r'resnet(\d+)(?:_(.+))?', network)
+    if not match:
+        raise CostError(f'no network {network!r}; give resnet8, resnet20, ... (depth 6n + 2), with a suffix such as resnet20_short, or a graph file')
+    suffix = match[2] or skips or 'long'
+    if match[2] and skips and match[2] != skips:
+        raise CostError(f'{network} asks for {match[2]!r} skips and --skips for {skips!r}; give one of them')
+    if suffix not in build.SKIPS:
+        near = difflib.get_close_matches(suffix, build.SKIPS, 1)
+        hint = f'; did you mean {near[0]!r}?' if near else ''
+        raise CostError(f'{network}: skips must be one of {", ".join(build.SKIPS)}, got {suffix!r}{hint}')
+    try:
+        return network, build.resnet(int(match[1]), _input_shape(size or '32'), classes, width, suffix)
+    except GraphError:
+        raise
+    except ValueError as error:
+        raise CostError(str(error)) from None
+
+
+def keep(graph: Graph, which: str) -> Graph:
+    """The graph with all, none or the named gates kept; the other skips are removed."""
+    wanted = {'all': set(graph.gates), 'none': set()}.get(which)
+    if wanted is None:
+        wanted = set(which.split(','))
+        for name in sorted(wanted - set(graph.gates)):
+            near = difflib.get_close_matches(name, graph.gates, 1)
+            raise CostError(f'--keep: no gate {name!r} in the network' + (f'; did you mean {near[0]!r}?' if near else '')
+                            + f'; it has {", ".join(graph.gates) or "none"}')
+    return rewrite.binarize(graph, {gate: int(gate in wanted) for gate in graph.gates})
+
+
+def _input_shape(text: str) -> tuple[int, int, int]:
+    match = re.fullmatch(r'(\d+)(?:x(\d+))?(?:x(\d+))?', text)
+    if not match or not all(int(part) for part in match.groups() if part):
+        raise CostError(f'--input must be SIZE, HxW or HxWxC with positive numbers, got {text!r}')
+    return int(match[1]), int(match[2] or match[1]), int(match[3] or 3)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog='python -m costmodel', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    default = Dataflow()
+    add = parser.add_argument
+    add('network', metavar='NETWORK')
+    add('--target', default='dataflow', choices=TARGETS)
+    add('--input', metavar='SIZE', help='input as SIZE, HxW or HxWxC; 32 when not given')
+    add('--skips', help=f'where the skips sit: {", ".join(build.SKIPS)}')
+    add('--width', type=int, default=16, help='channels of the first stage')
+    add('--classes', type=int, default=10)
+    add('--keep', default='all', metavar='all|none|NAMES', help='gates whose skips stay, separated by commas')
+    add('--json', action='store_true', help='print JSON')
+    add('--simulate', action='store_true', help='also run the kept network token by token: interval, latency and occupancy as measured')
+    add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
+    for key, kind in (('device', str), ('fifo_policy', str), ('weight_bits', int), ('activation_bits', int), ('interval_cycles', int),
+                      ('clock_mhz', float), ('stream_depth', int), ('multiplier', str)):
+        add(f'--{key}', type=kind, default=getattr(default, key))
+    add('--reuse_factor', metavar='R|NODE=R,...', help='passes over the multipliers for one output token, for all layers or by node')
+    return parser
+
+
+def _target(args: argparse.Namespace) -> Dataflow:
+    return dataflow(device=args.device, fifo_policy=args.fifo_policy, weight_bits=args.weight_bits, activation_bits=args.activation_bits,
+                    reuse_factor=_reuse_factor(args.reuse_factor), interval_cycles=args.interval_cycles, clock_mhz=args.clock_mhz,
+                    stream_depth=args.stream_depth, multiplier=args.multiplier)
+
+
+def _reuse_factor(text: str | None) -> int | dict[str, int] | None:
+    if text is None:
+        return None
+    if text.isdigit():
+        return int(text)
+    if not re.fullmatch(r'\w+=\d+(,\w+=\d+)*', text):
+        raise CostError(f'--reuse_factor must be a number or NODE=NUMBER,..., got {text!r}')
+    return {name: int(value) for name, value in (part.split('=') for part in text.split(','))}
+
+
+def _simulated(graph: Graph, cost: Cost) -> dict:
+    depths = {row['name']: row['depth'] for row in cost.fifos}
+    run = simulate(rewrite.fold(graph), cost.reuse_factors, depths)
+    return {'simulated': {'interval_cycles': run.interval_cycles, 'latency_cycles': run.latency_cycles, 'deadlocked': run.deadlocked,
+                          'max_occupancy': run.occupancy}}
+
+
+def _simulation_text(measured: dict, cost: Cost) -> str:
+    rows = [['fifo', 'storage', 'width_bits', 'depth', 'max occupancy']]
+    rows += [[row['name'], row['storage'], row['width_bits'], row['depth'], measured['max_occupancy'][row['name']]] for row in cost.fifos]
+    rows.sort(key=lambda row: -row[3] if isinstance(row[3], int) else float('-inf'))
+    return (f'Simulated token by token: interval {measured["interval_cycles"]} cycles, latency {measured["latency_cycles"]} cycles'
+            f'{", DEADLOCK" if measured["deadlocked"] else ""}\n\n{report.table(rows)}')
+
+
+def _plot(before: Cost, after: Cost, path: str, network: str) -> None:
+    from costmodel import plot  # matplotlib takes a second to load
+    if not Path(path).parent.is_dir():
+        raise CostError(f'--plot: there is no folder {str(Path(path).parent)!r}')
+    try:
+        plot.bars(before, after, path, network)
+    except ValueError as error:
+        raise CostError(f'--plot: {error}') from None

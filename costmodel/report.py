@@ -1,0 +1,102 @@
+"""Reports of a cost: the JSON that other programs read, and aligned tables that people do. Node, block and network level, before beside after.
+
+Both are made of `Cost` values only. 'Before' is the network as given, with all its skips; 'after' is the network as kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from costmodel.cost import LABELS, Cost
+from costmodel.targets import capacity
+
+COLUMNS = ('bram18', 'uram', 'lut', 'ff', 'dsp', 'fifo_bits', 'line_buffer_bits', 'weight_memory_bits', 'macs', 'interval_cycles')
+
+
+def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, Any]:
+    """A cost as plain JSON values.
+
+    Args:
+      cost: of the network as kept.
+      network: its name.
+      before: of the network as given; the same as `cost` when None.
+
+    Returns:
+      {'network', 'target': {setting: value}, 'total': {resource: number}, 'before': {resource: number}, 'device': {resource: number},
+      'share': {resource: fraction of the device}, 'fits': bool, 'images_per_second', 'blocks', 'nodes', 'fifos', 'reuse_factors'}.
+    """
+    available = capacity(cost.target)
+    return {
+        'network': network,
+        'target': {'name': type(cost.target).__name__.lower(), **dataclasses.asdict(cost.target)},
+        'total': cost.total,
+        'before': (before or cost).total,
+        'device': available,
+        'share': shares(cost.total, available),
+        'fits': fits(cost.total, available),
+        'images_per_second': images_per_second(cost),
+        'blocks': [{key: value for key, value in row.items() if key != 'block'} for row in cost.blocks],
+        'nodes': cost.nodes,
+        'fifos': cost.fifos,
+        'reuse_factors': cost.reuse_factors,
+    }
+
+
+def shares(total: Mapping[str, int], available: Mapping[str, int]) -> dict[str, float]:
+    """{resource: fraction used of what the device has}; a resource that it lacks counts 0 if unused, infinite if used."""
+    return {resource: total[resource] / limit if limit else float('inf') if total[resource] else 0.0 for resource, limit in available.items()}
+
+
+def fits(total: Mapping[str, int], available: Mapping[str, int]) -> bool:
+    return all(total[resource] <= limit for resource, limit in available.items())
+
+
+def images_per_second(cost: Cost) -> float:
+    return cost.target.clock_mhz * 1e6 / cost.total['interval_cycles']
+
+
+def text(before: Cost, after: Cost, network: str) -> str:
+    """Aligned tables of nodes, blocks and the network, before beside after."""
+    columns = [name for name in COLUMNS if name in after.total]
+    target = after.target
+    settings = ', '.join(f'{key}={value}' for key, value in dataclasses.asdict(target).items() if value not in (None, ()))
+    nodes = [[row['name'], row['op'], *(row[name] for name in columns)] for row in after.nodes]
+    was = {row['name']: row for row in before.blocks}
+    blocks = []
+    for row in after.blocks:
+        blocks += [[row['name'], state, *(each[name] for name in columns)] for state, each in (('before', was[row['name']]), ('after', row))]
+    parts = [f'{network}: {settings}', 'Nodes, after', table([['node', 'op', *columns], *nodes]),
+             'Blocks', table([['block', '', *columns], *blocks]), 'Network', _network(before, after, columns)]
+    return '\n\n'.join(parts)
+
+
+def _network(before: Cost, after: Cost, columns: Sequence[str]) -> str:
+    available = capacity(after.target)
+    rows: list[list[Any]] = [['', *columns, 'latency_cycles', 'images/s', 'fits']]
+    for state, cost in (('before', before), ('after', after)):
+        verdict = 'yes' if fits(cost.total, available) else 'NO: ' + ' '.join(name for name, limit in available.items() if cost.total[name] > limit)
+        rows.append([state, *(cost.total[name] for name in columns), cost.total.get('latency_cycles', ''), round(images_per_second(cost)), verdict])
+        used = shares(cost.total, available)
+        rows.append([f'  of {cost.target.device}', *(f'{used[name]:.1%}' if name in used else '' for name in columns), '', '', ''])
+    rows.append(['change', *(_change(before.total[name], after.total[name]) for name in (*columns, 'latency_cycles')), '', ''])
+    return table(rows)
+
+
+def _change(before: int, after: int) -> str:
+    return f'{after / before - 1:+.1%}' if before and before != after else '' if before == after else 'new'
+
+
+def table(rows: Iterable[Sequence[Any]]) -> str:
+    """Aligned columns: text to the left, numbers to the right with thousands separated."""
+    cells = [[f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    left = [not any(cell[:1].isdigit() for cell in column) for column in zip(*cells)]
+    padded = [[cell.ljust(width) if flush else cell.rjust(width) for cell, width, flush in zip(row, widths, left)] for row in cells]
+    return '\n'.join('  '.join(row).rstrip() for row in padded)
+
+
+def row_resources(row: Mapping[str, Any]) -> dict[str, int]:
+    """The numbers of a row without its labels."""
+    return {key: value for key, value in row.items() if key not in LABELS}

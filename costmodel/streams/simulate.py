@@ -1,0 +1,176 @@
+"""A simulator of the streaming machine, token by token, with bounded FIFOs: the ground truth that depths and intervals are checked against.
+
+It shares nothing with `schedule`: a process is a loop that follows the text of `tailor_jax.streaming`, a FIFO is a list of write times and
+a list of read times. With t_p the cycle after the last iteration of process p, an iteration of `cost` cycles that reads tokens and writes token n
+
+    first = max(t_p, write time of every token read)
+    last  = max(first + cost - 1, read time of token n - depth, plus 1, of every FIFO written)       then t_p = last + 1
+
+reads in `first` and writes in `last`; an iteration of one cycle happens as a whole, reads and writes in `last`. Times depend on tokens only by
+their position, so processes may be run in any order, each as far as it gets (a Kahn network). It stops early if nobody can go on: deadlock.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import itertools
+import statistics
+from collections.abc import Mapping
+
+from tailor_jax import streaming
+from tailor_jax.graph import Graph, GraphError, Node
+
+
+@dataclasses.dataclass
+class _Fifo:
+    depth: float
+    written: list[int] = dataclasses.field(default_factory=list)
+    read: list[int] = dataclasses.field(default_factory=list)
+
+    def max_occupancy(self) -> int:
+        """Most tokens present at once; a token is present from its write to its read, both included."""
+        return max((n + 1 - bisect.bisect_left(self.read, time) for n, time in enumerate(self.written)), default=0)
+
+
+@dataclasses.dataclass
+class _Process:
+    """`cost(k)` and `writes(k)` of iteration k; `reads` tokens are read, then `iterations - reads` iterations flush."""
+
+    sources: list[_Fifo]
+    sinks: list[_Fifo]
+    reads: int
+    iterations: int
+    lag: int
+    image: tuple[int, int]
+    out: tuple[int, int]
+    stride: tuple[int, int]
+    write_cycles: int
+    done: int = 0
+    time: int = 0
+
+    def writes(self, k: int) -> bool:
+        anchor = k - self.lag
+        row, column = divmod(anchor % (self.image[0] * self.image[1]), self.image[1])
+        return (anchor >= 0 and row % self.stride[0] == 0 and column % self.stride[1] == 0
+                and row // self.stride[0] < self.out[0] and column // self.stride[1] < self.out[1])
+
+    def advance(self) -> bool:
+        """Runs iterations until one must wait; whether any ran."""
+        before = self.done
+        while self.done < self.iterations:
+            k, reading = self.done, self.done < self.reads
+            if reading and any(len(source.written) <= k for source in self.sources):
+                break
+            writing = self.writes(k)
+            if writing and any(len(sink.written) - len(sink.read) >= sink.depth for sink in self.sinks):
+                break
+            first = max([self.time, *(source.written[k] for source in self.sources if reading)])
+            cost = self.write_cycles if writing else 1
+            last = first + cost - 1
+            if writing:
+                last = max([last, *(sink.read[len(sink.written) - sink.depth] + 1 for sink in self.sinks if len(sink.written) >= sink.depth)])
+            if reading:
+                for source in self.sources:
+                    source.read.append(last if cost == 1 else first)
+            if writing:
+                for sink in self.sinks:
+                    sink.written.append(last)
+            self.time, self.done = last + 1, k + 1
+        return self.done > before
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a simulation measured.
+
+    Attributes:
+      outputs: the cycle of each value that left the network; fewer than expected after a deadlock.
+      per_image: tokens of the output in one image.
+      occupancy: {FIFO name: most tokens present at once}.
+      deadlocked: whether processes waited for each other.
+    """
+
+    outputs: list[int]
+    per_image: int
+    occupancy: dict[str, int]
+    deadlocked: bool
+
+    @property
+    def latency_cycles(self) -> int | None:
+        """From the first token in, in cycle 0, to the last token out of the first image, both included; None if it never came."""
+        return self.outputs[self.per_image - 1] + 1 if len(self.outputs) >= self.per_image else None
+
+    @property
+    def interval_cycles(self) -> int | None:
+        """The median of the cycles from one image's last token out to the next's; None after a deadlock.
+
+        The last images come out early, because nothing follows them, and the first may come at any distance.
+        """
+        ends = self.outputs[self.per_image - 1::self.per_image]
+        return None if self.deadlocked else statistics.median_low([later - earlier for earlier, later in itertools.pairwise(ends)])
+
+
+def simulate(graph: Graph, reuse: Mapping[str, int], depths: Mapping[str, int] | None = None, images: int = 8, interval: int | None = None) -> Run:
+    """Runs a folded graph.
+
+    Args:
+      graph: folded, see `rewrite.fold`.
+      reuse: {node: reuse factor} of conv and dense nodes.
+      depths: {FIFO name: depth}; a FIFO that is missing is unbounded.
+      images: how many stream through, back to back; enough for the steady state to show in the median.
+      interval: cycles over which the pixels of an image come in evenly; as fast as they are taken when None.
+    """
+    fifos: dict[str, _Fifo] = {}
+    height, width, _ = graph.input.shape
+    tokens = images * height * width
+    port = _Fifo(float('inf'), [k * interval // (height * width) if interval else 0 for k in range(tokens)])
+    output = _Fifo(float('inf'))
+    sources: dict[tuple[str, str], list[_Fifo]] = {}
+    processes = []
+
+    def fifo(name: str) -> _Fifo:
+        unique = name if name not in fifos else f'{name}__2'
+        fifos[unique] = _Fifo((depths or {}).get(unique, float('inf')))
+        return fifos[unique]
+
+    for node in graph.nodes:
+        readers = graph.consumers[node.name]
+        if node.op == 'input':
+            outlets = [port]
+        elif not readers:
+            outlets = [output]
+        else:
+            outlets = [fifo(streaming.fifo_name(node.name, readers[0] if len(readers) == 1 else 'clone'))]
+        if node.op != 'input':
+            inlets = [sources[name, node.name].pop(0) for name in node.inputs]
+            processes.append(_process(graph, node, reuse.get(node.name, 1), inlets, outlets, images))
+        if len(readers) == 1:
+            sources[node.name, readers[0]] = list(outlets)
+        elif readers:
+            copies = [fifo(streaming.fifo_name(node.name, reader)) for reader in readers]
+            for reader, copy in zip(readers, copies):
+                sources.setdefault((node.name, reader), []).append(copy)
+            count, size = images * node.shape[0] * node.shape[1], node.shape[:2]
+            processes.append(_Process(outlets, copies, count, count, 0, size, size, (1, 1), 1))
+    moving = True
+    while moving:
+        moving = any([process.advance() for process in processes])
+    deadlocked = any(process.done < process.iterations for process in processes)
+    occupancy = {name: each.max_occupancy() for name, each in fifos.items()}
+    return Run(output.written, graph.output.shape[0] * graph.output.shape[1], occupancy, deadlocked)
+
+
+def _process(graph: Graph, node: Node, reuse_factor: int, sources: list[_Fifo], sinks: list[_Fifo], images: int) -> _Process:
+    height, width, _ = graph.in_shape(node)
+    count, image, out = images * height * width, (height, width), node.shape[:2]
+    match node.op:
+        case 'conv' | 'max_pool':
+            lag = streaming.lag(graph, node)
+            return _Process(sources, sinks, count, count + lag, lag, image, out, node.stride, reuse_factor if node.op == 'conv' else 1)
+        case 'add' | 'relu' | 'dense':
+            return _Process(sources, sinks, count, count, 0, image, out, (1, 1), reuse_factor)
+        case 'global_avg_pool':
+            return _Process(sources, sinks, count, count, height * width - 1, image, (1, 1), image, 1)
+        case _:
+            raise GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; fold the graph first')
