@@ -89,24 +89,24 @@ CONFIGS = (
 # sha256 of each split's images followed by its labels (uint8), by config.
 CHECKSUMS = {
     'full': {
-        'train': 'e839b0c8f23a77528283b4a2c2cf3b5366db2c38ddd50f25fe18615333be6a74',
-        'test': '62007fbe012ab455318c57a2152f8e96a205608d4936ee241055da6974f7dab2',
+        'train': 'a69454d0b9b9a6a8c4e34f99d646e79e50d2e3eeced1463d6bdcd63bfa478edf',
+        'test': 'e97f23d9c33caf01b045313271ae3e8b512680fc696278e1004db9174a67a073',
     },
     'small': {
-        'train': '6d084db5b0f18a66a203c49c048e13d3f72342bfb3a150f5467bbdc934274c4c',
-        'test': 'ac89dad6f61d1967c93b92bd77c5a50bd331f06dd49997f31034edcd85d0be48',
+        'train': 'e772cf2a4e5fb023793ccb9d3b10b70800c6e9c8ea361427e26a675d0aeb6b50',
+        'test': 'de82a960cccec5c677076b941408ac2eb01ab9a97abbe465f48aa938beaee4db',
     },
     'tiny': {
-        'train': '1f65f1f276aa0aea6575b00501e6549749a5f734904edf4280fb9eb3b0dbb604',
-        'test': '43c4134635d3254bcb83d3ed1151ae556199d89954e7eb1b449269e0d7b43fc9',
+        'train': '3e7a7e5266da0f95aa150482217889322403e53bdc9528c36bdde354e64ffef0',
+        'test': 'fae4026064375c62cf62e925c63c5641556edd725052100c3ac743694862e3c6',
     },
     'easy': {
-        'train': '0b727ef73be91df563b3cad60ef11f29039ea8b64e80054ce8f602845308337f',
-        'test': '4746652de9cea6edc8351bf3fa96c5a0fbddf57a7b1199e4d19131c0f06ec495',
+        'train': '89eb4facec7a24226ccdd10465e0e339d3e3275c18bfa3020010371f5bb1b513',
+        'test': '84ab45953b5255b0f109dd72d597c9f3d7bc970372e07d61aa60e9af2c571b92',
     },
     'hard': {
-        'train': '956d3ebcad960020fa2771419f7cf47ff23bc2df1c9746dae1184579c6c0335e',
-        'test': '9a2df4e90ad13303ea141b2f63b05e473f6ae6eac5b4ffad9a1c8bfd2e8421fe',
+        'train': '973d8902b1ab1e3a18b301c79dbe93f68d1f1908f0b20551fa9d30e39e473064',
+        'test': '8fea2c62bf60dd7ce9d198017a05c1b8917c37313e9b0f4a8f5c9781cf9b289d',
     },
 }
 
