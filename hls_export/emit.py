@@ -169,7 +169,7 @@ def _top(graph: Graph, plan: Plan, calls: list[str], weights: list[str]) -> str:
     return '\n'.join([
         '// The design: one process per node, one FIFO per edge, one token per pixel. A call streams a batch of images back to back.',
         '#include "tailor_top.h"', '',
-        *(f'#include "{header}"' for header in ['elementwise.h', *headers]), *(f'#include "{header}"' for header in weights), '',
+        *(f'#include "include/{header}"' for header in ['elementwise.h', *headers]), *(f'#include "{header}"' for header in weights), '',
         f'void tailor_top(const int images, hls::stream<pixel_input>& {IN_PORT}, hls::stream<pixel_output>& {OUT_PORT}) {{',
         f'#pragma HLS INTERFACE mode=axis port={IN_PORT}',
         f'#pragma HLS INTERFACE mode=axis port={OUT_PORT}',
@@ -193,7 +193,7 @@ def _top_header(qgraph: QGraph) -> str:
 
 def _layers_header(structs: list[str]) -> str:
     return ('// Types and sizes of every layer. pixel_<node> is the token that leaves a node; layer_<node> instantiates its function.\n'
-            '#pragma once\n\n#include "types.h"\n\n' + '\n'.join(structs))
+            '#pragma once\n\n#include "include/types.h"\n\n' + '\n'.join(structs))
 
 
 def _weights(qnode: QNode) -> str:
@@ -203,7 +203,7 @@ def _weights(qnode: QNode) -> str:
     digits = max(len(str(rows.min())), len(str(rows.max())))
     text = [f'// {node.op} {name}: weights {qnode.weight_type}, [{" * ".join(map(str, qnode.weight.shape[:-1]))}][{node.shape[2]}]; '
             f'biases of the accumulator\'s scale 2^-{qnode.acc.frac}.',
-            '#pragma once', '', '#include "types.h"', '',
+            '#pragma once', '', '#include "../include/types.h"', '',
             f'static const tailor::rom<{qnode.weight_type.bits}> weight_{name}[{len(rows)}][{rows.shape[1]}] = {{']
     per_tap = qnode.weight.shape[2] if node.op == 'conv' else len(rows)
     for index, row in enumerate(rows.tolist()):

@@ -17,21 +17,23 @@ from tailor_jax.graph import Graph, Node, weight_shape, window_shape
 from tailor_jax.qgraph import QGraph
 
 
-def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), gates: dict[str, int] | None = None) -> QGraph:
+def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), gates: dict[str, int] | None = None,
+                  mixed: bool = True) -> QGraph:
     """Closes the gates at 0, opens the others, folds, and lowers with random float parameters.
 
     Args:
       graph: with or without learnable gates and batch norms.
       seed: of the parameters.
-      bits: (weight bits, activation bits), upper limits: each node draws its own from there down to 2, node by node. Types are signed where
+      bits: (weight bits, activation bits), of every node if not `mixed`; else each node draws its own, at most so many. Types are signed where
         no ReLU precedes them, and scales differ, so that adds must align.
       gates: {gate: 0 or 1}; 1 where missing.
+      mixed: whether bit widths differ from node to node.
     """
     rng = np.random.default_rng(seed)
     graph = rewrite.fold(rewrite.binarize(graph, {gate: (gates or {}).get(gate, 1) for gate in graph.gates}))
     params, activations, weights = {}, {}, {}
     for node in graph.nodes:
-        width = int(rng.integers(min(3, bits[1]), bits[1] + 1))
+        width = int(rng.integers(min(3, bits[1]), bits[1] + 1)) if mixed else bits[1]
         if node.op in ('max_pool', 'relu'):
             activations[node.name] = lower.passed_type(node, activations[node.inputs[0]])
         elif node.name != graph.output.name:
@@ -40,7 +42,7 @@ def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), g
             fan_in = int(np.prod(shape[:-1]))
             params[node.name] = {'kernel': rng.normal(0, fan_in**-0.5, shape).astype(np.float32),
                                  'bias': rng.normal(0, 0.3, shape[-1]).astype(np.float32)}
-            width = int(rng.integers(min(2, bits[0]), bits[0] + 1))
+            width = int(rng.integers(min(2, bits[0]), bits[0] + 1)) if mixed else bits[0]
             weights[node.name] = Fixed(width, width - 1 + int(rng.integers(-1, 2)))
     return lower.lower(graph, params, activations, weights)
 
