@@ -66,11 +66,11 @@ def _projects(source: Node, tensor: Node, steps: tuple[int, int]) -> bool:
 
 @st.composite
 def nested_graphs(draw: st.DrawFn, max_gates: int = 6, shared: bool = True) -> Graph:
-    """A residual network of up to `max_gates` gates; some adds may share a gate, some may have none."""
+    """A residual network of 1 to `max_gates` adds; some may share a gate, some may have none."""
     shape = (draw(st.sampled_from([1, 3, 4, 6, 8])), draw(st.integers(3, 8)), draw(st.integers(1, 3)))
     net = _Net(draw, shape)
-    tensor = net.layer(net.nodes[0], draw(st.sampled_from([2, 4])))
-    while net.gates < max_gates and draw(st.integers(0, 3)):
+    tensor = net.residual(net.layer(net.nodes[0], draw(st.sampled_from([2, 4]))), 2, max_gates)
+    while net.gates < max_gates and draw(st.integers(0, 5)):
         match draw(st.integers(0, 7)):
             case 0:
                 tensor = net.window('max_pool', tensor, tensor.shape[2], draw(st.integers(2, 3)), draw(st.integers(1, 2)))
