@@ -41,7 +41,7 @@ def table(result: dict) -> str:
         rows.append(('first mismatch', f'image {first["image"]}, class {first["class"]}: got {first["got"]}, expected {first["expected"]}; '
                                        f'largest difference {result["largest_difference"]}'))
     if result['mode'] == 'cycle':
-        rows += [(name, result[name]) for name in ('interval_cycles', 'latency_cycles')]
+        rows += [(name, '-' if result[name] is None else result[name]) for name in ('interval_cycles', 'latency_cycles')]
         if deadlock := result['deadlock']:
             rows += [('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'), *(('', line) for line in deadlock['waiting'])]
         width = max([len(fifo['name']) for fifo in result['fifos']], default=0)
