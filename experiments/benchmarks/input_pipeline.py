@@ -3,10 +3,12 @@
     python -m experiments.benchmarks.input_pipeline                              # digits and photo_digits, then a table
     python -m experiments.benchmarks.input_pipeline --names=photo_digits --batch_size=256
     python -m experiments.benchmarks.input_pipeline --names= --photographs       # an ImageNet-like set of JPEGs made for this
+    python -m experiments.benchmarks.input_pipeline --names= --step              # ResNet-8's training step with and without it
 
 `make` is `data.train_batches` in the calling thread; `prefetched` adds `data.prefetch` and the copy to the device, the
 consumer doing nothing; `busy` is the share of one core that making batches takes from a step that consumes `--consumer`
-images/s (the training step of ResNet-8 on two cores: about 1,000).
+images/s (the training step of ResNet-8 on two cores: about 1,000). `--step` alternates between blocks of steps on one
+batch that lies on the device and blocks on prefetched batches, and compares the medians of a step's time.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ _NAMES = flags.DEFINE_list('names', ['digits', 'photo_digits'], 'Data sets.')
 _PHOTOGRAPHS = flags.DEFINE_bool('photographs', False, 'Also JPEGs of 500x375 decoded, cropped and resized to 224x224.')
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 128, 'Images per batch.', lower_bound=1)
 _SECONDS = flags.DEFINE_float('seconds', 3.0, 'Time per measurement.')
+_STEP = flags.DEFINE_bool('step', False, 'Also the training step of ResNet-8 on photo_digits.')
+_BLOCKS = flags.DEFINE_integer('blocks', 12, 'Blocks of 10 steps, of each kind, for --step.', lower_bound=1)
 _CONSUMER = flags.DEFINE_float('consumer', 1000.0, 'images/s that the training step consumes.')
 
 
@@ -65,6 +69,34 @@ def measure(source: data.Source) -> None:
     print(f'| {source.name} | {shape} | {size} | {make:,.0f} | {prefetched:,.0f} | {100 * _CONSUMER.value / make:.1f} % |', flush=True)
 
 
+def measure_step(source: data.Source, blocks: int) -> tuple[float, float]:
+    """Returns the median seconds of a training step on a resident batch, and on prefetched batches."""
+    import jax
+
+    from tailor_jax import build, model
+    from tailor_jax.train import step
+    from tailor_jax.train.optimizer import Recipe
+
+    graph = build.resnet(8, source.image_shape, source.classes, 16, 'none')
+    recipe = Recipe(steps=100_000, learning_rate=0.1)
+    train_step = step.make_train_step(step.Objective(graph), recipe)
+    state = step.init_state(model.init(graph, jax.random.key(0)), {}, recipe)
+    context = step.Context(jax.random.key(0), {}, jax.numpy.float32(0))
+    host = data.train_batches(source, batch_size=_BATCH_SIZE.value, seed=0, augment=data.default_augment(source))
+    loop = data.prefetch(host, devices=jax.local_devices())
+    resident = next(loop)
+    times: dict[bool, list[float]] = {False: [], True: []}
+    for block in range(2 * blocks + 2):
+        fed = bool(block % 2)
+        for _ in range(10):
+            start = time.perf_counter()
+            state, metrics = train_step(state, next(loop) if fed else resident, context)
+            jax.block_until_ready(metrics)
+            if block >= 2:  # the first two compile and warm up
+                times[fed].append(time.perf_counter() - start)
+    return float(np.median(times[False])), float(np.median(times[True]))
+
+
 def main() -> None:
     print('| set | image | batch | make, images/s | prefetched, images/s | busy |\n|---|---|---|---|---|---|')
     for name in filter(None, _NAMES.value):
@@ -72,6 +104,13 @@ def main() -> None:
     if _PHOTOGRAPHS.value:
         with tempfile.TemporaryDirectory() as root:
             measure(photographs(root))
+    if _STEP.value:
+        alone, fed = measure_step(data.load('photo_digits'), _BLOCKS.value)
+        size = _BATCH_SIZE.value
+        print(
+            f'ResNet-8 step, batch {size}: resident batch {1e3 * alone:.1f} ms, {size / alone:,.0f} images/s; '
+            f'prefetched {1e3 * fed:.1f} ms, {size / fed:,.0f} images/s: {100 * (fed / alone - 1):+.1f} %'
+        )
 
 
 if __name__ == '__main__':
