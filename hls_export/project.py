@@ -69,13 +69,23 @@ def write(path: str | os.PathLike, qgraph: QGraph, plan: Plan, images: np.ndarra
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content.encode() if isinstance(content, str) else content)
             qg.save(qgraph, made / 'qgraph.npz')
-            if path.exists():
-                path.rename(Path(work) / 'replaced')  # still whole if the next line fails, and gone only after it
-            made.rename(path)
+            _replace(path, made, Path(work) / 'replaced')
     except OSError as error:
         reason = os.strerror(error.errno or errno.EIO)
         raise ExportError(f'cannot write the project {str(path)!r}: {reason}; choose a directory that you may write to') from None
     return path
+
+
+def _replace(path: Path, made: Path, aside: Path) -> None:
+    """Puts `made` at `path`; what was there moves aside, and back if that fails."""
+    if path.exists():
+        path.rename(aside)
+    try:
+        made.rename(path)
+    except BaseException:
+        if aside.exists():
+            aside.rename(path)
+        raise
 
 
 def _check_target(path: Path, overwrite: bool) -> None:

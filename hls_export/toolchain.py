@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from hls_export.project import ExportError, is_project
@@ -45,9 +46,12 @@ def run(path: str | os.PathLike, mode: str, images: int | None = None, trace: st
     command = [str(testbench), f'--json={report}']
     command += [f'--images={images}'] if images is not None else []
     command += [f'--trace={Path(trace).resolve()}'] if trace is not None else []
-    done = subprocess.run(command, cwd=path, capture_output=True, text=True)
+    watched = sys.stderr.isatty()
+    command += ['--progress'] if watched else []
+    done = subprocess.run(command, cwd=path, stdout=subprocess.PIPE, stderr=None if watched else subprocess.PIPE, text=True)
     if done.returncode not in (0, 1, 3) or not report.exists():
-        raise ExportError(f'the {mode} simulation of {str(path)!r} stopped with status {done.returncode}:\n{_first_lines(done.stderr + done.stdout)}')
+        said = _first_lines((done.stderr or '') + done.stdout)
+        raise ExportError(f'the {mode} simulation of {str(path)!r} stopped with status {done.returncode}:\n{said}')
     return json.loads(report.read_text()), done.stdout
 
 

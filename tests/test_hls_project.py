@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pathlib
 import re
 
 import numpy as np
@@ -149,6 +150,21 @@ def test_half_written_project_is_never_left(network, tmp_path, monkeypatch):
     for target in (path, tmp_path / 'new'):
         with pytest.raises(hls_export.ExportError, match='No space left'):
             hls_export.write(target, *network, overwrite=True)
+    assert content(path) == before and [each.name for each in tmp_path.iterdir()] == ['p']
+
+
+def test_failed_replacement_keeps_the_old_project(network, tmp_path, monkeypatch):
+    path = hls_export.write(tmp_path / 'p', *network)
+    before, rename = content(path), pathlib.Path.rename
+
+    def failing(self, target):
+        if self.name == 'project':
+            raise OSError(5, 'Input/output error')
+        return rename(self, target)
+
+    monkeypatch.setattr(pathlib.Path, 'rename', failing)
+    with pytest.raises(hls_export.ExportError, match='Input/output error'):
+        hls_export.write(path, *network, overwrite=True)
     assert content(path) == before and [each.name for each in tmp_path.iterdir()] == ['p']
 
 

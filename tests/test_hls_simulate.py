@@ -16,8 +16,9 @@ from random_nets import random_images, random_qgraph, residual_graphs
 import hls_export
 from hls_export import csim, plan
 from tailor_jax import build, rewrite, streaming
+from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, Node
-from tailor_jax.qgraph import QGraph, run_int
+from tailor_jax.qgraph import QGraph, QNode, run_int
 
 FUZZ = int(os.environ.get('HLS_FUZZ', '3'))
 
@@ -169,6 +170,17 @@ def test_design_sees_new_sources(tmp_path):
         images = random_images(qgraph, 4)
         hls_export.write(tmp_path / 'p', qgraph, roomy(qgraph), images, np.zeros(4, int), overwrite=True)
         np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p')(images), run_int(qgraph, images))
+
+
+def test_wide_types(tmp_path):
+    """Accumulators beyond 32 bits, which float training never makes but the integer graph allows."""
+    rng = np.random.default_rng(0)
+    graph = Graph((Node('input', 'input', (), (5, 4, 2)),
+                   Node('wide', 'conv', ('input',), (5, 4, 3), (3, 3), (1, 1), (1, 1, 1, 1), bias=True, relu=True)))
+    source, weight_type, out = Fixed(17, 0), Fixed(20, 0), Fixed(24, -14, signed=False)
+    weight = rng.integers(weight_type.lo, weight_type.hi + 1, (3, 3, 2, 3))
+    conv = QNode(graph['wide'], out, Fixed(42, 0), weight, rng.integers(-(1 << 33), 1 << 33, 3), weight_type)
+    check_all(tmp_path / 'p', QGraph((QNode(graph['input'], source, source), conv)), {'wide': 9})
 
 
 def test_left_shift_to_a_finer_output(tmp_path):

@@ -50,18 +50,20 @@ template <class integer> inline int run_batch(const integer* images, int count, 
     return missing;
 }
 
-template <class integer> inline simulation simulate(const integer* images, int count, std::int32_t* logits) {
+template <class integer> inline simulation simulate(const integer* images, int count, std::int32_t* logits, bool progress = false) {
     simulation result;
     const auto start = std::chrono::steady_clock::now();
-#ifdef TAILOR_FAST
+#ifdef TAILOR_THREADS
     // A few images at a time keep the streams in cache; the threads share the work.
     constexpr int chunk = 4;
-    std::atomic<int> next(0), missing(0);
+    std::atomic<int> next(0), missing(0), done(0);
     const auto work = [&] {
         for (int first; (first = next.fetch_add(chunk)) < count;) {
             const int images_here = count - first < chunk ? count - first : chunk;
             missing += run_batch(images + std::ptrdiff_t(first) * input_pixels * input_channels, images_here,
                                  logits + std::ptrdiff_t(first) * output_pixels * output_channels);
+            const int finished = done += images_here;
+            if (progress) std::fprintf(stderr, "\r%d of %d images%s", finished, count, finished == count ? "\n" : "");
         }
     };
     std::vector<std::thread> helpers;
@@ -71,6 +73,7 @@ template <class integer> inline simulation simulate(const integer* images, int c
     for (auto& helper : helpers) helper.join();
     result.missing_values = missing;
 #else
+    (void)progress;
 #ifdef TAILOR_CYCLE
     sim::recorded().fifos.clear();
     sim::recorded().output_times.clear();

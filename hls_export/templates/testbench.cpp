@@ -1,6 +1,6 @@
 // Runs the images of tb_data through the design and compares every value with the integer reference.
 //
-//     testbench [--images=N] [--json=FILE] [--trace=FILE]
+//     testbench [--images=N] [--json=FILE] [--trace=FILE] [--progress]
 //
 // tb_data (little-endian, no header): images.bin, tb_pixel_t [images][height][width][channels]; expected.bin, int32 [images][values];
 // labels.bin, int32 [images]. Exit status: 0 all values equal, 1 a mismatch, 2 unusable input, 3 a deadlock (cycle simulation).
@@ -50,6 +50,7 @@ static void write_trace(const char* path) {
 int main(int argc, char** argv) {
     int count = -1;
     const char *json = nullptr, *trace = nullptr;
+    bool progress = false;
     for (int i = 1; i < argc; ++i) {
         if (!std::strncmp(argv[i], "--images=", 9)) {
             count = std::atoi(argv[i] + 9);
@@ -57,8 +58,10 @@ int main(int argc, char** argv) {
             json = argv[i] + 7;
         } else if (!std::strncmp(argv[i], "--trace=", 8)) {
             trace = argv[i] + 8;
+        } else if (!std::strcmp(argv[i], "--progress")) {
+            progress = true;
         } else {
-            std::fprintf(stderr, "testbench: unknown argument %s; known are --images=N, --json=FILE, --trace=FILE\n", argv[i]);
+            std::fprintf(stderr, "testbench: unknown argument %s; known are --images=N, --json=FILE, --trace=FILE, --progress\n", argv[i]);
             return 2;
         }
     }
@@ -82,7 +85,7 @@ int main(int argc, char** argv) {
     sim::recorded().trace = trace != nullptr;
 #endif
     std::vector<std::int32_t> got(std::size_t(count) * values, 0);
-    const simulation result = simulate(images.data(), count, got.data());
+    const simulation result = simulate(images.data(), count, got.data(), progress);
 
     long long mismatched = 0, worst = 0;
     std::size_t first = 0;
