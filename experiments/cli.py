@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from experiments.config import ConfigError, validate
@@ -33,6 +33,7 @@ def run(main: Callable[[], None]) -> None:
     """Parses the flags, runs `main`, and turns known errors into a message and status 1."""
 
     def guarded(_: list[str]) -> None:
+        logging.set_verbosity(logging.WARNING)  # jax and orbax tell of much that is of no use here
         try:
             main()
         except known_errors() as error:

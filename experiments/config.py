@@ -51,11 +51,11 @@ def defaults() -> ConfigDict:
     config.train.clip_norm = 0.0  # bound on the gradient's norm; 0 for none
     config.train.teacher_workdir = ''  # take the trained teacher from this workdir instead of training one
     config.train.teacher = _phase(40, 0.1)  # float, every skip open
-    config.train.gates = _phase(20, 0.05)  # warm-started student, learnable gates, cost in the loss
+    config.train.gates = _phase(30, 0.05)  # warm-started student, learnable gates, cost in the loss
     config.train.finetune = _phase(10, 0.02)  # gates binarized, skips gone
     config.train.qat = _phase(10, 0.001, weight_decay=0.0)  # batch norm folded, weights and activations quantized
-    config.train.gates.gate_learning_rate = 0.1
-    config.train.gates.p_open = 0.95  # P(open) of every gate at the start
+    config.train.gates.gate_learning_rate = 0.05
+    config.train.gates.p_open = 0.8  # P(open) of every gate at the start
 
     config.distill = ConfigDict()
     config.distill.share = 0.35  # of the loss; the rest is cross-entropy

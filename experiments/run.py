@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,7 +107,7 @@ def _opened(graph: Graph) -> Graph:
 
 def _teacher(run: Run, open_graph: Graph) -> dict:
     """The teacher's variables: trained here, or taken from `train.teacher_workdir`."""
-    fresh = model.init(open_graph, jax.random.key(run.config.seed))
+    fresh = model.init(open_graph, run.config.seed)
     if run.config.train.teacher_workdir:
         return _load_teacher(run, open_graph, fresh)
     return _phase(run, 'teacher', Objective(open_graph), fresh, {})[0]
@@ -120,21 +119,21 @@ def _phases(run: Run, graph: Graph, cost: HardwareCost) -> dict:
     # ---- teacher -----------------------------------------------------------------------------------------------------------
     open_graph = _opened(graph)
     teacher = _teacher(run, open_graph)
-    accuracy = {'teacher': _accuracy(run, open_graph, teacher)}
+    accuracy = {'teacher': _accuracy(run, 'teacher', open_graph, teacher)}
     taught = {'teacher': open_graph, 'distill_share': config.distill.share, 'temperature': config.distill.temperature}
 
     # ---- gates: learned under the expected cost --------------------------------------------------------------------------------
     start = gates.init(graph.gates, config.train.gates.p_open)
     student, log_alpha = _phase(run, 'gates', Objective(graph, cost=cost, **taught), teacher, start, teacher)
-    accuracy['gated'] = _accuracy(run, graph, student, gates.at_test(log_alpha))
+    accuracy['gated'] = _accuracy(run, 'gated', graph, student, gates.at_test(log_alpha))
     settings = gates.round_off(log_alpha)
 
     # ---- binarize, and settle the batch statistics of the pruned network ---------------------------------------------------------
     pruned = rewrite.binarize(graph, settings)
     student = model.restrict(student, pruned)
-    accuracy['binarized'] = _accuracy(run, pruned, student)
+    accuracy['binarized'] = _accuracy(run, 'binarized', pruned, student)
     student, _ = _phase(run, 'finetune', Objective(pruned, **taught), student, {}, teacher)
-    accuracy['finetuned'] = _accuracy(run, pruned, student)
+    accuracy['finetuned'] = _accuracy(run, 'finetuned', pruned, student)
 
     # ---- fold, quantize, train what is left ----------------------------------------------------------------------------------
     folded, params = rewrite.fold(pruned), model.fold_variables(pruned, student)
@@ -170,15 +169,15 @@ def _phase(run: Run, name: str, objective: Objective, variables: Mapping, log_al
         config_lib.steps(settings.warmup_epochs, run.steps_per_epoch),
         config.train.clip_norm,
     )
-    key = jax.random.fold_in(jax.random.key(config.seed), index)
-    context = step.Context(key, dict(teacher or {}), jax.numpy.float32(config.cost.weight))
+    seed = len(config_lib.PHASES) * config.seed + index
+    context = step.Context(jax.numpy.uint32(seed), dict(teacher or {}), jax.numpy.float32(config.cost.weight))
     state = step.init_state(variables, log_alpha, recipe)
 
     def batches(first: int):
         host = data.train_batches(
             run.source,
             batch_size=config.train.batch_size,
-            seed=len(config_lib.PHASES) * config.seed + index,
+            seed=seed,
             start_step=first,
             steps=steps - first,
             process_index=jax.process_index(),
@@ -235,10 +234,10 @@ def _load_teacher(run: Run, open_graph: Graph, fresh: Mapping) -> dict:
     return {'params': state.params['net'], 'batch_stats': state.batch_stats}
 
 
-def _accuracy(run: Run, graph: Graph, variables: Mapping, gate_values: Mapping | None = None) -> float:
+def _accuracy(run: Run, name: str, graph: Graph, variables: Mapping, gate_values: Mapping | None = None) -> float:
     batches = data.eval_batches(run.source, 'test', batch_size=min(512, run.source.test_size))
     value = loop.accuracy(step.predict(graph), variables, dict(gate_values or {}), batches)
-    run.metrics.event({'test_accuracy': value})
+    run.metrics.evaluation(name, value)
     return value
 
 
@@ -264,6 +263,5 @@ def _check_exact(run: Run, integers: QGraph, folded: Graph, spec: QuantSpec, var
             raise AssertionError('the training forward pass and the integer reference differ; this is a defect, please report it')
         right += float(np.sum((logits.argmax(-1) == batch['label']) * batch['weight']))
         total += float(np.sum(batch['weight']))
-    value = right / total
-    run.metrics.event({'test_accuracy': value})
-    return value if math.isfinite(value) else 0.0
+    run.metrics.evaluation('quantized', right / total)
+    return right / total

@@ -13,6 +13,8 @@ fuse the two differently and contract other multiply-adds; they then agree to th
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Mapping
 
 import chex
@@ -21,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.lower import mean_multiplier
 from tailor_jax.quant import QuantSpec, fake_quant
 
@@ -84,7 +86,6 @@ class Net(nn.Module):
                     ((top, bottom), (left, right)),
                     feature_group_count=node.groups,
                     use_bias=node.bias,
-                    kernel_init=nn.initializers.he_normal(),
                     dtype=self.dtype,
                     name=node.name,
                 )(x)
@@ -115,10 +116,25 @@ class Net(nn.Module):
                 raise GraphError(f'node {node.name!r}: the model does not run op {node.op!r}')
 
 
-def init(graph: Graph, key: jax.Array) -> dict:
-    """Fresh variables {'params', 'batch_stats'} of a graph, jitted into one call."""
-    variables = jax.jit(Net(graph).init)(key, jnp.zeros((1, *graph.input.shape)))
-    return {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {})}
+def init(graph: Graph, seed: int) -> dict:
+    """Fresh variables {'params', 'batch_stats'} of a graph: kernels ~ N(0, 2 / fan-in) (He et al. 2015), biases 0, batch norms the identity.
+
+    Each kernel comes from a generator of (seed, its node's name), in numpy: a node starts the same whatever other nodes there are, and
+    no program is compiled for it.
+    """
+    params: dict[str, dict[str, np.ndarray]] = {}
+    batch_stats: dict[str, dict[str, np.ndarray]] = {}
+    for node in graph:
+        channels = node.shape[2]
+        if shape := weight_shape(graph, node):
+            rng = np.random.default_rng([seed, zlib.crc32(node.name.encode())])
+            params[node.name] = {'kernel': rng.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape).astype(np.float32)}
+            if node.bias:
+                params[node.name]['bias'] = np.zeros(channels, np.float32)
+        elif node.op == 'batch_norm':
+            params[node.name] = {'scale': np.ones(channels, np.float32), 'bias': np.zeros(channels, np.float32)}
+            batch_stats[node.name] = {'mean': np.zeros(channels, np.float32), 'var': np.ones(channels, np.float32)}
+    return {'params': params, 'batch_stats': batch_stats}
 
 
 def restrict(variables: Mapping, graph: Graph) -> dict:

@@ -11,7 +11,7 @@ from tailor_jax import build, gates, model, rewrite
 @pytest.mark.parametrize('skips', ['long', 'short', 'short_pre', 'long+short'])
 def test_hard_gates_equal_the_pruned_network_bit_for_bit(skips):
     net = build.resnet(8, (8, 8, 2), width=8, skips=skips)
-    variables = model.init(net, jax.random.key(1))
+    variables = model.init(net, 1)
     images = np.random.default_rng(0).normal(size=(8, 8, 8, 2)).astype(np.float32)
     rng = np.random.default_rng(2)
     for _ in range(2):
@@ -31,7 +31,7 @@ def test_hard_gates_equal_the_pruned_network_bit_for_bit(skips):
 
 def test_a_missing_gate_is_open():
     net = build.resnet(8, (8, 8, 1), width=4)
-    variables = model.init(net, jax.random.key(0))
+    variables = model.init(net, 0)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32)
     opened = rewrite.binarize(net, dict.fromkeys(net.gates, 1))
     np.testing.assert_array_equal(model.Net(net).apply(variables, images), model.Net(opened).apply(variables, images))
@@ -73,3 +73,20 @@ def test_samples_do_not_depend_on_which_other_gates_there_are_in_what_order():
     backward = gates.sample({'b': jnp.float32(0.0), 'a': jnp.float32(0.0)}, key)
     assert {name: float(value) for name, value in forward.items()} == {name: float(value) for name, value in backward.items()}
     assert float(forward['a']) != float(forward['b'])
+
+
+@pytest.mark.parametrize('skips', ['long', 'short'])
+def test_init_makes_what_flax_expects(skips):
+    net = build.resnet(8, (8, 8, 2), width=4, skips=skips)
+    for graph in (net, rewrite.fold(rewrite.binarize(net, dict.fromkeys(net.gates, 1)))):
+        wanted = jax.eval_shape(model.Net(graph).init, jax.random.key(0), np.zeros((1, 8, 8, 2), np.float32))
+        made = {kind: tree for kind, tree in model.init(graph, 0).items() if tree}
+        assert jax.tree.map(np.shape, made) == jax.tree.map(lambda leaf: leaf.shape, dict(wanted))
+
+
+def test_init_of_a_node_does_not_depend_on_the_others():
+    net = build.resnet(8, (8, 8, 2), width=4)
+    whole, part = model.init(net, 7), model.init(rewrite.remove(net, net.gates), 7)
+    jax.tree.map(np.testing.assert_array_equal, model.restrict(whole, rewrite.remove(net, net.gates)), part)
+    kernel = whole['params']['s3b0_conv2']['kernel']
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 16)), rel=0.1)

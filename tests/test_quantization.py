@@ -18,8 +18,10 @@ types = st.builds(Fixed, st.integers(2, 16), st.integers(-4, 14), st.booleans())
 @given(types, st.floats(-300, 300, width=32))
 def test_quantize_is_the_nearest_value_in_range(kind, x):
     got = int(fixed.quantize(np.float32(x), kind)) * kind.step
-    nearest = min((kind.lo * kind.step, kind.hi * kind.step, np.floor(x / kind.step) * kind.step, np.ceil(x / kind.step) * kind.step),
-                  key=lambda value: abs(value - x) if kind.lo * kind.step <= value <= kind.hi * kind.step else np.inf)
+    nearest = min(
+        (kind.lo * kind.step, kind.hi * kind.step, np.floor(x / kind.step) * kind.step, np.ceil(x / kind.step) * kind.step),
+        key=lambda value: abs(value - x) if kind.lo * kind.step <= value <= kind.hi * kind.step else np.inf,
+    )
     assert abs(got - x) == abs(nearest - x)
     assert float(quant.fake_quant(np.float32(x), kind)) == got
 
@@ -52,7 +54,7 @@ def random_network(skips: str, seed: int, bits: int, shape=(9, 7, 2)):
     rng = np.random.default_rng(seed)
     net = build.resnet(8, shape, classes=5, width=4, skips=skips)
     net = rewrite.binarize(net, {gate: int(rng.integers(0, 2)) for gate in net.gates})
-    variables = model.init(net, jax.random.key(seed))
+    variables = model.init(net, seed)
     stats = jax.tree.map(lambda leaf: leaf + rng.uniform(0, 0.5, leaf.shape).astype(np.float32), variables['batch_stats'])
     folded, params = rewrite.fold(net), model.fold_variables(net, {'params': variables['params'], 'batch_stats': stats})
     images = rng.normal(size=(16, *shape)).astype(np.float32)

@@ -8,7 +8,8 @@
 `make` is `data.train_batches` in the calling thread; `prefetched` adds `data.prefetch` and the copy to the device, the
 consumer doing nothing; `busy` is the share of one core that making batches takes from a step that consumes `--consumer`
 images/s (the training step of ResNet-8 on two cores: about 1,000). `--step` alternates between blocks of steps on one
-batch that lies on the device and blocks on prefetched batches, and compares the medians of a step's time.
+batch that lies on the device and blocks on prefetched batches, and compares the medians of a step's time, and of the
+processor time of all threads, which means more on a machine that others use too.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def measure(source: data.Source) -> None:
     print(f'| {source.name} | {shape} | {size} | {make:,.0f} | {prefetched:,.0f} | {100 * _CONSUMER.value / make:.1f} % |', flush=True)
 
 
-def measure_step(source: data.Source, blocks: int) -> tuple[float, float]:
-    """Returns the median seconds of a training step on a resident batch, and on prefetched batches."""
+def measure_step(source: data.Source, blocks: int) -> list[tuple[float, float]]:
+    """Returns (median seconds, median processor seconds of all threads) of a training step on a resident batch, then on prefetched batches."""
     import jax
 
     from tailor_jax import build, model
@@ -80,21 +81,25 @@ def measure_step(source: data.Source, blocks: int) -> tuple[float, float]:
     graph = build.resnet(8, source.image_shape, source.classes, 16, 'none')
     recipe = Recipe(steps=100_000, learning_rate=0.1)
     train_step = step.make_train_step(step.Objective(graph), recipe)
-    state = step.init_state(model.init(graph, jax.random.key(0)), {}, recipe)
-    context = step.Context(jax.random.key(0), {}, jax.numpy.float32(0))
+    state = step.init_state(model.init(graph, 0), {}, recipe)
+    context = step.Context(jax.numpy.int32(0), {}, jax.numpy.float32(0))
     host = data.train_batches(source, batch_size=_BATCH_SIZE.value, seed=0, augment=data.default_augment(source))
     loop = data.prefetch(host, devices=jax.local_devices())
     resident = next(loop)
-    times: dict[bool, list[float]] = {False: [], True: []}
+    wall: tuple[list[float], list[float]] = ([], [])
+    processor: tuple[list[float], list[float]] = ([], [])
     for block in range(2 * blocks + 2):
-        fed = bool(block % 2)
+        fed = block % 2
+        busy = time.process_time()
         for _ in range(10):
             start = time.perf_counter()
             state, metrics = train_step(state, next(loop) if fed else resident, context)
             jax.block_until_ready(metrics)
             if block >= 2:  # the first two compile and warm up
-                times[fed].append(time.perf_counter() - start)
-    return float(np.median(times[False])), float(np.median(times[True]))
+                wall[fed].append(time.perf_counter() - start)
+        if block >= 2:
+            processor[fed].append((time.process_time() - busy) / 10)
+    return [(float(np.median(wall[fed])), float(np.median(processor[fed]))) for fed in (0, 1)]
 
 
 def main() -> None:
@@ -105,12 +110,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as root:
             measure(photographs(root))
     if _STEP.value:
-        alone, fed = measure_step(data.load('photo_digits'), _BLOCKS.value)
-        size = _BATCH_SIZE.value
-        print(
-            f'ResNet-8 step, batch {size}: resident batch {1e3 * alone:.1f} ms, {size / alone:,.0f} images/s; '
-            f'prefetched {1e3 * fed:.1f} ms, {size / fed:,.0f} images/s: {100 * (fed / alone - 1):+.1f} %'
-        )
+        resident, fed = measure_step(data.load('photo_digits'), _BLOCKS.value)
+        for what, (wall, processor) in (('resident batch', resident), ('prefetched', fed)):
+            print(f'ResNet-8 step, {what}: {1e3 * wall:.1f} ms, {_BATCH_SIZE.value / wall:,.0f} images/s, {1e3 * processor:.1f} ms of processor time')
+        print(f'slowdown {100 * (fed[0] / resident[0] - 1):+.1f} % of time, {100 * (fed[1] / resident[1] - 1):+.1f} % of processor time')
 
 
 if __name__ == '__main__':

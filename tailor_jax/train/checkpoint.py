@@ -6,7 +6,6 @@ phase must remember beside its arrays.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ class Checkpoints:
     """The checkpoints of one phase in one directory; use as a context manager, or call `close`."""
 
     def __init__(self, directory: str | Path):
-        logging.getLogger('absl').setLevel(logging.WARNING)  # orbax tells of every file otherwise
         self.directory = Path(directory).absolute()
         policies = ocp.training.preservation_policies
         always = ocp.training.save_decision_policies.FixedIntervalPolicy(1)

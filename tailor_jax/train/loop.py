@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 import numpy as np
 
 from tailor_jax.train.checkpoint import Checkpoints
 from tailor_jax.train.metrics import Metrics
-from tailor_jax.train.step import Context, TrainState
+from tailor_jax.train.step import Context, TrainState, replicate
 
 
 def fit(
@@ -26,11 +26,12 @@ def fit(
     checkpoints: Checkpoints,
     log_every: int,
     save_every: int,
+    devices: Sequence[jax.Device] | None = None,
 ) -> TrainState:
     """Trains from the newest checkpoint, or from `state` if there is none, to step `steps`.
 
     Args:
-      state: the state at step 0; donated.
+      state: the state at step 0, an ordinary pytree.
       train_step: see `step.make_train_step`.
       batches: first step -> iterator of device batches from that step on, so that a resumed run sees the data it would have seen.
       context: see `step.Context`.
@@ -39,6 +40,7 @@ def fit(
       metrics, checkpoints: where it writes.
       log_every: steps between metrics rows.
       save_every: steps between checkpoints; one is always written at the end.
+      devices: those that `train_step` runs on; all local ones by default.
 
     Raises:
       NotFiniteError: when the loss is no number. Checkpoints are written only after the metrics up to them were seen to be finite.
@@ -46,8 +48,9 @@ def fit(
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state)
     first = int(state.step)
+    state, context = replicate(state, devices), replicate(context, devices)
     # Simulated CPU devices share one thread pool, and steps in flight can starve each other's all-reduce; one at a time cannot.
-    one_at_a_time = jax.default_backend() == 'cpu' and jax.local_device_count() > 1
+    one_at_a_time = jax.default_backend() == 'cpu' and len(devices or jax.local_devices()) > 1
     metrics.start(phase, first, steps, batch_size, steps_per_epoch)
     try:
         for step, batch in zip(range(first + 1, steps + 1), batches(first)):

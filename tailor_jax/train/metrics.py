@@ -29,7 +29,7 @@ class NotFiniteError(RuntimeError):
 
 
 class Metrics:
-    """Writes the metrics of a run's phases. Steps count from 1 within a phase; TensorBoard's run on over all phases."""
+    """Writes the metrics of a run's phases. Steps count from 1 within a phase."""
 
     def __init__(self, workdir: str | Path, quiet: bool = False):
         self.workdir = Path(workdir)
@@ -68,10 +68,11 @@ class Metrics:
         if pending and not self._quiet:
             self._report(step, row)
 
-    def event(self, values: Mapping) -> None:
-        """Writes an evaluation, or anything else that belongs to the phase rather than to a step."""
-        self._write({'phase': self.phase, **values})
+    def evaluation(self, name: str, accuracy: float) -> None:
+        """Writes the test accuracy of one of a run's networks."""
+        self._jsonl.write(json.dumps({'evaluation': name, 'test_accuracy': accuracy}) + '\n')
         self._jsonl.flush()
+        self._board.add_scalar(f'test_accuracy/{name}', accuracy, 0)
 
     def images_per_second(self, step: int) -> float:
         """Mean rate of this phase in this process, compilation included."""
@@ -86,9 +87,8 @@ class Metrics:
 
     def _write(self, row: dict) -> None:
         self._jsonl.write(json.dumps(row) + '\n')
-        for key, value in row.items():
-            if isinstance(value, int | float) and key not in ('step', 'epoch'):
-                self._board.add_scalar(f'{self.phase}/{key}', value, row.get('step', 0))
+        for key in row.keys() - {'phase', 'step', 'epoch'}:
+            self._board.add_scalar(f'{self.phase}/{key}', row[key], row['step'])
 
     def _report(self, step: int, row: Mapping) -> None:
         rate = self.images_per_second(step)

@@ -6,19 +6,20 @@ with y the logits of the network under one draw of the gates, p the gates' P(ope
 function {gate: probability} -> scalar: this package does not know hardware.
 
 The state is an ordinary replicated pytree: pmap takes it with in_axes=None, averages the gradients over the axis 'batch' and returns
-it with out_axes=None. Every device draws the same gates, from fold_in(key, step); batch statistics are averaged over all devices.
+it with out_axes=None. Every device draws the same gates, from fold_in(key(seed), step); batch statistics are averaged over all devices.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from tailor_jax import gates as gate_lib
@@ -44,12 +45,12 @@ class Context(flax.struct.PyTreeNode):
     """What a step reads and does not change; its leaves are traced, so that a sweep compiles once.
 
     Attributes:
-      key: seed of the gates' draws.
+      seed: of the gates' draws.
       teacher: variables of the teacher, {} without distillation.
       cost_weight: factor of the cost term.
     """
 
-    key: jax.Array
+    seed: jax.Array
     teacher: dict
     cost_weight: jax.Array
 
@@ -76,13 +77,19 @@ class Objective:
 
 
 def init_state(variables: Mapping, gates: Mapping[str, jax.Array], recipe: Recipe) -> TrainState:
-    """A state at step 0 from a network's variables and its gates' parameters ({} for none). Copies: a step donates its state."""
-    params = jax.tree.map(jnp.array, {'net': variables['params'], 'gates': dict(gates)})
-    return TrainState(jnp.int32(0), params, jax.tree.map(jnp.array, variables.get('batch_stats', {})), make_optimizer(recipe).init(params))
+    """A state at step 0 from a network's variables and its gates' parameters ({} for none)."""
+    params = {'net': dict(variables['params']), 'gates': dict(gates)}
+    return TrainState(jnp.int32(0), params, dict(variables.get('batch_stats', {})), make_optimizer(recipe).init(params))
+
+
+def replicate(tree: Any, devices: Sequence[jax.Device] | None = None) -> Any:
+    """A copy of an ordinary pytree on every device, laid out as the step's own outputs are, so that no step compiles a second time."""
+    mesh = jax.sharding.Mesh(np.array(devices or jax.local_devices()), (AXIS,))
+    return jax.device_put(jax.tree.map(np.array, jax.device_get(tree)), jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
 
 
 def _loss(params: dict, objective: Objective, state: TrainState, batch: Mapping, context: Context) -> tuple[jax.Array, tuple[dict, dict]]:
-    drawn = gate_lib.sample(params['gates'], jax.random.fold_in(context.key, state.step))
+    drawn = gate_lib.sample(params['gates'], jax.random.fold_in(jax.random.key(context.seed), state.step))
     net_params = quantize_params(objective.graph, params['net'], objective.quant) if objective.quant else params['net']
     net = Net(objective.graph, objective.quant, axis_name=AXIS)
     logits, updates = net.apply({'params': net_params, 'batch_stats': state.batch_stats}, batch['image'], drawn, train=True, mutable=['batch_stats'])
@@ -102,11 +109,13 @@ def _loss(params: dict, objective: Objective, state: TrainState, batch: Mapping,
 
 
 @functools.lru_cache(maxsize=16)
-def make_train_step(objective: Objective, recipe: Recipe) -> Callable[..., Any]:
-    """The pmapped step over all local devices: (state, batch, context) -> (state, metrics). Equal arguments share one compilation.
+def make_train_step(objective: Objective, recipe: Recipe, devices: tuple[jax.Device, ...] | None = None) -> Callable[..., Any]:
+    """The pmapped step: (state, batch, context) -> (state, metrics), over all local devices unless `devices` names some.
 
-    `batch` is {'image': [devices, b, h, w, c], 'label': [devices, b]}; `state` is donated; metrics are scalars, equal on all devices,
-    with 'p_open/GATE' for every gate.
+    Equal arguments share one compilation.
+
+    `state` and `context` are as `replicate` lays them out, and the state is donated; `batch` is {'image': [devices, b, h, w, c], 'label':
+    [devices, b]}; metrics are scalars, equal on all devices, with 'p_open/GATE' for every gate.
     """
 
     optimizer = make_optimizer(recipe)
@@ -119,7 +128,7 @@ def make_train_step(objective: Objective, recipe: Recipe) -> Callable[..., Any]:
         metrics |= {f'p_open/{name}': value for name, value in gate_lib.p_open(params['gates']).items()}
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
-    return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, donate_argnums=0)
+    return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, donate_argnums=0, devices=devices)
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,0 +1,265 @@
+"""The entry points: the whole road on a small network, and every bad input with its message and status."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import costmodel
+import hls_export
+from experiments import config as config_lib
+from experiments import results, run, sweep
+from experiments.config import ConfigError
+from experiments.configs import digits_resnet8
+from experiments.cost import cost_of, target_of
+from experiments.export import export
+from experiments.train import prepare_workdir
+from tailor_jax import data, graph, qgraph, rewrite
+
+ROOT = Path(__file__).parents[1]
+CONFIG = 'experiments/configs/digits_resnet8.py'
+
+
+def small_config():
+    """A width-4 network, an epoch a phase."""
+    config = digits_resnet8.get_config()
+    config.model.width = 4
+    config.cost.interval_cycles = 4096
+    for phase in config_lib.PHASES:
+        config.train[phase].epochs = 1.0
+    config.train.teacher.epochs = 3.0
+    return config
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('trained') / 'run'
+    return workdir, run.train(small_config(), workdir, quiet=True)
+
+
+def command(*arguments: str, **kwargs) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs)
+
+
+def test_the_summary_holds_what_design_promises(trained):
+    workdir, summary = trained
+    assert json.loads((workdir / 'summary.json').read_text()) == summary
+    assert {'teacher', 'gated', 'binarized', 'quantized'} <= summary['accuracy'].keys()
+    assert summary['accuracy']['teacher'] > 0.5
+    assert set(summary['gates']) == {'s1b0_long', 's2b0_long', 's3b0_long'}
+    assert set(summary['gates'].values()) <= {0, 1}
+    assert (
+        summary['hardware']['before'].keys() == summary['hardware']['after'].keys() >= {'bram18', 'lut', 'ff', 'dsp', 'fifo_bits', 'interval_cycles'}
+    )
+    rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+    gate_rows = [row for row in rows if row.get('phase') == 'gates']
+    assert len(gate_rows) == 1437 // 64 and all(f'p_open/{gate}' in row for row in gate_rows for gate in summary['gates'])
+
+
+def test_reported_accuracy_is_that_of_the_saved_integer_network(trained):
+    workdir, summary = trained
+    source = data.load('digits')
+    images, labels = data.arrays(source, 'test')
+    integers = qgraph.load(workdir / 'qgraph.npz')
+    logits = qgraph.run_int(integers, qgraph.quantize_input(integers, images))
+    assert (logits.argmax(-1) == labels).mean() == pytest.approx(summary['accuracy']['quantized'])
+
+
+def test_reported_hardware_is_that_of_the_saved_graph(trained):
+    workdir, summary = trained
+    pruned = graph.from_json((workdir / 'graph.json').read_text())
+    target = target_of(config_lib.from_json((workdir / 'config.json').read_text()))
+    assert costmodel.evaluate(pruned, target).total == summary['hardware']['after']
+
+
+def test_exported_design_gives_the_reported_accuracy_and_the_model_its_timing(trained, tmp_path):
+    workdir, summary = trained
+    export(workdir, tmp_path / 'p')
+    from hls_export.csim import simulate
+
+    fast = simulate(tmp_path / 'p')
+    assert fast['mismatched_values'] == 0 and fast['images'] == 360
+    assert fast['accuracy'] == pytest.approx(summary['accuracy']['quantized'])
+    cycle = simulate(tmp_path / 'p', mode='cycle')
+    assert cycle['interval_cycles'] == summary['hardware']['after']['interval_cycles']
+    hardware = json.loads((tmp_path / 'p' / 'hardware.json').read_text())
+    assert hardware['total'] == summary['hardware']['after'] and {'network', 'target', 'blocks', 'nodes'} <= hardware.keys()
+    with pytest.raises((FileExistsError, hls_export.ExportError), match='overwrite'):
+        export(workdir, tmp_path / 'p')
+
+
+def test_the_cost_term_is_one_with_every_skip_and_falls_to_none():
+    config = small_config()
+    net = run.build_graph(config, data.load('digits'))
+    cost = cost_of(config, net)
+    assert float(cost(dict.fromkeys(net.gates, 1.0))) == pytest.approx(1.0)
+    assert float(cost(dict.fromkeys(net.gates, 0.0))) == pytest.approx(0.0)
+    for settings in np.ndindex(2, 2, 2):
+        setting = dict(zip(net.gates, map(int, settings)))
+        by_evaluation = cost.share(costmodel.evaluate(rewrite.binarize(net, setting), cost.target).total)
+        assert float(cost({gate: float(value) for gate, value in setting.items()})) == pytest.approx(by_evaluation, abs=1e-6)
+    config.cost.resources = ('lut', 'bananas')
+    with pytest.raises(ConfigError, match="'bananas'; the target prices bram18"):
+        cost_of(config, net)
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same_network(trained, tmp_path):
+    """The run as it stands on disk after its gates phase, as if killed there, continued."""
+    workdir, summary = trained
+    partial = tmp_path / 'run'
+    shutil.copytree(workdir, partial)
+    for name in ('summary.json', 'graph.json', 'qgraph.npz', 'quant.json'):
+        (partial / name).unlink()
+    for phase in ('finetune', 'qat'):
+        shutil.rmtree(partial / 'checkpoints' / phase)
+    config = small_config()
+    again = run.train(config, prepare_workdir(config, str(partial), overwrite=False), quiet=True)
+    assert again['accuracy'] == summary['accuracy'] and again['gates'] == summary['gates']
+    whole, parts = qgraph.load(workdir / 'qgraph.npz'), qgraph.load(partial / 'qgraph.npz')
+    for one, other in zip(whole.nodes, parts.nodes):
+        np.testing.assert_array_equal(one.weight, other.weight)
+
+
+def test_a_sweep_writes_its_table_picture_and_page(trained, tmp_path):
+    config = small_config()
+    config.train.teacher_workdir = str(trained[0])
+    directory = sweep.prepare_sweep(config, str(tmp_path / 's'), overwrite=False)
+    rows = sweep.sweep(config, directory, [0.0, 50.0], [0])
+    with (directory / 'pareto.csv').open() as file:
+        written = list(csv.DictReader(file))
+    assert [float(row['weight']) for row in written] == [0.0, 50.0]
+    assert {'run', 'seed', 'accuracy_teacher', 'accuracy_csim', 'bram18', 'lut', 'pareto'} <= written[0].keys()
+    for row in rows:
+        assert row['accuracy_csim'] == pytest.approx(row['accuracy_quantized'], abs=1e-6)
+    assert (directory / 'pareto.png').read_bytes().startswith(b'\x89PNG')
+    page = (directory / 'report.html').read_text()
+    assert all(row['run'] in page for row in rows) and 'src="http' not in page
+    before = {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
+    sweep.sweep(config, directory, [0.0, 50.0], [0])
+    assert before == {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
+    with pytest.raises(FileExistsError, match='sweep of another config'):
+        sweep.prepare_sweep(small_config(), str(directory), overwrite=False)
+
+
+def test_the_pareto_front_by_brute_force(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = [{'accuracy_csim': float(rng.integers(0, 5)), 'cost': float(rng.integers(0, 5))} for _ in range(30)]
+    for row in rows:
+        better = [
+            o
+            for o in rows
+            if (o['accuracy_csim'], -o['cost']) != (row['accuracy_csim'], -row['cost'])
+            and o['accuracy_csim'] >= row['accuracy_csim']
+            and o['cost'] <= row['cost']
+        ]
+        assert any(results._dominates(other, row) for other in rows) == bool(better)
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'experiments' / 'configs').glob('[a-z]*.py')), ids=lambda path: path.stem)
+def test_every_config_builds_validates_and_traces(path):
+    import importlib
+
+    import jax
+
+    from tailor_jax import model
+
+    config = importlib.import_module(f'experiments.configs.{path.stem}').get_config()
+    config_lib.validate(config)
+    assert config.is_locked
+    assert config_lib.from_json(config_lib.to_json(config)).to_dict() == config.to_dict()
+    shapes = {'digits': (8, 8, 1)}
+    source = data.load('digits') if config.data.name == 'digits' else None
+    net = run.build_graph(config, source) if source else None
+    if net:
+        logits = jax.eval_shape(model.Net(net).apply, model.init(net, 0), jax.ShapeDtypeStruct((2, *shapes[config.data.name]), np.float32))
+        assert logits.shape == (2, source.classes)
+
+
+@pytest.mark.parametrize(
+    'key, value, message',
+    [
+        ('method', 'gate', "config.method is 'gate'; expected one of .*did you mean 'gates'"),
+        ('model.skips', 'lang', "config.model.skips is 'lang'.*did you mean 'long'"),
+        ('train.batch_size', 0, 'config.train.batch_size is 0; expected a positive integer'),
+        ('train.gates.p_open', 1.0, 'strictly between 0 and 1'),
+        ('cost.weight', -1.0, 'config.cost.weight is -1.0'),
+        ('cost.weight', float('nan'), 'config.cost.weight is nan'),
+        ('quant.weight_bits', 1, 'a width of 2 to 16 bits'),
+        ('train.qat.epochs', -1.0, 'config.train.qat.epochs is -1.0'),
+    ],
+)
+def test_a_bad_value_is_named(key, value, message):
+    config = digits_resnet8.get_config()
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(ConfigError, match=message):
+        config_lib.validate(config)
+
+
+def test_a_batch_that_devices_do_not_divide(tmp_path):
+    config = small_config()
+    config.train.batch_size = 66
+    with pytest.raises(ConfigError, match='batch_size 66 is not divisible by 4 devices'):
+        run.train(config, tmp_path / 'w', quiet=True)
+    assert not (tmp_path / 'w').exists()
+
+
+def test_a_teacher_of_another_network_is_refused(trained, tmp_path):
+    config = small_config()
+    config.model.width = 8
+    config.train.teacher_workdir = str(trained[0])
+    with pytest.raises(ConfigError, match="was trained with model = .*'width': 4"):
+        run.train(config, tmp_path / 'w', quiet=True)
+    config.train.teacher_workdir = str(tmp_path / 'nowhere')
+    with pytest.raises(ConfigError, match='no config.json is there'):
+        run.train(config, tmp_path / 'v', quiet=True)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.train.batch_sise=3'], "no key 'batch_sise'; did you mean 'batch_size'"),
+        (['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.trian.batch_size=3'], "no key 'trian'; did you mean 'train'"),
+        (['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.seed=abc'], "--config.seed=abc: invalid literal for int.*'abc'"),
+        (['experiments.train', f'--config={CONFIG}', '--workdri=W'], "Unknown command line flag 'workdri'"),
+        (['experiments.train', '--config=nowhere.py', '--workdir=W'], 'nowhere.py'),
+        (['experiments.train', f'--config={CONFIG}'], '--workdir is missing'),
+        (['experiments.train', '--workdir=W'], '--config is missing'),
+        (['experiments.train', 'W'], "unexpected argument 'W'"),
+        (['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.data.name=digit'], 'digits'),
+        (['experiments.sweep', f'--config={CONFIG}', '--workdir=W', '--weights=0,x'], "--weights is '0,x'; expected numbers"),
+        (['experiments.export', '--workdir=nowhere', '--out=P'], 'nowhere holds no finished training'),
+        (['experiments.export', '--workdir=nowhere', '--out=P', '--target=pe'], "--target is 'pe'; networks can be exported to dataflow"),
+        (['experiments.report', '--workdir=nowhere'], 'nowhere holds no finished run'),
+        (['hls_export.csim', 'nowhere'], 'nowhere'),
+    ],
+)
+def test_bad_input_on_the_command_line(arguments, message, tmp_path):
+    import re
+
+    done = command(*[argument.replace('=W', f'={tmp_path}/W').replace('=P', f'={tmp_path}/P') for argument in arguments])
+    assert done.returncode != 0
+    assert re.search(message, done.stderr), done.stderr
+    assert 'Traceback' not in done.stderr, done.stderr
+    assert not (tmp_path / 'W').exists() and not (tmp_path / 'P').exists()
+
+
+def test_existing_directories_are_kept(trained, tmp_path):
+    workdir, _ = trained
+    with pytest.raises(FileExistsError, match='holds a finished run of this config'):
+        prepare_workdir(small_config(), str(workdir), overwrite=False)
+    other = small_config()
+    other.seed = 5
+    with pytest.raises(FileExistsError, match='holds a run with another config'):
+        prepare_workdir(other, str(workdir), overwrite=False)
+    (tmp_path / 'precious.txt').write_text('mine')
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match='holds no run of this program'):
+            prepare_workdir(small_config(), str(tmp_path), overwrite)
+        with pytest.raises(FileExistsError, match='holds no sweep of this program'):
+            sweep.prepare_sweep(small_config(), str(tmp_path), overwrite)
+    assert (tmp_path / 'precious.txt').read_text() == 'mine'

@@ -1,0 +1,156 @@
+"""The training step and loop: four devices against one, resumed against uninterrupted, losses against numpy."""
+
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from tailor_jax import build, data, gates, model
+from tailor_jax.train import loop, losses, step
+from tailor_jax.train.checkpoint import Checkpoints
+from tailor_jax.train.metrics import Metrics, NotFiniteError
+from tailor_jax.train.optimizer import Recipe
+from tailor_jax.train.step import Context, Objective
+
+NET = build.resnet(8, (8, 8, 1), width=4)
+RECIPE = Recipe(steps=12, learning_rate=0.05, gate_learning_rate=0.01, weight_decay=1e-4, warmup_steps=2, clip_norm=5.0)
+ALL, ONE = tuple(jax.devices()), (jax.devices()[0],)
+
+
+def mean_open(p):
+    """A cost: any function of the probabilities."""
+    return sum(p.values()) / len(p)
+
+
+OBJECTIVE = Objective(NET, teacher=build.resnet(8, (8, 8, 1), width=4, skips='none'), cost=mean_open)
+
+
+def context(cost_weight=0.5):
+    teacher = model.init(OBJECTIVE.teacher, 9)
+    return Context(jnp.uint32(3), teacher, jnp.float32(cost_weight))
+
+
+def start():
+    return step.init_state(model.init(NET, 0), gates.init(NET.gates, 0.6), RECIPE)
+
+
+def batches(devices, first=0, count=12):
+    host = data.train_batches(data.load('digits'), batch_size=32, seed=1, start_step=first, steps=count - first)
+    return data.prefetch(host, size=0, devices=devices)
+
+
+def train(devices, count=3):
+    run, logged = step.make_train_step(OBJECTIVE, RECIPE, devices), []
+    state, fixed = step.replicate((start(), context()), devices)
+    for batch in itertools.islice(batches(devices), count):
+        state, metrics = run(state, batch, fixed)
+        logged.append(jax.device_get(jax.block_until_ready(metrics)))
+    return jax.device_get(state), logged
+
+
+def test_four_devices_train_as_one():
+    assert len(ALL) == 4
+    (many, many_logged), (one, one_logged) = train(ALL), train(ONE)
+    for ours, theirs in zip(many_logged, one_logged):
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            np.testing.assert_allclose(ours[key], theirs[key], rtol=2e-4, atol=2e-5, err_msg=key)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5), many, one)
+    assert int(many.step) == 3
+
+
+def test_the_state_stays_an_ordinary_unstacked_tree():
+    state, _ = train(ALL, count=1)
+    jax.tree.map(lambda a, b: np.testing.assert_equal(np.shape(a), np.shape(b)), state, start())
+
+
+def test_the_loss_is_the_sum_of_its_terms():
+    _, (first, *_) = train(ONE, count=1)
+    expected = 0.65 * first['cross_entropy'] + 0.35 * first['distillation'] + 0.5 * first['cost']
+    assert first['loss'] == pytest.approx(expected, rel=1e-5)
+    assert first['cost'] == pytest.approx(0.6, rel=1e-5)
+    assert {key for key in first if key.startswith('p_open/')} == {f'p_open/{gate}' for gate in NET.gates}
+
+
+def test_a_heavy_cost_closes_gates():
+    """The gate gradient of the cost term is weight * dC/dp * p (1 - p): a heavy cost must lower every probability."""
+    run = step.make_train_step(OBJECTIVE, RECIPE, ONE)
+    state, fixed = step.replicate((start(), context(cost_weight=50.0)), ONE)
+    for batch in batches(ONE):
+        state, metrics = run(state, batch, fixed)
+    assert all(float(metrics[f'p_open/{gate}']) < 0.6 for gate in NET.gates)
+
+
+def test_losses_against_numpy():
+    rng = np.random.default_rng(0)
+    logits, teacher, labels = rng.normal(size=(6, 5)), rng.normal(size=(6, 5)), rng.integers(0, 5, 6)
+    softmax = scipy.special.softmax
+    np.testing.assert_allclose(losses.cross_entropy(logits, labels), -np.log(softmax(logits, -1)[np.arange(6), labels]), rtol=1e-5)
+    np.testing.assert_allclose(losses.distill_mse(logits, teacher), ((logits - teacher) ** 2).mean(-1), rtol=1e-5)
+    p, q = softmax(teacher / 2, -1), softmax(logits / 2, -1)
+    np.testing.assert_allclose(losses.distill_kl(logits, teacher, 2.0), 4 * (p * np.log(p / q)).sum(-1), rtol=1e-4)
+
+
+def fit(workdir, steps, saves=4, learning_rate=0.05):
+    recipe = Recipe(12, learning_rate, 0.1)
+    state = step.init_state(model.init(NET, 0), gates.init(NET.gates, 0.6), recipe)
+    metrics = Metrics(workdir, quiet=True)
+    with Checkpoints(workdir / 'checkpoints') as checkpoints:
+        try:
+            return loop.fit(
+                state,
+                step.make_train_step(OBJECTIVE, recipe, ONE),
+                lambda first: batches(ONE, first),
+                context(),
+                phase='gates',
+                steps=steps,
+                steps_per_epoch=4,
+                batch_size=32,
+                metrics=metrics,
+                checkpoints=checkpoints,
+                log_every=1,
+                save_every=saves,
+                devices=ONE,
+            )
+        finally:
+            metrics.close()
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
+    whole = jax.device_get(fit(tmp_path / 'whole', 12))
+    fit(tmp_path / 'parts', 5, saves=4)  # stops, as a killed run would, after the checkpoint of its last step
+    parts = jax.device_get(fit(tmp_path / 'parts', 12))
+    jax.tree.map(np.testing.assert_array_equal, parts, whole)
+    rows = [json.loads(line) for line in (tmp_path / 'parts' / 'metrics.jsonl').read_text().splitlines()]
+    assert [row['step'] for row in rows] == list(range(1, 13))
+    straight = [json.loads(line) for line in (tmp_path / 'whole' / 'metrics.jsonl').read_text().splitlines()]
+    assert [row['loss'] for row in rows] == [row['loss'] for row in straight]
+    assert list((tmp_path / 'whole' / 'tensorboard').glob('events.*'))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(NotFiniteError, match=r"phase 'gates' became (nan|inf) at step \d+.*last good checkpoint is kept") as caught:
+        fit(tmp_path, 12, saves=2, learning_rate=1e30)
+    with Checkpoints(tmp_path / 'checkpoints') as checkpoints:
+        latest = checkpoints.latest_step()
+        assert latest is None or latest < caught.value.step
+
+
+def test_restoring_nothing_is_an_error(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(FileNotFoundError, match='no checkpoint in'):
+        checkpoints.restore(start())
+
+
+def test_accuracy_weighs_the_padded_batch():
+    source = data.load('digits')
+
+    def always_three(variables, gate_values, images):
+        return jnp.tile(jax.nn.one_hot(3, 10), (len(images), 1))
+
+    got = loop.accuracy(always_three, {}, {}, data.eval_batches(source, 'test', batch_size=100))
+    _, labels = data.arrays(source, 'test')
+    assert got == pytest.approx((labels == 3).mean())
