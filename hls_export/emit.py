@@ -60,11 +60,11 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
         case 'conv':
             _check_window(graph, node)
             sizes |= {'channels_in': channels, **_window(node), 'channels_out': node.shape[2], 'groups': node.groups} | _reuse(graph, node, plan)
-            types |= {'weight_t': qnode.weight_type}
+            types |= {'weight_t': _integers(qnode)[2]}
             sizes |= _memories(qnode)
         case 'dense':
             sizes = {'channels_in': channels, 'channels_out': node.shape[2]} | _reuse(graph, node, plan)
-            types |= {'weight_t': qnode.weight_type}
+            types |= {'weight_t': _integers(qnode)[2]}
             sizes |= _memories(qnode)
         case 'add':
             types = {'main_t': source_types[0], 'skip_t': source_types[1]}
@@ -118,8 +118,16 @@ def _reuse(graph: Graph, node: Node, plan: Plan) -> dict[str, int]:
     return {'slices': slices, 'blocks': blocks}
 
 
+def _integers(qnode: QNode) -> tuple[np.ndarray, np.ndarray, Fixed]:
+    """(weight, bias, type of the weight) of a conv or dense node."""
+    if qnode.weight is None or qnode.bias is None or qnode.weight_type is None:
+        raise GraphError(f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it')
+    return qnode.weight, qnode.bias, qnode.weight_type
+
+
 def _memories(qnode: QNode) -> dict[str, int]:
-    return {'weight_bits': qnode.weight_type.bits, 'bias_bits': _bias_bits(qnode.bias)}
+    _, bias, weight_type = _integers(qnode)
+    return {'weight_bits': weight_type.bits, 'bias_bits': _bias_bits(bias)}
 
 
 def _bias_bits(bias: np.ndarray) -> int:
@@ -199,18 +207,19 @@ def _layers_header(structs: list[str]) -> str:
 def _weights(qnode: QNode) -> str:
     """One layer's integers: a row per product, a column per output channel."""
     name, node = qnode.name, qnode.node
-    rows = np.asarray(qnode.weight).reshape(-1, node.shape[2])
+    weight, bias, weight_type = _integers(qnode)
+    rows = weight.reshape(-1, node.shape[2])
     digits = max(len(str(rows.min())), len(str(rows.max())))
-    text = [f'// {node.op} {name}: weights {qnode.weight_type}, [{" * ".join(map(str, qnode.weight.shape[:-1]))}][{node.shape[2]}]; '
+    text = [f'// {node.op} {name}: weights {weight_type}, [{" * ".join(map(str, weight.shape[:-1]))}][{node.shape[2]}]; '
             f'biases of the accumulator\'s scale 2^-{qnode.acc.frac}.',
             '#pragma once', '', '#include "../include/types.h"', '',
-            f'static const tailor::rom<{qnode.weight_type.bits}> weight_{name}[{len(rows)}][{rows.shape[1]}] = {{']
-    per_tap = qnode.weight.shape[2] if node.op == 'conv' else len(rows)
+            f'static const tailor::rom<{weight_type.bits}> weight_{name}[{len(rows)}][{rows.shape[1]}] = {{']
+    per_tap = weight.shape[2] if node.op == 'conv' else len(rows)
     for index, row in enumerate(rows.tolist()):
         if node.op == 'conv' and index % per_tap == 0:
             tap = divmod(index // per_tap, node.kernel[1])
             text.append(f'    // row {tap[0]}, column {tap[1]} of the window')
         text.append('    {' + ', '.join(f'{value:{digits}d}' for value in row) + '},')
-    text += ['};', '', f'static const tailor::rom<{_bias_bits(qnode.bias)}> bias_{name}[{len(qnode.bias)}] = {{',
-             '    ' + ', '.join(str(int(value)) for value in qnode.bias), '};', '']
+    text += ['};', '', f'static const tailor::rom<{_bias_bits(bias)}> bias_{name}[{len(bias)}] = {{',
+             '    ' + ', '.join(str(int(value)) for value in bias), '};', '']
     return '\n'.join(text)
