@@ -11,6 +11,7 @@ NETWORK is resnetN (N = 8, 14, 20, 32, ...), with a suffix for where its skips s
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 import json
 import re
@@ -21,12 +22,15 @@ from typing import NoReturn
 
 from costmodel import report, targets
 from costmodel.cost import Cost, CostError
+from costmodel.streams.deadlock import deadlock_free_depths
 from costmodel.streams.simulate import simulate
 from costmodel.streams.target import Dataflow, dataflow
 from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, GraphError, from_json
 
 TARGETS = ('dataflow',)
+SETTINGS = (('device', str), ('fifo_policy', str), ('weight_bits', int), ('activation_bits', int), ('interval_cycles', int),
+            ('clock_mhz', float), ('stream_depth', int), ('multiplier', str), ('add', str), ('skip', str))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,6 +47,8 @@ def main(argv: Sequence[str]) -> int:
         targets.check_names(graph, target)
         kept = keep(graph, args.keep)
         before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
+        if args.deadlock:
+            after = _with_deadlock_free_depths(kept, after)
         measured = _simulated(kept, after) if args.simulate else {}
         if args.plot:
             _plot(before, after, args.plot, network)
@@ -53,8 +59,8 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps(report.to_json(after, network, before) | measured, indent=1))
     else:
         print(report.text(before, after, network))
-        if measured:
-            print('\n' + _simulation_text(measured['simulated'], after))
+        if args.deadlock or measured:
+            print('\n' + _fifo_text(after, measured.get('simulated')))
     return 0
 
 
@@ -115,19 +121,18 @@ def _parser() -> _Parser:
     add('--classes', type=int, default=10)
     add('--keep', default='all', metavar='all|none|NAMES', help='gates whose skips stay, separated by commas')
     add('--json', action='store_true', help='print JSON')
+    add('--deadlock', action='store_true', help='also find the least depth of each FIFO that avoids deadlock')
     add('--simulate', action='store_true', help='also run the kept network token by token: interval, latency and occupancy as measured')
     add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
-    for key, kind in (('device', str), ('fifo_policy', str), ('weight_bits', int), ('activation_bits', int), ('interval_cycles', int),
-                      ('clock_mhz', float), ('stream_depth', int), ('multiplier', str)):
+    for key, kind in SETTINGS:
         add(f'--{key}', type=kind, default=getattr(default, key))
     add('--reuse_factor', metavar='R|NODE=R,...', help='passes over the multipliers for one output token, for all layers or by node')
     return parser
 
 
 def _target(args: argparse.Namespace) -> Dataflow:
-    return dataflow(device=args.device, fifo_policy=args.fifo_policy, weight_bits=args.weight_bits, activation_bits=args.activation_bits,
-                    reuse_factor=_reuse_factor(args.reuse_factor), interval_cycles=args.interval_cycles, clock_mhz=args.clock_mhz,
-                    stream_depth=args.stream_depth, multiplier=args.multiplier)
+    settings = {key: getattr(args, key) for key, _ in SETTINGS}
+    return dataflow(**settings, reuse_factor=_reuse_factor(args.reuse_factor))
 
 
 def _reuse_factor(text: str | None) -> int | dict[str, int] | None:
@@ -140,19 +145,29 @@ def _reuse_factor(text: str | None) -> int | dict[str, int] | None:
     return {name: int(value) for name, value in (part.split('=') for part in text.split(','))}
 
 
+def _with_deadlock_free_depths(graph: Graph, cost: Cost) -> Cost:
+    least = deadlock_free_depths(graph, cost.target)
+    return dataclasses.replace(cost, fifos=[row | {'deadlock_free_depth': least[row['name']]} for row in cost.fifos])
+
+
 def _simulated(graph: Graph, cost: Cost) -> dict:
     depths = {row['name']: row['depth'] for row in cost.fifos}
-    run = simulate(rewrite.fold(graph), cost.reuse_factors, depths)
+    taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
+    run = simulate(rewrite.fold(graph), cost.reuse_factors, depths, absorb=cost.target.add == 'absorbed', taps=taps)
     return {'simulated': {'interval_cycles': run.interval_cycles, 'latency_cycles': run.latency_cycles, 'deadlocked': run.deadlocked,
                           'max_occupancy': run.occupancy}}
 
 
-def _simulation_text(measured: dict, cost: Cost) -> str:
-    rows = [['fifo', 'storage', 'width_bits', 'depth', 'max occupancy']]
-    rows += [[row['name'], row['storage'], row['width_bits'], row['depth'], measured['max_occupancy'][row['name']]] for row in cost.fifos]
-    rows.sort(key=lambda row: -row[3] if isinstance(row[3], int) else float('-inf'))
-    return (f'Simulated token by token: interval {measured["interval_cycles"]} cycles, latency {measured["latency_cycles"]} cycles'
-            f'{", DEADLOCK" if measured["deadlocked"] else ""}\n\n{report.table(rows)}')
+def _fifo_text(cost: Cost, measured: dict | None) -> str:
+    """The FIFOs, deepest first, with what the simulation saw of them."""
+    rows = [{key: row[key] for key in ('name', 'storage', 'width_bits', 'depth', 'deadlock_free_depth') if key in row}
+            | ({'max_occupancy': measured['max_occupancy'][row['name']]} if measured else {}) for row in cost.fifos]
+    rows.sort(key=lambda row: -row['depth'])
+    text = 'FIFOs\n\n' + report.table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else 'No FIFOs'
+    if not measured:
+        return text
+    return (f'{text}\n\nSimulated token by token: interval {measured["interval_cycles"]} cycles, latency {measured["latency_cycles"]} cycles'
+            f'{", DEADLOCK" if measured["deadlocked"] else ""}')
 
 
 def _plot(before: Cost, after: Cost, path: str, network: str) -> None:

@@ -19,14 +19,14 @@ from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, Node
 
 
-
 @st.composite
 def targets(draw: st.DrawFn, graph: Graph) -> costmodel.Dataflow:
     """Every FIFO policy; unit rates, rates matched to the input, slow rates; narrow and wide words."""
     height, width, _ = graph.input.shape
     pace = draw(st.sampled_from([{'reuse_factor': 1}, {}, {'interval_cycles': height * width}, {'interval_cycles': 5 * height * width}]))
     return costmodel.dataflow(device=draw(st.sampled_from(['pynq_z2', 'zcu104'])), fifo_policy=draw(st.sampled_from(['exact', 'pow2', 'full_map'])),
-                              weight_bits=draw(st.sampled_from([2, 8])), activation_bits=draw(st.sampled_from([2, 8, 16])), **pace)
+                              weight_bits=draw(st.sampled_from([2, 8])), activation_bits=draw(st.sampled_from([2, 8, 16])),
+                              add=draw(st.sampled_from(['separate', 'absorbed'])), skip=draw(st.sampled_from(['clone', 'line_buffer'])), **pace)
 
 
 @st.composite
@@ -116,7 +116,8 @@ def test_removing_a_skip_never_raises_a_monotone_cost(case):
 
 
 def test_every_resource_is_monotone_under_full_map():
-    assert set(costmodel.tabulate(build.resnet(8), costmodel.dataflow()).resources) == set(costmodel.monotone(costmodel.dataflow(fifo_policy='full_map')))
+    every = costmodel.tabulate(build.resnet(8), costmodel.dataflow()).resources
+    assert set(every) == set(costmodel.monotone(costmodel.dataflow(fifo_policy='full_map')))
 
 
 @pytest.mark.parametrize('skips', ['long', 'short', 'short_pre', 'long+short'])
@@ -173,5 +174,5 @@ def test_too_many_interacting_gates_are_an_error():
         nodes.append(Node(f'conv{index}', 'conv', (tensor,), (1, 4, 1), (1, 3), padding=(0, 0, 1, 1)))
         nodes.append(Node(f'add{index}', 'add', (f'conv{index}', 'input'), (1, 4, 1), gate=f'gate{index}'))
         tensor = f'add{index}'
-    with pytest.raises(costmodel.CostError, match='13 gates interact .*at most 12'):
+    with pytest.raises(costmodel.CostError, match=r'13 gates interact .*at most 12'):
         costmodel.tabulate(Graph(tuple(nodes)), costmodel.dataflow())

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from random_graphs import nested_graphs, same_rate
 
 import costmodel
+from costmodel.streams.deadlock import deadlock_free_depths
 from costmodel.streams.simulate import simulate
 from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, Node
@@ -63,22 +64,39 @@ def paces(graph: Graph) -> list[dict]:
     return [{'reuse_factor': 1}, {}, {'interval_cycles': height * width}, {'interval_cycles': 5 * height * width}]
 
 
-@given(nested_graphs(max_gates=6), st.integers(0, 3), st.data())
-def test_at_the_depths_given_the_network_keeps_the_interval_of_its_slowest_process(graph, pace, data):
-    graph = rewrite.binarize(graph, {gate: data.draw(st.integers(0, 1)) for gate in graph.gates})
-    cost = costmodel.evaluate(graph, costmodel.dataflow(**paces(graph)[pace]))
-    run = simulate(rewrite.fold(graph), cost.reuse_factors, depths(cost), images=24)
+@st.composite
+def pruned(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
+    """A random graph with random skips removed, and a target: pace, adds absorbed or not, skips from clones or line buffers."""
+    graph = draw(nested_graphs(max_gates=6))
+    graph = rewrite.binarize(graph, {gate: draw(st.integers(0, 1)) for gate in graph.gates})
+    return graph, costmodel.dataflow(add=draw(st.sampled_from(['separate', 'absorbed'])), skip=draw(st.sampled_from(['clone', 'line_buffer'])),
+                                     **draw(st.sampled_from(paces(graph))))
+
+
+def simulated(graph: Graph, cost: costmodel.Cost, bounded: bool = True, images: int = 24):
+    """The machine that the cost describes, token by token."""
+    taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
+    room = depths(cost) if bounded else None
+    return simulate(rewrite.fold(graph), cost.reuse_factors, room, images, absorb=cost.target.add == 'absorbed', taps=taps)
+
+
+@given(pruned())
+def test_at_the_depths_given_the_network_keeps_the_interval_of_its_slowest_process(case):
+    graph, target = case
+    cost = costmodel.evaluate(graph, target)
+    run = simulated(graph, cost)
     assert not run.deadlocked
     assert run.interval_cycles == cost.total['interval_cycles']
+    assert set(depths(cost)) == {name for name in run.occupancy if name.split('__')[0] != 'input' or name in depths(cost)}
 
 
-@given(nested_graphs(max_gates=6), st.integers(0, 3))
-def test_the_latency_is_that_of_the_machine_with_room_everywhere(graph, pace):
+@given(pruned())
+def test_the_latency_is_that_of_the_machine_with_room_everywhere(case):
     """With bounded FIFOs the first image can come out later, never earlier."""
-    cost = costmodel.evaluate(graph, costmodel.dataflow(**paces(graph)[pace]))
-    folded = rewrite.fold(graph)
-    assert simulate(folded, cost.reuse_factors, images=24).latency_cycles == cost.total['latency_cycles']
-    assert simulate(folded, cost.reuse_factors, depths(cost), images=24).latency_cycles >= cost.total['latency_cycles']
+    graph, target = case
+    cost = costmodel.evaluate(graph, target)
+    assert simulated(graph, cost, bounded=False).latency_cycles == cost.total['latency_cycles']
+    assert simulated(graph, cost).latency_cycles >= cost.total['latency_cycles']
 
 
 @given(same_rate())
@@ -118,3 +136,43 @@ def test_without_room_for_bursts_a_strided_network_misses_its_interval():
 def test_the_simulator_reports_a_deadlock():
     run = simulate(rewrite.fold(skip_over(1, 5)), {}, {'stem__join': 6})
     assert run.deadlocked and run.interval_cycles is None
+
+
+@given(pruned())
+def test_deadlock_free_depths_run_and_one_less_does_not(case):
+    graph, target = case
+    target = costmodel.dataflow(reuse_factor=target.reuse_factor, interval_cycles=target.interval_cycles)
+    cost = costmodel.evaluate(graph, target)
+    folded, full = rewrite.fold(graph), depths(cost)
+    for name, least in deadlock_free_depths(graph, target).items():
+        assert least <= full[name]
+        if least > 1:
+            assert not simulate(folded, cost.reuse_factors, full | {name: least}, images=12).deadlocked, name
+            assert simulate(folded, cost.reuse_factors, full | {name: least - 1}, images=12).deadlocked, name
+
+
+def test_a_slow_projection_needs_more_for_throughput_than_against_deadlock():
+    graph = build.resnet(8, (16, 16, 3), width=8)
+    target = costmodel.dataflow()
+    full, least = depths(costmodel.evaluate(graph, target)), deadlock_free_depths(graph, target)
+    assert least['stem_conv__s1b0_long'] == 2 * 16 + 3 == full['stem_conv__s1b0_long'] - 1
+    assert all(least[name] <= full[name] for name in full)
+
+
+def test_a_skip_from_the_line_buffer():
+    """Over two 3x3 convolutions the first one's window hands the token on at its last use, 2 W + 2 iterations late, just as the sum is due."""
+    graph = skip_over(2, 8)
+    cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, skip='line_buffer'))
+    row = next(row for row in cost.fifos if row['name'] == 'stem__join')
+    assert (row['tap_host'], row['tap_lag'], row['depth']) == ('conv0', 2 * 8 + 2, 2)
+    assert 'stem__clone' not in depths(cost)
+    naive, tapped = 32 * (3 + 3 - 2) + 3 + 3 - 1, 32 * (3 - 1) + 3 - 1      # NN2FPGA's own count of the two, in tokens
+    assert round(tapped / naive, 3) == 0.496
+
+
+def test_an_absorbed_add_has_no_process_and_no_stream_before_it():
+    graph = skip_over(2, 8)
+    apart, within = (costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, add=add)) for add in ('separate', 'absorbed'))
+    assert set(depths(apart)) - set(depths(within)) == {'conv1__join'}
+    assert depths(within)['stem__join'] == depths(apart)['stem__join']
+    assert within.total['lut'] < apart.total['lut']

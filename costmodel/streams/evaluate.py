@@ -16,8 +16,8 @@ from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
 from costmodel.groups import Region, gate_groups, merge, regions
 from costmodel.streams import logic, memory, schedule
-from costmodel.streams.fifos import Fifo, clone_rows, fifos
-from costmodel.streams.segments import segments
+from costmodel.streams.fifos import Fifo, Fork, fifos, forks, plan
+from costmodel.streams.segments import Segment, absorbed
 from costmodel.streams.target import Dataflow, reuse_factors
 from tailor_jax import rewrite, streaming
 from tailor_jax.graph import Graph
@@ -45,10 +45,10 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
     """
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
-    streams = fifos(folded, target, reuse)
-    nodes = _rows(folded, target, reuse, streams)
-    total = reduced(nodes, KINDS)
-    total['latency_cycles'] = schedule.latency_cycles(folded, reuse)
+    planned = plan(folded, target, reuse)
+    streams = fifos(folded, target, planned)
+    nodes = _rows(folded, target, reuse, planned, streams)
+    total = reduced(nodes, KINDS) | {'latency_cycles': schedule.latency_cycles([segment.shape for segment in planned])}
     part = devices.device(target.device)
     return Cost(target, total, nodes, by_block(nodes, KINDS), [_fifo_row(each, part) for each in streams], reuse)
 
@@ -57,7 +57,8 @@ def rows(graph: Graph, target: Dataflow) -> list[dict]:
     """A row per node of the folded graph: {name, op, block, resource: integer}."""
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
-    return _rows(folded, target, reuse, fifos(folded, target, reuse))
+    planned = plan(folded, target, reuse)
+    return _rows(folded, target, reuse, planned, fifos(folded, target, planned))
 
 
 def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
@@ -88,20 +89,24 @@ def _can_vanish(graph: Graph, region: Region) -> bool:
     return node.name == region.entry.name
 
 
-def _rows(folded: Graph, target: Dataflow, reuse: dict[str, int], streams: list[Fifo]) -> list[dict]:
+def _rows(folded: Graph, target: Dataflow, reuse: dict[str, int], planned: list[Segment], streams: list[Fifo]) -> list[dict]:
     part = devices.device(target.device)
     charged: dict[str, list[Fifo]] = collections.defaultdict(list)
     for each in streams:
         charged[each.row].append(each)
-    clones = collections.defaultdict(list)
-    for segment in segments(folded, reuse):
-        for tensor, add in clone_rows(folded, segment):
-            clones[add].append(tensor)
+    forked: dict[str, list[Fork]] = collections.defaultdict(list)
+    for segment in planned:
+        for fork in forks(folded, segment):
+            forked[fork.row].append(fork)
+    hosts = absorbed(folded) if target.add == 'absorbed' else {}
     found = []
     for node in folded.nodes:
-        total = logic.parts(folded, node, target, reuse.get(node.name, 1))
-        for tensor in clones[node.name]:
-            copy = logic.clone(folded, tensor, target)
+        if node.name in hosts:
+            total = logic.absorbed_add(folded, node, folded[hosts[node.name]], target, reuse[hosts[node.name]])
+        else:
+            total = logic.parts(folded, node, target, reuse.get(node.name, 1))
+        for fork in forked[node.name]:
+            copy = logic.fork(fork.tensor, target, fork.tap)
             total.lut, total.ff = total.lut + copy.lut, total.ff + copy.ff
         for each in charged[node.name]:
             total.add_memory(memory.fifo(each.depth, each.width_bits, part))
@@ -115,4 +120,5 @@ def _rows(folded: Graph, target: Dataflow, reuse: dict[str, int], streams: list[
 def _fifo_row(each: Fifo, part: devices.Device) -> dict:
     mapped = memory.fifo(each.depth, each.width_bits, part)
     return {'name': each.name, 'node': each.row, 'producer': each.producer, 'consumer': each.consumer or 'clone', 'depth': each.depth,
-            'width_bits': each.width_bits, 'fifo_bits': each.fifo_bits, **dataclasses.asdict(mapped)}
+            'width_bits': each.width_bits, 'fifo_bits': each.fifo_bits, **dataclasses.asdict(mapped),
+            'tap_host': each.tap_host, 'tap_lag': each.tap_lag}

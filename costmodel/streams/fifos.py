@@ -6,7 +6,8 @@ Every FIFO and every clone is charged to one node's row, so that all rows that a
     a clone of k readers (k - 1 two-way clones) and the FIFO into it: to the adds of its segment, in order
 
 The latter is always possible: in a segment the reads beyond the first of every tensor are as many as the adds, since every node but an add
-has one input. The network's input is a port, no FIFO: its first reader, or its clone process, reads it directly.
+has one input. A reader that taps a window (`taps`) needs no clone; its port is charged like one. The network's input is a port, no FIFO: its
+first reader, or its clone process, reads it directly.
 
 Depths: `exact` from `schedule`, at least `stream_depth`; `pow2` rounds them up; `full_map` is H W for every stream.
 """
@@ -17,7 +18,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from costmodel.streams import schedule
-from costmodel.streams.segments import Segment, segments
+from costmodel.streams.segments import Segment, Tap, segments
+from costmodel.streams.taps import tapped
 from costmodel.streams.target import Dataflow, activation_bits
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
@@ -33,6 +35,7 @@ class Fifo:
       consumer: the node that reads it, or '' for the clone process.
       row: the node whose row it is charged to.
       depth: tokens; width_bits: bits of a token.
+      tap_host, tap_lag: the layer whose window the tokens are taken from, and how many iterations after it read them; '' for none.
     """
 
     name: str
@@ -41,50 +44,82 @@ class Fifo:
     row: str
     depth: int
     width_bits: int
+    tap_host: str = ''
+    tap_lag: int = 0
 
     @property
     def fifo_bits(self) -> int:
         return self.depth * self.width_bits
 
 
-def fifos(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[Fifo]:
-    """All FIFOs of a folded graph, in the order of their readers; `reuse` as from `target.reuse_factors`."""
+@dataclasses.dataclass(frozen=True)
+class Fork:
+    """A reader of a tensor beyond its first: the tensor, the add whose row it is charged to, and whether it taps a window or takes a clone."""
+
+    tensor: Node
+    row: str
+    tap: bool
+
+
+def plan(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[Segment]:
+    """The segments of a folded graph as the target builds them."""
+    found = list(segments(graph, reuse, target.add == 'absorbed'))
+    if target.skip == 'line_buffer':
+        found = [dataclasses.replace(each, shape=tapped(each.shape, smooths(target))) for each in found]
+    return found
+
+
+def smooths(target: Dataflow) -> bool:
+    """Whether processes can be slower than their neighbours' bursts; at one cycle a token none is."""
+    return target.reuse_factor != 1
+
+
+def fifos(graph: Graph, target: Dataflow, planned: list[Segment]) -> list[Fifo]:
+    """All FIFOs of a folded graph, in the order of their readers; `planned` as from `plan`."""
     found, burst = [], 0
-    for segment in segments(graph, reuse):
-        depths = schedule.depths(segment.shape, smooth=target.reuse_factor != 1)
+    for segment in planned:
+        depths = schedule.depths(segment.shape, smooths(target))
         found += _segment_fifos(graph, target, segment, depths, burst)
         burst = depths.burst
     return found
 
 
-def clone_rows(graph: Graph, segment: Segment) -> list[tuple[Node, str]]:
-    """(tensor that is cloned, add charged for it), one pair for every reader of a tensor beyond its first."""
+def forks(graph: Graph, segment: Segment) -> list[Fork]:
+    """The readers beyond the first of the segment's tensors, each charged to one of its adds."""
     adds = [node.name for node in segment.nodes if node.op == 'add']
-    extra = [node for node in (segment.entry, *segment.nodes[:-1]) for _ in graph.consumers[node.name][1:]]
-    return list(zip(extra, adds, strict=True))
+    taken: dict[str, list[bool]] = {}
+    for process, edges in zip(segment.shape.processes, segment.edges):
+        for source, (_, tensor) in zip(process.sources, edges):
+            taken.setdefault(tensor.name, []).append(isinstance(source, Tap))
+    extra = [(graph[name], tap) for name, taps in taken.items() for tap in sorted(taps)[1:]]
+    return [Fork(tensor, add, tap) for (tensor, tap), add in zip(extra, adds, strict=True)]
 
 
 def _segment_fifos(graph: Graph, target: Dataflow, segment: Segment, depths: schedule.Depths, burst: int) -> Iterator[Fifo]:
     cloned: dict[str, str] = {}
-    for tensor, add in clone_rows(graph, segment):
-        cloned.setdefault(tensor.name, add)
+    for fork in forks(graph, segment):
+        if not fork.tap:
+            cloned.setdefault(fork.tensor.name, fork.row)
     for name, add in cloned.items():
-        if name == graph.input.name:
-            continue
-        needed = 1 + (burst if name == segment.entry.name else 0)
-        yield _fifo(graph, target, streaming.fifo_name(name, 'clone'), graph[name], '', add, needed)
-    for node, needs in zip(segment.nodes, depths.inputs):
-        for index, (name, needed) in enumerate(zip(node.inputs, needs)):
-            if name == graph.input.name and name not in cloned:
-                continue
-            suffix = '__2' if name in node.inputs[:index] else ''
-            needed += burst if name == segment.entry.name and name not in cloned else 0
-            yield _fifo(graph, target, streaming.fifo_name(name, node.name) + suffix, graph[name], node.name, node.name, needed)
+        if name != graph.input.name:
+            yield _fifo(graph, target, graph[name], None, add, 1 + (burst if name == segment.entry.name else 0))
+    for process, edges, needs in zip(segment.shape.processes, segment.edges, depths.inputs):
+        seen = []
+        for source, (node, tensor), needed in zip(process.sources, edges, needs):
+            direct = not isinstance(source, Tap) and tensor.name not in cloned
+            if not (direct and tensor.name == graph.input.name):
+                suffix = '__2' if (node, tensor) in seen else ''
+                waiting = burst if direct and tensor.name == segment.entry.name else 0
+                made = _fifo(graph, target, tensor, node, node.name, needed + waiting, suffix)
+                tap = {'tap_host': segment.edges[source.process - 1][0][0].name, 'tap_lag': source.lag} if isinstance(source, Tap) else {}
+                yield dataclasses.replace(made, **tap)
+            seen.append((node, tensor))
 
 
-def _fifo(graph: Graph, target: Dataflow, name: str, producer: Node, consumer: str, row: str, needed: int) -> Fifo:
-    height, width, channels = producer.shape
+def _fifo(graph: Graph, target: Dataflow, tensor: Node, reader: Node | None, row: str, needed: int, suffix: str = '') -> Fifo:
+    height, width, channels = tensor.shape
     depth = max(target.stream_depth, height * width if target.fifo_policy == 'full_map' else needed)
     if target.fifo_policy == 'pow2':
         depth = 1 << (depth - 1).bit_length()
-    return Fifo(name, producer.name, consumer, row, depth, channels * activation_bits(target, producer))
+    name = streaming.fifo_name(tensor.name, reader.name if reader else 'clone') + suffix
+    return Fifo(name, tensor.name, reader.name if reader else '', row, depth, channels * activation_bits(target, tensor))

@@ -5,7 +5,7 @@ C' = C_out / blocks; weights of w bits, activations of a bits, accumulators of a
 
     multipliers    M = K' C' products; DSP pairs share an activation between two output channels: K' ceil(C'/2), else M (wider operands: more)
     adders         K' - 1 per channel as a tree, p + level bits wide (p = a + w); slices > 1: an accumulator of acc bits per channel
-    requantizer    per channel in parallel: round acc bits, saturate to a bits; none at the network's output, which keeps its accumulators
+    requantizer    per channel in parallel: round acc bits, saturate to a bits; none at a dense layer that ends the network: logits are accumulators
     weights        ROM of depth R, M w bits wide; bias ROM of depth blocks, C' acc bits
     line buffer    fh - 1 memories of depth W, C a bits wide; window registers fh fw C a bits; taps outside the image masked if padded
     BOPS           H W m K (w a + w + a + log2 K) for m output channels (Karbachevsky et al. 2021), K = n k^2 products
@@ -92,10 +92,19 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
     return total
 
 
-def clone(graph: Graph, tensor: Node, target: Dataflow) -> Parts:
-    """One two-way clone of a tensor: a register for the token and one more output port."""
-    del graph
-    return Parts(lut=2 * C.handshake_lut, ff=2 * C.handshake_ff + C.register_ff_per_bit * tensor.shape[2] * activation_bits(target, tensor))
+def fork(tensor: Node, target: Dataflow, tap: bool) -> Parts:
+    """A reader of a tensor beyond its first: one more output port; a two-way clone has a register for the token, a tap uses the window's."""
+    register = 0 if tap else C.register_ff_per_bit * tensor.shape[2] * activation_bits(target, tensor)
+    return Parts(lut=2 * C.handshake_lut, ff=2 * C.handshake_ff + register)
+
+
+def absorbed_add(graph: Graph, node: Node, conv: Node, target: Dataflow, reuse_factor: int) -> Parts:
+    """An add that the convolution before it takes in: the skip's token joins the bias, one adder for each channel computed in parallel."""
+    channels = conv.shape[2] // streaming.reuse_split(graph, conv, reuse_factor)[1]
+    relu = C.relu_lut_per_bit * channels * activation_bits(target, node) * node.relu
+    token = node.shape[2] * activation_bits(target, graph[node.inputs[1]])
+    return Parts(lut=C.handshake_lut + relu + C.adder_lut_per_bit * channels * accumulator_bits(graph, conv, target),
+                 ff=C.handshake_ff + C.register_ff_per_bit * token)
 
 
 def _control(total: Parts, node: Node, reuse_factor: int) -> None:
@@ -125,7 +134,7 @@ def _products(total: Parts, graph: Graph, node: Node, target: Dataflow, part: De
     slices, blocks = streaming.reuse_split(graph, node, reuse_factor)
     parallel, channels = count // slices, channels_out // blocks
     weight, source, wide = weight_bits(target, node), activation_bits(target, graph[node.inputs[0]]), accumulator_bits(graph, node, target)
-    logits = node.name == graph.output.name
+    logits = node.op == 'dense' and node.name == graph.output.name
     bits = wide if logits else activation_bits(target, node)
 
     adders = channels * sum((parallel >> level) * (weight + source + level) for level in range(1, parallel.bit_length() + 1))

@@ -33,17 +33,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
-from costmodel.streams.segments import Process, Shape, segments
-from tailor_jax.graph import Graph
+from costmodel.streams.segments import Process, Shape, Source, Tap
 
 
 @dataclasses.dataclass(frozen=True)
 class Depths:
-    """Least depths, in tokens, for full throughput: `inputs[i][j]` of input j of process i; `burst` of the tensor that leaves."""
+    """Least depths, in tokens, for full throughput: `inputs[i][j]` of source j of process i; `burst` of the tensor that leaves."""
 
     inputs: tuple[tuple[int, ...], ...]
     burst: int
@@ -62,12 +61,11 @@ def write_mask(process: Process, iterations: int) -> np.ndarray:
 
 
 def run(process: Process, arrivals: np.ndarray, unit: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Starts of the iterations [k] and times of the writes [n], given when each iteration's tokens are there [k]."""
-    writes = write_mask(process, len(arrivals))
-    cost = np.where(writes, process.write_cycles, 1) * unit
+    """First and last cycle of each iteration [k], given when each iteration's tokens are there [k]."""
+    cost = np.where(write_mask(process, len(arrivals)), process.write_cycles, 1) * unit
     before = np.cumsum(cost) - cost
     start = before + np.maximum.accumulate(arrivals - before)
-    return start, (start + cost - unit)[writes]
+    return start, start + cost - unit
 
 
 @functools.lru_cache(maxsize=4096)
@@ -78,30 +76,71 @@ def depths(shape: Shape, smooth: bool = True) -> Depths:
     # The steady state is reached after the lags, and after each process at most one image more; two more to look at.
     images = 4 + len(shape.processes) + math.ceil(sum(process.lag / math.prod(process.in_size) for process in shape.processes))
     unit = tokens_in * tokens_out
-    written = [np.arange(images * tokens_in, dtype=np.int64) * (period * tokens_out)]
+    times = _Times(np.arange(images * tokens_in, dtype=np.int64) * (period * tokens_out), unit)
     found = []
     for process in shape.processes:
-        count = min(len(written[source]) for source in process.inputs)
-        arrivals = functools.reduce(np.maximum, (written[source][:count] for source in process.inputs))
-        start, out = run(process, arrivals, unit)
-        found.append(tuple(_presence(written[source], start, unit, math.prod(process.in_size)) for source in process.inputs))
-        written.append(out)
-    return Depths(tuple(found), _burst(written[-1], period * tokens_in, tokens_out) if smooth else 0)
+        reads = times.run(process)
+        found.append(tuple(_presence(times[source], read, unit, tokens) for source, read, tokens in zip(process.sources, reads, _tokens(process))))
+    return Depths(tuple(found), _burst(times[len(found)], period * tokens_in, tokens_out) if smooth else 0)
 
 
-def latency_cycles(graph: Graph, reuse: Mapping[str, int]) -> int:
-    """Cycles from the first pixel read to the last value of the first image written, both included, of a folded graph."""
-    found = [pair for segment in segments(graph, reuse) for pair in zip(segment.nodes, segment.shape.processes)]
-    needed = dict.fromkeys(graph.by_name, 0) | {graph.output.name: math.prod(graph.output.shape[:2])}
-    for node, process in reversed(found):
-        for name in node.inputs:
-            needed[name] = max(needed[name], _tokens_read(process, needed[node.name]))
-    written = {graph.input.name: np.zeros(needed[graph.input.name], np.int64)}
-    for node, process in found:
-        count = _tokens_read(process, needed[node.name])
-        arrivals = functools.reduce(np.maximum, (written[name][:count] for name in node.inputs))
-        written[node.name] = run(process, arrivals)[1][:needed[node.name]]
-    return int(written[graph.output.name][-1]) + 1
+class _Times:
+    """Times of the tokens of a segment's tensors, filled in process by process."""
+
+    def __init__(self, entering: np.ndarray, unit: int):
+        self.unit, self.written, self.ends = unit, [entering], [entering]
+
+    def __getitem__(self, source: Source) -> np.ndarray:
+        return self.ends[source.process][source.lag:] if isinstance(source, Tap) else self.written[source]
+
+    def run(self, process: Process) -> list[np.ndarray]:
+        """Runs a process as far as its inputs go; the times at which it reads each of its sources."""
+        count = min(len(self[source]) for source in process.inputs)
+        arrivals = functools.reduce(np.maximum, (self[source][:count] for source in process.inputs))
+        for source in process.starts:
+            writing = np.flatnonzero(write_mask(process, count))[:len(self[source])]
+            count = count if len(writing) < len(self[source]) else int(writing[-1]) + 1
+            arrivals = arrivals[:count].copy()
+            arrivals[writing] = np.maximum(arrivals[writing], self[source][:len(writing)])
+        start, end = run(process, arrivals, self.unit)
+        mask = write_mask(process, count)
+        self.ends.append(end)
+        self.written.append(end[mask])
+        return [start] * len(process.inputs) + [start[mask]] * len(process.starts)
+
+
+def _tokens(process: Process) -> list[int]:
+    """Tokens of one image of each source."""
+    return [math.prod(process.in_size)] * len(process.inputs) + [math.prod(process.out_size)] * len(process.starts)
+
+
+def latency_cycles(shapes: Sequence[Shape]) -> int:
+    """Cycles from the first pixel read to the last value of the first image written, both included, of a network given as its segments."""
+    needed = math.prod(shapes[-1].processes[-1].out_size)
+    for shape in reversed(shapes):
+        needed = _entering(shape, needed)
+    times = np.zeros(needed, np.int64)
+    for shape in shapes:
+        found = _Times(times, 1)
+        for process in shape.processes:
+            found.run(process)
+        times = found[len(shape.processes)]
+    return int(times[math.prod(shapes[-1].processes[-1].out_size) - 1]) + 1
+
+
+def _entering(shape: Shape, leaving: int) -> int:
+    """Tokens that must enter a segment for `leaving` tokens to leave it."""
+    iterations = [0] * (len(shape.processes) + 1)
+    written = [0] * len(shape.processes) + [leaving]
+    for index in range(len(shape.processes), 0, -1):
+        process = shape.processes[index - 1]
+        iterations[index] = max(iterations[index], _tokens_read(process, written[index]))
+        for source, count in zip(process.sources, [iterations[index]] * len(process.inputs) + [written[index]] * len(process.starts)):
+            if isinstance(source, Tap):
+                iterations[source.process] = max(iterations[source.process], count + source.lag)
+            else:
+                written[source] = max(written[source], count)
+    return written[0]
 
 
 def _tokens_read(process: Process, written: int) -> int:

@@ -46,13 +46,15 @@ class _Process:
     out: tuple[int, int]
     stride: tuple[int, int]
     write_cycles: int
+    starts: list[_Fifo] = dataclasses.field(default_factory=list)               # read by the iterations that write: an absorbed add's skip
+    taps: list[tuple[int, _Fifo]] = dataclasses.field(default_factory=list)     # (lag, FIFO): token n is handed on in iteration n + lag
     done: int = 0
     time: int = 0
 
     def writes(self, k: int) -> bool:
         anchor = k - self.lag
         row, column = divmod(anchor % (self.image[0] * self.image[1]), self.image[1])
-        return (anchor >= 0 and row % self.stride[0] == 0 and column % self.stride[1] == 0
+        return (0 <= anchor < self.reads and row % self.stride[0] == 0 and column % self.stride[1] == 0
                 and row // self.stride[0] < self.out[0] and column // self.stride[1] < self.out[1])
 
     def advance(self) -> bool:
@@ -60,22 +62,20 @@ class _Process:
         before = self.done
         while self.done < self.iterations:
             k, reading = self.done, self.done < self.reads
-            if reading and any(len(source.written) <= k for source in self.sources):
-                break
             writing = self.writes(k)
-            if writing and any(len(sink.written) - len(sink.read) >= sink.depth for sink in self.sinks):
+            sources = (self.sources if reading else []) + (self.starts if writing else [])
+            if any(len(source.written) <= len(source.read) for source in sources):
                 break
-            first = max([self.time, *(source.written[k] for source in self.sources if reading)])
+            sinks = (self.sinks if writing else []) + [sink for lag, sink in self.taps if 0 <= k - lag < self.reads]
+            if any(len(sink.written) - len(sink.read) >= sink.depth for sink in sinks):
+                break
+            first = max([self.time, *(source.written[len(source.read)] for source in sources)])
             cost = self.write_cycles if writing else 1
-            last = first + cost - 1
-            if writing:
-                last = max([last, *(sink.read[len(sink.written) - sink.depth] + 1 for sink in self.sinks if len(sink.written) >= sink.depth)])
-            if reading:
-                for source in self.sources:
-                    source.read.append(last if cost == 1 else first)
-            if writing:
-                for sink in self.sinks:
-                    sink.written.append(last)
+            last = max([first + cost - 1, *(sink.read[len(sink.written) - sink.depth] + 1 for sink in sinks if len(sink.written) >= sink.depth)])
+            for source in sources:
+                source.read.append(last if cost == 1 else first)
+            for sink in sinks:
+                sink.written.append(last)
             self.time, self.done = last + 1, k + 1
         return self.done > before
 
@@ -111,7 +111,8 @@ class Run:
         return None if self.deadlocked else statistics.median_low([later - earlier for earlier, later in itertools.pairwise(ends)])
 
 
-def simulate(graph: Graph, reuse: Mapping[str, int], depths: Mapping[str, int] | None = None, images: int = 8, interval: int | None = None) -> Run:
+def simulate(graph: Graph, reuse: Mapping[str, int], depths: Mapping[str, int] | None = None, images: int = 8, interval: int | None = None,
+             absorb: bool = False, taps: Mapping[str, tuple[str, int]] | None = None) -> Run:
     """Runs a folded graph.
 
     Args:
@@ -120,39 +121,56 @@ def simulate(graph: Graph, reuse: Mapping[str, int], depths: Mapping[str, int] |
       depths: {FIFO name: depth}; a FIFO that is missing is unbounded.
       images: how many stream through, back to back; enough for the steady state to show in the median.
       interval: cycles over which the pixels of an image come in evenly; as fast as they are taken when None.
+      absorb: whether convolutions take in the adds behind them, where nothing stands between (`Dataflow.add`).
+      taps: {FIFO name: (layer whose window its tokens come from, iterations after it read them)} (`Dataflow.skip`).
     """
+    taps = taps or {}
     fifos: dict[str, _Fifo] = {}
     height, width, _ = graph.input.shape
     tokens = images * height * width
     port = _Fifo(float('inf'), [k * interval // (height * width) if interval else 0 for k in range(tokens)])
     output = _Fifo(float('inf'))
     sources: dict[tuple[str, str], list[_Fifo]] = {}
-    processes = []
 
     def fifo(name: str) -> _Fifo:
         unique = name if name not in fifos else f'{name}__2'
         fifos[unique] = _Fifo((depths or {}).get(unique, float('inf')))
         return fifos[unique]
 
+    built: dict[str, _Process] = {}
     for node in graph.nodes:
-        readers = graph.consumers[node.name]
-        if node.op == 'input':
-            outlets = [port]
-        elif not readers:
-            outlets = [output]
-        else:
-            outlets = [fifo(streaming.fifo_name(node.name, readers[0] if len(readers) == 1 else 'clone'))]
         if node.op != 'input':
             inlets = [sources[name, node.name].pop(0) for name in node.inputs]
-            processes.append(_process(graph, node, reuse.get(node.name, 1), inlets, outlets, images))
-        if len(readers) == 1:
-            sources[node.name, readers[0]] = list(outlets)
-        elif readers:
-            copies = [fifo(streaming.fifo_name(node.name, reader)) for reader in readers]
-            for reader, copy in zip(readers, copies):
+            main = built[node.inputs[0]] if node.op == 'add' and node.inputs[0] in built else None
+            if absorb and main and graph[node.inputs[0]].op == 'conv' and not graph[node.inputs[0]].relu and main.sinks == [inlets[0]]:
+                fifos.pop(streaming.fifo_name(node.inputs[0], node.name))
+                built[node.name], main.starts, main.sinks = main, [inlets[1]], []
+            else:
+                built[node.name] = _process(graph, node, reuse.get(node.name, 1), inlets, [], images)
+        copied = [reader for reader in graph.consumers[node.name] if streaming.fifo_name(node.name, reader) not in taps]
+        if node.op == 'input':
+            outlets = [port]
+        elif not copied:
+            outlets = [output]
+        else:
+            outlets = [fifo(streaming.fifo_name(node.name, copied[0] if len(copied) == 1 else 'clone'))]
+        if node.op != 'input':
+            built[node.name].sinks = list(outlets)
+        if len(copied) == 1:
+            sources[node.name, copied[0]] = list(outlets)
+        elif copied:
+            copies = [fifo(streaming.fifo_name(node.name, reader)) for reader in copied]
+            for reader, copy in zip(copied, copies):
                 sources.setdefault((node.name, reader), []).append(copy)
             count, size = images * node.shape[0] * node.shape[1], node.shape[:2]
-            processes.append(_Process(outlets, copies, count, count, 0, size, size, (1, 1), 1))
+            built[streaming.fifo_name(node.name, 'clone')] = _Process(outlets, copies, count, count, 0, size, size, (1, 1), 1)
+        for reader in graph.consumers[node.name]:
+            if reader not in copied:
+                sources[node.name, reader] = [fifo(streaming.fifo_name(node.name, reader))]
+    for name, (host, lag) in taps.items():
+        built[host].taps.append((lag, fifos[name]))
+        built[host].iterations = max(built[host].iterations, built[host].reads + lag)
+    processes = list({id(process): process for process in built.values()}.values())
     moving = True
     while moving:
         moving = any([process.advance() for process in processes])

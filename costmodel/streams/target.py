@@ -18,6 +18,8 @@ from tailor_jax.graph import Graph, Node
 
 FIFO_POLICIES = ('full_map', 'exact', 'pow2')
 MULTIPLIERS = ('auto', 'dsp', 'lut')
+ADDS = ('separate', 'absorbed')
+SKIPS = ('clone', 'line_buffer')
 CYCLES_PER_PIXEL = 16
 
 
@@ -34,6 +36,8 @@ class Dataflow:
     clock_mhz: float = 200
     stream_depth: int = 2
     multiplier: str = 'auto'
+    add: str = 'separate'
+    skip: str = 'clone'
     weight_bits_of: tuple[tuple[str, int], ...] = ()
     activation_bits_of: tuple[tuple[str, int], ...] = ()
 
@@ -41,6 +45,8 @@ class Dataflow:
         devices.device(self.device)
         _one_of('fifo_policy', self.fifo_policy, FIFO_POLICIES)
         _one_of('multiplier', self.multiplier, MULTIPLIERS)
+        _one_of('add', self.add, ADDS)
+        _one_of('skip', self.skip, SKIPS)
         _positive('weight_bits', self.weight_bits)
         _positive('activation_bits', self.activation_bits)
         _positive('stream_depth', self.stream_depth)
@@ -65,8 +71,8 @@ class Dataflow:
 
 def dataflow(device: str = 'zcu104', fifo_policy: str = 'exact', weight_bits: int = 8, activation_bits: int = 8,
              reuse_factor: int | Mapping[str, int] | None = None, interval_cycles: int | None = None, clock_mhz: float = 200,
-             stream_depth: int = 2, multiplier: str = 'auto', weight_bits_of: Mapping[str, int] | None = None,
-             activation_bits_of: Mapping[str, int] | None = None) -> Dataflow:
+             stream_depth: int = 2, multiplier: str = 'auto', add: str = 'separate', skip: str = 'clone',
+             weight_bits_of: Mapping[str, int] | None = None, activation_bits_of: Mapping[str, int] | None = None) -> Dataflow:
     """The dataflow target: a frozen, hashable value.
 
     Args:
@@ -80,6 +86,9 @@ def dataflow(device: str = 'zcu104', fifo_policy: str = 'exact', weight_bits: in
       clock_mhz: clock, for images per second.
       stream_depth: the least depth of any FIFO.
       multiplier: where products are computed: 'dsp', 'lut', or 'auto' (LUTs up to 4 x 4 bits, else DSPs).
+      add: 'separate' (a process of its own, what `hls_export` emits) or 'absorbed' (the convolution before it starts its accumulators from
+        the skip's token, where nothing stands between).
+      skip: 'clone' (what `hls_export` emits) or 'line_buffer' (a windowed layer hands the tensor on from its window, see `taps`).
       weight_bits_of, activation_bits_of: widths of single nodes, over the common ones.
 
     Raises:
@@ -88,7 +97,7 @@ def dataflow(device: str = 'zcu104', fifo_policy: str = 'exact', weight_bits: in
     if isinstance(reuse_factor, Mapping):
         reuse_factor = _frozen(reuse_factor)
     return Dataflow(device, fifo_policy, weight_bits, activation_bits, reuse_factor, interval_cycles, clock_mhz, stream_depth, multiplier,
-                    _frozen(weight_bits_of or {}), _frozen(activation_bits_of or {}))
+                    add, skip, _frozen(weight_bits_of or {}), _frozen(activation_bits_of or {}))
 
 
 def weight_bits(target: Dataflow, node: Node) -> int:
