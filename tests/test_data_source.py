@@ -67,6 +67,19 @@ def test_two_processes_preparing_at_once(root):
     assert not list(root.glob('digits/incomplete*'))
 
 
+def test_what_a_killed_build_left_is_removed(root):
+    left = root / 'digits' / 'incomplete.ABCDEF_1.0.0'
+    left.mkdir(parents=True)
+    assert data.load('digits').train_size == 1437
+    assert not left.exists()
+
+
+def test_a_data_directory_that_cannot_be_written_is_named(root, monkeypatch):
+    root.write_text('a file')
+    with pytest.raises(data.DataError, match=rf"{root}/digits/1.0.0: cannot build data set 'digits' there.*TFDS_DATA_DIR"):
+        data.load('digits')
+
+
 # ---------------------------------------------------------------- by name and by directory
 
 

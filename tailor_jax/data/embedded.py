@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,8 @@ def prepare_embedded(name: str, root: Path) -> Path:
             with _lock(root / f'.{name.replace("/", "_")}.lock'):
                 if not locate.latest_version(directory):
                     print(f'building data set {name} in {directory} (once; under a minute)', file=sys.stderr, flush=True)
+                    for left in directory.parent.glob(f'incomplete.*_{directory.name}'):  # of a build that was killed
+                        shutil.rmtree(left)
                     with quiet_tfds():
                         embedded_builder(name, root).download_and_prepare()
         except OSError as error:
