@@ -12,7 +12,8 @@ from typing import Any
 from costmodel.cost import LABELS, Cost
 from costmodel.targets import capacity
 
-COLUMNS = ('bram18', 'uram', 'lut', 'ff', 'dsp', 'fifo_bits', 'line_buffer_bits', 'weight_memory_bits', 'macs', 'interval_cycles')
+COLUMNS = ('bram18', 'uram', 'lut', 'ff', 'dsp', 'fifo_bits', 'line_buffer_bits', 'weight_memory_bits', 'stream_bits', 'macs', 'bops',
+           'interval_cycles')
 
 
 def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
 
     Returns:
       {'network', 'target': {setting: value}, 'total': {resource: number}, 'before': {resource: number}, 'device': {resource: number},
-      'share': {resource: fraction of the device}, 'fits': bool, 'images_per_second', 'blocks', 'nodes', 'fifos', 'reuse_factors'}.
+      'share': {resource: fraction of the device}, 'fits': bool, 'images_per_second', 'roofline', 'blocks', 'nodes', 'fifos', 'reuse_factors'}.
     """
     available = capacity(cost.target)
     return {
@@ -37,6 +38,7 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
         'share': shares(cost.total, available),
         'fits': fits(cost.total, available),
         'images_per_second': images_per_second(cost),
+        'roofline': roofline(cost),
         'blocks': [{key: value for key, value in row.items() if key != 'block'} for row in cost.blocks],
         'nodes': cost.nodes,
         'fifos': cost.fifos,
@@ -45,8 +47,8 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
 
 
 def shares(total: Mapping[str, int], available: Mapping[str, int]) -> dict[str, float]:
-    """{resource: fraction used of what the device has}; a resource that it lacks counts 0 if unused, infinite if used."""
-    return {resource: total[resource] / limit if limit else float('inf') if total[resource] else 0.0 for resource, limit in available.items()}
+    """{resource: fraction used} of what the device has; resources that it has none of are left out."""
+    return {resource: total[resource] / limit for resource, limit in available.items() if limit}
 
 
 def fits(total: Mapping[str, int], available: Mapping[str, int]) -> bool:
@@ -55,6 +57,24 @@ def fits(total: Mapping[str, int], available: Mapping[str, int]) -> bool:
 
 def images_per_second(cost: Cost) -> float:
     return cost.target.clock_mhz * 1e6 / cost.total['interval_cycles']
+
+
+def roofline(cost: Cost) -> list[dict[str, Any]]:
+    """The bits-based roofline of each node that computes, and of the network (Karbachevsky et al. 2021).
+
+    Returns:
+      [{'name', 'bops_per_bit': operations for one bit that streams move, 'bops_per_second': attained at the network's interval,
+      'peak_bops_per_second': when the node never waits}]; the network's peak is reached by none of its nodes waiting.
+    """
+    second = cost.target.clock_mhz * 1e6
+    rows = [row for row in cost.nodes if row.get('bops') and row['stream_bits']]
+    if not rows:
+        return []
+    points = [{'name': row['name'], 'bops_per_bit': row['bops'] / row['stream_bits'], 'bops_per_second': row['bops'] * images_per_second(cost),
+               'peak_bops_per_second': row['bops'] * second / row['interval_cycles']} for row in rows]
+    return [*points, {'name': 'network', 'bops_per_bit': cost.total['bops'] / cost.total['stream_bits'],
+                      'bops_per_second': cost.total['bops'] * images_per_second(cost),
+                      'peak_bops_per_second': sum(point['peak_bops_per_second'] for point in points)}]
 
 
 def text(before: Cost, after: Cost, network: str) -> str:

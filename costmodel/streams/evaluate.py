@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 
 from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
@@ -23,9 +24,9 @@ from tailor_jax import rewrite, streaming
 from tailor_jax.graph import Graph
 
 KINDS = {'bram18': 'sum', 'uram': 'sum', 'lut': 'sum', 'ff': 'sum', 'dsp': 'sum', 'fifo_bits': 'sum', 'weight_memory_bits': 'sum',
-         'line_buffer_bits': 'sum', 'macs': 'sum', 'bops': 'sum', 'interval_cycles': 'max'}
+         'line_buffer_bits': 'sum', 'stream_bits': 'sum', 'macs': 'sum', 'bops': 'sum', 'interval_cycles': 'max'}
 
-_ALWAYS_MONOTONE = ('dsp', 'weight_memory_bits', 'line_buffer_bits', 'macs', 'bops', 'interval_cycles')
+_ALWAYS_MONOTONE = ('dsp', 'weight_memory_bits', 'line_buffer_bits', 'stream_bits', 'macs', 'bops', 'interval_cycles')
 
 
 def monotone(target: Dataflow) -> tuple[str, ...]:
@@ -112,6 +113,7 @@ def _rows(folded: Graph, target: Dataflow, reuse: dict[str, int], planned: list[
             total.add_memory(memory.fifo(each.depth, each.width_bits, part))
         row = total.rounded()
         row['fifo_bits'] = sum(each.fifo_bits for each in charged[node.name])
+        row['stream_bits'] = sum(math.prod(folded[each.producer].shape[:2]) * each.width_bits for each in charged[node.name])
         row['interval_cycles'] = streaming.period_cycles(folded, node, reuse.get(node.name, 1))
         found.append({'name': node.name, 'op': node.op, 'block': node.block, **{resource: row[resource] for resource in KINDS}})
     return found
