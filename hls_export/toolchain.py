@@ -32,7 +32,9 @@ def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Pat
     command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')
-    done = subprocess.run(command, capture_output=True, text=True)
+    # An outer make, such as `make test`, must not hand on its flags; messages are looked through for the word "error".
+    environment = {key: value for key, value in os.environ.items() if key not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')} | {'LC_ALL': 'C'}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise ExportError(f'building the {mode} simulation of {str(path)!r} failed:\n{_first_lines(done.stderr)}')
     return path / 'build' / mode / product
