@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from pathlib import Path
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -29,13 +30,26 @@ def known_errors() -> tuple[type[Exception], ...]:
     return (ConfigError, GraphError, DataError, ExportError, NotFiniteError, FileExistsError, FileNotFoundError, PermissionError)
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parses the flags, runs `main`, and turns known errors into a message and status 1."""
+def run(main: Callable[[Any], None], config: bool = False, texts: Mapping[str, str] = {}, switches: Mapping[str, str] = {}) -> None:
+    """Parses the flags, runs `main` on their values, and turns known errors into a message and status 1.
+
+    Args:
+      main: takes an object with an attribute for each flag.
+      config: whether there is a --config flag, with --config.key=value overrides.
+      texts, switches: {flag: help} of string flags (default '', or what the help says in [brackets]) and of boolean ones (default False).
+    """
+    holders = {name: flags.DEFINE_string(name, (re.findall(r'\[(.+)\]', text) or [''])[0], text) for name, text in texts.items()}
+    holders |= {name: flags.DEFINE_bool(name, False, text) for name, text in switches.items()}
+    if config:
+        holders['config'] = config_flags.DEFINE_config_file('config', None, 'Config file, e.g. experiments/configs/digits_resnet8.py.')
 
     def guarded(_: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # jax and orbax tell of much that is of no use here
         try:
-            main()
+            values = {name: holder.value for name, holder in holders.items()}
+            if config:
+                values['config'] = _config(values['config'])
+            main(types.SimpleNamespace(**values))
         except known_errors() as error:
             fail(error)
         except KeyboardInterrupt:
@@ -51,8 +65,8 @@ def _parse(argv: list[str]) -> list[str]:
     except flags.Error as error:
         fail(f'{error}; --help lists the flags')
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        text = str(error.args[0] if error.args else error)
-        bad = re.search(r"'([^'\n]+)'", text)
+        text = str(error.args[0] if error.args else error).replace('\\', '')
+        bad = re.search(r"'(\w+)'", text)
         near = re.search(r'Did you mean "([^"]+)"', text)
         given = next((arg for arg in argv if bad and arg.startswith('--config.') and bad[1] in re.split('[.=]', arg)), '--config')
         hint = f'; did you mean {near[1]!r}?' if near else ''
@@ -62,23 +76,15 @@ def _parse(argv: list[str]) -> list[str]:
     return rest
 
 
-def define_config() -> flags.FlagHolder:
-    """The --config flag, with --config.key=value overrides."""
-    return config_flags.DEFINE_config_file(
-        'config', None, 'Config file, e.g. experiments/configs/digits_resnet8.py; --config.key=value overrides a key.'
-    )
+def required(options: Any, name: str, example: str) -> str:
+    """A text flag's value; ConfigError when it was not given."""
+    if not (value := getattr(options, name)):
+        raise ConfigError(f'--{name} is missing; give it, as in --{name}={example}')
+    return value
 
 
-def required(flag: flags.FlagHolder, example: str) -> str:
-    """A flag's value; ConfigError when it was not given."""
-    if not flag.value:
-        raise ConfigError(f'--{flag.name} is missing; give it, as in --{flag.name}={example}')
-    return flag.value
-
-
-def config_of(flag: flags.FlagHolder) -> ConfigDict:
+def _config(config: Any) -> ConfigDict:
     """The locked and validated config of the --config flag."""
-    config = flag.value
     if config is None:
         raise ConfigError('--config is missing; give a config file, as in --config=experiments/configs/digits_resnet8.py')
     if not isinstance(config, ConfigDict):
@@ -88,11 +94,3 @@ def config_of(flag: flags.FlagHolder) -> ConfigDict:
             raise ConfigError(f'--config: {str(error).strip().splitlines()[-1]}') from None
     validate(config)
     return config
-
-
-def fresh_directory(path: str, overwrite: bool, what: str) -> Path:
-    """`path` if it does not exist or is empty. With `overwrite` an existing one may be used too; raises FileExistsError otherwise."""
-    directory = Path(path)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())) and not overwrite:
-        raise FileExistsError(f'{path} exists and is not empty; {what} would overwrite it. Choose another directory or give --overwrite.')
-    return directory

@@ -9,8 +9,7 @@ P holds the C++ sources, the test split as test bench data, and hardware.json: w
 from __future__ import annotations
 
 from pathlib import Path
-
-from absl import flags
+from typing import Any
 
 import costmodel
 import hls_export
@@ -20,11 +19,6 @@ from experiments.config import ConfigError
 from experiments.cost import target_of
 from tailor_jax import data, qgraph
 from tailor_jax.graph import from_json
-
-_WORKDIR = flags.DEFINE_string('workdir', '', 'Workdir of a finished training.')
-_OUT = flags.DEFINE_string('out', '', 'Directory of the project to write.')
-_TARGET = flags.DEFINE_string('target', 'dataflow', 'Hardware target of the project.')
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an earlier project in the directory.')
 
 TARGETS = ('dataflow',)
 
@@ -62,14 +56,22 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     return cost
 
 
-def main() -> None:
-    workdir, out = Path(cli.required(_WORKDIR, 'runs/mine')), Path(cli.required(_OUT, 'runs/mine/hls'))
-    if _TARGET.value not in TARGETS:
-        raise ConfigError(f'--target is {_TARGET.value!r}; networks can be exported to {", ".join(TARGETS)}')
-    cost = export(workdir, out, _OVERWRITE.value)
+def main(options: Any) -> None:
+    workdir, out = Path(cli.required(options, 'workdir', 'runs/mine')), Path(cli.required(options, 'out', 'runs/mine/hls'))
+    if options.target not in TARGETS:
+        raise ConfigError(f'--target is {options.target!r}; networks can be exported to {", ".join(TARGETS)}')
+    cost = export(workdir, out, options.overwrite)
     print(f'wrote {out}: {len(cost.fifos)} FIFOs, ' + ', '.join(f'{key} {value:,}' for key, value in cost.total.items()))
     print(f'simulate it: python -m hls_export.csim {out}')
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.run(
+        main,
+        texts={
+            'workdir': 'Workdir of a finished training.',
+            'out': 'Directory of the project to write.',
+            'target': 'Hardware target of the project [dataflow]',
+        },
+        switches={'overwrite': 'Replace an earlier project in the directory.'},
+    )

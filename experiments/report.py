@@ -11,8 +11,7 @@ import csv
 import io
 import json
 from pathlib import Path
-
-from absl import flags
+from typing import Any
 
 from experiments import cli, results
 from experiments.page import page
@@ -34,8 +33,8 @@ def write_sweep(directory: Path) -> list[dict]:
     return rows
 
 
-def main() -> None:
-    directory = Path(cli.required(_WORKDIR, 'runs/demo'))
+def main(options: Any) -> None:
+    directory = Path(cli.required(options, 'workdir', 'runs/demo'))
     if (directory / 'summary.json').exists():
         results.print_summary(json.loads((directory / 'summary.json').read_text()), directory)
         return
@@ -45,5 +44,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    _WORKDIR = flags.DEFINE_string('workdir', '', 'Workdir of a run or of a sweep.')
-    cli.run(main)
+    cli.run(main, texts={'workdir': 'Workdir of a run or of a sweep.'})

@@ -13,20 +13,14 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
-from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import cli, results
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.report import write_sweep
-
-_CONFIG = cli.define_config()
-_WORKDIR = flags.DEFINE_string('workdir', '', 'Directory of the sweep.')
-_WEIGHTS = flags.DEFINE_string('weights', '', 'Values of cost.weight, e.g. 0,0.1,1.')
-_SEEDS = flags.DEFINE_string('seeds', '', "Seeds to run each weight with; the config's own by default.")
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Delete an earlier sweep in the workdir and start anew.')
 
 
 def numbers(text: str, kind: type, flag: str) -> list:
@@ -59,10 +53,9 @@ def prepare_sweep(config: ConfigDict, path: str, overwrite: bool) -> Path:
 
 def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list[int]) -> list[dict]:
     """Runs what is not there yet; returns the rows of pareto.csv, and writes it after every run."""
-    from hls_export.csim import simulate
-
     from experiments import run
     from experiments.export import export
+    from hls_export.csim import simulate
 
     for seed in seeds:
         for weight in weights:
@@ -80,12 +73,11 @@ def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list
     return write_sweep(directory)
 
 
-def main() -> None:
-    config = cli.config_of(_CONFIG)
-    weights = numbers(cli.required(_WEIGHTS, '0,0.1,1'), float, 'weights')
-    seeds = numbers(_SEEDS.value, int, 'seeds') if _SEEDS.value else [config.seed]
-    directory = prepare_sweep(config, cli.required(_WORKDIR, 'runs/sweep'), _OVERWRITE.value)
-    rows = sweep(config, directory, weights, seeds)
+def main(options: Any) -> None:
+    weights = numbers(cli.required(options, 'weights', '0,0.1,1'), float, 'weights')
+    seeds = numbers(options.seeds, int, 'seeds') if options.seeds else [options.config.seed]
+    directory = prepare_sweep(options.config, cli.required(options, 'workdir', 'runs/sweep'), options.overwrite)
+    rows = sweep(options.config, directory, weights, seeds)
     print(results.table(rows, results.columns(rows)))
     print(f'wrote {directory}/pareto.csv, pareto.png and report.html')
     wrong = {row['run']: json.loads((directory / row['run'] / 'hls' / 'csim.json').read_text())['mismatched_values'] for row in rows}
@@ -94,4 +86,13 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.run(
+        main,
+        config=True,
+        texts={
+            'workdir': 'Directory of the sweep.',
+            'weights': 'Values of cost.weight, e.g. 0,0.1,1.',
+            'seeds': "Seeds to run each weight with; the config's own by default.",
+        },
+        switches={'overwrite': 'Delete an earlier sweep in the workdir and start anew.'},
+    )

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
-from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import cli
 from experiments import config as config_lib
 from experiments.results import print_summary
-
-_CONFIG = cli.define_config()
-_WORKDIR = flags.DEFINE_string('workdir', '', 'Directory of the run.')
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Delete an earlier run in the workdir and start anew.')
 
 
 def prepare_workdir(config: ConfigDict, path: str, overwrite: bool) -> Path:
@@ -44,13 +40,17 @@ def prepare_workdir(config: ConfigDict, path: str, overwrite: bool) -> Path:
     return workdir
 
 
-def main() -> None:
-    config = cli.config_of(_CONFIG)
-    workdir = prepare_workdir(config, cli.required(_WORKDIR, 'runs/mine'), _OVERWRITE.value)
+def main(options: Any) -> None:
+    workdir = prepare_workdir(options.config, cli.required(options, 'workdir', 'runs/mine'), options.overwrite)
     from experiments import run  # imports jax; bad flags should not wait for it
 
-    print_summary(run.train(config, workdir), workdir)
+    print_summary(run.train(options.config, workdir), workdir)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.run(
+        main,
+        config=True,
+        texts={'workdir': 'Directory of the run.'},
+        switches={'overwrite': 'Delete an earlier run in the workdir and start anew.'},
+    )

@@ -55,8 +55,15 @@ def test_json_round_trip_and_hash(skips):
     assert hash(again) == hash(net)
 
 
-@pytest.mark.parametrize('text, message', [('{', 'must be JSON'), ('{}', 'list of node objects'), ('[{"name": "a"}]', 'is missing'),
-                                           ('[{"name": "input", "op": "input", "inputs": [], "shape": [1, 1, 1], "color": 3}]', "unknown field 'color'")])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{', 'must be JSON'),
+        ('{}', 'list of node objects'),
+        ('[{"name": "a"}]', 'is missing'),
+        ('[{"name": "input", "op": "input", "inputs": [], "shape": [1, 1, 1], "color": 3}]', "unknown field 'color'"),
+    ],
+)
 def test_a_bad_graph_file_is_named(text, message):
     with pytest.raises(GraphError, match=message):
         graph.from_json(text)
@@ -82,7 +89,14 @@ def test_macs_equal_the_work_of_the_windows():
     for node in net:
         if node.op == 'conv':
             rows = range(-node.padding[0], 10**6, node.stride[0])
-            by_hand += sum(1 for _, _ in zip(rows, range(node.shape[0]))) * node.shape[1] * node.shape[2] * node.kernel[0] * node.kernel[1] * net.in_shape(node)[2]
+            by_hand += (
+                sum(1 for _, _ in zip(rows, range(node.shape[0])))
+                * node.shape[1]
+                * node.shape[2]
+                * node.kernel[0]
+                * node.kernel[1]
+                * net.in_shape(node)[2]
+            )
         elif node.op == 'dense':
             by_hand += net.in_shape(node)[2] * node.shape[2]
     assert graph.macs(net) == by_hand

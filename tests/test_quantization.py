@@ -135,7 +135,10 @@ def test_saving_and_loading_keeps_every_integer(tmp_path):
 def test_calibration_beats_its_neighbours():
     values = np.random.default_rng(0).laplace(size=4000).astype(np.float32)
     best = quant.best_type(values, 8, True)
-    error = lambda kind: np.mean((fixed.quantize(values, kind) * kind.step - values) ** 2)
+
+    def error(kind):
+        return np.mean((fixed.quantize(values, kind) * kind.step - values) ** 2)
+
     for frac in (best.frac - 1, best.frac + 1):
         assert error(best) <= error(Fixed(8, frac))
 
@@ -147,7 +150,7 @@ def test_the_straight_through_gradient_stops_at_saturation():
 
 
 def test_errors_name_the_node_and_the_key():
-    net, _, folded, params, spec, images = random_network('long', seed=1, bits=8)
+    net, _, folded, params, spec, _ = random_network('long', seed=1, bits=8)
     with pytest.raises(GraphError, match='still learnable'):
         lower.lower(build.resnet(8), {}, {}, {})
     with pytest.raises(GraphError, match="'stem_conv'.*no kernel"):

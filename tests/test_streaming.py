@@ -26,8 +26,16 @@ def test_reuse_factors_are_those_that_split():
                     streaming.reuse_split(NET, node, factor)
 
 
-@pytest.mark.parametrize('kernel, stride, padding', [((3, 3), (1, 1), (1, 1, 1, 1)), ((3, 3), (2, 2), (1, 1, 1, 1)), ((1, 1), (2, 2), (0, 0, 0, 0)),
-                                                     ((5, 3), (1, 2), (2, 2, 1, 1)), ((2, 2), (2, 2), (0, 0, 0, 0))])
+@pytest.mark.parametrize(
+    'kernel, stride, padding',
+    [
+        ((3, 3), (1, 1), (1, 1, 1, 1)),
+        ((3, 3), (2, 2), (1, 1, 1, 1)),
+        ((1, 1), (2, 2), (0, 0, 0, 0)),
+        ((5, 3), (1, 2), (2, 2, 1, 1)),
+        ((2, 2), (2, 2), (0, 0, 0, 0)),
+    ],
+)
 def test_an_output_needs_exactly_the_tokens_up_to_its_lag(kernel, stride, padding):
     """The last real pixel of each window is at most `lag` tokens after its anchor, and for some window exactly there."""
     height, width = 7, 9
