@@ -29,4 +29,5 @@ def __getattr__(name: str) -> Any:
     if name not in ('expected', 'tabulate', 'CostTable'):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     from costmodel import expectation, table  # together: a table is a pytree only once `expectation` has registered it
+
     return expectation.expected if name == 'expected' else getattr(table, name)

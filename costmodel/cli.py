@@ -29,8 +29,18 @@ from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, GraphError, from_json
 
 TARGETS = ('dataflow',)
-SETTINGS = (('device', str), ('fifo_policy', str), ('weight_bits', int), ('activation_bits', int), ('interval_cycles', int),
-            ('clock_mhz', float), ('stream_depth', int), ('multiplier', str), ('add', str), ('skip', str))
+SETTINGS = (
+    ('device', str),
+    ('fifo_policy', str),
+    ('weight_bits', int),
+    ('activation_bits', int),
+    ('interval_cycles', int),
+    ('clock_mhz', float),
+    ('stream_depth', int),
+    ('multiplier', str),
+    ('add', str),
+    ('skip', str),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,8 +107,11 @@ def keep(graph: Graph, which: str) -> Graph:
         wanted = set(which.split(','))
         for name in sorted(wanted - set(graph.gates)):
             near = difflib.get_close_matches(name, graph.gates, 1)
-            raise CostError(f'--keep: no gate {name!r} in the network' + (f'; did you mean {near[0]!r}?' if near else '')
-                            + f'; it has {", ".join(graph.gates) or "none"}')
+            raise CostError(
+                f'--keep: no gate {name!r} in the network'
+                + (f'; did you mean {near[0]!r}?' if near else '')
+                + f'; it has {", ".join(graph.gates) or "none"}'
+            )
     return rewrite.binarize(graph, {gate: int(gate in wanted) for gate in graph.gates})
 
 
@@ -154,24 +167,36 @@ def _simulated(graph: Graph, cost: Cost) -> dict:
     depths = {row['name']: row['depth'] for row in cost.fifos}
     taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
     run = simulate(rewrite.fold(graph), cost.reuse_factors, depths, absorb=cost.target.add == 'absorbed', taps=taps)
-    return {'simulated': {'interval_cycles': run.interval_cycles, 'latency_cycles': run.latency_cycles, 'deadlocked': run.deadlocked,
-                          'max_occupancy': run.occupancy}}
+    return {
+        'simulated': {
+            'interval_cycles': run.interval_cycles,
+            'latency_cycles': run.latency_cycles,
+            'deadlocked': run.deadlocked,
+            'max_occupancy': run.occupancy,
+        }
+    }
 
 
 def _fifo_text(cost: Cost, measured: dict | None) -> str:
     """The FIFOs, deepest first, with what the simulation saw of them."""
-    rows = [{key: row[key] for key in ('name', 'storage', 'width_bits', 'depth', 'deadlock_free_depth') if key in row}
-            | ({'max_occupancy': measured['max_occupancy'][row['name']]} if measured else {}) for row in cost.fifos]
+    rows = [
+        {key: row[key] for key in ('name', 'storage', 'width_bits', 'depth', 'deadlock_free_depth') if key in row}
+        | ({'max_occupancy': measured['max_occupancy'][row['name']]} if measured else {})
+        for row in cost.fifos
+    ]
     rows.sort(key=lambda row: -row['depth'])
     text = 'FIFOs\n\n' + report.table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else 'No FIFOs'
     if not measured:
         return text
-    return (f'{text}\n\nSimulated token by token: interval {measured["interval_cycles"]} cycles, latency {measured["latency_cycles"]} cycles'
-            f'{", DEADLOCK" if measured["deadlocked"] else ""}')
+    return (
+        f'{text}\n\nSimulated token by token: interval {measured["interval_cycles"]} cycles, latency {measured["latency_cycles"]} cycles'
+        f'{", DEADLOCK" if measured["deadlocked"] else ""}'
+    )
 
 
 def _plot(before: Cost, after: Cost, path: str, network: str) -> None:
     from costmodel import plot  # matplotlib takes a second to load
+
     if not Path(path).parent.is_dir():
         raise CostError(f'--plot: there is no folder {str(Path(path).parent)!r}')
     try:

@@ -7,7 +7,7 @@ A row is a dict {name, op, block, resource: integer}. A resource is additive ('s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -15,7 +15,7 @@ class CostError(ValueError):
     """A target, a setting or a network that cannot be priced. The message names what was given and what is possible."""
 
 
-REDUCE = {'sum': sum, 'max': max}
+REDUCE: dict[str, Callable[[Iterable[int]], int]] = {'sum': sum, 'max': max}
 LABELS = ('name', 'op', 'block')
 
 

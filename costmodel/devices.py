@@ -63,18 +63,21 @@ class Device:
 
 _ZYNQ7, _ZYNQU, _ALVEO = 'AMD DS190 Zynq-7000 overview', 'AMD DS891 Zynq UltraScale+ overview', 'AMD DS890 UltraScale architecture overview'
 
-DEVICES = {device.name: device for device in (
-    Device('pynq_z2', 'xc7z020clg400-1', SERIES7, 53_200, 106_400, 280, 0, 220, _ZYNQ7),
-    Device('zc706', 'xc7z045ffg900-2', SERIES7, 218_600, 437_200, 1_090, 0, 900, _ZYNQ7),
-    Device('ultra96', 'xczu3eg-sbva484-1-i', ULTRASCALE, 70_560, 141_120, 432, 0, 360, _ZYNQU),
-    Device('zcu102', 'xczu9eg-ffvb1156-2-e', ULTRASCALE, 274_080, 548_160, 1_824, 0, 2_520, _ZYNQU),
-    Device('zcu104', 'xczu7ev-ffvc1156-2-e', ULTRASCALE, 230_400, 460_800, 624, 96, 1_728, _ZYNQU),
-    Device('kv260', 'xck26-sfvc784-2LV-c', ULTRASCALE, 117_120, 234_240, 288, 64, 1_248, 'AMD DS987 Kria K26 SOM data sheet'),
-    Device('kcu1500', 'xcku115-flvb2104-2-e', ULTRASCALE, 663_360, 1_326_720, 4_320, 0, 5_520, _ALVEO),
-    Device('u50', 'xcu50-fsvh2104-2-e', ULTRASCALE, 871_680, 1_743_360, 2_688, 640, 5_952, 'AMD DS965 Alveo U50 data sheet'),
-    Device('u200', 'xcu200-fsgd2104-2-e', ULTRASCALE, 1_182_240, 2_364_480, 4_320, 960, 6_840, _ALVEO),
-    Device('u250', 'xcu250-figd2104-2L-e', ULTRASCALE, 1_728_000, 3_456_000, 5_376, 1_280, 12_288, _ALVEO),
-)}
+DEVICES = {
+    device.name: device
+    for device in (
+        Device('pynq_z2', 'xc7z020clg400-1', SERIES7, 53_200, 106_400, 280, 0, 220, _ZYNQ7),
+        Device('zc706', 'xc7z045ffg900-2', SERIES7, 218_600, 437_200, 1_090, 0, 900, _ZYNQ7),
+        Device('ultra96', 'xczu3eg-sbva484-1-i', ULTRASCALE, 70_560, 141_120, 432, 0, 360, _ZYNQU),
+        Device('zcu102', 'xczu9eg-ffvb1156-2-e', ULTRASCALE, 274_080, 548_160, 1_824, 0, 2_520, _ZYNQU),
+        Device('zcu104', 'xczu7ev-ffvc1156-2-e', ULTRASCALE, 230_400, 460_800, 624, 96, 1_728, _ZYNQU),
+        Device('kv260', 'xck26-sfvc784-2LV-c', ULTRASCALE, 117_120, 234_240, 288, 64, 1_248, 'AMD DS987 Kria K26 SOM data sheet'),
+        Device('kcu1500', 'xcku115-flvb2104-2-e', ULTRASCALE, 663_360, 1_326_720, 4_320, 0, 5_520, _ALVEO),
+        Device('u50', 'xcu50-fsvh2104-2-e', ULTRASCALE, 871_680, 1_743_360, 2_688, 640, 5_952, 'AMD DS965 Alveo U50 data sheet'),
+        Device('u200', 'xcu200-fsgd2104-2-e', ULTRASCALE, 1_182_240, 2_364_480, 4_320, 960, 6_840, _ALVEO),
+        Device('u250', 'xcu250-figd2104-2L-e', ULTRASCALE, 1_728_000, 3_456_000, 5_376, 1_280, 12_288, _ALVEO),
+    )
+}
 
 
 def device(name: str) -> Device:

@@ -43,11 +43,14 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
     """
     if set(p) != set(table.gates):
         missing, unknown = sorted(set(table.gates) - set(p)), sorted(set(p) - set(table.gates))
-        raise CostError('p must hold one probability per gate' + (f'; it lacks {", ".join(missing)}' if missing else '')
-                         + (f'; the table has no gate {", ".join(unknown)}' if unknown else ''))
+        raise CostError(
+            'p must hold one probability per gate'
+            + (f'; it lacks {", ".join(missing)}' if missing else '')
+            + (f'; the table has no gate {", ".join(unknown)}' if unknown else '')
+        )
     xp = jnp if any(isinstance(value, jax.Array) for value in (*p.values(), table.constant)) else np
     opened = xp.stack([xp.asarray(p[gate], float) for gate in table.gates]) if table.gates else xp.zeros(0)
-    weights = [_setting_probabilities(xp, opened[bucket.gates]) for bucket in table.buckets]                         # each [n, 2^k]
+    weights = [_setting_probabilities(xp, opened[bucket.gates]) for bucket in table.buckets]  # each [n, 2^k]
 
     total = xp.asarray(table.constant)
     for weight, bucket in zip(weights, table.buckets):
@@ -66,6 +69,6 @@ def _setting_probabilities(xp: Any, opened: Any) -> Any:
     """[n, k] probabilities of the gates of n groups -> [n, 2^k] probabilities of their settings."""
     weight = xp.ones((opened.shape[0], 1))
     for index in range(opened.shape[1]):
-        gate = opened[:, index:index + 1]
+        gate = opened[:, index : index + 1]
         weight = xp.concatenate([weight * (1 - gate), weight * gate], axis=1)
     return weight

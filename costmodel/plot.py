@@ -34,6 +34,7 @@ def split(cost: Cost, resource: str) -> dict[str, dict[str, float]]:
 def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources: tuple[str, ...] = ('bram18', 'lut', 'ff')) -> None:
     """Writes a picture with a panel a resource: for each block the bar before (left) and after (right). The suffix gives the format."""
     import matplotlib
+
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
 
@@ -46,8 +47,9 @@ def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources
             for part, amounts in split(cost, resource).items():
                 heights = np.array([amounts.get(block, 0.0) for block in blocks])
                 label = f'{part}, {"after" if side else "before"}'
-                axis.bar(places + 0.42 * side - 0.21, heights, 0.4, bottom, color=PARTS[part], hatch=hatch, edgecolor='white', linewidth=0.4,
-                         label=label)
+                axis.bar(
+                    places + 0.42 * side - 0.21, heights, 0.4, bottom, color=PARTS[part], hatch=hatch, edgecolor='white', linewidth=0.4, label=label
+                )
                 bottom += heights
         axis.set_ylabel(resource)
         axis.set_title(f'{resource}: {before.total[resource]:,} before, {after.total[resource]:,} after', fontsize=9, loc='left')

@@ -12,8 +12,20 @@ from typing import Any
 from costmodel.cost import LABELS, Cost
 from costmodel.targets import capacity
 
-COLUMNS = ('bram18', 'uram', 'lut', 'ff', 'dsp', 'fifo_bits', 'line_buffer_bits', 'weight_memory_bits', 'stream_bits', 'macs', 'bops',
-           'interval_cycles')
+COLUMNS = (
+    'bram18',
+    'uram',
+    'lut',
+    'ff',
+    'dsp',
+    'fifo_bits',
+    'line_buffer_bits',
+    'weight_memory_bits',
+    'stream_bits',
+    'macs',
+    'bops',
+    'interval_cycles',
+)
 
 
 def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, Any]:
@@ -70,11 +82,24 @@ def roofline(cost: Cost) -> list[dict[str, Any]]:
     rows = [row for row in cost.nodes if row.get('bops') and row['stream_bits']]
     if not rows:
         return []
-    points = [{'name': row['name'], 'bops_per_bit': row['bops'] / row['stream_bits'], 'bops_per_second': row['bops'] * images_per_second(cost),
-               'peak_bops_per_second': row['bops'] * second / row['interval_cycles']} for row in rows]
-    return [*points, {'name': 'network', 'bops_per_bit': cost.total['bops'] / cost.total['stream_bits'],
-                      'bops_per_second': cost.total['bops'] * images_per_second(cost),
-                      'peak_bops_per_second': sum(point['peak_bops_per_second'] for point in points)}]
+    points = [
+        {
+            'name': row['name'],
+            'bops_per_bit': row['bops'] / row['stream_bits'],
+            'bops_per_second': row['bops'] * images_per_second(cost),
+            'peak_bops_per_second': row['bops'] * second / row['interval_cycles'],
+        }
+        for row in rows
+    ]
+    return [
+        *points,
+        {
+            'name': 'network',
+            'bops_per_bit': cost.total['bops'] / cost.total['stream_bits'],
+            'bops_per_second': cost.total['bops'] * images_per_second(cost),
+            'peak_bops_per_second': sum(point['peak_bops_per_second'] for point in points),
+        },
+    ]
 
 
 def text(before: Cost, after: Cost, network: str) -> str:
@@ -87,8 +112,15 @@ def text(before: Cost, after: Cost, network: str) -> str:
     blocks = []
     for row in after.blocks:
         blocks += [[row['name'], state, *(each[name] for name in columns)] for state, each in (('before', was[row['name']]), ('after', row))]
-    parts = [f'{network}: {settings}', 'Nodes, after', table([['node', 'op', *columns], *nodes]),
-             'Blocks', table([['block', '', *columns], *blocks]), 'Network', _network(before, after, columns)]
+    parts = [
+        f'{network}: {settings}',
+        'Nodes, after',
+        table([['node', 'op', *columns], *nodes]),
+        'Blocks',
+        table([['block', '', *columns], *blocks]),
+        'Network',
+        _network(before, after, columns),
+    ]
     return '\n\n'.join(parts)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from costmodel.cost import LABELS, CostError, reduced
 from costmodel.groups import merge
+from costmodel.streams.target import Dataflow
 from costmodel.targets import Evaluator, check_names, evaluator
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
@@ -71,7 +72,7 @@ class CostTable:
         return [tuple(self.gates[index] for index in row) for bucket in self.buckets for row in bucket.gates]
 
 
-def tabulate(graph: Graph, target: object) -> CostTable:
+def tabulate(graph: Graph, target: Dataflow) -> CostTable:
     """The table of a graph with learnable gates on a target.
 
     Raises:
@@ -111,8 +112,10 @@ def _values(evaluate: Evaluator, graph: Graph, setting: Mapping[str, int]) -> di
 
 def _every_setting(graph: Graph, evaluate: Evaluator, group: tuple[str, ...]) -> list[dict[str, dict[str, int]]]:
     if len(group) > MAX_GROUP_GATES:
-        raise CostError(f'{len(group)} gates interact ({", ".join(group)}), so their cost table would have 2^{len(group)} settings; at most '
-                         f'{MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some of them to one gate')
+        raise CostError(
+            f'{len(group)} gates interact ({", ".join(group)}), so their cost table would have 2^{len(group)} settings; at most '
+            f'{MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some of them to one gate'
+        )
     return [_values(evaluate, graph, {gate: setting >> index & 1 for index, gate in enumerate(group)}) for setting in range(1 << len(group))]
 
 
@@ -121,8 +124,13 @@ def _varying(base: Mapping[str, Mapping[str, int]], settings: list[dict[str, dic
     return {name for name in names if any(rows.get(name) != base.get(name) for rows in settings)}
 
 
-def _packed(gates: tuple[str, ...], additive: tuple[str, ...], maxima: tuple[str, ...], constant: Mapping[str, int],
-            table: Mapping[tuple[str, ...], list[dict[str, int]]]) -> CostTable:
+def _packed(
+    gates: tuple[str, ...],
+    additive: tuple[str, ...],
+    maxima: tuple[str, ...],
+    constant: Mapping[str, int],
+    table: Mapping[tuple[str, ...], list[dict[str, int]]],
+) -> CostTable:
     support = []
     for name in maxima:
         values = {constant[name], *(row[name] for rows in table.values() for row in rows)}
@@ -131,8 +139,13 @@ def _packed(gates: tuple[str, ...], additive: tuple[str, ...], maxima: tuple[str
     for size in sorted({len(group) for group in table}):
         groups = [group for group in table if len(group) == size]
         rows = [table[group] for group in groups]
-        buckets.append(Bucket(
-            np.array([[gates.index(gate) for gate in group] for group in groups], np.int32),
-            np.array([[[row[name] for name in additive] for row in settings] for settings in rows], np.float64),
-            tuple(np.array([[row[name] <= numbers for row in settings] for settings in rows], np.float64) for name, numbers in zip(maxima, support))))
+        buckets.append(
+            Bucket(
+                np.array([[gates.index(gate) for gate in group] for group in groups], np.int32),
+                np.array([[[row[name] for name in additive] for row in settings] for settings in rows], np.float64),
+                tuple(
+                    np.array([[row[name] <= numbers for row in settings] for settings in rows], np.float64) for name, numbers in zip(maxima, support)
+                ),
+            )
+        )
     return CostTable(gates, additive, maxima, np.array([constant[name] for name in additive], np.float64), tuple(support), tuple(buckets))

@@ -1,7 +1,7 @@
 """Random residual graphs with learnable gates, for the laws of the cost model: nested skips, projections, strides, pools, 1-D, shared gates.
 
-    nested_graphs()     a hypothesis strategy of graphs as a network builder makes them (batch norms, ReLUs), up to `max_gates` gates
-    same_rate(...)      a strategy of single reconvergent segments over stride 1 convolutions that keep the size: no slack anywhere
+nested_graphs()     a hypothesis strategy of graphs as a network builder makes them (batch norms, ReLUs), up to `max_gates` gates
+same_rate(...)      a strategy of single reconvergent segments over stride 1 convolutions that keep the size: no slack anywhere
 """
 
 from __future__ import annotations
@@ -27,8 +27,15 @@ class _Net:
         kernel, strides = (min(size, height), min(size, width)), (1 if height == 1 else stride, stride)
         vertical, across = ((0, 0), (0, 0)) if valid else (((k - 1) // 2, k // 2) for k in kernel)
         padding = (*vertical, *across)
-        return self.append(op, (source.name,), (*window_shape(source.shape, kernel, strides, padding), channels), kernel=kernel, stride=strides,
-                           padding=padding, groups=groups)
+        return self.append(
+            op,
+            (source.name,),
+            (*window_shape(source.shape, kernel, strides, padding), channels),
+            kernel=kernel,
+            stride=strides,
+            padding=padding,
+            groups=groups,
+        )
 
     def normalized(self, conv: Node) -> Node:
         return self.append('batch_norm', (conv.name,), conv.shape) if self.draw(st.booleans()) else conv

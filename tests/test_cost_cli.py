@@ -50,8 +50,19 @@ def test_json_has_the_documented_keys(capsys):
 def test_the_text_shows_before_beside_after_at_three_levels(capsys):
     status, out, _ = run(capsys, 'resnet8_short', '--keep=s1b0_short1', '--input=8x8x1', '--simulate', '--deadlock')
     assert status == 0
-    for word in ('Nodes, after', 'Blocks', 'Network', 'before', 'after', 'change', 'of zcu104', 'fits', 'max_occupancy', 'deadlock_free_depth',
-                 'Simulated token by token'):
+    for word in (
+        'Nodes, after',
+        'Blocks',
+        'Network',
+        'before',
+        'after',
+        'change',
+        'of zcu104',
+        'fits',
+        'max_occupancy',
+        'deadlock_free_depth',
+        'Simulated token by token',
+    ):
         assert word in out
 
 
@@ -74,25 +85,28 @@ def test_the_picture(capsys, tmp_path):
     assert status == 0 and path.read_bytes().startswith(b'\x89PNG')
 
 
-@pytest.mark.parametrize('args, message', [
-    (['resnet9'], 'the nearest is 8'),
-    (['resnet8_shrt'], "did you mean 'short'"),
-    (['vgg'], 'give resnet8, resnet20'),
-    (['missing.json'], 'no graph file'),
-    (['resnet8', '--device=zcu10'], 'pynq_z2.*u250'),
-    (['resnet8', '--fifo_policy=tight'], 'full_map, exact, pow2'),
-    (['resnet8', '--keep=s1b0_lng'], "did you mean 's1b0_long'"),
-    (['resnet8', '--reuse_factor=7'], 'stem_conv.*the nearest that do are 6, 8, 9'),
-    (['resnet8', '--reuse_factor=stem_con=4'], "did you mean 'stem_conv'"),
-    (['resnet8', '--reuse_factor=four'], 'NODE=NUMBER'),
-    (['resnet8', '--interval_cycles=100'], 'nearest that this network can meet is interval_cycles=1024'),
-    (['resnet8', '--interval_cycles=0'], 'positive integer'),
-    (['resnet8', '--weight_bits=0'], 'positive integer'),
-    (['resnet8', '--input=8x'], 'HxWxC'),
-    (['resnet8', '--fifo_polcy=exact'], 'unrecognized arguments'),
-    (['resnet8', '--target=dataflw'], "invalid choice: 'dataflw'"),
-    (['resnet8', '--plot=/nowhere/at/all.png'], 'there is no folder'),
-])
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        (['resnet9'], 'the nearest is 8'),
+        (['resnet8_shrt'], "did you mean 'short'"),
+        (['vgg'], 'give resnet8, resnet20'),
+        (['missing.json'], 'no graph file'),
+        (['resnet8', '--device=zcu10'], 'pynq_z2.*u250'),
+        (['resnet8', '--fifo_policy=tight'], 'full_map, exact, pow2'),
+        (['resnet8', '--keep=s1b0_lng'], "did you mean 's1b0_long'"),
+        (['resnet8', '--reuse_factor=7'], 'stem_conv.*the nearest that do are 6, 8, 9'),
+        (['resnet8', '--reuse_factor=stem_con=4'], "did you mean 'stem_conv'"),
+        (['resnet8', '--reuse_factor=four'], 'NODE=NUMBER'),
+        (['resnet8', '--interval_cycles=100'], 'nearest that this network can meet is interval_cycles=1024'),
+        (['resnet8', '--interval_cycles=0'], 'positive integer'),
+        (['resnet8', '--weight_bits=0'], 'positive integer'),
+        (['resnet8', '--input=8x'], 'HxWxC'),
+        (['resnet8', '--fifo_polcy=exact'], 'unrecognized arguments'),
+        (['resnet8', '--target=dataflw'], "invalid choice: 'dataflw'"),
+        (['resnet8', '--plot=/nowhere/at/all.png'], 'there is no folder'),
+    ],
+)
 def test_bad_input_is_one_clear_paragraph(capsys, args, message):
     status, out, err = run(capsys, *args)
     assert status != 0 and not out

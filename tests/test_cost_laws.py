@@ -24,9 +24,15 @@ def targets(draw: st.DrawFn, graph: Graph) -> costmodel.Dataflow:
     """Every FIFO policy; unit rates, rates matched to the input, slow rates; narrow and wide words."""
     height, width, _ = graph.input.shape
     pace = draw(st.sampled_from([{'reuse_factor': 1}, {}, {'interval_cycles': height * width}, {'interval_cycles': 5 * height * width}]))
-    return costmodel.dataflow(device=draw(st.sampled_from(['pynq_z2', 'zcu104'])), fifo_policy=draw(st.sampled_from(['exact', 'pow2', 'full_map'])),
-                              weight_bits=draw(st.sampled_from([2, 8])), activation_bits=draw(st.sampled_from([2, 8, 16])),
-                              add=draw(st.sampled_from(['separate', 'absorbed'])), skip=draw(st.sampled_from(['clone', 'line_buffer'])), **pace)
+    return costmodel.dataflow(
+        device=draw(st.sampled_from(['pynq_z2', 'zcu104'])),
+        fifo_policy=draw(st.sampled_from(['exact', 'pow2', 'full_map'])),
+        weight_bits=draw(st.sampled_from([2, 8])),
+        activation_bits=draw(st.sampled_from([2, 8, 16])),
+        add=draw(st.sampled_from(['separate', 'absorbed'])),
+        skip=draw(st.sampled_from(['clone', 'line_buffer'])),
+        **pace,
+    )
 
 
 @st.composite
@@ -85,7 +91,7 @@ def test_the_expectation_is_the_mean_over_sampled_gates(case):
         assert abs(values.mean() - expected[name]) <= tolerance + 1e-12 * expected[name], name
 
 
-@settings(max_examples=max(8, settings.default.max_examples // 4))      # jax compiles anew for every table's shape
+@settings(max_examples=max(8, settings.default.max_examples // 4))  # jax compiles anew for every table's shape
 @given(cases())
 def test_the_gradient_is_the_finite_difference(case):
     """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative, not an approximation of it; for all resources mixed."""

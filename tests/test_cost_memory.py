@@ -16,9 +16,16 @@ from tailor_jax.graph import macs
 ZCU104, PYNQ = DEVICES['zcu104'], DEVICES['pynq_z2']
 
 # yosys 0.23 `synth_xilinx -family xcup -flatten` of a FIFO 128 bits wide (shared facts, peers.md): depth, RAMB18, LUT as RAM, LUT logic, FF.
-YOSYS_FIFO_128 = [(16, 0, 80, (9, 11), (138, 140)), (32, 0, 80, (9, 11), (138, 140)), (64, 0, 152, (14, 14), (142, 142)),
-                  (128, 4, 0, (15, 18), (16, 20)), (256, 4, 0, (15, 18), (16, 20)), (512, 4, 0, (15, 18), (16, 20)),
-                  (1024, 8, 0, (20, 20), (22, 22)), (4096, 30, 0, (24, 24), (26, 26))]
+YOSYS_FIFO_128 = [
+    (16, 0, 80, (9, 11), (138, 140)),
+    (32, 0, 80, (9, 11), (138, 140)),
+    (64, 0, 152, (14, 14), (142, 142)),
+    (128, 4, 0, (15, 18), (16, 20)),
+    (256, 4, 0, (15, 18), (16, 20)),
+    (512, 4, 0, (15, 18), (16, 20)),
+    (1024, 8, 0, (20, 20), (22, 22)),
+    (4096, 30, 0, (24, 24), (26, 26)),
+]
 
 
 @pytest.mark.parametrize('depth, bram18, lutram, lut, ff', YOSYS_FIFO_128)
@@ -34,7 +41,7 @@ def test_fifos_match_yosys(depth, bram18, lutram, lut, ff):
 
 
 def test_large_memories_take_ultraram_where_there_is_some():
-    assert memory.fifo(4096, 128, ZCU104).uram == 2      # as yosys
+    assert memory.fifo(4096, 128, ZCU104).uram == 2  # as yosys
     assert memory.fifo(4096, 128, PYNQ).uram == 0 and memory.fifo(4096, 128, PYNQ).bram18 == 30
 
 
@@ -100,9 +107,17 @@ def test_a_larger_reuse_factor_takes_fewer_multipliers_and_more_time():
     assert fast['dsp'] > slow['dsp'] and fast['lut'] > slow['lut'] and fast['interval_cycles'] < slow['interval_cycles'] <= 65536
 
 
-@pytest.mark.parametrize('name, part, lut, bram18, dsp', [
-    ('pynq_z2', 'xc7z020', 53_200, 280, 220), ('ultra96', 'xczu3eg', 70_560, 432, 360), ('zcu104', 'xczu7ev', 230_400, 624, 1_728),
-    ('kv260', 'xck26', 117_120, 288, 1_248), ('u200', 'xcu200', 1_182_240, 4_320, 6_840), ('u250', 'xcu250', 1_728_000, 5_376, 12_288)])
+@pytest.mark.parametrize(
+    'name, part, lut, bram18, dsp',
+    [
+        ('pynq_z2', 'xc7z020', 53_200, 280, 220),
+        ('ultra96', 'xczu3eg', 70_560, 432, 360),
+        ('zcu104', 'xczu7ev', 230_400, 624, 1_728),
+        ('kv260', 'xck26', 117_120, 288, 1_248),
+        ('u200', 'xcu200', 1_182_240, 4_320, 6_840),
+        ('u250', 'xcu250', 1_728_000, 5_376, 12_288),
+    ],
+)
 def test_device_totals(name, part, lut, bram18, dsp):
     device = DEVICES[name]
     assert device.part.startswith(part) and device.source

@@ -54,8 +54,11 @@ def test_shortening_saves_no_bits_in_an_exactly_sized_pipeline():
     bits = {}
     for skips in ('long', 'short'):
         cost = costmodel.evaluate(build.resnet(8, skips=skips), UNIT)
-        bits[skips] = sum(row['depth'] for row in cost.fifos if row['node'].startswith('s1b0') and row['name'] in (
-            'stem_conv__s1b0_long', 'stem_conv__s1b0_short1', 's1b0_short1__s1b0_short2'))
+        bits[skips] = sum(
+            row['depth']
+            for row in cost.fifos
+            if row['node'].startswith('s1b0') and row['name'] in ('stem_conv__s1b0_long', 'stem_conv__s1b0_short1', 's1b0_short1__s1b0_short2')
+        )
     assert bits == {'long': 2 * 32 + 3, 'short': 2 * (32 + 2)}
 
 
@@ -69,8 +72,11 @@ def pruned(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
     """A random graph with random skips removed, and a target: pace, adds absorbed or not, skips from clones or line buffers."""
     graph = draw(nested_graphs(max_gates=6))
     graph = rewrite.binarize(graph, {gate: draw(st.integers(0, 1)) for gate in graph.gates})
-    return graph, costmodel.dataflow(add=draw(st.sampled_from(['separate', 'absorbed'])), skip=draw(st.sampled_from(['clone', 'line_buffer'])),
-                                     **draw(st.sampled_from(paces(graph))))
+    return graph, costmodel.dataflow(
+        add=draw(st.sampled_from(['separate', 'absorbed'])),
+        skip=draw(st.sampled_from(['clone', 'line_buffer'])),
+        **draw(st.sampled_from(paces(graph))),
+    )
 
 
 def simulated(graph: Graph, cost: costmodel.Cost, bounded: bool = True, images: int = 24):
@@ -166,7 +172,7 @@ def test_a_skip_from_the_line_buffer():
     row = next(row for row in cost.fifos if row['name'] == 'stem__join')
     assert (row['tap_host'], row['tap_lag'], row['depth']) == ('conv0', 2 * 8 + 2, 2)
     assert 'stem__clone' not in depths(cost)
-    naive, tapped = 32 * (3 + 3 - 2) + 3 + 3 - 1, 32 * (3 - 1) + 3 - 1      # NN2FPGA's own count of the two, in tokens
+    naive, tapped = 32 * (3 + 3 - 2) + 3 + 3 - 1, 32 * (3 - 1) + 3 - 1  # NN2FPGA's own count of the two, in tokens
     assert round(tapped / naive, 3) == 0.496
 
 

@@ -29,7 +29,7 @@ def deadlock_free_depths(graph: Graph, target: Dataflow) -> dict[str, int]:
     folded = rewrite.fold(graph)
     planned = plan(folded, target, reuse_factors(folded, target))
     depths = {each.name: each.depth for each in fifos(folded, target, planned)}
-    found = dict.fromkeys(depths, 1)      # a lone edge, or the FIFO into a clone, never deadlocks
+    found = dict.fromkeys(depths, 1)  # a lone edge, or the FIFO into a clone, never deadlocks
     for segment in planned:
         if len(segment.nodes) > 1:
             found |= _of_segment(segment, depths)
@@ -37,8 +37,9 @@ def deadlock_free_depths(graph: Graph, target: Dataflow) -> dict[str, int]:
 
 
 def _of_segment(segment: Segment, depths: dict[str, int]) -> dict[str, int]:
-    entry = dataclasses.replace(segment.entry, op='input', inputs=(), kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), groups=1, bias=False,
-                                relu=False, gate='')
+    entry = dataclasses.replace(
+        segment.entry, op='input', inputs=(), kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), groups=1, bias=False, relu=False, gate=''
+    )
     alone = Graph((entry, *segment.nodes))
     images = 3 + math.ceil(sum(process.lag / math.prod(process.in_size) for process in segment.shape.processes))
     names = [name for name in simulate(alone, {}, images=1).occupancy if not name.endswith('__clone')]
@@ -48,7 +49,7 @@ def _of_segment(segment: Segment, depths: dict[str, int]) -> dict[str, int]:
 
     found = {}
     for name in names:
-        low, high = 0, depths.get(name, 1)      # it deadlocks at `low`, it runs at `high`
+        low, high = 0, depths.get(name, 1)  # it deadlocks at `low`, it runs at `high`
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if runs(name, middle) else (middle, high)

@@ -23,8 +23,20 @@ from costmodel.streams.target import Dataflow, reuse_factors
 from tailor_jax import rewrite, streaming
 from tailor_jax.graph import Graph
 
-KINDS = {'bram18': 'sum', 'uram': 'sum', 'lut': 'sum', 'ff': 'sum', 'dsp': 'sum', 'fifo_bits': 'sum', 'weight_memory_bits': 'sum',
-         'line_buffer_bits': 'sum', 'stream_bits': 'sum', 'macs': 'sum', 'bops': 'sum', 'interval_cycles': 'max'}
+KINDS = {
+    'bram18': 'sum',
+    'uram': 'sum',
+    'lut': 'sum',
+    'ff': 'sum',
+    'dsp': 'sum',
+    'fifo_bits': 'sum',
+    'weight_memory_bits': 'sum',
+    'line_buffer_bits': 'sum',
+    'stream_bits': 'sum',
+    'macs': 'sum',
+    'bops': 'sum',
+    'interval_cycles': 'max',
+}
 
 _ALWAYS_MONOTONE = ('dsp', 'weight_memory_bits', 'line_buffer_bits', 'stream_bits', 'macs', 'bops', 'interval_cycles')
 
@@ -75,7 +87,7 @@ def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
     found = regions(graph)
     for index, region in enumerate(found):
         if region.gates and any(node.inputs and graph.in_shape(node)[:2] != node.shape[:2] for node in region.nodes):
-            for following in found[index + 1:]:
+            for following in found[index + 1 :]:
                 joined = merge(graph.gates, [*joined, region.gates + following.gates])
                 if not _can_vanish(graph, following):
                     break
@@ -121,6 +133,15 @@ def _rows(folded: Graph, target: Dataflow, reuse: dict[str, int], planned: list[
 
 def _fifo_row(each: Fifo, part: devices.Device) -> dict:
     mapped = memory.fifo(each.depth, each.width_bits, part)
-    return {'name': each.name, 'node': each.row, 'producer': each.producer, 'consumer': each.consumer or 'clone', 'depth': each.depth,
-            'width_bits': each.width_bits, 'fifo_bits': each.fifo_bits, **dataclasses.asdict(mapped),
-            'tap_host': each.tap_host, 'tap_lag': each.tap_lag}
+    return {
+        'name': each.name,
+        'node': each.row,
+        'producer': each.producer,
+        'consumer': each.consumer or 'clone',
+        'depth': each.depth,
+        'width_bits': each.width_bits,
+        'fifo_bits': each.fifo_bits,
+        **dataclasses.asdict(mapped),
+        'tap_host': each.tap_host,
+        'tap_lag': each.tap_lag,
+    }

@@ -76,7 +76,8 @@ def smooths(target: Dataflow) -> bool:
 
 def fifos(graph: Graph, target: Dataflow, planned: list[Segment]) -> list[Fifo]:
     """All FIFOs of a folded graph, in the order of their readers; `planned` as from `plan`."""
-    found, burst = [], 0
+    found: list[Fifo] = []
+    burst = 0
     for segment in planned:
         depths = schedule.depths(segment.shape, smooths(target))
         found += _segment_fifos(graph, target, segment, depths, burst)
@@ -111,8 +112,9 @@ def _segment_fifos(graph: Graph, target: Dataflow, segment: Segment, depths: sch
                 suffix = '__2' if (node, tensor) in seen else ''
                 waiting = burst if direct and tensor.name == segment.entry.name else 0
                 made = _fifo(graph, target, tensor, node, node.name, needed + waiting, suffix)
-                tap = {'tap_host': segment.edges[source.process - 1][0][0].name, 'tap_lag': source.lag} if isinstance(source, Tap) else {}
-                yield dataclasses.replace(made, **tap)
+                if isinstance(source, Tap):
+                    made = dataclasses.replace(made, tap_host=segment.edges[source.process - 1][0][0].name, tap_lag=source.lag)
+                yield made
             seen.append((node, tensor))
 
 

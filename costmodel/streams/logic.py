@@ -67,7 +67,7 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
         _control(total, node, reuse_factor)
     match node.op:
         case 'input':
-            pass        # a port: what feeds it is no part of the network
+            pass  # a port: what feeds it is no part of the network
         case 'conv':
             _window(total, graph, node, target, part)
             _products(total, graph, node, target, part, reuse_factor)
@@ -103,8 +103,10 @@ def absorbed_add(graph: Graph, node: Node, conv: Node, target: Dataflow, reuse_f
     channels = conv.shape[2] // streaming.reuse_split(graph, conv, reuse_factor)[1]
     relu = C.relu_lut_per_bit * channels * activation_bits(target, node) * node.relu
     token = node.shape[2] * activation_bits(target, graph[node.inputs[1]])
-    return Parts(lut=C.handshake_lut + relu + C.adder_lut_per_bit * channels * accumulator_bits(graph, conv, target),
-                 ff=C.handshake_ff + C.register_ff_per_bit * token)
+    return Parts(
+        lut=C.handshake_lut + relu + C.adder_lut_per_bit * channels * accumulator_bits(graph, conv, target),
+        ff=C.handshake_ff + C.register_ff_per_bit * token,
+    )
 
 
 def _control(total: Parts, node: Node, reuse_factor: int) -> None:

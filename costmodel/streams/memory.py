@@ -83,7 +83,7 @@ def rom(depth: int, width: int, device: Device) -> Memory:
         return Memory('none')
     if depth <= device.family.rom_lut_max_depth or depth * width <= device.family.lutram_max_bits:
         return Memory('rom', lut=width * math.ceil(depth / 64))
-    return Memory('bram', bram18=bram18_count(depth, width))      # UltraRAM cannot be initialized
+    return Memory('bram', bram18=bram18_count(depth, width))  # UltraRAM cannot be initialized
 
 
 def _block(depth: int, width: int, device: Device, lut: float, ff: float) -> Memory:

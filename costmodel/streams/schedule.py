@@ -54,8 +54,13 @@ def write_mask(process: Process, iterations: int) -> np.ndarray:
     (height, width), (rows, columns) = process.in_size, process.out_size
     anchor = np.arange(iterations) - process.lag
     row, column = anchor % (height * width) // width, anchor % width
-    mask = ((anchor >= 0) & (row % process.stride[0] == 0) & (row < rows * process.stride[0])
-            & (column % process.stride[1] == 0) & (column < columns * process.stride[1]))
+    mask = (
+        (anchor >= 0)
+        & (row % process.stride[0] == 0)
+        & (row < rows * process.stride[0])
+        & (column % process.stride[1] == 0)
+        & (column < columns * process.stride[1])
+    )
     mask.setflags(write=False)
     return mask
 
@@ -91,17 +96,17 @@ class _Times:
         self.unit, self.written, self.ends = unit, [entering], [entering]
 
     def __getitem__(self, source: Source) -> np.ndarray:
-        return self.ends[source.process][source.lag:] if isinstance(source, Tap) else self.written[source]
+        return self.ends[source.process][source.lag :] if isinstance(source, Tap) else self.written[source]
 
     def run(self, process: Process) -> list[np.ndarray]:
         """Runs a process as far as its inputs go; the times at which it reads each of its sources."""
         count = min(len(self[source]) for source in process.inputs)
         arrivals = functools.reduce(np.maximum, (self[source][:count] for source in process.inputs))
         for source in process.starts:
-            writing = np.flatnonzero(write_mask(process, count))[:len(self[source])]
+            writing = np.flatnonzero(write_mask(process, count))[: len(self[source])]
             count = count if len(writing) < len(self[source]) else int(writing[-1]) + 1
             arrivals = arrivals[:count].copy()
-            arrivals[writing] = np.maximum(arrivals[writing], self[source][:len(writing)])
+            arrivals[writing] = np.maximum(arrivals[writing], self[source][: len(writing)])
         start, end = run(process, arrivals, self.unit)
         mask = write_mask(process, count)
         self.ends.append(end)
@@ -153,7 +158,7 @@ def _tokens_read(process: Process, written: int) -> int:
 
 def _presence(written: np.ndarray, read: np.ndarray, unit: int, tokens: int) -> int:
     """Largest number of tokens present at once, over one image in the steady state."""
-    known = int(np.searchsorted(read, written[-1] - unit, 'right'))      # up to here all that is written before the read is in `written`
+    known = int(np.searchsorted(read, written[-1] - unit, 'right'))  # up to here all that is written before the read is in `written`
     window = np.arange(max(0, known - tokens), known)
     return int((np.searchsorted(written, read[window] + unit, 'left') - window).max())
 

@@ -21,10 +21,12 @@ from collections.abc import Mapping
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, GraphError, Node
 
+UNBOUNDED = 1 << 60
+
 
 @dataclasses.dataclass
 class _Fifo:
-    depth: float
+    depth: int
     written: list[int] = dataclasses.field(default_factory=list)
     read: list[int] = dataclasses.field(default_factory=list)
 
@@ -46,16 +48,21 @@ class _Process:
     out: tuple[int, int]
     stride: tuple[int, int]
     write_cycles: int
-    starts: list[_Fifo] = dataclasses.field(default_factory=list)               # read by the iterations that write: an absorbed add's skip
-    taps: list[tuple[int, _Fifo]] = dataclasses.field(default_factory=list)     # (lag, FIFO): token n is handed on in iteration n + lag
+    starts: list[_Fifo] = dataclasses.field(default_factory=list)  # read by the iterations that write: an absorbed add's skip
+    taps: list[tuple[int, _Fifo]] = dataclasses.field(default_factory=list)  # (lag, FIFO): token n is handed on in iteration n + lag
     done: int = 0
     time: int = 0
 
     def writes(self, k: int) -> bool:
         anchor = k - self.lag
         row, column = divmod(anchor % (self.image[0] * self.image[1]), self.image[1])
-        return (0 <= anchor < self.reads and row % self.stride[0] == 0 and column % self.stride[1] == 0
-                and row // self.stride[0] < self.out[0] and column // self.stride[1] < self.out[1])
+        return (
+            0 <= anchor < self.reads
+            and row % self.stride[0] == 0
+            and column % self.stride[1] == 0
+            and row // self.stride[0] < self.out[0]
+            and column // self.stride[1] < self.out[1]
+        )
 
     def advance(self) -> bool:
         """Runs iterations until one must wait; whether any ran."""
@@ -107,12 +114,19 @@ class Run:
 
         The last images come out early, because nothing follows them, and the first may come at any distance.
         """
-        ends = self.outputs[self.per_image - 1::self.per_image]
+        ends = self.outputs[self.per_image - 1 :: self.per_image]
         return None if self.deadlocked else statistics.median_low([later - earlier for earlier, later in itertools.pairwise(ends)])
 
 
-def simulate(graph: Graph, reuse: Mapping[str, int], depths: Mapping[str, int] | None = None, images: int = 8, interval: int | None = None,
-             absorb: bool = False, taps: Mapping[str, tuple[str, int]] | None = None) -> Run:
+def simulate(
+    graph: Graph,
+    reuse: Mapping[str, int],
+    depths: Mapping[str, int] | None = None,
+    images: int = 8,
+    interval: int | None = None,
+    absorb: bool = False,
+    taps: Mapping[str, tuple[str, int]] | None = None,
+) -> Run:
     """Runs a folded graph.
 
     Args:
@@ -128,13 +142,13 @@ def simulate(graph: Graph, reuse: Mapping[str, int], depths: Mapping[str, int] |
     fifos: dict[str, _Fifo] = {}
     height, width, _ = graph.input.shape
     tokens = images * height * width
-    port = _Fifo(float('inf'), [k * interval // (height * width) if interval else 0 for k in range(tokens)])
-    output = _Fifo(float('inf'))
+    port = _Fifo(UNBOUNDED, [k * interval // (height * width) if interval else 0 for k in range(tokens)])
+    output = _Fifo(UNBOUNDED)
     sources: dict[tuple[str, str], list[_Fifo]] = {}
 
     def fifo(name: str) -> _Fifo:
         unique = name if name not in fifos else f'{name}__2'
-        fifos[unique] = _Fifo((depths or {}).get(unique, float('inf')))
+        fifos[unique] = _Fifo((depths or {}).get(unique, UNBOUNDED))
         return fifos[unique]
 
     built: dict[str, _Process] = {}

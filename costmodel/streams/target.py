@@ -69,10 +69,21 @@ class Dataflow:
         return {name for key in ('reuse_factor', 'weight_bits_of', 'activation_bits_of') for name, _ in _pairs(getattr(self, key))}
 
 
-def dataflow(device: str = 'zcu104', fifo_policy: str = 'exact', weight_bits: int = 8, activation_bits: int = 8,
-             reuse_factor: int | Mapping[str, int] | None = None, interval_cycles: int | None = None, clock_mhz: float = 200,
-             stream_depth: int = 2, multiplier: str = 'auto', add: str = 'separate', skip: str = 'clone',
-             weight_bits_of: Mapping[str, int] | None = None, activation_bits_of: Mapping[str, int] | None = None) -> Dataflow:
+def dataflow(
+    device: str = 'zcu104',
+    fifo_policy: str = 'exact',
+    weight_bits: int = 8,
+    activation_bits: int = 8,
+    reuse_factor: int | Mapping[str, int] | None = None,
+    interval_cycles: int | None = None,
+    clock_mhz: float = 200,
+    stream_depth: int = 2,
+    multiplier: str = 'auto',
+    add: str = 'separate',
+    skip: str = 'clone',
+    weight_bits_of: Mapping[str, int] | None = None,
+    activation_bits_of: Mapping[str, int] | None = None,
+) -> Dataflow:
     """The dataflow target: a frozen, hashable value.
 
     Args:
@@ -94,10 +105,22 @@ def dataflow(device: str = 'zcu104', fifo_policy: str = 'exact', weight_bits: in
     Raises:
       CostError: for an unknown device (lists the known ones), an unknown policy, or a number that is not positive.
     """
-    if isinstance(reuse_factor, Mapping):
-        reuse_factor = _frozen(reuse_factor)
-    return Dataflow(device, fifo_policy, weight_bits, activation_bits, reuse_factor, interval_cycles, clock_mhz, stream_depth, multiplier,
-                    add, skip, _frozen(weight_bits_of or {}), _frozen(activation_bits_of or {}))
+    reuse = _frozen(reuse_factor) if isinstance(reuse_factor, Mapping) else reuse_factor
+    return Dataflow(
+        device,
+        fifo_policy,
+        weight_bits,
+        activation_bits,
+        reuse,
+        interval_cycles,
+        clock_mhz,
+        stream_depth,
+        multiplier,
+        add,
+        skip,
+        _frozen(weight_bits_of or {}),
+        _frozen(activation_bits_of or {}),
+    )
 
 
 def weight_bits(target: Dataflow, node: Node) -> int:
@@ -134,8 +157,10 @@ def _reuse_factor(graph: Graph, node: Node, target: Dataflow) -> int:
     fitting = [factor for factor in streaming.reuse_factors(graph, node) if streaming.period_cycles(graph, node, factor) <= interval]
     if not fitting:
         least = max(streaming.period_cycles(graph, each, 1) for each in graph.nodes)
-        raise CostError(f'node {node.name!r} ({node.op}): it needs at least {streaming.period_cycles(graph, node, 1)} cycles an image, so an '
-                         f'interval of {interval} cycles cannot be met; the nearest that this network can meet is interval_cycles={least}')
+        raise CostError(
+            f'node {node.name!r} ({node.op}): it needs at least {streaming.period_cycles(graph, node, 1)} cycles an image, so an '
+            f'interval of {interval} cycles cannot be met; the nearest that this network can meet is interval_cycles={least}'
+        )
     return fitting[-1]
 
 
