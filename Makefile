@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WEIGHTS ?= 0,0.1,0.3,1,3
+WEIGHTS ?= 0,0.2,0.4,0.6,1
 
 .PHONY: demo test setup check format clean
 
@@ -27,7 +27,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # Lint, types, format.
 check: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy tailor_jax costmodel hls_export experiments
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

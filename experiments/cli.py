@@ -23,11 +23,12 @@ def fail(message: object) -> None:
 
 def known_errors() -> tuple[type[Exception], ...]:
     """What a user can cause. Anything else is a defect of the program and keeps its traceback."""
+    from costmodel import CostError
     from hls_export import ExportError
     from tailor_jax.data import DataError
     from tailor_jax.train.metrics import NotFiniteError
 
-    return (ConfigError, GraphError, DataError, ExportError, NotFiniteError, FileExistsError, FileNotFoundError, PermissionError)
+    return (ConfigError, CostError, GraphError, DataError, ExportError, NotFiniteError, FileExistsError, FileNotFoundError, PermissionError)
 
 
 def run(main: Callable[[Any], None], config: bool = False, texts: Mapping[str, str] = {}, switches: Mapping[str, str] = {}) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from experiments.results import change, columns, format_cell
 
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:84rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:1rem 0}
 th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd}
 th{background:#f4f4f4}tr.front td{background:#fdf0ee}.on{color:#fff;background:#2a7}.off{color:#888;background:#eee}
-.gate{display:inline-block;padding:0 .4rem;margin:1px;border-radius:3px;font-size:12px}img{max-width:100%}"""
+.gate{display:inline-block;padding:0 .4rem;margin:1px;border-radius:3px;font-size:12px}img{max-width:100%}.wide{overflow-x:auto}"""
 
 
 def page(directory: Path, rows: Sequence[dict], picture: bytes) -> str:
@@ -34,7 +34,7 @@ def page(directory: Path, rows: Sequence[dict], picture: bytes) -> str:
 Accuracies are in the order of the road: the float teacher, the student with learned gates, after rounding the gates, after quantization, and as
 counted by the C-simulation. Rows on the Pareto front are tinted.</p>
 <img alt="Pareto front" src="data:image/png;base64,{base64.b64encode(picture).decode()}">
-<table><tr>{head}</tr>{body}</table><h2>Runs</h2>{details}</html>
+<div class="wide"><table><tr>{head}</tr>{body}</table></div><h2>Runs</h2>{details}</html>
 """
 
 

@@ -91,6 +91,7 @@ def draw(rows: Sequence[dict]) -> bytes:
 
     matplotlib.use('agg')
     import matplotlib.pyplot as plt
+    import matplotlib.ticker
 
     panels = [('cost', 'hardware cost of skips (share)'), ('lut', 'LUT'), ('fifo_bits', 'FIFO storage (bits)')]
     figure, axes = plt.subplots(1, len(panels), figsize=(12, 4), sharey=True, layout='constrained')
@@ -122,6 +123,7 @@ def draw(rows: Sequence[dict]) -> bytes:
         axis.axhline(100 * rows[0]['accuracy_teacher'], color='tab:blue', linestyle=':', label='teacher (float)')
         axis.set_xlabel(label)
         axis.margins(0.2)
+        axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel('accuracy of the C-simulated design (%)')
     axes[0].legend(loc='best', fontsize=8)

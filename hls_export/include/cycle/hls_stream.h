@@ -51,19 +51,24 @@ template <class T> class stream : public sim::channel {
     };
     std::deque<slot> tokens;              // written and not yet released
     std::deque<sim::cycles> freed;        // when each place that is free now was freed (ports: none)
-    std::deque<sim::cycles> uncounted;    // write times of tokens whose occupancy is not known yet
+    std::vector<sim::cycles> writes_at, reads_at;  // of every token so far, both ascending
     T staged;                             // what the open trip writes
-    int max_occupancy = 0;
-    std::vector<sim::occupancy_change> changes;
 
-    void count_until(sim::cycles time) {
-        // A token that is written in cycle w meets those that were not read before w: all that are unread now, as reads come in order.
-        while (!uncounted.empty() && uncounted.front() <= time) {
-            const int occupancy = int(tokens.size() - uncounted.size()) + 1;
-            if (occupancy > max_occupancy) max_occupancy = occupancy;
-            if (sim::recorded().trace) changes.push_back({uncounted.front(), occupancy});
-            uncounted.pop_front();
+    // A fiber may run ahead of another, so who is present when is only known at the end: token m meets the write of token n >= m, in
+    // cycle w, if it is read in w or later.
+    sim::fifo_record measured() const {
+        sim::fifo_record result{name, depth, 0, {}};
+        const bool trace = sim::recorded().trace;
+        size_t gone = 0;
+        for (size_t n = 0; n < writes_at.size(); ++n) {
+            for (; gone < reads_at.size() && reads_at[gone] < writes_at[n]; ++gone)
+                if (trace) result.changes.push_back({reads_at[gone] + 1, int(n - gone) - 1});
+            const int present = int(n + 1 - gone);
+            if (present > result.max_occupancy) result.max_occupancy = present;
+            if (trace) result.changes.push_back({writes_at[n], present});
         }
+        for (; trace && gone < reads_at.size(); ++gone) result.changes.push_back({reads_at[gone] + 1, int(writes_at.size() - gone) - 1});
+        return result;
     }
 
 public:
@@ -77,8 +82,7 @@ public:
     }
     ~stream() {
         if (is_port) return;
-        count_until(uncounted.empty() ? 0 : uncounted.back());
-        sim::recorded().fifos.push_back({name, depth, max_occupancy, std::move(changes)});
+        sim::recorded().fifos.push_back(measured());
     }
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
@@ -119,7 +123,7 @@ public:
             sim::recorded().output_times.push_back(time);
         } else {
             freed.pop_front();
-            uncounted.push_back(time);
+            writes_at.push_back(time);
         }
         sim::wake(reader_waits);
     }
@@ -130,9 +134,8 @@ public:
             tokens.pop_front();
             return;
         }
-        count_until(time);
         tokens.pop_front();
-        if (sim::recorded().trace) changes.push_back({time + 1, int(tokens.size() - uncounted.size())});
+        reads_at.push_back(time);
         freed.push_back(time + 1);
         sim::wake(writer_waits);
     }
