@@ -13,7 +13,7 @@ demo: setup
 
 # The test suite: what CI runs.
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The virtual environment, with pinned dependencies.
 setup: $(VENV)/.installed

@@ -1,7 +1,7 @@
 """Random integer networks for tests: random residual graphs, and the integers to run them.
 
-    random_qgraph(graph, seed)          a graph with learnable gates -> folded, lowered, random weights and types
-    residual_graphs()                   a hypothesis strategy of small residual graphs: strides, projections, depthwise, pools, 1-D
+random_qgraph(graph, seed)          a graph with learnable gates -> folded, lowered, random weights and types
+residual_graphs()                   a hypothesis strategy of small residual graphs: strides, projections, depthwise, pools, 1-D
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from tailor_jax.graph import Graph, Node, weight_shape, window_shape
 from tailor_jax.qgraph import QGraph
 
 
-def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), gates: dict[str, int] | None = None,
-                  mixed: bool = True) -> QGraph:
+def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), gates: dict[str, int] | None = None, mixed: bool = True) -> QGraph:
     """Closes the gates at 0, opens the others, folds, and lowers with random float parameters.
 
     Args:
@@ -40,8 +39,10 @@ def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), g
             activations[node.name] = Fixed(width, width - 1 - int(rng.integers(0, 3)), signed=not node.relu)
         if shape := weight_shape(graph, node):
             fan_in = int(np.prod(shape[:-1]))
-            params[node.name] = {'kernel': rng.normal(0, fan_in**-0.5, shape).astype(np.float32),
-                                 'bias': rng.normal(0, 0.3, shape[-1]).astype(np.float32)}
+            params[node.name] = {
+                'kernel': rng.normal(0, fan_in**-0.5, shape).astype(np.float32),
+                'bias': rng.normal(0, 0.3, shape[-1]).astype(np.float32),
+            }
             width = int(rng.integers(min(2, bits[0]), bits[0] + 1)) if mixed else bits[0]
             weights[node.name] = Fixed(width, width - 1 + int(rng.integers(-1, 2)))
     return lower.lower(graph, params, activations, weights)
@@ -71,8 +72,18 @@ def residual_graphs(draw: st.DrawFn, max_blocks: int = 3) -> Graph:
         kernel, steps = ((1, size), (1, stride)) if one_dimensional else ((size, size), (stride, stride))
         before, after = (size - 1) // 2, size // 2
         padding = (0, 0, before, after) if one_dimensional else (before, after, before, after)
-        return append(Node(op.replace('_', ''), op, (source.name,), (*window_shape(source.shape, kernel, steps, padding), channels), kernel, steps,
-                           padding, groups))
+        return append(
+            Node(
+                op.replace('_', ''),
+                op,
+                (source.name,),
+                (*window_shape(source.shape, kernel, steps, padding), channels),
+                kernel,
+                steps,
+                padding,
+                groups,
+            )
+        )
 
     def relu(source: Node) -> Node:
         return append(Node('relu', 'relu', (source.name,), source.shape))

@@ -35,9 +35,24 @@ def test_two_writes_are_byte_identical(network, tmp_path):
     first, second = (content(hls_export.write(tmp_path / name, *network, hardware={'total': {'lut': 1}})) for name in ('a', 'elsewhere'))
     assert first == second
     assert not [name for name, data in first.items() if str(tmp_path).encode() in data]
-    assert {'tailor_top.cpp', 'tailor_top.h', 'layers.h', 'weights/stem_conv.h', 'include/conv.h', 'sim/native/ap_int.h', 'sim/cycle/fibers.h',
-            'testbench.cpp', 'tb_data/images.bin', 'Makefile', 'README.md', 'build.tcl', 'hls_config.cfg', 'qgraph.npz', 'hardware.json',
-            'project.json'} <= set(first)
+    assert {
+        'tailor_top.cpp',
+        'tailor_top.h',
+        'layers.h',
+        'weights/stem_conv.h',
+        'include/conv.h',
+        'sim/native/ap_int.h',
+        'sim/cycle/fibers.h',
+        'testbench.cpp',
+        'tb_data/images.bin',
+        'Makefile',
+        'README.md',
+        'build.tcl',
+        'hls_config.cfg',
+        'qgraph.npz',
+        'hardware.json',
+        'project.json',
+    } <= set(first)
 
 
 def test_qgraph_in_the_project_is_the_network(network, tmp_path):
@@ -73,14 +88,17 @@ def test_default_plan_guesses_no_skip_depth(network):
         Plan.default(network[0])
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (lambda made: {'fifos': {**made.fifos, 'a__b': Fifo(2)}}, "FIFO 'a__b' that the network does not have"),
-    (lambda made: {'fifos': {}}, "no FIFO 'stem_conv__clone'"),
-    (lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(0)}}, 'depth must be a positive integer, got 0'),
-    (lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(2, 'ram')}}, "must be one of srl, lutram, bram, uram, got 'ram'"),
-    (lambda made: {'reuse_factors': {'head_dense': 5}}, "node 'head_dense'.*reuse factor 5 does not divide"),
-    (lambda made: {'reuse_factors': {'head_pool': 2}}, "'head_pool' a reuse factor, but it is no conv"),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda made: {'fifos': {**made.fifos, 'a__b': Fifo(2)}}, "FIFO 'a__b' that the network does not have"),
+        (lambda made: {'fifos': {}}, "no FIFO 'stem_conv__clone'"),
+        (lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(0)}}, 'depth must be a positive integer, got 0'),
+        (lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(2, 'ram')}}, "must be one of srl, lutram, bram, uram, got 'ram'"),
+        (lambda made: {'reuse_factors': {'head_dense': 5}}, "node 'head_dense'.*reuse factor 5 does not divide"),
+        (lambda made: {'reuse_factors': {'head_pool': 2}}, "'head_pool' a reuse factor, but it is no conv"),
+    ],
+)
 def test_plan_that_does_not_fit(network, tmp_path, change, message):
     net, made, images, labels = network
     with pytest.raises(GraphError, match=message):
@@ -94,8 +112,9 @@ def test_unknown_op_names_the_node(network):
     # The IR knows batch_norm, the integer graph does not.
     odd = Node('odd', 'batch_norm', (nodes[-1].name,), nodes[-1].node.shape)
     with pytest.raises(GraphError, match="node 'odd': the exporter cannot emit op 'batch_norm'"):
-        emit.source(QGraph((*nodes, QNode(odd, nodes[-1].out, nodes[-1].out))),
-                    dataclasses.replace(made, fifos={**made.fifos, 'head_dense__odd': Fifo(2)}))
+        emit.source(
+            QGraph((*nodes, QNode(odd, nodes[-1].out, nodes[-1].out))), dataclasses.replace(made, fifos={**made.fifos, 'head_dense__odd': Fifo(2)})
+        )
 
 
 def test_networks_that_cannot_stream(tmp_path):
@@ -110,8 +129,12 @@ def test_networks_that_cannot_stream(tmp_path):
 def test_test_data_must_fit(network, tmp_path):
     net, made, images, labels = network
     for bad_images, bad_labels, error in (
-            (images.astype(float), labels, GraphError), (images[:0], labels[:0], GraphError), (images, labels[:2], GraphError),
-            (images[:, :3], labels, ValueError), (images + 10_000, labels, ValueError)):
+        (images.astype(float), labels, GraphError),
+        (images[:0], labels[:0], GraphError),
+        (images, labels[:2], GraphError),
+        (images[:, :3], labels, ValueError),
+        (images + 10_000, labels, ValueError),
+    ):
         with pytest.raises(error):
             hls_export.write(tmp_path / 'p', net, made, bad_images, bad_labels)
     assert not list(tmp_path.iterdir())
@@ -193,7 +216,7 @@ def test_compiler_error_shows_its_lines(network, tmp_path):
     hls_export.write(tmp_path / 'p', *network)
     top = tmp_path / 'p' / 'tailor_top.cpp'
     top.write_text(top.read_text().replace('tailor::conv<layer_s1b0_conv1>', 'tailor::konv<layer_s1b0_conv1>'))
-    with pytest.raises(hls_export.ExportError, match=r"tailor_top\.cpp:\d+:\d+: error: .konv."):
+    with pytest.raises(hls_export.ExportError, match=r'tailor_top\.cpp:\d+:\d+: error: .konv.'):
         hls_export.compile(tmp_path / 'p')
 
 

@@ -50,16 +50,22 @@ def check_all(path, qgraph: QGraph, reuse_factors: dict[str, int] | None = None,
 
 def highest_reuse(qgraph: QGraph, below: int) -> dict[str, int]:
     graph = qgraph.graph
-    return {node.name: max(factor for factor in streaming.reuse_factors(graph, node) if factor <= below)
-            for node in graph.nodes if node.op in ('conv', 'dense')}
+    return {
+        node.name: max(factor for factor in streaming.reuse_factors(graph, node) if factor <= below)
+        for node in graph.nodes
+        if node.op in ('conv', 'dense')
+    }
 
 
-@pytest.mark.parametrize(('skips', 'gates', 'reuse'), [
-    ('long', {}, 1),
-    ('long', {'s1b0_long': 0, 's2b0_long': 0, 's3b0_long': 0}, 12),
-    ('long+short', {'s1b0_long': 0, 's2b0_short2': 0}, 10_000),
-    ('short_pre', {'s3b0_short1': 0}, 6),
-])
+@pytest.mark.parametrize(
+    ('skips', 'gates', 'reuse'),
+    [
+        ('long', {}, 1),
+        ('long', {'s1b0_long': 0, 's2b0_long': 0, 's3b0_long': 0}, 12),
+        ('long+short', {'s1b0_long': 0, 's2b0_short2': 0}, 10_000),
+        ('short_pre', {'s3b0_short1': 0}, 6),
+    ],
+)
 def test_resnets(tmp_path, skips, gates, reuse):
     qgraph = random_qgraph(build.resnet(8, (9, 7, 3), 5, 2, skips), seed=len(skips), gates=gates)
     check_all(tmp_path / 'p', qgraph, highest_reuse(qgraph, reuse))
@@ -72,16 +78,18 @@ def test_one_dimensional(tmp_path):
 
 def test_depthwise_pool_relu_and_wide_types(tmp_path):
     """Groups, a max pool with padding before a ReLU of its own, a tensor read twice by one add, no head: the output is a map."""
-    graph = Graph((
-        Node('input', 'input', (), (7, 6, 4)),
-        Node('depthwise', 'conv', ('input',), (7, 6, 8), (3, 3), (1, 1), (1, 1, 1, 1), groups=4),
-        Node('pool', 'max_pool', ('depthwise',), (4, 3, 8), (3, 3), (2, 2), (1, 1, 1, 1)),
-        Node('relu', 'relu', ('pool',), (4, 3, 8)),
-        Node('grouped', 'conv', ('relu',), (4, 3, 6), (2, 3), (1, 1), (0, 1, 1, 1), groups=2),
-        Node('twice', 'add', ('grouped', 'grouped'), (4, 3, 6)),
-        Node('mean', 'global_avg_pool', ('twice',), (1, 1, 6)),
-        Node('project', 'conv', ('mean',), (1, 1, 3)),
-    ))
+    graph = Graph(
+        (
+            Node('input', 'input', (), (7, 6, 4)),
+            Node('depthwise', 'conv', ('input',), (7, 6, 8), (3, 3), (1, 1), (1, 1, 1, 1), groups=4),
+            Node('pool', 'max_pool', ('depthwise',), (4, 3, 8), (3, 3), (2, 2), (1, 1, 1, 1)),
+            Node('relu', 'relu', ('pool',), (4, 3, 8)),
+            Node('grouped', 'conv', ('relu',), (4, 3, 6), (2, 3), (1, 1), (0, 1, 1, 1), groups=2),
+            Node('twice', 'add', ('grouped', 'grouped'), (4, 3, 6)),
+            Node('mean', 'global_avg_pool', ('twice',), (1, 1, 6)),
+            Node('project', 'conv', ('mean',), (1, 1, 3)),
+        )
+    )
     qgraph = random_qgraph(graph, seed=5, bits=(6, 9))
     check_all(tmp_path / 'p', qgraph, {'depthwise': 9 * 8, 'grouped': 6, 'project': 2})
 
@@ -93,8 +101,11 @@ def test_fuzz(tmp_path_factory, graph, seed, data):
     gates = {gate: data.draw(st.integers(0, 1), label=gate) for gate in graph.gates}
     qgraph = random_qgraph(graph, seed, bits=(data.draw(st.integers(2, 8)), data.draw(st.integers(3, 8))), gates=gates)
     folded = qgraph.graph
-    reuse = {node.name: data.draw(st.sampled_from(streaming.reuse_factors(folded, node)), label=node.name)
-             for node in folded.nodes if node.op in ('conv', 'dense')}
+    reuse = {
+        node.name: data.draw(st.sampled_from(streaming.reuse_factors(folded, node)), label=node.name)
+        for node in folded.nodes
+        if node.op in ('conv', 'dense')
+    }
     check_all(tmp_path_factory.mktemp('fuzz') / 'p', qgraph, reuse)
 
 
@@ -175,8 +186,9 @@ def test_design_sees_new_sources(tmp_path):
 def test_wide_types(tmp_path):
     """Accumulators beyond 32 bits, which float training never makes but the integer graph allows."""
     rng = np.random.default_rng(0)
-    graph = Graph((Node('input', 'input', (), (5, 4, 2)),
-                   Node('wide', 'conv', ('input',), (5, 4, 3), (3, 3), (1, 1), (1, 1, 1, 1), bias=True, relu=True)))
+    graph = Graph(
+        (Node('input', 'input', (), (5, 4, 2)), Node('wide', 'conv', ('input',), (5, 4, 3), (3, 3), (1, 1), (1, 1, 1, 1), bias=True, relu=True))
+    )
     source, weight_type, out = Fixed(17, 0), Fixed(20, 0), Fixed(24, -14, signed=False)
     weight = rng.integers(weight_type.lo, weight_type.hi + 1, (3, 3, 2, 3))
     conv = QNode(graph['wide'], out, Fixed(42, 0), weight, rng.integers(-(1 << 33), 1 << 33, 3), weight_type)
