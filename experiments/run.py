@@ -86,6 +86,15 @@ def train_teacher(config: ConfigDict, workdir: Path) -> str:
     return str(workdir)
 
 
+def teacher_accuracy(config: ConfigDict, workdir: Path) -> float:
+    """Trains only the teacher, or finds it trained; returns its accuracy on the test split."""
+    run, graph = _start(config, workdir, quiet=False)
+    try:
+        return _accuracy(run, 'teacher', _opened(graph), _teacher(run, _opened(graph)))
+    finally:
+        run.metrics.close()
+
+
 def _start(config: ConfigDict, workdir: Path, quiet: bool) -> tuple[Run, Graph]:
     """Checks the config against data and devices and opens the workdir."""
     devices = jax.local_device_count()

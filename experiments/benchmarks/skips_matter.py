@@ -1,0 +1,83 @@
+"""Do skip connections matter on a data set? Trains the network with every skip and the one built without, at equal epochs.
+
+    python -m experiments.benchmarks.skips_matter --data=photo_digits/small --depths=56,20 --epochs=6 --seeds=0 --workdir=runs/skips
+
+Each network is the teacher phase of `experiments.train`: floating point, the same recipe, data and order for both. Prints a table and writes
+WORKDIR/skips_matter.json and .md after every network; the same command goes on where it stopped. Source: He et al. 2016, section 4.2.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from experiments import cli
+from experiments.config import ConfigError, validate
+from experiments.configs import photo_digits_resnet20
+
+_DATA = flags.DEFINE_string('data', 'photo_digits/small', 'Data set, as config.data.name.')
+_DEPTHS = flags.DEFINE_list('depths', ['56', '20'], 'Depths of the ResNets.')
+_WIDTH = flags.DEFINE_integer('width', 8, 'Channels of the first stage.', lower_bound=1)
+_EPOCHS = flags.DEFINE_float('epochs', 6.0, 'Epochs, for every network.')
+_SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds of initialization and data order.')
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images per step.', lower_bound=1)
+_LEARNING_RATE = flags.DEFINE_float('learning_rate', 0.1, 'Peak learning rate, for every network.')
+
+SKIPS = ('long', 'none')
+
+
+def network_config(depth: int, skips: str, seed: int) -> ConfigDict:
+    """The config of one network's training."""
+    config = photo_digits_resnet20.get_config()
+    config.seed = seed
+    config.data.name = _DATA.value
+    config.model.depth, config.model.width = depth, _WIDTH.value
+    config.train.batch_size = _BATCH_SIZE.value
+    config.train.teacher.epochs = _EPOCHS.value
+    config.train.teacher.learning_rate = _LEARNING_RATE.value
+    validate(config)
+    config.model.skips = skips  # 'none' has no gates to learn, so `experiments.train` refuses it; its teacher phase does not mind
+    return config
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown: a row a depth and seed, the test accuracy with and without skips, and their difference."""
+    lines = ['| network | seed | with skips | without | difference |', '|---|---|---|---|---|']
+    of = {(row['depth'], row['seed'], row['skips']): row['accuracy'] for row in rows}
+    for depth, seed in dict.fromkeys((row['depth'], row['seed']) for row in rows):
+        long, none = (of.get((depth, seed, skips)) for skips in SKIPS)
+        shown = [f'{100 * value:.1f} %' if value is not None else '' for value in (long, none)]
+        difference = f'{100 * (none - long):+.1f}' if long is not None and none is not None else ''
+        lines.append(f'| ResNet-{depth} | {seed} | {shown[0]} | {shown[1]} | {difference} |')
+    return '\n'.join(lines) + '\n'
+
+
+def main(options: Any) -> None:
+    workdir = Path(cli.required(options, 'workdir', 'runs/skips'))
+    try:
+        depths, seeds = [int(text) for text in _DEPTHS.value], [int(text) for text in _SEEDS.value]
+    except ValueError as error:
+        raise ConfigError(f'--depths and --seeds are whole numbers, separated by commas: {error}') from None
+    configs = [network_config(depth, skips, seed) for seed in seeds for depth in depths for skips in SKIPS]
+    from experiments import run  # imports jax; bad flags should not wait for it
+
+    rows = []
+    for config in configs:
+        start = time.monotonic()
+        name = f'resnet{config.model.depth}_{config.model.skips}_seed{config.seed}'
+        accuracy = run.teacher_accuracy(config, workdir / name)
+        rows.append({'depth': config.model.depth, 'skips': config.model.skips, 'seed': config.seed, 'accuracy': accuracy})
+        rows[-1] |= {'seconds': round(time.monotonic() - start, 1), 'config': config.to_dict()}
+        (workdir / 'skips_matter.json').write_text(json.dumps(rows, indent=2) + '\n')
+        (workdir / 'skips_matter.md').write_text(table(rows))
+        print(f'{name}: {100 * accuracy:.2f} % in {rows[-1]["seconds"]} s', flush=True)
+    print(table(rows))
+
+
+if __name__ == '__main__':
+    cli.run(main, texts={'workdir': 'Directory of the runs and of the table.'})
