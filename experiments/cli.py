@@ -31,16 +31,21 @@ def known_errors() -> tuple[type[Exception], ...]:
     return (ConfigError, CostError, GraphError, DataError, ExportError, NotFiniteError, FileExistsError, FileNotFoundError, PermissionError)
 
 
-def run(main: Callable[[Any], None], config: bool = False, texts: Mapping[str, str] = {}, switches: Mapping[str, str] = {}) -> None:
+def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], config: bool = False) -> None:
     """Parses the flags, runs `main` on their values, and turns known errors into a message and status 1.
 
     Args:
       main: takes an object with an attribute for each flag.
+      flags_of: {flag: (default, help)}; the default's type is the flag's.
       config: whether there is a --config flag, with --config.key=value overrides.
-      texts, switches: {flag: help} of string flags (default '', or what the help says in [brackets]) and of boolean ones (default False).
     """
-    holders = {name: flags.DEFINE_string(name, (re.findall(r'\[(.+)\]', text) or [''])[0], text) for name, text in texts.items()}
-    holders |= {name: flags.DEFINE_bool(name, False, text) for name, text in switches.items()}
+    define: dict[type, Callable[..., flags.FlagHolder]] = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    holders = {name: define[type(default)](name, default, text) for name, (default, text) in flags_of.items()}
     if config:
         holders['config'] = config_flags.DEFINE_config_file('config', None, 'Config file, e.g. experiments/configs/digits_resnet8.py.')
 

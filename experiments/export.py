@@ -66,12 +66,10 @@ def main(options: Any) -> None:
 
 
 if __name__ == '__main__':
-    cli.run(
-        main,
-        texts={
-            'workdir': 'Workdir of a finished training.',
-            'out': 'Directory of the project to write.',
-            'target': 'Hardware target of the project [dataflow]',
-        },
-        switches={'overwrite': 'Replace an earlier project in the directory.'},
-    )
+    _FLAGS = {
+        'workdir': ('', 'Workdir of a finished training.'),
+        'out': ('', 'Directory of the project to write.'),
+        'target': ('dataflow', 'Hardware target of the project.'),
+        'overwrite': (False, 'Replace an earlier project in the directory.'),
+    }
+    cli.run(main, _FLAGS)

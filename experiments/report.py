@@ -44,4 +44,4 @@ def main(options: Any) -> None:
 
 
 if __name__ == '__main__':
-    cli.run(main, texts={'workdir': 'Workdir of a run or of a sweep.'})
+    cli.run(main, {'workdir': ('', 'Workdir of a run or of a sweep.')})

@@ -9,21 +9,14 @@ Prints the file and a line about the set: sizes, image shape, classes, normaliza
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from absl import flags
 from PIL import Image, ImageDraw, ImageFont
 
 from experiments import cli
+from experiments.config import ConfigError
 from tailor_jax import data
-
-_NAME = flags.DEFINE_string('name', 'photo_digits', 'Data set, as config.data.name.')
-_TFDS_DIR = flags.DEFINE_string('tfds_dir', '', 'A prepared TFDS directory, as config.data.tfds_dir.')
-_OUT = flags.DEFINE_string('out', '', 'PNG file to write.')
-_SPLIT = flags.DEFINE_string('split', 'train', "'train' or 'test'.")
-_COLUMNS = flags.DEFINE_integer('columns', 14, 'Images per class.', lower_bound=1)
-_ROWS = flags.DEFINE_integer('rows', 10, 'Classes at most.', lower_bound=1)
-_AUGMENTED = flags.DEFINE_bool('augmented', False, 'Show training batches with the default augmentation.')
 
 TILE = 64  # pixels that an image is enlarged to, at least; whole multiples, so that pixels stay pixels
 
@@ -67,10 +60,12 @@ def contact_sheet(names: list[str], images: list[list[np.ndarray]]) -> Image.Ima
     return sheet
 
 
-def main() -> None:
-    out = Path(cli.required(_OUT, f'docs/images/{_NAME.value.replace("/", "_")}.png'))
-    source = data.load(_NAME.value, _TFDS_DIR.value or None)
-    classes, images = pick(source, _SPLIT.value, _ROWS.value, _COLUMNS.value, _AUGMENTED.value)
+def main(options: Any) -> None:
+    out = Path(cli.required(options, 'out', f'docs/images/{options.name.replace("/", "_")}.png'))
+    if min(options.columns, options.rows) < 1:
+        raise ConfigError(f'--columns is {options.columns} and --rows is {options.rows}; expected at least 1')
+    source = data.load(options.name, options.tfds_dir or None)
+    classes, images = pick(source, options.split, options.rows, options.columns, options.augmented)
     out.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet([source.class_names[c] for c in classes], images).save(out, optimize=True)
     mean, std = (', '.join(f'{value:.3f}' for value in values) for values in (source.mean, source.std))
@@ -79,4 +74,13 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    _FLAGS = {
+        'name': ('photo_digits', 'Data set, as config.data.name.'),
+        'tfds_dir': ('', 'A prepared TFDS directory, as config.data.tfds_dir.'),
+        'out': ('', 'PNG file to write.'),
+        'split': ('train', "'train' or 'test'."),
+        'columns': (14, 'Images per class.'),
+        'rows': (10, 'Classes at most.'),
+        'augmented': (False, 'Show training batches with the default augmentation.'),
+    }
+    cli.run(main, _FLAGS)

@@ -86,13 +86,10 @@ def main(options: Any) -> None:
 
 
 if __name__ == '__main__':
-    cli.run(
-        main,
-        config=True,
-        texts={
-            'workdir': 'Directory of the sweep.',
-            'weights': 'Values of cost.weight, e.g. 0,0.1,1.',
-            'seeds': "Seeds to run each weight with; the config's own by default.",
-        },
-        switches={'overwrite': 'Delete an earlier sweep in the workdir and start anew.'},
-    )
+    _FLAGS = {
+        'workdir': ('', 'Directory of the sweep.'),
+        'weights': ('', 'Values of cost.weight, e.g. 0,0.1,1.'),
+        'seeds': ('', "Seeds to run each weight with; the config's own by default."),
+        'overwrite': (False, 'Delete an earlier sweep in the workdir and start anew.'),
+    }
+    cli.run(main, _FLAGS, config=True)

@@ -48,9 +48,5 @@ def main(options: Any) -> None:
 
 
 if __name__ == '__main__':
-    cli.run(
-        main,
-        config=True,
-        texts={'workdir': 'Directory of the run.'},
-        switches={'overwrite': 'Delete an earlier run in the workdir and start anew.'},
-    )
+    _FLAGS = {'workdir': ('', 'Directory of the run.'), 'overwrite': (False, 'Delete an earlier run in the workdir and start anew.')}
+    cli.run(main, _FLAGS, config=True)

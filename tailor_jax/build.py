@@ -24,8 +24,9 @@ class _Builder:
     """Appends nodes, inferring shapes; every method returns the new node's name."""
 
     def __init__(self, input_shape: tuple[int, int, int]):
-        self.nodes = [Node('input', 'input', (), tuple(input_shape), block='input')]
-        self.shapes = {'input': tuple(input_shape)}
+        height, width, channels = input_shape
+        self.nodes = [Node('input', 'input', (), (height, width, channels), block='input')]
+        self.shapes = {'input': (height, width, channels)}
         self.block = ''
 
     def append(self, node: Node) -> str:

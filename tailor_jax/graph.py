@@ -18,6 +18,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from typing import Any
 
 OPS = ('input', 'conv', 'batch_norm', 'relu', 'add', 'max_pool', 'global_avg_pool', 'dense')
 
@@ -269,7 +270,8 @@ def node_from_dict(fields: dict) -> Node:
         raise GraphError(f'node {fields.get("name")!r}: unknown field {sorted(unknown)[0]!r}; a node has {", ".join(sorted(known))}')
     if missing := {'name', 'op', 'inputs', 'shape'} - set(fields):
         raise GraphError(f'node {fields.get("name")!r}: field {sorted(missing)[0]!r} is missing')
-    return Node(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return Node(**values)
 
 
 def to_json(graph: Graph) -> str:

@@ -44,10 +44,11 @@ def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activati
 
 
 def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
-    if out is None and node.name != graph.output.name:
+    if out is None and (node.name != graph.output.name or node.op in ('input', 'max_pool', 'relu')):
         raise GraphError(f'node {node.name!r} ({node.op}): its output has no quantization type')
     match node.op:
         case 'input':
+            assert out is not None
             return QNode(node, out, out)
         case 'conv' | 'dense':
             return _lower_weighted(node, inputs[0], params, out, weight_type)

@@ -20,6 +20,7 @@ import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -94,6 +95,10 @@ def quantize_input(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
     return fx.quantize(images, qgraph.input.out)
 
 
+@overload
+def run_int(qgraph: QGraph, images: np.ndarray) -> np.ndarray: ...
+@overload
+def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...]) -> dict[str, np.ndarray]: ...
 def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> np.ndarray | dict[str, np.ndarray]:
     """Runs the network in integers: the definition of what the exported design must compute.
 
@@ -131,8 +136,10 @@ def _run_node(qnode: QNode, inputs: list[np.ndarray]) -> np.ndarray:
     node, x = qnode.node, inputs[0]
     match node.op:
         case 'conv':
+            assert qnode.weight is not None and qnode.bias is not None
             accumulator = _convolve(x, qnode.weight, node) + qnode.bias
         case 'dense':
+            assert qnode.weight is not None and qnode.bias is not None
             accumulator = x.astype(np.int64) @ qnode.weight.astype(np.int64) + qnode.bias
         case 'add':
             accumulator = (x.astype(np.int64) << qnode.align[0]) + (inputs[1].astype(np.int64) << qnode.align[1])

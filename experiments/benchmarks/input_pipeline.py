@@ -102,7 +102,7 @@ def measure_step(source: data.Source, blocks: int) -> list[tuple[float, float]]:
     return [(float(np.median(wall[fed])), float(np.median(processor[fed]))) for fed in (0, 1)]
 
 
-def main() -> None:
+def main(_: object) -> None:
     print('| set | image | batch | make, images/s | prefetched, images/s | busy |\n|---|---|---|---|---|---|')
     for name in filter(None, _NAMES.value):
         measure(data.load(name))
@@ -117,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.run(main, {})

@@ -80,4 +80,4 @@ def main(options: Any) -> None:
 
 
 if __name__ == '__main__':
-    cli.run(main, texts={'workdir': 'Directory of the runs and of the table.'})
+    cli.run(main, {'workdir': ('', 'Directory of the runs and of the table.')})

@@ -97,7 +97,7 @@ def _loss(params: dict, objective: Objective, state: TrainState, batch: Mapping,
     metrics = {'cross_entropy': jnp.mean(losses.cross_entropy(logits, batch['label']))}
     loss = metrics['cross_entropy']
     if objective.teacher is not None and objective.distill_share > 0:
-        wanted = jax.lax.stop_gradient(Net(objective.teacher).apply(context.teacher, batch['image']))
+        wanted: Any = jax.lax.stop_gradient(Net(objective.teacher).apply(context.teacher, batch['image']))
         per_example = losses.distill_kl(logits, wanted, objective.temperature) if objective.temperature else losses.distill_mse(logits, wanted)
         metrics['distillation'] = jnp.mean(per_example)
         loss = (1 - objective.distill_share) * loss + objective.distill_share * metrics['distillation']
@@ -136,7 +136,7 @@ def predict(graph: Graph, quant: QuantSpec | None = None) -> Callable[..., jax.A
     """The jitted evaluation forward pass: (variables, gates, images [b, h, w, c]) -> logits [b, classes]."""
 
     @jax.jit
-    def apply(variables: Mapping, gates: Mapping[str, jax.Array], images: jax.Array) -> jax.Array:
+    def apply(variables: Mapping, gates: Mapping[str, jax.Array], images: jax.Array) -> Any:
         if quant:
             variables = {'params': quantize_params(graph, variables['params'], quant)}
         return Net(graph, quant).apply(variables, images, gates)
