@@ -1,9 +1,14 @@
-"""Exports a trained network as an HLS C++ project.
+"""Exports a trained network, as an HLS C++ project or as a QONNX file.
 
     python -m experiments.export --workdir=W --out=P --target=dataflow [--overwrite]
     python -m hls_export.csim P
 
 P holds the C++ sources, the test split as test bench data, and hardware.json: what the cost model says of the design.
+
+    python -m experiments.export --workdir=W --out=network.onnx --target=qonnx [--overwrite]
+
+writes the same integers for Netron, onnxruntime, hls4ml and the qonnx tools (see hls_export.qonnx; needs "pip install tailor_jax[qonnx]"), after
+onnxruntime has computed every logit of the test split as the integer reference has.
 """
 
 from __future__ import annotations
@@ -11,16 +16,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from ml_collections import ConfigDict
+
 import costmodel
 import hls_export
 from experiments import cli
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.cost import target_of
+from hls_export import qonnx
 from tailor_jax import data, qgraph
 from tailor_jax.graph import from_json
 
-TARGETS = ('dataflow',)
+TARGETS = ('dataflow', 'qonnx')
 
 
 def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
@@ -28,11 +37,7 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
 
     Raises FileNotFoundError if `workdir` holds no finished training, FileExistsError if `out` exists and `overwrite` is not given.
     """
-    for name in ('summary.json', 'config.json', 'graph.json', 'qgraph.npz'):
-        if not (workdir / name).exists():
-            raise FileNotFoundError(f'{workdir} holds no finished training ({name} is missing); run experiments.train with this --workdir first')
-    config = config_lib.from_json((workdir / 'config.json').read_text())
-    integers = qgraph.load(workdir / 'qgraph.npz')
+    config, integers = _finished(workdir)
     target = target_of(config)
     cost = costmodel.evaluate(from_json((workdir / 'graph.json').read_text()), target)
     device = costmodel.devices.device(target.device)
@@ -42,13 +47,12 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
         part=device.part,
         clock_mhz=target.clock_mhz,
     )
-    source = data.load(config.data.name, config.data.tfds_dir or None)
-    images, labels = data.arrays(source, 'test')
+    images, labels = _test_split(config, integers)
     hls_export.write(
         out,
         integers,
         plan,
-        qgraph.quantize_input(integers, images),
+        images,
         labels,
         hardware=costmodel.to_json(cost, network=workdir.name),
         overwrite=overwrite,
@@ -56,10 +60,45 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     return cost
 
 
+def export_qonnx(workdir: Path, out: Path, overwrite: bool = False) -> int:
+    """Writes the network of a finished run as QONNX and returns on how many test images onnxruntime gave the integers of `run_int`.
+
+    Raises as `export` does, and ExportError if one logit differs; then nothing is written.
+    """
+    config, integers = _finished(workdir)
+    images, _ = _test_split(config, integers)
+    different = sum(
+        int((qonnx.run(integers, batch) != qgraph.run_int(integers, batch)).sum()) for batch in np.array_split(images, -(-len(images) // 1000))
+    )
+    if different:
+        raise hls_export.ExportError(f'onnxruntime gives {different} logits of the test split other than the integer reference; nothing was written')
+    qonnx.write(out, integers, overwrite)
+    return len(images)
+
+
+def _finished(workdir: Path) -> tuple[ConfigDict, qgraph.QGraph]:
+    """The config and the integers of a finished run."""
+    for name in ('summary.json', 'config.json', 'graph.json', 'qgraph.npz'):
+        if not (workdir / name).exists():
+            raise FileNotFoundError(f'{workdir} holds no finished training ({name} is missing); run experiments.train with this --workdir first')
+    return config_lib.from_json((workdir / 'config.json').read_text()), qgraph.load(workdir / 'qgraph.npz')
+
+
+def _test_split(config: ConfigDict, integers: qgraph.QGraph) -> tuple[np.ndarray, np.ndarray]:
+    """(images as integers of the network's input type, labels)."""
+    images, labels = data.arrays(data.load(config.data.name, config.data.tfds_dir or None), 'test')
+    return qgraph.quantize_input(integers, images), labels
+
+
 def main(options: Any) -> None:
     workdir, out = Path(cli.required(options, 'workdir', 'runs/mine')), Path(cli.required(options, 'out', 'runs/mine/hls'))
     if options.target not in TARGETS:
         raise ConfigError(f'--target is {options.target!r}; networks can be exported to {", ".join(TARGETS)}')
+    if options.target == 'qonnx':
+        out = out if out.suffix == '.onnx' else out / 'network.onnx'
+        count = export_qonnx(workdir, out, options.overwrite)
+        print(f'wrote {out}: onnxruntime gives every logit of {count} test images as the integer reference does')
+        return
     cost = export(workdir, out, options.overwrite)
     print(f'wrote {out}: {len(cost.fifos)} FIFOs, ' + ', '.join(f'{key} {value:,}' for key, value in cost.total.items()))
     print(f'simulate it: python -m hls_export.csim {out}')
@@ -68,8 +107,8 @@ def main(options: Any) -> None:
 if __name__ == '__main__':
     _FLAGS = {
         'workdir': ('', 'Workdir of a finished training.'),
-        'out': ('', 'Directory of the project to write.'),
-        'target': ('dataflow', 'Hardware target of the project.'),
+        'out': ('', 'Directory of the project to write; for qonnx a file NAME.onnx, or a directory for network.onnx.'),
+        'target': ('dataflow', 'What to write: an HLS project of the dataflow machine, or qonnx.'),
         'overwrite': (False, 'Replace an earlier project in the directory.'),
     }
     cli.run(main, _FLAGS)
