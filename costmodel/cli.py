@@ -4,8 +4,8 @@
     python -m costmodel resnet8_short --input=8x8x1 --reuse_factor=1 --json
     python -m costmodel my_graph.json --device=kv260 --plot=cost.png
 
-NETWORK is resnetN (N = 8, 14, 20, 32, ...), with a suffix for where its skips sit (resnet20_short, see --skips), or a graph in JSON
-(`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all skips ('before'), and as kept ('after').
+NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), mobilenet_v2, quartznet, or a
+graph in JSON (`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all skips ('before'), and as kept ('after').
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def load(network: str, size: str | None, skips: str | None, width: int, classes: int) -> tuple[str, Graph]:
+def load(network: str, size: str | None, skips: str | None, width: int | None, classes: int | None) -> tuple[str, Graph]:
     """(name, graph) of a builder's network or of a graph file. Raises CostError or GraphError saying what is known."""
     if network.endswith('.json') or Path(network).is_file():
         if size or skips:
@@ -82,18 +82,8 @@ def load(network: str, size: str | None, skips: str | None, width: int, classes:
         if not Path(network).is_file():
             raise CostError(f'there is no graph file {network!r}')
         return Path(network).stem, from_json(Path(network).read_text())
-    match = re.fullmatch(r'resnet(\d+)(?:_(.+))?', network)
-    if not match:
-        raise CostError(f'no network {network!r}; give resnet8, resnet20, ... (depth 6n + 2), with a suffix such as resnet20_short, or a graph file')
-    suffix = match[2] or skips or 'long'
-    if match[2] and skips and match[2] != skips:
-        raise CostError(f'{network} asks for {match[2]!r} skips and --skips for {skips!r}; give one of them')
-    if suffix not in build.SKIPS:
-        near = difflib.get_close_matches(suffix, build.SKIPS, 1)
-        hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise CostError(f'{network}: skips must be one of {", ".join(build.SKIPS)}, got {suffix!r}{hint}')
     try:
-        return network, build.resnet(int(match[1]), _input_shape(size or '32'), classes, width, suffix)
+        return network, build.named(network, _input_shape(size) if size else None, classes, width, skips)
     except GraphError:
         raise
     except ValueError as error:
@@ -128,10 +118,10 @@ def _parser() -> _Parser:
     add = parser.add_argument
     add('network', metavar='NETWORK')
     add('--target', default='dataflow', choices=TARGETS)
-    add('--input', metavar='SIZE', help='input as SIZE, HxW or HxWxC; 32 when not given')
+    add('--input', metavar='SIZE', help="input as SIZE, HxW or HxWxC; the network's usual one when not given")
     add('--skips', help=f'where the skips sit: {", ".join(build.SKIPS)}')
-    add('--width', type=int, default=16, help='channels of the first stage')
-    add('--classes', type=int, default=10)
+    add('--width', type=int, help="channels of a ResNet's first stage")
+    add('--classes', type=int)
     add('--keep', default='all', metavar='all|none|NAMES', help='gates whose skips stay, separated by commas')
     add('--json', action='store_true', help='print JSON')
     add('--deadlock', action='store_true', help='also find the least depth of each FIFO that avoids deadlock')

@@ -14,11 +14,12 @@ import difflib
 import json
 import math
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_dict
 
 from tailor_jax import build
 
 METHODS = ('gates',)
+AUGMENTS = ('default', 'none')
 
 
 class ConfigError(ValueError):
@@ -38,10 +39,19 @@ def defaults() -> ConfigDict:
     config.data = ConfigDict()
     config.data.name = 'digits'  # an embedded or public set, see docs/data.md
     config.data.tfds_dir = ''  # a prepared TFDS directory; '' for the default place
+    config.data.train_split = 'train'  # or a slice, 'train[:90%]'
+    config.data.test_split = ''  # 'train[90%:]', say; '' for the set's own
+    config.data.image_size = 0  # side in pixels, for sets of varying image size; 0 for 224
+    config.data.augment = 'default'  # what is customary for the set, or none; the next three change it where they are given
+    config.data.pad = config_dict.placeholder(int)  # random shift by up to this many pixels
+    config.data.flip = config_dict.placeholder(bool)  # mirror left and right, half the time
+    config.data.random_resized_crop = config_dict.placeholder(bool)  # for sets of varying image size
+    config.data.cutout = 0  # side in pixels of the square set to the mean colour; 0 for none
+    config.data.mixup = 0.0  # alpha of the Beta(alpha, alpha) that blends pairs of images; 0 for none
 
     config.model = ConfigDict()
     config.model.depth = 8
-    config.model.width = 16
+    config.model.width = 0  # channels of the first stage; 0 for 16 (CIFAR shape) or 64 (ImageNet shape)
     config.model.skips = 'long'  # long, short, short_pre, long+short
 
     config.train = ConfigDict()
@@ -84,8 +94,15 @@ def validate(config: ConfigDict) -> None:
     _choice(config, 'method', METHODS)
     _choice(config, 'model.skips', tuple(skips for skips in build.SKIPS if skips != 'none'))
     _choice(config, 'cost.target', ('dataflow',))
-    for key in ('train.batch_size', 'train.log_every_steps', 'model.width', 'quant.calibration_images'):
+    _choice(config, 'data.augment', AUGMENTS)
+    for key in ('data.image_size', 'data.cutout'):
+        _check(config, key, lambda value: value >= 0, 'a number of pixels, not negative')
+    _check(config, 'data.pad', lambda value: value is None or value >= 0, 'a number of pixels, not negative')
+    _check(config, 'data.mixup', lambda value: value >= 0 and math.isfinite(value), 'a finite number, not negative')
+    _check(config, 'data.train_split', bool, "a split, as 'train' or 'train[:90%]'")
+    for key in ('train.batch_size', 'train.log_every_steps', 'quant.calibration_images'):
         _check(config, key, lambda value: value >= 1, 'a positive integer')
+    _check(config, 'model.width', lambda value: value >= 0, 'a number of channels, or 0 for the usual')
     for phase in PHASES:
         _check(config, f'train.{phase}.epochs', lambda value: value >= 0 and math.isfinite(value), 'a number of epochs, not negative')
         _check(config, f'train.{phase}.learning_rate', lambda value: value > 0, 'a positive number')

@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 
 import costmodel
 from experiments import config as config_lib
+from experiments import dataset
 from experiments.config import ConfigError
 from experiments.cost import HardwareCost, cost_of
 from tailor_jax import build, data, gates, model, qgraph, rewrite
@@ -56,7 +57,8 @@ class Run:
 
 def build_graph(config: ConfigDict, source: data.Source) -> Graph:
     """The network with its learnable gates that a config describes, for a data set's image shape and classes."""
-    return build.resnet(config.model.depth, source.image_shape, source.classes, config.model.width, config.model.skips)
+    width = config.model.width or None
+    return build.resnet(config.model.depth, source.image_shape, source.classes, width, config.model.skips)
 
 
 def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
@@ -100,9 +102,10 @@ def _start(config: ConfigDict, workdir: Path, quiet: bool) -> tuple[Run, Graph]:
     devices = jax.local_device_count()
     if config.train.batch_size % devices:
         raise ConfigError(f'config.train.batch_size {config.train.batch_size} is not divisible by {devices} devices')
-    source = data.load(config.data.name, config.data.tfds_dir or None)
+    source = dataset.load(config)
     if config.train.batch_size > source.train_size:
         raise ConfigError(f'config.train.batch_size {config.train.batch_size} exceeds the {source.train_size} training images of {source.name}')
+    dataset.augmentation(config, source, jax.process_count())  # or an error, before anything is written
     graph = build_graph(config, source)
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / 'config.json').write_text(config_lib.to_json(config))
@@ -191,7 +194,7 @@ def _phase(run: Run, name: str, objective: Objective, variables: Mapping, log_al
             steps=steps - first,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
-            augment=data.default_augment(run.source),
+            augment=dataset.augmentation(config, run.source, jax.process_count()),
         )
         return data.prefetch(host, devices=jax.local_devices())
 

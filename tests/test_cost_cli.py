@@ -90,7 +90,7 @@ def test_the_picture(capsys, tmp_path):
     [
         (['resnet9'], 'the nearest is 8'),
         (['resnet8_shrt'], "did you mean 'short'"),
-        (['vgg'], 'give resnet8, resnet20'),
+        (['vgg'], 'give resnetN'),
         (['missing.json'], 'no graph file'),
         (['resnet8', '--device=zcu10'], 'pynq_z2.*u250'),
         (['resnet8', '--fifo_policy=tight'], 'full_map, exact, pow2'),

@@ -1,0 +1,64 @@
+"""What the networks are made with: a builder that appends nodes and infers their shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tailor_jax.graph import Graph, Node, window_shape
+
+
+class Builder:
+    """Appends nodes; every method returns the new node's name. `block` is the report row that the nodes to come belong to."""
+
+    def __init__(self, input_shape: tuple[int, int, int]):
+        height, width, channels = input_shape
+        self.nodes = [Node('input', 'input', (), (height, width, channels), block='input')]
+        self.shapes = {'input': (height, width, channels)}
+        self.block = ''
+
+    def append(self, node: Node) -> str:
+        self.nodes.append(dataclasses.replace(node, block=self.block))
+        self.shapes[node.name] = node.shape
+        return node.name
+
+    def graph(self) -> Graph:
+        return Graph(tuple(self.nodes))
+
+    def _window(self, source: str, size: int, stride: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+        """Kernel, stride and padding of a centred square window; along the only axis of a 1-D tensor (H = 1)."""
+        kernel, steps = ((size, size), (stride, stride)) if self.shapes[source][0] > 1 else ((1, size), (1, stride))
+        down, across = kernel[0] // 2, kernel[1] // 2
+        return kernel, steps, (down, down, across, across)
+
+    def conv(self, name: str, source: str, channels: int, size: int = 3, stride: int = 1, depthwise: bool = False) -> str:
+        kernel, steps, padding = self._window(source, size, stride)
+        shape = (*window_shape(self.shapes[source], kernel, steps, padding), channels)
+        return self.append(Node(name, 'conv', (source,), shape, kernel, steps, padding, groups=channels if depthwise else 1))
+
+    def max_pool(self, name: str, source: str, size: int, stride: int) -> str:
+        kernel, steps, padding = self._window(source, size, stride)
+        shape = (*window_shape(self.shapes[source], kernel, steps, padding), self.shapes[source][2])
+        return self.append(Node(name, 'max_pool', (source,), shape, kernel, steps, padding))
+
+    def batch_norm(self, name: str, source: str) -> str:
+        return self.append(Node(name, 'batch_norm', (source,), self.shapes[source]))
+
+    def relu(self, name: str, source: str) -> str:
+        return self.append(Node(name, 'relu', (source,), self.shapes[source]))
+
+    def add(self, name: str, main: str, skip: str) -> str:
+        """A gated add; its gate has its name."""
+        return self.append(Node(name, 'add', (main, skip), self.shapes[main], gate=name))
+
+    def projection(self, name: str, source: str, channels: int, stride: int = 1) -> str:
+        """`source` itself where it has the shape already, else a strided 1x1 conv `name` and its batch norm `name`bn."""
+        if stride == 1 and self.shapes[source][2] == channels:
+            return source
+        return self.batch_norm(f'{name}bn', self.conv(name, source, channels, size=1, stride=stride))
+
+    def head(self, source: str, classes: int) -> None:
+        """Global average pooling and the classifier."""
+        self.block = 'head'
+        channels = self.shapes[source][2]
+        pooled = self.append(Node('head_pool', 'global_avg_pool', (source,), (1, 1, channels)))
+        self.append(Node('head_dense', 'dense', (pooled,), (1, 1, classes), bias=True))
