@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 import costmodel
 import hls_export
-from experiments import cli
+from experiments import cli, dataset
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.cost import target_of
@@ -86,7 +86,7 @@ def _finished(workdir: Path) -> tuple[ConfigDict, qgraph.QGraph]:
 
 def _test_split(config: ConfigDict, integers: qgraph.QGraph) -> tuple[np.ndarray, np.ndarray]:
     """(images as integers of the network's input type, labels)."""
-    images, labels = data.arrays(data.load(config.data.name, config.data.tfds_dir or None), 'test')
+    images, labels = data.arrays(dataset.load(config), 'test')
     return qgraph.quantize_input(integers, images), labels
 
 

@@ -1,5 +1,9 @@
 """The contact sheet: what it picks and how it lays it out."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 
 from experiments import show_data
@@ -18,3 +22,11 @@ def test_contact_sheet_has_a_row_per_class():
     assert sheet.height == 4 + 3 * (10 * scale + 4) and sheet.width > 6 * 20 * scale
     _, augmented = show_data.pick(source, 'train', rows=4, columns=5, augmented=True)
     assert augmented[0][0].shape == (10, 20, 1)
+
+
+def test_the_command_writes_a_picture(tmp_path):
+    command = [sys.executable, '-m', 'experiments.show_data', '--name=digits', '--columns=2', f'--out={tmp_path}/sheet.png']
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'sheet.png').read_bytes().startswith(b'\x89PNG')
+    assert 'digits 1.0.0: 1,437 train, 360 test, (8, 8, 1), 10 classes' in done.stdout

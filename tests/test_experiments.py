@@ -1,25 +1,31 @@
 """The entry points: the whole road on a small network, and every bad input with its message and status."""
 
 import csv
+import importlib
 import json
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import costmodel
 import hls_export
 from experiments import config as config_lib
-from experiments import results, run, sweep
+from experiments import dataset, results, run, sweep
 from experiments.config import ConfigError
 from experiments.configs import digits_resnet8
 from experiments.cost import cost_of, target_of
 from experiments.export import export
 from experiments.train import prepare_workdir
-from tailor_jax import data, graph, qgraph, rewrite
+from tailor_jax import data, graph, model, qgraph, rewrite
+from tailor_jax.data.embedded import embedded_builder
+from tailor_jax.data.read import find_layout
+from tailor_jax.data.write import write_set
 
 ROOT = Path(__file__).parents[1]
 CONFIG = 'experiments/configs/digits_resnet8.py'
@@ -161,23 +167,16 @@ def test_the_pareto_front_by_brute_force(monkeypatch):
 
 
 @pytest.mark.parametrize('path', sorted((ROOT / 'experiments' / 'configs').glob('[a-z]*.py')), ids=lambda path: path.stem)
-def test_every_config_builds_validates_and_traces(path):
-    import importlib
-
-    import jax
-
-    from tailor_jax import model
-
+def test_every_config_builds_validates_and_traces(path, tmp_path):
     config = importlib.import_module(f'experiments.configs.{path.stem}').get_config()
     config_lib.validate(config)
     assert config.is_locked
     assert config_lib.from_json(config_lib.to_json(config)).to_dict() == config.to_dict()
-    shapes = {'digits': (8, 8, 1)}
-    source = data.load('digits') if config.data.name == 'digits' else None
-    net = run.build_graph(config, source) if source else None
-    if net:
-        logits = jax.eval_shape(model.Net(net).apply, model.init(net, 0), jax.ShapeDtypeStruct((2, *shapes[config.data.name]), np.float32))
-        assert logits.shape == (2, source.classes)
+    features = embedded_builder(config.data.name, tmp_path).info.features  # a builder knows its images without having made them
+    layout = find_layout(features, tmp_path)
+    net = run.build_graph(config, types.SimpleNamespace(image_shape=layout.fixed_shape, classes=layout.classes))
+    logits = jax.eval_shape(model.Net(net).apply, model.init(net, 0), jax.ShapeDtypeStruct((2, *layout.fixed_shape), np.float32))
+    assert logits.shape == (2, layout.classes) and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -187,6 +186,12 @@ def test_every_config_builds_validates_and_traces(path):
         ('model.skips', 'lang', "config.model.skips is 'lang'.*did you mean 'long'"),
         ('train.batch_size', 0, 'config.train.batch_size is 0; expected a positive integer'),
         ('train.gates.p_open', 1.0, 'strictly between 0 and 1'),
+        ('data.augment', 'defualt', "config.data.augment is 'defualt'; expected one of default, none; did you mean 'default'"),
+        ('data.pad', -1, 'config.data.pad is -1; expected a number of pixels'),
+        ('data.cutout', -1, 'config.data.cutout is -1; expected a number of pixels'),
+        ('data.mixup', -0.5, 'config.data.mixup is -0.5; expected a finite number'),
+        ('data.image_size', -8, 'config.data.image_size is -8; expected a number of pixels'),
+        ('data.train_split', '', "config.data.train_split is ''; expected a split"),
         ('cost.weight', -1.0, 'config.cost.weight is -1.0'),
         ('cost.weight', float('nan'), 'config.cost.weight is nan'),
         ('quant.weight_bits', 1, 'a width of 2 to 16 bits'),
@@ -206,6 +211,43 @@ def test_a_batch_that_devices_do_not_divide(tmp_path):
     with pytest.raises(ConfigError, match=r'batch_size 66 is not divisible by 4 devices'):
         run.train(config, tmp_path / 'w', quiet=True)
     assert not (tmp_path / 'w').exists()
+
+
+def test_the_config_says_what_images_go_through():
+    config, source = small_config(), data.load('digits')
+    assert dataset.augmentation(config, source) == data.default_augment(source)
+    config.data.update(pad=3, cutout=2, mixup=0.3)
+    assert dataset.augmentation(config, source) == data.Augment(pad=3, cutout=2, mixup=0.3)
+    config.data.update(augment='none', pad=None, flip=True)
+    assert dataset.augmentation(config, source) == data.Augment(flip=True, cutout=2, mixup=0.3)
+    assert dataset.augmentation(config_lib.from_json(config_lib.to_json(config)), source) == data.Augment(flip=True, cutout=2, mixup=0.3)
+    config.train.batch_size = 6
+    with pytest.raises(ConfigError, match=r'config.data.mixup pairs images, so config.train.batch_size must be a multiple of 4; it is 6'):
+        dataset.augmentation(config, source, processes=2)
+    config.data.random_resized_crop = True
+    with pytest.raises(ConfigError, match=r'config.data.random_resized_crop is True, but .* digits is \(8, 8, 1\)'):
+        dataset.augmentation(config, source)
+
+
+def test_the_config_says_which_images(tmp_path):
+    config, rng = small_config(), np.random.default_rng(0)
+    pairs = [(rng.integers(0, 256, (20 + i % 5, 30, 3), dtype=np.uint8), i % 3) for i in range(20)]
+    directory = write_set(tmp_path, 'leaves', {'train': pairs, 'test': pairs[:4]}, shape=(None, None, 3), classes=3, encoding='png')
+    config.data.update(tfds_dir=str(directory), image_size=16, train_split='train[:80%]', test_split='train[80%:]', random_resized_crop=False)
+    source = dataset.load(config)
+    assert (source.image_shape, source.classes, source.train_size, source.test_size) == ((16, 16, 3), 3, 16, 4)
+    assert dataset.augmentation(config, source) == data.Augment(flip=True)
+    config.data.test_split = 'validation'
+    with pytest.raises(data.DataError, match="there is no split 'validation'"):
+        dataset.load(config)
+
+
+def test_the_whole_road_with_every_augmentation_and_on_slices(tmp_path):
+    config = small_config()
+    config.data.update(train_split='train[:30%]', test_split='train[90%:]', pad=1, flip=True, cutout=2, mixup=0.2)
+    config.train.teacher.epochs = 1.0
+    summary = run.train(config, tmp_path / 'w', quiet=True)
+    assert 0 <= summary['accuracy']['quantized'] <= 1 and summary['config']['data']['mixup'] == 0.2
 
 
 def test_a_teacher_of_another_network_is_refused(trained, tmp_path):

@@ -98,9 +98,28 @@ def test_losses_against_numpy():
     logits, teacher, labels = rng.normal(size=(6, 5)), rng.normal(size=(6, 5)), rng.integers(0, 5, 6)
     softmax = scipy.special.softmax
     np.testing.assert_allclose(losses.cross_entropy(logits, labels), -np.log(softmax(logits, -1)[np.arange(6), labels]), rtol=1e-5)
+    soft = rng.dirichlet(np.ones(5), 6)
+    np.testing.assert_allclose(losses.soft_cross_entropy(logits, soft), -(soft * np.log(softmax(logits, -1))).sum(-1), rtol=1e-5)
     np.testing.assert_allclose(losses.distill_mse(logits, teacher), ((logits - teacher) ** 2).mean(-1), rtol=1e-5)
     p, q = softmax(teacher / 2, -1), softmax(logits / 2, -1)
     np.testing.assert_allclose(losses.distill_kl(logits, teacher, 2.0), 4 * (p * np.log(p / q)).sum(-1), rtol=1e-4)
+
+
+def test_the_step_takes_the_soft_labels_of_mixup():
+    graph = build.resnet(8, (8, 8, 1), width=4, skips='none')
+    variables = model.init(graph, 0)
+    host = data.train_batches(data.load('digits'), batch_size=32, seed=1, steps=2, augment=data.Augment(mixup=0.8))
+    first, second = host
+    logits, _ = model.Net(graph).apply(variables, first['image'], {}, train=True, mutable=['batch_stats'])
+    expected = -(first['soft_label'] * np.log(scipy.special.softmax(logits, -1))).sum(-1).mean()
+    hard = -np.log(scipy.special.softmax(logits, -1)[np.arange(32), first['label']]).mean()
+    assert abs(expected - hard) > 1e-3
+    run = step.make_train_step(Objective(graph), RECIPE, ALL)
+    state, fixed = step.replicate((step.init_state(variables, {}, RECIPE), Context(jnp.uint32(0), {}, jnp.float32(0))), ALL)
+    state, metrics = run(state, *data.prefetch([first], size=0, devices=ALL), fixed)
+    assert float(metrics['cross_entropy']) == pytest.approx(expected, rel=1e-4) == pytest.approx(float(metrics['loss']), rel=1e-4)
+    _, metrics = run(state, *data.prefetch([second], size=0, devices=ALL), fixed)
+    assert np.isfinite(float(metrics['loss']))
 
 
 def fit(workdir, steps, saves=4, learning_rate=0.05):

@@ -13,33 +13,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import cli
 from experiments.config import ConfigError, validate
 from experiments.configs import photo_digits_resnet20
-
-_DATA = flags.DEFINE_string('data', 'photo_digits/small', 'Data set, as config.data.name.')
-_DEPTHS = flags.DEFINE_list('depths', ['56', '20'], 'Depths of the ResNets.')
-_WIDTH = flags.DEFINE_integer('width', 8, 'Channels of the first stage.', lower_bound=1)
-_EPOCHS = flags.DEFINE_float('epochs', 6.0, 'Epochs, for every network.')
-_SEEDS = flags.DEFINE_list('seeds', ['0'], 'Seeds of initialization and data order.')
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images per step.', lower_bound=1)
-_LEARNING_RATE = flags.DEFINE_float('learning_rate', 0.1, 'Peak learning rate, for every network.')
+from experiments.train import prepare_workdir
 
 SKIPS = ('long', 'none')
 
 
-def network_config(depth: int, skips: str, seed: int) -> ConfigDict:
-    """The config of one network's training."""
+def network_config(options: Any, depth: int, skips: str, seed: int) -> ConfigDict:
+    """The config of one network's training, from the flags and what differs between networks."""
     config = photo_digits_resnet20.get_config()
     config.seed = seed
-    config.data.name = _DATA.value
-    config.model.depth, config.model.width = depth, _WIDTH.value
-    config.train.batch_size = _BATCH_SIZE.value
-    config.train.teacher.epochs = _EPOCHS.value
-    config.train.teacher.learning_rate = _LEARNING_RATE.value
+    config.data.name = options.data
+    config.model.depth, config.model.width = depth, options.width
+    config.train.batch_size = options.batch_size
+    config.train.teacher.epochs = options.epochs
+    config.train.teacher.learning_rate = options.learning_rate
     validate(config)
     config.model.skips = skips  # 'none' has no gates to learn, so `experiments.train` refuses it; its teacher phase does not mind
     return config
@@ -60,17 +52,17 @@ def table(rows: list[dict]) -> str:
 def main(options: Any) -> None:
     workdir = Path(cli.required(options, 'workdir', 'runs/skips'))
     try:
-        depths, seeds = [int(text) for text in _DEPTHS.value], [int(text) for text in _SEEDS.value]
+        depths, seeds = [int(text) for text in options.depths.split(',')], [int(text) for text in options.seeds.split(',')]
     except ValueError as error:
         raise ConfigError(f'--depths and --seeds are whole numbers, separated by commas: {error}') from None
-    configs = [network_config(depth, skips, seed) for seed in seeds for depth in depths for skips in SKIPS]
+    configs = [network_config(options, depth, skips, seed) for seed in seeds for depth in depths for skips in SKIPS]
     from experiments import run  # imports jax; bad flags should not wait for it
 
     rows = []
     for config in configs:
         start = time.monotonic()
         name = f'resnet{config.model.depth}_{config.model.skips}_seed{config.seed}'
-        accuracy = run.teacher_accuracy(config, workdir / name)
+        accuracy = run.teacher_accuracy(config, prepare_workdir(config, str(workdir / name), overwrite=False))
         rows.append({'depth': config.model.depth, 'skips': config.model.skips, 'seed': config.seed, 'accuracy': accuracy})
         rows[-1] |= {'seconds': round(time.monotonic() - start, 1), 'config': config.to_dict()}
         (workdir / 'skips_matter.json').write_text(json.dumps(rows, indent=2) + '\n')
@@ -80,4 +72,14 @@ def main(options: Any) -> None:
 
 
 if __name__ == '__main__':
-    cli.run(main, {'workdir': ('', 'Directory of the runs and of the table.')})
+    _FLAGS = {
+        'data': ('photo_digits/small', 'Data set, as config.data.name.'),
+        'depths': ('56,20', 'Depths of the ResNets.'),
+        'width': (8, 'Channels of the first stage.'),
+        'epochs': (6.0, 'Epochs, for every network.'),
+        'seeds': ('0', 'Seeds of initialization and data order.'),
+        'batch_size': (64, 'Images per step.'),
+        'learning_rate': (0.1, 'Peak learning rate, for every network.'),
+        'workdir': ('', 'Directory of the runs and of the table.'),
+    }
+    cli.run(main, _FLAGS)

@@ -1,6 +1,6 @@
 """Losses, per example [b]; the step averages them.
 
-cross-entropy     -log softmax(y)[label]
+cross-entropy     -log softmax(y)[label], or -sum_c q_c log softmax(y)_c for soft labels q (mixup)
 distillation      mean over classes of (y_teacher - y)^2                    Tailor (arXiv 2301.07247), on logits
                   T^2 KL(softmax(y_teacher / T) || softmax(y / T))          Hinton et al. 2015
 """
@@ -15,6 +15,11 @@ import optax
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Logits [b, classes], integer labels [b] -> [b]."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def soft_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Logits and soft labels, rows that sum to 1, [b, classes] twice -> [b]."""
+    return optax.softmax_cross_entropy(logits, labels)
 
 
 def distill_mse(logits: jax.Array, teacher_logits: jax.Array) -> jax.Array:

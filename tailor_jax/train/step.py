@@ -94,7 +94,9 @@ def _loss(params: dict, objective: Objective, state: TrainState, batch: Mapping,
     net = Net(objective.graph, objective.quant, axis_name=AXIS)
     logits, updates = net.apply({'params': net_params, 'batch_stats': state.batch_stats}, batch['image'], drawn, train=True, mutable=['batch_stats'])
 
-    metrics = {'cross_entropy': jnp.mean(losses.cross_entropy(logits, batch['label']))}
+    soft = batch.get('soft_label')
+    per_image = losses.cross_entropy(logits, batch['label']) if soft is None else losses.soft_cross_entropy(logits, soft)
+    metrics = {'cross_entropy': jnp.mean(per_image)}
     loss = metrics['cross_entropy']
     if objective.teacher is not None and objective.distill_share > 0:
         wanted: Any = jax.lax.stop_gradient(Net(objective.teacher).apply(context.teacher, batch['image']))
@@ -115,7 +117,7 @@ def make_train_step(objective: Objective, recipe: Recipe, devices: tuple[jax.Dev
     Equal arguments share one compilation.
 
     `state` and `context` are as `replicate` lays them out, and the state is donated; `batch` is {'image': [devices, b, h, w, c], 'label':
-    [devices, b]}; metrics are scalars, equal on all devices, with 'p_open/GATE' for every gate.
+    [devices, b]}, with mixup also 'soft_label': [devices, b, classes]; metrics are scalars, equal on all devices, with 'p_open/GATE' for every gate.
     """
 
     optimizer = make_optimizer(recipe)
