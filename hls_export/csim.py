@@ -35,18 +35,31 @@ def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, tr
 
 def table(result: dict) -> str:
     """What a person wants to know of a simulation, a few aligned lines."""
-    rows = [('mode', result['mode']), ('images', result['images']), ('mismatched values', f'{result["mismatched_values"]} of {result["values"]}'),
-            ('accuracy', f'{result["accuracy"]:.4f}'), ('seconds', f'{result["seconds"]:.3f}'), ('images/s', f'{result["images_per_second"]:.1f}')]
+    rows = [
+        ('mode', result['mode']),
+        ('images', result['images']),
+        ('mismatched values', f'{result["mismatched_values"]} of {result["values"]}'),
+        ('accuracy', f'{result["accuracy"]:.4f}'),
+        ('seconds', f'{result["seconds"]:.3f}'),
+        ('images/s', f'{result["images_per_second"]:.1f}'),
+    ]
     if first := result['first_mismatch']:
-        rows.append(('first mismatch', f'image {first["image"]}, class {first["class"]}: got {first["got"]}, expected {first["expected"]}; '
-                                       f'largest difference {result["largest_difference"]}'))
+        rows.append(
+            (
+                'first mismatch',
+                f'image {first["image"]}, class {first["class"]}: got {first["got"]}, expected {first["expected"]}; '
+                f'largest difference {result["largest_difference"]}',
+            )
+        )
     if result['mode'] == 'cycle':
         rows += [(name, '-' if result[name] is None else result[name]) for name in ('interval_cycles', 'latency_cycles')]
         if deadlock := result['deadlock']:
             rows += [('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'), *(('', line) for line in deadlock['waiting'])]
         width = max([len(fifo['name']) for fifo in result['fifos']], default=0)
-        rows += [('FIFO', f'{"name":{width}}  depth  max'),
-                 *(('', f'{fifo["name"]:{width}}  {fifo["depth"]:5}  {fifo["max_occupancy"]:3}') for fifo in result['fifos'])]
+        rows += [
+            ('FIFO', f'{"name":{width}}  depth  max'),
+            *(('', f'{fifo["name"]:{width}}  {fifo["depth"]:5}  {fifo["max_occupancy"]:3}') for fifo in result['fifos']),
+        ]
     return '\n'.join(f'{name:18} {value}' for name, value in rows)
 
 

@@ -1,8 +1,8 @@
 """A compiled design in Python: numpy in, numpy out.
 
-    design = hls_export.compile(path)
-    logits = design(images)          # integers [n, h, w, c] of the input's type -> integers [n, classes]
-    design.report()                  # what the last call measured
+design = hls_export.compile(path)
+logits = design(images)          # integers [n, h, w, c] of the input's type -> integers [n, classes]
+design.report()                  # what the last call measured
 """
 
 from __future__ import annotations

@@ -37,9 +37,14 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         if qnode.weight is not None:
             weights[f'weights/{qnode.name}.h'] = _weights(qnode)
         if len(planning.readers(graph, qnode.name)) > 1:
+            structs.append(_clone_struct(qnode.node))
             calls.append(_clone_call(graph, qnode.node))
-    return {'tailor_top.cpp': _top(graph, plan, calls, list(weights)), 'tailor_top.h': _top_header(qgraph),
-            'layers.h': _layers_header(structs), **weights}
+    return {
+        'tailor_top.cpp': _top(graph, plan, calls, list(weights)),
+        'tailor_top.h': _top_header(qgraph),
+        'layers.h': _layers_header(structs),
+        **weights,
+    }
 
 
 def cpp_type(fixed: Fixed) -> str:
@@ -95,22 +100,34 @@ def _scaled(qnode: QNode) -> Fixed:
     """The accumulator's type with room for a left shift to the output's scale."""
     bits = qnode.acc.bits + max(-qnode.shift, 0)
     if max(bits, qnode.acc.bits) > 62 or qnode.out.bits > 31:
-        raise GraphError(f'node {qnode.name!r}: its accumulator ({qnode.acc}) shifted by {-qnode.shift} or its output ({qnode.out}) is too wide '
-                         f'for the simulations; at most 62 and 31 bits')
+        raise GraphError(
+            f'node {qnode.name!r}: its accumulator ({qnode.acc}) shifted by {-qnode.shift} or its output ({qnode.out}) is too wide '
+            f'for the simulations; at most 62 and 31 bits'
+        )
     return Fixed(bits, qnode.out.frac, qnode.acc.signed)
 
 
 def _window(node: Node) -> dict[str, int]:
-    return {'out_height': node.shape[0], 'out_width': node.shape[1], 'kernel_h': node.kernel[0], 'kernel_w': node.kernel[1],
-            'stride_h': node.stride[0], 'stride_w': node.stride[1], 'pad_top': node.padding[0], 'pad_left': node.padding[2]}
+    return {
+        'out_height': node.shape[0],
+        'out_width': node.shape[1],
+        'kernel_h': node.kernel[0],
+        'kernel_w': node.kernel[1],
+        'stride_h': node.stride[0],
+        'stride_w': node.stride[1],
+        'pad_top': node.padding[0],
+        'pad_left': node.padding[2],
+    }
 
 
 def _check_window(graph: Graph, node: Node) -> None:
     """An output needs an anchor pixel inside the image (see `streaming`)."""
     height, width, _ = graph.in_shape(node)
     if (node.shape[0] - 1) * node.stride[0] >= height or (node.shape[1] - 1) * node.stride[1] >= width:
-        raise GraphError(f'node {node.name!r} ({node.op}): padding {node.padding} makes the output {node.shape[:2]} exceed the {height}x{width} '
-                         f'input; a streaming process writes at most one output a stride inside its input')
+        raise GraphError(
+            f'node {node.name!r} ({node.op}): padding {node.padding} makes the output {node.shape[:2]} exceed the {height}x{width} '
+            f'input; a streaming process writes at most one output a stride inside its input'
+        )
 
 
 def _reuse(graph: Graph, node: Node, plan: Plan) -> dict[str, int]:
@@ -144,11 +161,16 @@ def _call(graph: Graph, qnode: QNode) -> str:
     return f'    PROCESS({node.name}, tailor::{node.op}<layer_{node.name}>({arguments}));'
 
 
+def _clone_struct(node: Node) -> str:
+    """The sizes of a clone process; the struct also names its module in a synthesis report."""
+    height, width, _ = node.shape
+    return f'struct clone_of_{node.name} {{\n    static constexpr int height = {height};\n    static constexpr int width = {width};\n}};\n'
+
+
 def _clone_call(graph: Graph, node: Node) -> str:
     source_stream = IN_PORT if node.op == 'input' else streaming.fifo_name(node.name, CLONE)
     outputs = ', '.join(planning.readers(graph, node.name))
-    height, width, _ = node.shape
-    return f'    PROCESS({streaming.fifo_name(node.name, CLONE)}, tailor::clone<{height}, {width}>(images, {source_stream}, {outputs}));'
+    return f'    PROCESS({streaming.fifo_name(node.name, CLONE)}, tailor::clone<clone_of_{node.name}>(images, {source_stream}, {outputs}));'
 
 
 def _input_stream(graph: Graph, node: Node, index: int) -> str:
@@ -171,19 +193,34 @@ def _top(graph: Graph, plan: Plan, calls: list[str], weights: list[str]) -> str:
     streams = []
     for name, tensor in planning.fifos(graph).items():
         fifo = plan.fifos[name]
-        streams += [f'    hls::stream<pixel_{tensor}> {name}("{name}");',
-                    f'#pragma HLS STREAM variable={name} depth={fifo.depth}',
-                    f'#pragma HLS BIND_STORAGE variable={name} type=fifo impl={fifo.storage}']
-    return '\n'.join([
-        '// The design: one process per node, one FIFO per edge, one token per pixel. A call streams a batch of images back to back.',
-        '#include "tailor_top.h"', '',
-        *(f'#include "include/{header}"' for header in ['elementwise.h', *headers]), *(f'#include "{header}"' for header in weights), '',
-        f'void tailor_top(const int images, hls::stream<pixel_input>& {IN_PORT}, hls::stream<pixel_output>& {OUT_PORT}) {{',
-        f'#pragma HLS INTERFACE mode=axis port={IN_PORT}',
-        f'#pragma HLS INTERFACE mode=axis port={OUT_PORT}',
-        '#pragma HLS INTERFACE mode=s_axilite port=images',
-        '#pragma HLS INTERFACE mode=s_axilite port=return',
-        '#pragma HLS DATAFLOW', '', *streams, '', *calls, '    JOIN_PROCESSES();', '}', ''])
+        streams += [
+            f'    hls::stream<pixel_{tensor}> {name}("{name}");',
+            f'#pragma HLS STREAM variable={name} depth={fifo.depth}',
+            f'#pragma HLS BIND_STORAGE variable={name} type=fifo impl={fifo.storage}',
+        ]
+    return '\n'.join(
+        [
+            '// The design: one process per node, one FIFO per edge, one token per pixel. A call streams a batch of images back to back.',
+            '#include "tailor_top.h"',
+            '',
+            *(f'#include "include/{header}"' for header in ['elementwise.h', *headers]),
+            *(f'#include "{header}"' for header in weights),
+            '',
+            f'void tailor_top(const int images, hls::stream<pixel_input>& {IN_PORT}, hls::stream<pixel_output>& {OUT_PORT}) {{',
+            f'#pragma HLS INTERFACE mode=axis port={IN_PORT}',
+            f'#pragma HLS INTERFACE mode=axis port={OUT_PORT}',
+            '#pragma HLS INTERFACE mode=s_axilite port=images',
+            '#pragma HLS INTERFACE mode=s_axilite port=return',
+            '#pragma HLS DATAFLOW',
+            '',
+            *streams,
+            '',
+            *calls,
+            '    JOIN_PROCESSES();',
+            '}',
+            '',
+        ]
+    )
 
 
 def _top_header(qgraph: QGraph) -> str:
@@ -192,16 +229,20 @@ def _top_header(qgraph: QGraph) -> str:
     carrier = 'std::int16_t' if qgraph.input.out.lo >= -(1 << 15) and qgraph.input.out.hi < 1 << 15 else 'std::int32_t'
     alias = f'using pixel_input = pixel_{qgraph.input.name};\n' if qgraph.input.name != 'input' else ''
     alias += f'using pixel_output = pixel_{output.name};\n' if output.name != 'output' else ''
-    return (f'// The top function and the sizes that a testbench needs.\n#pragma once\n\n#include <cstdint>\n\n#include "layers.h"\n\n{alias}'
-            f'using tb_pixel_t = {carrier};  // of tb_data/images.bin\n'
-            f'constexpr int input_pixels = {height * width}, input_channels = {channels};\n'
-            f'constexpr int output_pixels = {output.shape[0] * output.shape[1]}, output_channels = {output.shape[2]};\n\n'
-            f'void tailor_top(int images, hls::stream<pixel_input>& {IN_PORT}, hls::stream<pixel_output>& {OUT_PORT});\n')
+    return (
+        f'// The top function and the sizes that a testbench needs.\n#pragma once\n\n#include <cstdint>\n\n#include "layers.h"\n\n{alias}'
+        f'using tb_pixel_t = {carrier};  // of tb_data/images.bin\n'
+        f'constexpr int input_pixels = {height * width}, input_channels = {channels};\n'
+        f'constexpr int output_pixels = {output.shape[0] * output.shape[1]}, output_channels = {output.shape[2]};\n\n'
+        f'void tailor_top(int images, hls::stream<pixel_input>& {IN_PORT}, hls::stream<pixel_output>& {OUT_PORT});\n'
+    )
 
 
 def _layers_header(structs: list[str]) -> str:
-    return ('// Types and sizes of every layer. pixel_<node> is the token that leaves a node; layer_<node> instantiates its function.\n'
-            '#pragma once\n\n#include "include/types.h"\n\n' + '\n'.join(structs))
+    return (
+        '// Types and sizes of every layer. pixel_<node> is the token that leaves a node; layer_<node> instantiates its function.\n'
+        '#pragma once\n\n#include "include/types.h"\n\n' + '\n'.join(structs)
+    )
 
 
 def _weights(qnode: QNode) -> str:
@@ -210,16 +251,27 @@ def _weights(qnode: QNode) -> str:
     weight, bias, weight_type = _integers(qnode)
     rows = weight.reshape(-1, node.shape[2])
     digits = max(len(str(rows.min())), len(str(rows.max())))
-    text = [f'// {node.op} {name}: weights {weight_type}, [{" * ".join(map(str, weight.shape[:-1]))}][{node.shape[2]}]; '
-            f'biases of the accumulator\'s scale 2^-{qnode.acc.frac}.',
-            '#pragma once', '', '#include "../include/types.h"', '',
-            f'static const tailor::rom<{weight_type.bits}> weight_{name}[{len(rows)}][{rows.shape[1]}] = {{']
+    text = [
+        f'// {node.op} {name}: weights {weight_type}, [{" * ".join(map(str, weight.shape[:-1]))}][{node.shape[2]}]; '
+        f"biases of the accumulator's scale 2^-{qnode.acc.frac}.",
+        '#pragma once',
+        '',
+        '#include "../include/types.h"',
+        '',
+        f'static const tailor::rom<{weight_type.bits}> weight_{name}[{len(rows)}][{rows.shape[1]}] = {{',
+    ]
     per_tap = weight.shape[2] if node.op == 'conv' else len(rows)
     for index, row in enumerate(rows.tolist()):
         if node.op == 'conv' and index % per_tap == 0:
             tap = divmod(index // per_tap, node.kernel[1])
             text.append(f'    // row {tap[0]}, column {tap[1]} of the window')
         text.append('    {' + ', '.join(f'{value:{digits}d}' for value in row) + '},')
-    text += ['};', '', f'static const tailor::rom<{_bias_bits(bias)}> bias_{name}[{len(bias)}] = {{',
-             '    ' + ', '.join(str(int(value)) for value in bias), '};', '']
+    text += [
+        '};',
+        '',
+        f'static const tailor::rom<{_bias_bits(bias)}> bias_{name}[{len(bias)}] = {{',
+        '    ' + ', '.join(str(int(value)) for value in bias),
+        '};',
+        '',
+    ]
     return '\n'.join(text)

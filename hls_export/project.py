@@ -1,6 +1,6 @@
 """Writes a project directory: generated sources, static headers, test data and build files.
 
-    write(path, qgraph, plan, images, labels)      a new directory, complete or not there at all; two writes are byte-identical
+write(path, qgraph, plan, images, labels)      a new directory, complete or not there at all; two writes are byte-identical
 """
 
 from __future__ import annotations
@@ -30,8 +30,15 @@ class ExportError(Exception):
     """A project that cannot be written, built or run. The message names the file and says what to do."""
 
 
-def write(path: str | os.PathLike, qgraph: QGraph, plan: Plan, images: np.ndarray, labels: np.ndarray, hardware: Mapping | None = None,
-          overwrite: bool = False) -> Path:
+def write(
+    path: str | os.PathLike,
+    qgraph: QGraph,
+    plan: Plan,
+    images: np.ndarray,
+    labels: np.ndarray,
+    hardware: Mapping | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Writes the design and its test data as a C++ project.
 
     Args:
@@ -53,11 +60,14 @@ def write(path: str | os.PathLike, qgraph: QGraph, plan: Plan, images: np.ndarra
         raise GraphError(f'labels must be [{len(images)}], one an image, got {list(labels.shape)}')
     _check_target(path, overwrite)
     files: dict[str, str | bytes] = dict(emit.source(qgraph, plan))
-    expected = np.concatenate([qg.run_int(qgraph, images[start:start + 256]) for start in range(0, len(images), 256)])
+    expected = np.concatenate([qg.run_int(qgraph, images[start : start + 256]) for start in range(0, len(images), 256)])
     pixel = np.int16 if qgraph.input.out.lo >= -(1 << 15) and qgraph.input.out.hi < 1 << 15 else np.int32
     files |= _static_files() | _build_files(qgraph, plan)
-    files |= {'tb_data/images.bin': images.astype(f'<{np.dtype(pixel).str[1:]}').tobytes(),
-              'tb_data/expected.bin': expected.astype('<i4').tobytes(), 'tb_data/labels.bin': labels.astype('<i4').tobytes()}
+    files |= {
+        'tb_data/images.bin': images.astype(f'<{np.dtype(pixel).str[1:]}').tobytes(),
+        'tb_data/expected.bin': expected.astype('<i4').tobytes(),
+        'tb_data/labels.bin': labels.astype('<i4').tobytes(),
+    }
     if hardware is not None:
         files['hardware.json'] = json.dumps(hardware, indent=1) + '\n'
     try:
@@ -113,18 +123,33 @@ def _static_files() -> dict[str, str]:
     """Hand-written C++, copied as it is."""
     package = resources.files('hls_export')
     folders = {'include': 'include', 'sim/native': 'include/native', 'sim/cycle': 'include/cycle'}
-    files = {f'{target}/{file.name}': file.read_text() for target, folder in folders.items()
-             for file in (package / folder).iterdir() if file.name.endswith('.h')}
+    files = {
+        f'{target}/{file.name}': file.read_text()
+        for target, folder in folders.items()
+        for file in (package / folder).iterdir()
+        if file.name.endswith('.h')
+    }
     return files | {name: (package / 'templates' / name).read_text() for name in ('testbench.cpp', 'simulate.h', 'library.cpp', 'Makefile')}
 
 
 def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
-    values = {'part': plan.part, 'clock_mhz': f'{plan.clock_mhz:g}', 'clock_ns': f'{1000 / plan.clock_mhz:.3f}', 'nodes': len(qgraph.nodes) - 1,
-              'fifos': len(plan.fifos)}
+    values = {
+        'part': plan.part,
+        'clock_mhz': f'{plan.clock_mhz:g}',
+        'clock_ns': f'{1000 / plan.clock_mhz:.3f}',
+        'nodes': len(qgraph.nodes) - 1,
+        'fifos': len(plan.fifos),
+    }
     package = resources.files('hls_export')
-    files = {name: string.Template((package / 'templates' / name).read_text()).substitute(values)
-             for name in ('build.tcl', 'hls_config.cfg', 'README.md')}
-    index = {'generator': 'tailor_jax.hls_export', 'format': FORMAT, 'part': plan.part, 'clock_mhz': plan.clock_mhz,
-             'reuse_factors': {qnode.name: plan.reuse_factor(qnode.name) for qnode in qgraph.nodes if qnode.weight is not None},
-             'fifos': {name: {'depth': fifo.depth, 'storage': fifo.storage} for name, fifo in plan.fifos.items()}}
+    files = {
+        name: string.Template((package / 'templates' / name).read_text()).substitute(values) for name in ('build.tcl', 'hls_config.cfg', 'README.md')
+    }
+    index = {
+        'generator': 'tailor_jax.hls_export',
+        'format': FORMAT,
+        'part': plan.part,
+        'clock_mhz': plan.clock_mhz,
+        'reuse_factors': {qnode.name: plan.reuse_factor(qnode.name) for qnode in qgraph.nodes if qnode.weight is not None},
+        'fifos': {name: {'depth': fifo.depth, 'storage': fifo.storage} for name, fifo in plan.fifos.items()},
+    }
     return files | {MARKER: json.dumps(index, indent=1) + '\n'}

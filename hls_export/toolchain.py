@@ -27,8 +27,10 @@ def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Pat
         raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
     for tool in (os.environ.get('CXX', 'g++'), 'make'):
         if shutil.which(tool) is None:
-            raise ExportError(f'{tool} was not found; the C simulation needs g++ and make: install them with "apt install g++ make" '
-                              f'(Debian, Ubuntu) or "dnf install gcc-c++ make" (Fedora)')
+            raise ExportError(
+                f'{tool} was not found; the C simulation needs g++ and make: install them with "apt install g++ make" '
+                f'(Debian, Ubuntu) or "dnf install gcc-c++ make" (Fedora)'
+            )
     command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')
@@ -65,12 +67,13 @@ def ap_types() -> Path:
     for candidate in candidates:
         if (candidate / 'ap_int.h').exists() and (candidate / 'hls_stream.h').exists():
             return candidate
-    raise ExportError('AMD\'s ap_int.h and hls_stream.h were not found; install them with "pip install hls4ml", '
-                      'or set XILINX_HLS to a Vitis installation')
+    raise ExportError(
+        'AMD\'s ap_int.h and hls_stream.h were not found; install them with "pip install hls4ml", or set XILINX_HLS to a Vitis installation'
+    )
 
 
 def _first_lines(text: str, count: int = 20) -> str:
     """A tool's first errors: lines from the first one that says so."""
     lines = [line for line in text.splitlines() if line.strip()]
     first = next((index for index, line in enumerate(lines) if 'error' in line), 0)
-    return '\n'.join(lines[first:first + count])
+    return '\n'.join(lines[first : first + count])

@@ -17,13 +17,9 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-import costmodel
 import hls_export
+from experiments.benchmarks import random_resnet
 from hls_export import csim, toolchain
-from tailor_jax import build, lower, rewrite, streaming
-from tailor_jax.fixed import Fixed
-from tailor_jax.graph import Graph, weight_shape
-from tailor_jax.qgraph import QGraph
 
 _DEPTH = flags.DEFINE_integer('depth', 8, 'Layers of the ResNet.')
 _SIZE = flags.DEFINE_integer('size', 32, 'Height and width of the images.')
@@ -32,32 +28,9 @@ _IMAGES = flags.DEFINE_integer('images', 200, 'Images to simulate.')
 _MODES = flags.DEFINE_list('modes', list(toolchain.MODES), 'Simulations to measure.')
 
 
-def random_integers(graph: Graph, seed: int = 0) -> QGraph:
-    """A folded graph with random 8-bit weights, 8-bit activations, unsigned behind a ReLU."""
-    rng = np.random.default_rng(seed)
-    params, activations, weights = {}, {}, {}
-    for node in graph.nodes[:-1]:
-        activations[node.name] = Fixed(8, 5, signed=not node.relu)
-    for node in graph.nodes:
-        if shape := weight_shape(graph, node):
-            params[node.name] = {'kernel': rng.normal(0, np.prod(shape[:-1]) ** -0.5, shape).astype(np.float32)}
-            weights[node.name] = Fixed(8, 7)
-    return lower.lower(graph, params, activations, weights)
-
-
 def main(_: list[str]) -> None:
-    graph = build.resnet(_DEPTH.value, (_SIZE.value, _SIZE.value, 3))
-    graph = rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1)))
-    reuse = {
-        node.name: max(factor for factor in streaming.reuse_factors(graph, node) if factor <= _REUSE.value)
-        for node in graph.nodes
-        if node.op in ('conv', 'dense')
-    }
-    cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse))
-    plan = hls_export.Plan(cost.reuse_factors, {fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos})
-    network = random_integers(graph)
-    kind = network.input.out
-    images = np.random.default_rng(1).integers(kind.lo, kind.hi + 1, (_IMAGES.value, *network.input.node.shape))
+    network, plan, cost = random_resnet.make(_DEPTH.value, _SIZE.value, reuse_limit=_REUSE.value)
+    images = random_resnet.images(network, _IMAGES.value)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'project'
         start = time.perf_counter()

@@ -37,8 +37,8 @@ template <class token, class... streams> inline void write_all(const token& valu
 }
 
 // Copies every token of a tensor of height x width pixels to all its readers, in the same cycle.
-template <int height, int width, class token, class... streams> void clone(const int images, hls::stream<token>& in, streams&... outs) {
-    const int tokens = images * (height * width);
+template <class cfg, class token, class... streams> void clone(const int images, hls::stream<token>& in, streams&... outs) {
+    const int tokens = images * (cfg::height * cfg::width);
 pixels:
     for (int k = 0; k < tokens; ++k) {
 #pragma HLS PIPELINE II=1

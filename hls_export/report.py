@@ -1,0 +1,279 @@
+"""Reports of an exported project beside what the cost model says of it.
+
+    python -m hls_export.report P --csynth=csynth.xml [--json]         a Vitis synthesis report beside P/hardware.json, node by node
+    python -m hls_export.csim P --mode=cycle --images=3 --trace=trace.csv
+    python -m hls_export.report P --trace=trace.csv --plot=occupancy.png        FIFO occupancy over time
+
+`csynth.xml` is in `vitis/solution/syn/report` (vitis_hls) or `vitis/hls/syn/report` (v++). A process is an instance of the top module; Vitis names
+its module after the function and the struct that instantiates it, `conv_layer_stem_conv_s`. A clone belongs to the row that hardware.json charges
+it to. What the top module takes beyond its instances, FIFOs and control, is one row: the report does not list FIFOs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hls_export.project import ExportError, is_project
+
+TOP = 'tailor_top'
+TAGS = {'bram18': 'BRAM_18K', 'uram': 'URAM', 'lut': 'LUT', 'ff': 'FF', 'dsp': 'DSP'}
+FIFOS = 'FIFOs, control'
+
+Resources = Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Synthesis:
+    """What a csynth.xml says: the top module's resources, those of each of its instances {module name: resources}, and the clock in ns."""
+
+    version: str
+    total: Resources
+    instances: Mapping[str, Resources]
+    target_ns: float | None
+    estimated_ns: float | None
+
+
+def read_csynth(path: str | Path) -> Synthesis:
+    """Parses the csynth.xml of a project. Raises ExportError for a file that is not such a report, saying what it lacks."""
+    where = f'the synthesis report {str(path)!r}'
+    try:
+        root = ElementTree.parse(path).getroot()
+    except OSError as error:
+        raise ExportError(f'cannot read {where}: {error.strerror}') from None
+    except ElementTree.ParseError as error:
+        raise ExportError(f'{where} is not XML ({error}); give the csynth.xml that Vitis HLS writes, not the .rpt') from None
+    top = root.findtext('UserAssignments/TopModelName')
+    if root.tag != 'profile' or not top:
+        raise ExportError(f'{where} is no csynth.xml of Vitis HLS: it has no profile/UserAssignments/TopModelName, its root is <{root.tag}>')
+    if top != TOP:
+        raise ExportError(f'{where} is of the top function {top!r}; a project of tailor_jax has {TOP!r}')
+    modules = {module.findtext('Name', ''): module for module in root.findall('ModuleInformation/Module')}
+    names = [each.findtext('ModuleName', '') for each in root.findall('RTLDesignHierarchy/TopModule/InstancesList/Instance')]
+    if not names or not modules:
+        raise ExportError(f'{where} lists no instances of {TOP!r}; give csynth.xml itself, not {TOP}_csynth.xml or the report of one module')
+    if missing := [name for name in names if name not in modules]:
+        raise ExportError(f'{where} has the instance {missing[0]!r}, but no module of that name in ModuleInformation')
+    instances: dict[str, Resources] = {}
+    for name in names:  # an instance is a process; two of one module are two processes
+        key = name if name not in instances else f'{name}#{len(instances)}'
+        instances[key] = _resources(modules[name], f'{where}: module {name!r}')
+    return Synthesis(
+        version=root.findtext('ReportVersion/Version', 'unknown'),
+        total=_resources(root, where),
+        instances=instances,
+        target_ns=_number(root.findtext('UserAssignments/TargetClockPeriod')),
+        estimated_ns=_number(root.findtext('PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod')),
+    )
+
+
+def _resources(element: ElementTree.Element, where: str) -> Resources:
+    found = element.find('AreaEstimates/Resources')
+    if found is None:
+        raise ExportError(f'{where} has no AreaEstimates/Resources')
+    numbers = {resource: found.findtext(tag, '0').strip() for resource, tag in TAGS.items()}
+    for resource, text in numbers.items():
+        if not text.isdigit():
+            raise ExportError(f'{where}: {TAGS[resource]} is {text!r}, not a number')
+    return {resource: int(text) for resource, text in numbers.items()}
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:  # Vitis writes 'undef' where it does not know
+        return None
+
+
+def node_of(module: str, nodes: Sequence[str]) -> tuple[str, bool] | None:
+    """(node, whether the module is its clone process) of a module's name, or None where it is of no node.
+
+    Vitis joins template arguments with `_`, ends a specialization with `_s` and an instance with `_U0`.
+    """
+    for prefix in ('clone_of_', 'layer_'):
+        _, found, rest = module.partition(prefix)
+        if not found:
+            continue
+        bare = re.sub(r'(_s)?(_?\d+)?(_U\d+)?(#\d+)?$', '', rest)
+        if bare in nodes:
+            return bare, prefix == 'clone_of_'
+        matches = [node for node in nodes if rest == node or rest.startswith(f'{node}_')]
+        if matches:
+            return max(matches, key=len), prefix == 'clone_of_'
+    return None
+
+
+def compare(path: str | Path, csynth: str | Path) -> dict:
+    """The cost model's estimate beside a synthesis report.
+
+    Returns:
+      {'vitis', 'target_ns', 'estimated_ns', 'rows': [{'name', 'op', 'estimate': {resource: number}, 'synthesis': {resource: number} or None}],
+      'unmatched': [module]}; the last two rows are the FIFOs and the total. A node's estimate leaves its FIFOs out.
+
+    Raises:
+      ExportError: if P holds no hardware.json, or the file is no synthesis report of this project.
+    """
+    hardware = _hardware(path)
+    found = read_csynth(csynth)
+    nodes = {row['name']: row for row in hardware['nodes']}
+    charged = {fifo['producer']: fifo['node'] for fifo in hardware['fifos'] if fifo['consumer'] == 'clone'}
+    synthesis: dict[str, Resources] = {}
+    unmatched = []
+    for module, resources in found.instances.items():
+        if (match := node_of(module, list(nodes))) is None:
+            unmatched.append(module)
+            continue
+        node, is_clone = match
+        row = charged.get(node, node) if is_clone else node
+        synthesis[row] = _sum([synthesis.get(row, {}), resources])
+    if not synthesis:
+        raise ExportError(
+            f'no instance in {str(csynth)!r} is a layer of {str(path)!r} (the first is {next(iter(found.instances))!r}): '
+            'it is the report of another design'
+        )
+    rows = []
+    for name, row in nodes.items():
+        fifos = _sum([fifo for fifo in hardware['fifos'] if fifo['node'] == name])
+        if row['op'] != 'input' or name in synthesis:
+            estimate = {resource: row[resource] - fifos[resource] for resource in TAGS}
+            rows.append({'name': name, 'op': row['op'], 'estimate': estimate, 'synthesis': synthesis.get(name)})
+    rest = _sum(list(found.instances.values()))
+    control = {resource: found.total[resource] - rest[resource] for resource in TAGS}
+    rows.append({'name': FIFOS, 'op': '', 'estimate': _sum(hardware['fifos']), 'synthesis': control})
+    rows.append({'name': 'total', 'op': '', 'estimate': {key: hardware['total'][key] for key in TAGS}, 'synthesis': dict(found.total)})
+    return {'vitis': found.version, 'target_ns': found.target_ns, 'estimated_ns': found.estimated_ns, 'rows': rows, 'unmatched': unmatched}
+
+
+def _sum(rows: Sequence[Mapping]) -> dict[str, int]:
+    return {resource: sum(row.get(resource, 0) for row in rows) for resource in TAGS}
+
+
+def _hardware(path: str | Path) -> dict:
+    if not is_project(path):
+        raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
+    file = Path(path) / 'hardware.json'
+    try:
+        hardware = json.loads(file.read_text())
+    except (OSError, ValueError):
+        raise ExportError(f'{str(file)!r} is missing or no JSON; python -m experiments.export writes it') from None
+    if not {'nodes', 'fifos', 'total'} <= set(hardware):
+        raise ExportError(f"{str(file)!r} is not the cost model's report of a network: it lacks nodes, fifos or total")
+    return hardware
+
+
+def table(report: dict) -> str:
+    """An aligned table: a line a node, for each resource the estimate and what synthesis reports."""
+    cells = [['node', 'op', *(f'{resource} est' if side == 0 else 'vitis' for resource in TAGS for side in (0, 1))]]
+    for row in report['rows']:
+        both = [(row['estimate'][resource], row['synthesis'][resource] if row['synthesis'] else None) for resource in TAGS]
+        cells.append([row['name'], row['op'], *('-' if value is None else f'{value:,}' for pair in both for value in pair)])
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    align = [str.ljust] * 2 + [str.rjust] * (len(widths) - 2)
+    lines = ['  '.join(pad(cell, width) for pad, cell, width in zip(align, row, widths)).rstrip() for row in cells]
+    clock = report['estimated_ns'], report['target_ns']
+    lines.append(f'Vitis HLS {report["vitis"]}' + (f', clock {clock[0]:g} ns of {clock[1]:g} ns' if None not in clock else ''))
+    if report['unmatched']:
+        lines.append(f'instances of no node: {", ".join(report["unmatched"])}')
+    return '\n'.join(lines)
+
+
+def read_trace(path: str | Path) -> dict[str, tuple[list[int], list[int]]]:
+    """{FIFO: (cycles, occupancies)} of a trace that `csim --trace` wrote, in the file's order. Raises ExportError for any other file."""
+    traces: dict[str, tuple[list[int], list[int]]] = {}
+    try:
+        with open(path, newline='') as file:
+            rows = csv.reader(file)
+            if next(rows, None) != ['fifo', 'cycle', 'occupancy']:
+                raise ValueError
+            for name, cycle, occupancy in rows:
+                cycles, occupancies = traces.setdefault(name, ([], []))
+                cycles.append(int(cycle))
+                occupancies.append(int(occupancy))
+    except OSError as error:
+        raise ExportError(f'cannot read the trace {str(path)!r}: {error.strerror}') from None
+    except (ValueError, UnicodeDecodeError):
+        raise ExportError(f'{str(path)!r} is no trace of FIFOs (fifo,cycle,occupancy); write one by csim --mode=cycle --trace=FILE') from None
+    if not traces:
+        raise ExportError(f'the trace {str(path)!r} holds no FIFO')
+    return traces
+
+
+def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = '') -> list[str]:
+    """Draws occupancy over time, a panel for each FIFO deeper than two (for each FIFO if none is), and returns their names.
+
+    Raises ExportError for a directory that is no project, a file that is no trace of its FIFOs, or a picture that cannot be written.
+    """
+    if not is_project(path):
+        raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
+    fifos = json.loads((Path(path) / 'project.json').read_text())['fifos']
+    traces = read_trace(trace)
+    if unknown := [name for name in traces if name not in fifos]:
+        raise ExportError(f'the trace {str(trace)!r} has the FIFO {unknown[0]!r}, which {str(path)!r} has not: it is of another design')
+    names = [name for name in traces if fifos[name]['depth'] > 2] or list(traces)
+
+    import matplotlib
+
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
+    end = max(cycles[-1] for cycles, _ in traces.values())
+    figure, axes = plt.subplots(len(names), 1, sharex=True, figsize=(9, 1.05 * len(names) + 1), squeeze=False)
+    for axis, name in zip(axes[:, 0], names):
+        cycles, tokens = traces[name]
+        depth = fifos[name]['depth']
+        axis.fill_between([0, *cycles, end], [0, *tokens, tokens[-1]], step='post', color='#a8c4e0', linewidth=0)
+        axis.step([0, *cycles, end], [0, *tokens, tokens[-1]], where='post', color='#4878a8', linewidth=0.6)
+        axis.axhline(depth, color='#d9773f', linewidth=1, linestyle='--')
+        axis.set_title(f'{name}: depth {depth}, at most {max(tokens)} tokens', fontsize=8, loc='left', pad=3)
+        axis.set_ylim(0, 1.15 * depth)
+        axis.tick_params(labelsize=7)
+        axis.spines[['top', 'right']].set_visible(False)
+    axes[-1, 0].set_xlim(0, end)
+    axes[-1, 0].xaxis.set_major_formatter('{x:,.0f}')
+    axes[-1, 0].set_xlabel('cycle', fontsize=8)
+    figure.supylabel('tokens (dashed: depth)', fontsize=8)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
+    try:
+        figure.savefig(picture, dpi=130)
+    except (OSError, ValueError) as error:
+        raise ExportError(f'cannot write the picture {str(picture)!r}: {error}') from None
+    finally:
+        plt.close(figure)
+    return names
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog='python -m hls_export.report', description='Reports of an exported project')
+    parser.add_argument('path', help='the project directory')
+    parser.add_argument('--csynth', help='csynth.xml of Vitis HLS: print it beside hardware.json, node by node')
+    parser.add_argument('--json', action='store_true', help='with --csynth: print JSON')
+    parser.add_argument('--trace', help='trace of FIFO occupancy, of csim --mode=cycle --trace=FILE')
+    parser.add_argument('--plot', help='with --trace: the picture to write; its suffix gives the format')
+    parser.add_argument('--title', default='', help='with --plot: its title')
+    options = parser.parse_args(arguments)
+    if bool(options.trace) != bool(options.plot) or not (options.csynth or options.plot):
+        parser.error('give --csynth=csynth.xml, or --trace=trace.csv together with --plot=FILE')
+    try:
+        if options.csynth:
+            report = compare(options.path, options.csynth)
+            print(json.dumps(report, indent=1) if options.json else table(report))
+        if options.plot:
+            names = plot(options.path, options.trace, options.plot, options.title)
+            print(f'wrote {options.plot}: occupancy of {len(names)} FIFOs', file=sys.stderr if options.json else sys.stdout)
+    except ExportError as error:
+        print(f'report: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
