@@ -222,6 +222,7 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
 
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     end = max(cycles[-1] for cycles, _ in traces.values())
     figure, axes = plt.subplots(len(names), 1, sharex=True, figsize=(9, 1.05 * len(names) + 1), squeeze=False)
@@ -233,6 +234,7 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
         axis.axhline(depth, color='#d9773f', linewidth=1, linestyle='--')
         axis.set_title(f'{name}: depth {depth}, at most {max(tokens)} tokens', fontsize=8, loc='left', pad=3)
         axis.set_ylim(0, 1.15 * depth)
+        axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axis.tick_params(labelsize=7)
         axis.spines[['top', 'right']].set_visible(False)
     axes[-1, 0].set_xlim(0, end)
