@@ -95,9 +95,10 @@ inline std::string cycle_members(const simulation& result, int count) {
     const std::vector<sim::cycles>& times = seen.output_times;
     const auto last_output = [&](int image) { return times[std::size_t(image + 1) * output_pixels - 1]; };
     const int finished = int(times.size() / output_pixels);
-    // The last image's outputs come early, because nothing follows it: the median of the differences is the steady state.
+    // The outputs of the last images come early, because too few follow them to fill the design: the median of the first half of the
+    // differences is the steady state.
     std::vector<sim::cycles> intervals;
-    for (int image = 1; image < finished; ++image) intervals.push_back(last_output(image) - last_output(image - 1));
+    for (int image = 1; image <= finished / 2; ++image) intervals.push_back(last_output(image) - last_output(image - 1));
     std::sort(intervals.begin(), intervals.end());
     std::string text;
     // Both ends count: an image that is read and written in one cycle has a latency of one cycle.
