@@ -26,9 +26,21 @@ def known_errors() -> tuple[type[Exception], ...]:
     from costmodel import CostError
     from hls_export import ExportError
     from tailor_jax.data import DataError
+    from tailor_jax.train.checkpoint import CheckpointError
     from tailor_jax.train.metrics import NotFiniteError
 
-    return (ConfigError, CostError, GraphError, DataError, ExportError, NotFiniteError, FileExistsError, FileNotFoundError, PermissionError)
+    return (
+        ConfigError,
+        CostError,
+        GraphError,
+        DataError,
+        ExportError,
+        CheckpointError,
+        NotFiniteError,
+        FileExistsError,
+        FileNotFoundError,
+        PermissionError,
+    )
 
 
 def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], config: bool = False) -> None:
@@ -70,7 +82,11 @@ def _parse(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         fail(f'{error}; --help lists the flags')
+    except SyntaxError as error:
+        fail(f'--config: {error.filename} is no Python: line {error.lineno}: {error.msg}')
     except (KeyError, AttributeError, TypeError, ValueError) as error:
+        if 'get_config' in str(error):
+            fail('--config: the file has no function get_config(); see experiments/configs/digits_resnet8.py')
         text = str(error.args[0] if error.args else error).replace('\\', '')
         bad = re.search(r"'(\w+)'", text)
         near = re.search(r'Did you mean "([^"]+)"', text)

@@ -102,9 +102,14 @@ def validate(config: ConfigDict) -> None:
     _check(config, 'data.train_split', bool, "a split, as 'train' or 'train[:90%]'")
     for key in ('train.batch_size', 'train.log_every_steps', 'quant.calibration_images'):
         _check(config, key, lambda value: value >= 1, 'a positive integer')
+    for key in ('seed', 'cost.interval_cycles'):
+        _check(config, key, lambda value: value >= 0, 'an integer, not negative')
+    _check(config, 'train.clip_norm', lambda value: value >= 0, 'a norm, or 0 for none')
     _check(config, 'model.width', lambda value: value >= 0, 'a number of channels, or 0 for the usual')
     for phase in PHASES:
         _check(config, f'train.{phase}.epochs', lambda value: value >= 0 and math.isfinite(value), 'a number of epochs, not negative')
+        for key in ('warmup_epochs', 'weight_decay'):
+            _check(config, f'train.{phase}.{key}', lambda value: value >= 0 and math.isfinite(value), 'a finite number, not negative')
         _check(config, f'train.{phase}.learning_rate', lambda value: value > 0, 'a positive number')
     _check(config, 'train.teacher.epochs', lambda value: value > 0 or config.train.teacher_workdir, 'positive unless train.teacher_workdir is given')
     _check(config, 'train.save_every_epochs', lambda value: value > 0, 'a positive number of epochs')

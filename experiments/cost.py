@@ -4,7 +4,7 @@ With C_r(all) and C_r(none) the exact cost of resource r with every skip kept an
 
     cost(p) = mean over r of (E[C_r](p) - C_r(none)) / (C_r(all) - C_r(none))
 
-over the resources of `cost.resources` that skips change at all. It is 1 with every skip and 0 with none, so `cost.weight` is what all
+over the resources of `cost.resources` that skips add to. It is 1 with every skip and 0 with none, so `cost.weight` is what all
 skips together cost in units of the loss, whatever the network and the target.
 """
 
@@ -36,9 +36,9 @@ class HardwareCost:
 
     @functools.cached_property
     def bounds(self) -> dict[str, tuple[int, int]]:
-        """{resource: (with no skip, with every skip)} for those that differ."""
+        """{resource: (with no skip, with every skip)} for those that skips add to."""
         ends = [costmodel.evaluate(rewrite.binarize(self.graph, dict.fromkeys(self.graph.gates, value)), self.target).total for value in (0, 1)]
-        return {resource: (ends[0][resource], ends[1][resource]) for resource in self.resources if ends[0][resource] != ends[1][resource]}
+        return {resource: (ends[0][resource], ends[1][resource]) for resource in self.resources if ends[0][resource] < ends[1][resource]}
 
     def __call__(self, p: Mapping):
         expected = costmodel.expected(self.table, p)
@@ -65,8 +65,13 @@ def target_of(config: ConfigDict) -> costmodel.Dataflow:
 def cost_of(config: ConfigDict, graph: Graph) -> HardwareCost:
     """The cost term that a config describes. Raises ConfigError for a resource that the target does not price."""
     cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources))
-    known = costmodel.evaluate(graph, cost.target).total
     for resource in cost.resources:
-        if resource not in known:
-            raise ConfigError(f'config.cost.resources names {resource!r}; the target prices {", ".join(known)}')
+        if resource not in cost.table.resources:
+            raise ConfigError(
+                f'config.cost.resources names {resource!r}; those with an expectation on this target are {", ".join(cost.table.resources)}'
+            )
+    if config.cost.weight > 0 and not cost.bounds:
+        raise ConfigError(
+            f'config.cost.resources are {", ".join(cost.resources) or "empty"}; no skip of this network adds to any of them on this target'
+        )
     return cost

@@ -22,9 +22,9 @@ from ml_collections import ConfigDict
 import costmodel
 import hls_export
 from experiments import cli, dataset
-from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.cost import target_of
+from experiments.workdir import read_config
 from hls_export import qonnx
 from tailor_jax import data, qgraph
 from tailor_jax.graph import from_json
@@ -81,7 +81,7 @@ def _finished(workdir: Path) -> tuple[ConfigDict, qgraph.QGraph]:
     for name in ('summary.json', 'config.json', 'graph.json', 'qgraph.npz'):
         if not (workdir / name).exists():
             raise FileNotFoundError(f'{workdir} holds no finished training ({name} is missing); run experiments.train with this --workdir first')
-    return config_lib.from_json((workdir / 'config.json').read_text()), qgraph.load(workdir / 'qgraph.npz')
+    return read_config(workdir / 'config.json'), qgraph.load(workdir / 'qgraph.npz')
 
 
 def _test_split(config: ConfigDict, integers: qgraph.QGraph) -> tuple[np.ndarray, np.ndarray]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.results import change, columns, format_cell
+from experiments.workdir import read_json
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:84rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:1rem 0}
@@ -19,7 +19,7 @@ th{background:#f4f4f4}tr.front td{background:#fdf0ee}.on{color:#fff;background:#
 
 def page(directory: Path, rows: Sequence[dict], picture: bytes) -> str:
     """A self-contained HTML page."""
-    names = ['run', *columns(rows)]
+    names = ['run', *(name for name in columns(rows) if name != 'pareto')]
     head = ''.join(f'<th>{html.escape(name.replace("accuracy_", ""))}</th>' for name in names)
     body = ''.join(
         f'<tr class="{"front" if row["pareto"] else ""}">'
@@ -39,8 +39,8 @@ counted by the C-simulation. Rows on the Pareto front are tinted.</p>
 
 
 def _details(workdir: Path) -> str:
-    summary = json.loads((workdir / 'summary.json').read_text())
-    simulated = json.loads((workdir / 'hls' / 'csim.json').read_text())
+    summary = read_json(workdir / 'summary.json')
+    simulated = read_json(workdir / 'csim.json')
     gates = ''.join(
         f'<span class="gate {"on" if value else "off"}" title="P(open) {summary["p_open"][name]:.3f}">{html.escape(name)}</span>'
         for name, value in summary['gates'].items()
@@ -49,6 +49,7 @@ def _details(workdir: Path) -> str:
     rows = ''.join(
         f'<tr><td>{html.escape(name)}</td><td>{before[name]:,}</td><td>{after[name]:,}</td><td>{change(before[name], after[name])}</td></tr>'
         for name in before
+        if before[name] != after[name]
     )
     return (
         f'<h3>{html.escape(workdir.name)}</h3><p>{gates}</p><p>C-simulation: {simulated["images"]} images, {simulated["mismatched_values"]} wrong '

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 from experiments import cli, results
 from experiments.page import page
+from experiments.workdir import read_json, write
 
 
 def write_sweep(directory: Path) -> list[dict]:
@@ -26,17 +26,17 @@ def write_sweep(directory: Path) -> list[dict]:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
-    (directory / 'pareto.csv').write_text(text.getvalue())
+    write(directory / 'pareto.csv', text.getvalue())
     picture = results.draw(rows)
     (directory / 'pareto.png').write_bytes(picture)
-    (directory / 'report.html').write_text(page(directory, rows, picture))
+    write(directory / 'report.html', page(directory, rows, picture))
     return rows
 
 
 def main(options: Any) -> None:
     directory = Path(cli.required(options, 'workdir', 'runs/demo'))
     if (directory / 'summary.json').exists():
-        results.print_summary(json.loads((directory / 'summary.json').read_text()), directory)
+        results.print_summary(read_json(directory / 'summary.json'), directory)
         return
     rows = write_sweep(directory)
     print(results.table(rows, results.columns(rows)))

@@ -7,9 +7,10 @@ cost is the share of `cost.resources` that skips add, see experiments/cost.py.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
+
+from experiments.workdir import read_json
 
 SHOWN = (
     'weight',
@@ -34,11 +35,11 @@ def rows_of(directory: Path) -> list[dict]:
     """The rows of pareto.csv: one a finished and simulated run, cheapest weight first."""
     rows = []
     for path in sorted(directory.glob('*/summary.json')):
-        simulated = path.parent / 'hls' / 'csim.json'
+        simulated = path.parent / 'csim.json'
         if not simulated.exists():
             continue
-        summary = json.loads(path.read_text())
-        accuracy = summary['accuracy'] | {'csim': json.loads(simulated.read_text())['accuracy']}
+        summary = read_json(path)
+        accuracy = summary['accuracy'] | {'csim': read_json(simulated)['accuracy']}
         rows.append(
             {
                 'run': path.parent.name,
@@ -93,7 +94,8 @@ def draw(rows: Sequence[dict]) -> bytes:
     import matplotlib.pyplot as plt
     import matplotlib.ticker
 
-    panels = [('cost', 'hardware cost of skips (share)'), ('lut', 'LUT'), ('fifo_bits', 'FIFO storage (bits)')]
+    panels = [('cost', 'hardware cost of the kept skips (1 = all)'), ('lut', 'LUT'), ('fifo_bits', 'FIFO storage (bits)')]
+    seeds = len({row['seed'] for row in rows})
     figure, axes = plt.subplots(1, len(panels), figsize=(12, 4), sharey=True, layout='constrained')
     front = sorted((row for row in rows if row['pareto']), key=lambda row: row['cost'])
     for axis, (name, label) in zip(axes, panels):
@@ -110,23 +112,21 @@ def draw(rows: Sequence[dict]) -> bytes:
         for row in rows:
             point = (row[name], 100 * row['accuracy_csim'])
             axis.scatter(*point, s=60, color='tab:red' if row['pareto'] else 'tab:gray', zorder=2)
-            same.setdefault(point, []).append(f'{row["weight"]:g}')
-        for index, (point, weights) in enumerate(sorted(same.items())):
-            axis.annotate(
-                ' = '.join(['weight', ', '.join(weights)]),
-                point,
-                textcoords='offset points',
-                xytext=(0, 9 if index % 2 else -16),
-                ha='center',
-                fontsize=8,
-            )
-        axis.axhline(100 * rows[0]['accuracy_teacher'], color='tab:blue', linestyle=':', label='teacher (float)')
+            same.setdefault(point, []).append(f'{row["weight"]:g}' + (f' (seed {row["seed"]})' if seeds > 1 else ''))
+        middle = sum(axis.get_xlim()) / 2
+        for point, weights in same.items():
+            left = point[0] <= middle
+            offset, align = ((7, -10), 'left') if left else ((-7, -10), 'right')
+            axis.annotate(f'weight {", ".join(weights)}', point, textcoords='offset points', xytext=offset, ha=align, va='top', fontsize=8)
+        for teacher in {row['accuracy_teacher'] for row in rows}:
+            axis.axhline(100 * teacher, color='tab:blue', linestyle=':', label='teacher (float)')
         axis.set_xlabel(label)
         axis.margins(0.2)
         axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel('accuracy of the C-simulated design (%)')
-    axes[0].legend(loc='best', fontsize=8)
+    labelled = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
+    axes[0].legend(labelled.values(), labelled, loc='best', fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, metadata={'Software': None})
     plt.close(figure)
@@ -143,6 +143,11 @@ def print_summary(summary: dict, workdir: Path) -> None:
     kept = [name for name, value in summary['gates'].items() if value]
     print('accuracy  ' + '  '.join(f'{name} {100 * value:.2f}%' for name, value in summary['accuracy'].items()))
     print(f'skips     {len(kept)} of {len(summary["gates"])} kept: {", ".join(kept) or "none"}')
+    if summary['gates_fractional']:
+        print(
+            f'warning   {100 * summary["gates_fractional"]:.0f} % of the gates were undecided when they were rounded '
+            f'(accuracy {100 * summary["rounding_accuracy_change"]:+.2f} points); train.gates.epochs may be too few'
+        )
     before, after = summary['hardware']['before'], summary['hardware']['after']
     print(
         table(

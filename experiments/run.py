@@ -26,6 +26,7 @@ from experiments import config as config_lib
 from experiments import dataset
 from experiments.config import ConfigError
 from experiments.cost import HardwareCost, cost_of
+from experiments.workdir import read_config, read_json, write
 from tailor_jax import build, data, gates, model, qgraph, rewrite
 from tailor_jax import graph as graph_lib
 from tailor_jax.graph import Graph
@@ -56,9 +57,27 @@ class Run:
 
 
 def build_graph(config: ConfigDict, source: data.Source) -> Graph:
-    """The network with its learnable gates that a config describes, for a data set's image shape and classes."""
+    """The network with its learnable gates that a config describes, for a data set's image shape and classes. Raises ConfigError."""
     width = config.model.width or None
-    return build.resnet(config.model.depth, source.image_shape, source.classes, width, config.model.skips)
+    try:
+        return build.resnet(config.model.depth, source.image_shape, source.classes, width, config.model.skips)
+    except ValueError as error:
+        raise ConfigError(f'config.model cannot be built for images of {source.image_shape}: {error}') from None
+
+
+def check(config: ConfigDict) -> tuple[data.Source, Graph, HardwareCost]:
+    """Everything that can be known before anything is written: the data set, the network and its cost, or a ConfigError."""
+    devices, batch_size = jax.local_device_count(), config.train.batch_size
+    if batch_size % devices:
+        raise ConfigError(f'config.train.batch_size {batch_size} is not divisible by {devices} devices')
+    source = dataset.load(config)
+    if batch_size > source.train_size:
+        raise ConfigError(f'config.train.batch_size {batch_size} exceeds the {source.train_size} training images of {source.name}')
+    dataset.augmentation(config, source, jax.process_count())
+    graph = build_graph(config, source)
+    if config.train.teacher_workdir:
+        _teacher_config(config)
+    return source, graph, cost_of(config, graph)
 
 
 def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
@@ -67,20 +86,21 @@ def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
     Raises ConfigError where the config does not fit the data or the devices.
     """
     start = time.monotonic()
-    run, graph = _start(config, workdir, quiet)
-    cost = cost_of(config, graph)
+    source, graph, cost = check(config)
+    run = _open(config, source, workdir, quiet)
     try:
         summary = _phases(run, graph, cost)
     finally:
         run.metrics.close()
     summary |= {'seconds': round(time.monotonic() - start, 2), 'images_per_second': round(run.images / max(run.seconds, 1e-9), 1)}
-    (workdir / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+    write(workdir / 'summary.json', json.dumps(summary, indent=2) + '\n')
     return summary
 
 
 def train_teacher(config: ConfigDict, workdir: Path) -> str:
     """Trains only the teacher, or finds it trained; returns `workdir` as a value for `train.teacher_workdir`."""
-    run, graph = _start(config, workdir, quiet=False)
+    source, graph, _ = check(config)
+    run = _open(config, source, workdir, quiet=False)
     try:
         _teacher(run, _opened(graph))
     finally:
@@ -90,26 +110,19 @@ def train_teacher(config: ConfigDict, workdir: Path) -> str:
 
 def teacher_accuracy(config: ConfigDict, workdir: Path) -> float:
     """Trains only the teacher, or finds it trained; returns its accuracy on the test split."""
-    run, graph = _start(config, workdir, quiet=False)
+    source, graph, _ = check(config)
+    run = _open(config, source, workdir, quiet=False)
     try:
         return _accuracy(run, 'teacher', _opened(graph), _teacher(run, _opened(graph)))
     finally:
         run.metrics.close()
 
 
-def _start(config: ConfigDict, workdir: Path, quiet: bool) -> tuple[Run, Graph]:
-    """Checks the config against data and devices and opens the workdir."""
-    devices = jax.local_device_count()
-    if config.train.batch_size % devices:
-        raise ConfigError(f'config.train.batch_size {config.train.batch_size} is not divisible by {devices} devices')
-    source = dataset.load(config)
-    if config.train.batch_size > source.train_size:
-        raise ConfigError(f'config.train.batch_size {config.train.batch_size} exceeds the {source.train_size} training images of {source.name}')
-    dataset.augmentation(config, source, jax.process_count())  # or an error, before anything is written
-    graph = build_graph(config, source)
+def _open(config: ConfigDict, source: data.Source, workdir: Path, quiet: bool) -> Run:
+    """Makes or reopens the workdir."""
     workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / 'config.json').write_text(config_lib.to_json(config))
-    return Run(config, workdir, source, Metrics(workdir, quiet)), graph
+    write(workdir / 'config.json', config_lib.to_json(config))
+    return Run(config, workdir, source, Metrics(workdir, quiet))
 
 
 def _opened(graph: Graph) -> Graph:
@@ -154,7 +167,7 @@ def _phases(run: Run, graph: Graph, cost: HardwareCost) -> dict:
     integers = lower(folded, jax.device_get(quantized['params']), dict(spec.activations), dict(spec.weights))
     accuracy['quantized'] = _check_exact(run, integers, folded, spec, quantized)
 
-    (run.workdir / 'graph.json').write_text(graph_lib.to_json(pruned))
+    write(run.workdir / 'graph.json', graph_lib.to_json(pruned))
     qgraph.save(integers, run.workdir / 'qgraph.npz')
     before, after = (costmodel.evaluate(each, cost.target).total for each in (open_graph, pruned))
     return {
@@ -221,19 +234,25 @@ def _phase(run: Run, name: str, objective: Objective, variables: Mapping, log_al
     return {'params': state.params['net'], 'batch_stats': state.batch_stats}, state.params['gates']
 
 
-def _load_teacher(run: Run, open_graph: Graph, fresh: Mapping) -> dict:
-    """The teacher that another run trained. Raises ConfigError if there is none or if it is another network."""
-    workdir = Path(run.config.train.teacher_workdir)
+def _teacher_config(config: ConfigDict) -> ConfigDict:
+    """The config of the run at `train.teacher_workdir`. Raises ConfigError if there is none or if it is of another network."""
+    workdir = Path(config.train.teacher_workdir)
     try:
-        other = config_lib.from_json((workdir / 'config.json').read_text())
+        other = read_config(workdir / 'config.json')
     except FileNotFoundError:
         raise ConfigError(f'config.train.teacher_workdir is {str(workdir)!r}, but no config.json is there; give the workdir of a run') from None
     for key in ('model', 'data'):
-        if other[key] != run.config[key]:
+        if other[key] != config[key]:
             raise ConfigError(
                 f'config.train.teacher_workdir {str(workdir)!r} was trained with {key} = {other[key].to_dict()}, '
-                f'but this config has {run.config[key].to_dict()}'
+                f'but this config has {config[key].to_dict()}'
             )
+    return other
+
+
+def _load_teacher(run: Run, open_graph: Graph, fresh: Mapping) -> dict:
+    """The teacher that another run trained. Raises ConfigError if it is not finished."""
+    workdir, other = Path(run.config.train.teacher_workdir), _teacher_config(run.config)
     steps = config_lib.steps(other.train.teacher.epochs, data.steps_per_epoch(run.source, other.train.batch_size))
     with Checkpoints(workdir / 'checkpoints' / 'teacher') as checkpoints:
         if checkpoints.latest_step() != steps:
@@ -257,23 +276,31 @@ def _quantization(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
     """The quantization types, chosen once: a resumed run takes those it started with."""
     path, quant = run.workdir / 'quant.json', run.config.quant
     if path.exists():
-        return QuantSpec.from_json(json.loads(path.read_text()))
+        return QuantSpec.from_json(read_json(path))
     images = next(iter(data.eval_batches(run.source, 'train', batch_size=min(quant.calibration_images, run.source.train_size))))['image']
     tensors = jax.jit(functools.partial(model.Net(folded).apply, capture=True))({'params': params}, images)
     spec = calibrate(folded, params, jax.device_get(tensors), quant.weight_bits, quant.activation_bits)
-    path.write_text(json.dumps(spec.to_json(), indent=1) + '\n')
+    integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
+    _exact_logits(integers, folded, spec, params, images)  # too wide, or inexact on this device: better now than after training
+    write(path, json.dumps(spec.to_json(), indent=1) + '\n')
     return spec
 
 
 def _check_exact(run: Run, integers: QGraph, folded: Graph, spec: QuantSpec, variables: Mapping) -> float:
-    """Accuracy of the integer network on the test split; raises AssertionError unless training's forward pass gives the same logits."""
-    predict, right, total = step.predict(folded, spec), 0.0, 0.0
+    """Accuracy of the integer network on the test split, every logit of which must be the training forward pass's."""
+    right = total = 0.0
     for batch in data.eval_batches(run.source, 'test', batch_size=min(512, run.source.test_size)):
-        logits = qgraph.run_int(integers, qgraph.quantize_input(integers, batch['image']))
-        trained = jax.device_get(predict({'params': variables['params']}, {}, batch['image']))
-        if not np.array_equal(trained, logits * np.float32(integers.output.out.step)):
-            raise AssertionError('the training forward pass and the integer reference differ; this is a defect, please report it')
+        logits = _exact_logits(integers, folded, spec, variables['params'], batch['image'])
         right += float(np.sum((logits.argmax(-1) == batch['label']) * batch['weight']))
         total += float(np.sum(batch['weight']))
     run.metrics.evaluation('quantized', right / total)
     return right / total
+
+
+def _exact_logits(integers: QGraph, folded: Graph, spec: QuantSpec, params: Mapping, images: np.ndarray) -> np.ndarray:
+    """The integer reference's logits; raises AssertionError unless training's forward pass gives the same."""
+    logits = qgraph.run_int(integers, qgraph.quantize_input(integers, images))
+    trained = jax.device_get(step.predict(folded, spec)({'params': params}, {}, images))
+    if not np.array_equal(trained, logits * np.float32(integers.output.out.step)):
+        raise AssertionError('the training forward pass and the integer reference differ; this is a defect, please report it')
+    return logits

@@ -11,16 +11,18 @@ from __future__ import annotations
 import copy
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from experiments import cli, results
-from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.report import write_sweep
+from experiments.workdir import prepare_sweep, write
+from hls_export import toolchain
+
+STRICT_IMAGES = 64
 
 
 def numbers(text: str, kind: type, flag: str) -> list:
@@ -34,21 +36,8 @@ def numbers(text: str, kind: type, flag: str) -> list:
     return list(dict.fromkeys(values))
 
 
-def prepare_sweep(config: ConfigDict, path: str, overwrite: bool) -> Path:
-    """The sweep's directory, new or with an earlier sweep of the same config. Raises FileExistsError otherwise."""
-    directory, record = Path(path), Path(path) / 'sweep.json'
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        if not record.exists():
-            raise FileExistsError(
-                f'{path} exists and holds no sweep of this program; choose another --workdir (--overwrite deletes only earlier sweeps)'
-            )
-        if overwrite:
-            shutil.rmtree(directory)
-        elif record.read_text() != config_lib.to_json(config):
-            raise FileExistsError(f'{path} holds a sweep of another config; choose another --workdir, or give --overwrite to delete it')
-    directory.mkdir(parents=True, exist_ok=True)
-    record.write_text(config_lib.to_json(config))
-    return directory
+def _short(weight: float) -> str:
+    return f'{weight:g}' if float(f'{weight:g}') == weight else repr(weight)
 
 
 def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list[int]) -> list[dict]:
@@ -62,13 +51,18 @@ def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list
             each = copy.deepcopy(config)
             each.seed, each.cost.weight = seed, weight
             each.train.teacher_workdir = config.train.teacher_workdir or run.train_teacher(each, directory / f'teacher_seed{seed}')
-            workdir = directory / f'weight{weight:g}_seed{seed}'
+            workdir = directory / f'weight{_short(weight)}_seed{seed}'
             if not (workdir / 'summary.json').exists():
                 print(f'--- {workdir.name}', flush=True)
                 run.train(each, workdir)
-            if not (workdir / 'hls' / 'csim.json').exists():
+            if not (workdir / 'csim.json').exists():
                 export(workdir, workdir / 'hls', overwrite=True)
-                simulate(workdir / 'hls')
+                # AMD's types and the reuse passes on some images, native integers on all. Kept beside the summary: the project's own
+                # csim.json changes with whatever is simulated there later.
+                strict = simulate(workdir / 'hls', mode='strict', images=STRICT_IMAGES)
+                simulated = simulate(workdir / 'hls')
+                simulated['mismatched_values'] += strict['mismatched_values']
+                write(workdir / 'csim.json', json.dumps(simulated, indent=1) + '\n')
             write_sweep(directory)
     return write_sweep(directory)
 
@@ -76,11 +70,16 @@ def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list
 def main(options: Any) -> None:
     weights = numbers(cli.required(options, 'weights', '0,0.1,1'), float, 'weights')
     seeds = numbers(options.seeds, int, 'seeds') if options.seeds else [options.config.seed]
-    directory = prepare_sweep(options.config, cli.required(options, 'workdir', 'runs/sweep'), options.overwrite)
+    path = cli.required(options, 'workdir', 'runs/sweep')
+    from experiments import run  # imports jax; bad flags should not wait for it
+
+    run.check(options.config)
+    toolchain.find_tools()
+    directory = prepare_sweep(options.config, path, options.overwrite)
     rows = sweep(options.config, directory, weights, seeds)
     print(results.table(rows, results.columns(rows)))
     print(f'wrote {directory}/pareto.csv, pareto.png and report.html')
-    wrong = {row['run']: json.loads((directory / row['run'] / 'hls' / 'csim.json').read_text())['mismatched_values'] for row in rows}
+    wrong = {row['run']: json.loads((directory / row['run'] / 'csim.json').read_text())['mismatched_values'] for row in rows}
     if any(wrong.values()):
         cli.fail(f'the C-simulation differs from the integer reference: {wrong}')
 

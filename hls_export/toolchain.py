@@ -15,6 +15,16 @@ from hls_export.project import ExportError, is_project
 MODES = ('fast', 'strict', 'cycle')
 
 
+def find_tools() -> None:
+    """Raises ExportError, saying how to install it, if the compiler or make is missing."""
+    for tool in (os.environ.get('CXX', 'g++'), 'make'):
+        if shutil.which(tool) is None:
+            raise ExportError(
+                f'{tool} was not found; the C simulation needs g++ and make: install them with "apt install g++ make" '
+                f'(Debian, Ubuntu) or "dnf install gcc-c++ make" (Fedora)'
+            )
+
+
 def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Path:
     """Compiles a product ('testbench' or 'design.so') of one simulation of a project if its sources are newer; returns its path.
 
@@ -25,12 +35,7 @@ def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Pat
         raise ExportError(f'mode must be one of {", ".join(MODES)}, got {mode!r}')
     if not is_project(path):
         raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
-    for tool in (os.environ.get('CXX', 'g++'), 'make'):
-        if shutil.which(tool) is None:
-            raise ExportError(
-                f'{tool} was not found; the C simulation needs g++ and make: install them with "apt install g++ make" '
-                f'(Debian, Ubuntu) or "dnf install gcc-c++ make" (Fedora)'
-            )
+    find_tools()
     command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')

@@ -7,7 +7,8 @@ With log_alpha the gate's parameter, u uniform on (0, 1), beta = 2/3, gamma = -0
     at test time   z = clip(sigmoid(log_alpha) (zeta - gamma) + gamma, 0, 1)
 
 The test-time gate is exactly 0 for log_alpha <= -2.398 and exactly 1 for log_alpha >= 2.398. Gate parameters are a plain dict
-{gate name: scalar}. Training samples z and prices p: E[cost] is multilinear in p, so its optimum lies at a vertex and gates polarize.
+{gate name: scalar}. Training samples z and prices p. E[cost] is multilinear in p, so the cost alone is least at a vertex; the task's loss also
+sees values between 0 and 1, so how far gates polarized is measured (`fractional`), not assumed.
 """
 
 from __future__ import annotations

@@ -76,6 +76,8 @@ class Net(nn.Module):
 
     def _run(self, node: Node, inputs: list[jax.Array], gates: Mapping[str, jax.Array], train: bool, kinds: dict) -> jax.Array:
         x = inputs[0]
+        # Quantized, every product and sum must be exact; an accelerator's default may round operands to fewer bits.
+        precision = jax.lax.Precision.HIGHEST if self.quant else None
         match node.op:
             case 'conv':
                 top, bottom, left, right = node.padding
@@ -86,6 +88,7 @@ class Net(nn.Module):
                     ((top, bottom), (left, right)),
                     feature_group_count=node.groups,
                     use_bias=node.bias,
+                    precision=precision,
                     dtype=self.dtype,
                     name=node.name,
                 )(x)
@@ -111,7 +114,7 @@ class Net(nn.Module):
                 multiplier, frac = mean_multiplier(x.shape[1] * x.shape[2], kinds[node.inputs[0]])
                 return jnp.sum(x, axis=(1, 2), keepdims=True) * (multiplier * 2.0**-frac)
             case 'dense':
-                return nn.Dense(node.shape[2], dtype=self.dtype, name=node.name)(x)
+                return nn.Dense(node.shape[2], dtype=self.dtype, precision=precision, name=node.name)(x)
             case _:
                 raise GraphError(f'node {node.name!r}: the model does not run op {node.op!r}')
 

@@ -19,6 +19,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import overload
 
@@ -194,27 +197,23 @@ def save(qgraph: QGraph, path: str | Path) -> None:
     ]
     buffer = io.BytesIO()
     np.savez_compressed(buffer, description=np.array(json.dumps(rows)), **arrays)
-    Path(path).write_bytes(buffer.getvalue())
+    path = Path(path)
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_bytes(buffer.getvalue())
+    os.replace(partial, path)
 
 
 def load(path: str | Path) -> QGraph:
-    """The inverse of `save`."""
-    with np.load(path, allow_pickle=False) as archive:
-        rows = json.loads(str(archive['description']))
-        nodes = []
-        for row in rows:
-            node = node_from_dict(row['node'])
-            weight, bias = (archive[key] if (key := f'{node.name}.{kind}') in archive.files else None for kind in ('weight', 'bias'))
-            nodes.append(
-                QNode(
-                    node,
-                    Fixed(**row['out']),
-                    Fixed(**row['acc']),
-                    weight,
-                    bias,
-                    row['weight_type'] and Fixed(**row['weight_type']),
-                    tuple(row['align']),
-                    row['multiplier'],
-                )
-            )
-    return QGraph(tuple(nodes))
+    """The inverse of `save`. Raises FileNotFoundError, or GraphError for a file that is damaged or none of `save`'s."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return QGraph(tuple(_load_node(archive, row) for row in json.loads(str(archive['description']))))
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+        raise GraphError(f'{path} is damaged or no integer graph: {error}') from None
+
+
+def _load_node(archive: Mapping[str, np.ndarray], row: dict) -> QNode:
+    node = node_from_dict(row['node'])
+    weight, bias = (archive[key] if (key := f'{node.name}.{kind}') in archive else None for kind in ('weight', 'bias'))
+    kind = row['weight_type'] and Fixed(**row['weight_type'])
+    return QNode(node, Fixed(**row['out']), Fixed(**row['acc']), weight, bias, kind, tuple(row['align']), row['multiplier'])

@@ -13,11 +13,16 @@ Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stri
 
 Taps outside the image are masked to zero, so padding costs neither tokens nor cycles. An iteration that writes takes `reuse_factor`
 cycles (that many passes over the multipliers), any other iteration one cycle. add, relu, clone, global_avg_pool: one cycle a token read;
-dense: `reuse_factor` cycles a token. A process reads in the first cycle of an iteration and writes in its last.
+dense: `reuse_factor` cycles a token. A process reads in the first cycle of an iteration; it writes L cycles after the last.
+
+L = `process_latency_cycles` is the depth of a process's pipeline: the registers of the multipliers, adder trees and FIFO ports that a token passes
+after its last trip. It is the same for every process, 0 where it is not given. Pipelines are flushable: a process that waits for a
+token still writes those that are under way. A trip starts only if there is room for its token L cycles later, which is never earlier than hardware
+that lets a trip start and holds the token in its pipeline.
 
 Time: a token written in cycle t can be read in cycle t; the place freed by a read in cycle t can be written in cycle t + 1. Hence
 a FIFO holds a token in the closed interval [written, read], and for 3x3, stride 1, padding 1 at equal rates a skip over one
-convolution holds W + 2 tokens and over two 2 W + 3.
+convolution holds W + 2 tokens and over two 2 W + 3 with L = 0; over n convolutions of one cycle a token n (W + 1 + L) + 1.
 
 Reuse factor R of a conv or dense with K = fh fw C_in / groups products per output channel and C_out channels: pass r computes the output
 channels of one of gcd(R, C_out) blocks and one of R / gcd(R, C_out) slices of the K products, so R must be such a product of divisors.

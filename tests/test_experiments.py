@@ -21,7 +21,7 @@ from experiments.config import ConfigError
 from experiments.configs import digits_resnet8
 from experiments.cost import cost_of, target_of
 from experiments.export import export
-from experiments.train import prepare_workdir
+from experiments.workdir import prepare_run, prepare_sweep
 from tailor_jax import data, graph, model, qgraph, rewrite
 from tailor_jax.data.embedded import embedded_builder
 from tailor_jax.data.read import find_layout
@@ -110,7 +110,7 @@ def test_the_cost_term_is_one_with_every_skip_and_falls_to_none():
         by_evaluation = cost.share(costmodel.evaluate(rewrite.binarize(net, setting), cost.target).total)
         assert float(cost({gate: float(value) for gate, value in setting.items()})) == pytest.approx(by_evaluation, abs=1e-6)
     config.cost.resources = ('lut', 'bananas')
-    with pytest.raises(ConfigError, match="'bananas'; the target prices bram18"):
+    with pytest.raises(ConfigError, match="'bananas'; those with an expectation on this target are bram18"):
         cost_of(config, net)
 
 
@@ -124,7 +124,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_network(trained, tmp_path
     for phase in ('finetune', 'qat'):
         shutil.rmtree(partial / 'checkpoints' / phase)
     config = small_config()
-    again = run.train(config, prepare_workdir(config, str(partial), overwrite=False), quiet=True)
+    again = run.train(config, prepare_run(config, str(partial), overwrite=False), quiet=True)
     assert again['accuracy'] == summary['accuracy'] and again['gates'] == summary['gates']
     whole, parts = qgraph.load(workdir / 'qgraph.npz'), qgraph.load(partial / 'qgraph.npz')
     for one, other in zip(whole.nodes, parts.nodes):
@@ -134,7 +134,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_network(trained, tmp_path
 def test_a_sweep_writes_its_table_picture_and_page(trained, tmp_path):
     config = small_config()
     config.train.teacher_workdir = str(trained[0])
-    directory = sweep.prepare_sweep(config, str(tmp_path / 's'), overwrite=False)
+    directory = prepare_sweep(config, str(tmp_path / 's'), overwrite=False)
     rows = sweep.sweep(config, directory, [0.0, 50.0], [0])
     with (directory / 'pareto.csv').open() as file:
         written = list(csv.DictReader(file))
@@ -148,8 +148,8 @@ def test_a_sweep_writes_its_table_picture_and_page(trained, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
     sweep.sweep(config, directory, [0.0, 50.0], [0])
     assert before == {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
-    with pytest.raises(FileExistsError, match='sweep of another config'):
-        sweep.prepare_sweep(small_config(), str(directory), overwrite=False)
+    with pytest.raises(FileExistsError, match='a sweep with another config'):
+        prepare_sweep(small_config(), str(directory), overwrite=False)
 
 
 def test_the_pareto_front_by_brute_force(monkeypatch):
@@ -293,15 +293,72 @@ def test_bad_input_on_the_command_line(arguments, message, tmp_path):
 def test_existing_directories_are_kept(trained, tmp_path):
     workdir, _ = trained
     with pytest.raises(FileExistsError, match='holds a finished run of this config'):
-        prepare_workdir(small_config(), str(workdir), overwrite=False)
+        prepare_run(small_config(), str(workdir), overwrite=False)
     other = small_config()
     other.seed = 5
     with pytest.raises(FileExistsError, match='holds a run with another config'):
-        prepare_workdir(other, str(workdir), overwrite=False)
+        prepare_run(other, str(workdir), overwrite=False)
     (tmp_path / 'precious.txt').write_text('mine')
+    for content in ('{"model_type": "bert"}', config_lib.to_json(small_config()), 'no json'):
+        for name in ('config.json', 'sweep.json'):
+            (tmp_path / name).write_text(content)
+        _must_be_kept(tmp_path)
+    for name in ('config.json', 'sweep.json'):
+        (tmp_path / name).unlink()
+    _must_be_kept(tmp_path)
+    (tmp_path / 'link').symlink_to(workdir)
+    _must_be_kept(tmp_path / 'link')
+
+
+def _must_be_kept(tmp_path):
+    before = sorted(path.name for path in tmp_path.iterdir())
     for overwrite in (False, True):
-        with pytest.raises(FileExistsError, match='holds no run of this program'):
-            prepare_workdir(small_config(), str(tmp_path), overwrite)
-        with pytest.raises(FileExistsError, match='holds no sweep of this program'):
-            sweep.prepare_sweep(small_config(), str(tmp_path), overwrite)
-    assert (tmp_path / 'precious.txt').read_text() == 'mine'
+        with pytest.raises(FileExistsError, match='is not of a run of this program'):
+            prepare_run(small_config(), str(tmp_path), overwrite=overwrite)
+        with pytest.raises(FileExistsError, match='is not of a sweep of this program'):
+            prepare_sweep(small_config(), str(tmp_path), overwrite)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_overwrite_deletes_an_earlier_run_and_sweep(trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path / 'run')
+    assert prepare_run(small_config(), str(tmp_path / 'run'), overwrite=True) == tmp_path / 'run'
+    assert not (tmp_path / 'run').exists()
+    directory = prepare_sweep(small_config(), str(tmp_path / 's'), overwrite=False)
+    shutil.copytree(trained[0], directory / 'weight0_seed0')
+    (directory / 'pareto.csv').write_text('')
+    prepare_sweep(small_config(), str(directory), overwrite=True)
+    assert [path.name for path in directory.iterdir()] == ['sweep.json']
+
+
+def test_damaged_files_are_named(trained, tmp_path):
+    workdir = tmp_path / 'run'
+    shutil.copytree(trained[0], workdir)
+    for name, message in (('qgraph.npz', 'qgraph.npz is damaged'), ('config.json', 'config.json is damaged')):
+        (workdir / name).write_bytes((workdir / name).read_bytes()[:100])
+        with pytest.raises((ConfigError, graph.GraphError), match=message):
+            export(workdir, tmp_path / 'p')
+    assert not (tmp_path / 'p').exists()
+
+
+def test_a_cost_that_no_skip_adds_to_is_refused():
+    config = small_config()
+    net = run.build_graph(config, data.load('digits'))
+    config.cost.resources = ('uram',)
+    with pytest.raises(ConfigError, match='no skip of this network adds to any of them'):
+        cost_of(config, net)
+
+
+def test_nothing_is_written_before_everything_is_checked(tmp_path):
+    for key, value in (
+        ('cost.device', 'foo'),
+        ('cost.fifo_policy', 'bar'),
+        ('model.depth', 9),
+        ('cost.interval_cycles', 3),
+        ('train.teacher_workdir', 'nowhere'),
+    ):
+        config = small_config()
+        config.update_from_flattened_dict({key: value})
+        with pytest.raises((ConfigError, costmodel.CostError)):
+            run.train(config, tmp_path / 'w', quiet=True)
+        assert not (tmp_path / 'w').exists()

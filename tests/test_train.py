@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import scipy.special
 
 from tailor_jax import build, data, gates, model
 from tailor_jax.train import loop, losses, step
-from tailor_jax.train.checkpoint import Checkpoints
+from tailor_jax.train.checkpoint import CheckpointError, Checkpoints
 from tailor_jax.train.metrics import Metrics, NotFiniteError
 from tailor_jax.train.optimizer import Recipe
 from tailor_jax.train.step import Context, Objective
@@ -122,8 +123,8 @@ def test_the_step_takes_the_soft_labels_of_mixup():
     assert np.isfinite(float(metrics['loss']))
 
 
-def fit(workdir, steps, saves=4, learning_rate=0.05):
-    recipe = Recipe(12, learning_rate, 0.1)
+def fit(workdir, steps, saves=4, log_every=1, source=None):
+    recipe = Recipe(12, 0.05, 0.1)
     state = step.init_state(model.init(NET, 0), gates.init(NET.gates, 0.6), recipe)
     metrics = Metrics(workdir, quiet=True)
     with Checkpoints(workdir / 'checkpoints') as checkpoints:
@@ -131,7 +132,7 @@ def fit(workdir, steps, saves=4, learning_rate=0.05):
             return loop.fit(
                 state,
                 step.make_train_step(OBJECTIVE, recipe, ONE),
-                lambda first: batches(ONE, first),
+                source or (lambda first: batches(ONE, first)),
                 context(),
                 phase='gates',
                 steps=steps,
@@ -139,7 +140,7 @@ def fit(workdir, steps, saves=4, learning_rate=0.05):
                 batch_size=32,
                 metrics=metrics,
                 checkpoints=checkpoints,
-                log_every=1,
+                log_every=log_every,
                 save_every=saves,
                 devices=ONE,
             )
@@ -149,7 +150,10 @@ def fit(workdir, steps, saves=4, learning_rate=0.05):
 
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
     whole = jax.device_get(fit(tmp_path / 'whole', 12))
-    fit(tmp_path / 'parts', 5, saves=4)  # stops, as a killed run would, after the checkpoint of its last step
+    fit(tmp_path / 'parts', 7, saves=4)
+    shutil.rmtree(tmp_path / 'parts' / 'checkpoints' / '7')  # as if killed after step 7's row, before its checkpoint: back to 4
+    with (tmp_path / 'parts' / 'metrics.jsonl').open('a') as file:
+        file.write('{"phase": "gates", "st')  # and while it wrote a row
     parts = jax.device_get(fit(tmp_path / 'parts', 12))
     jax.tree.map(np.testing.assert_array_equal, parts, whole)
     rows = [json.loads(line) for line in (tmp_path / 'parts' / 'metrics.jsonl').read_text().splitlines()]
@@ -159,12 +163,28 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
     assert list((tmp_path / 'whole' / 'tensorboard').glob('events.*'))
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
-    with pytest.raises(NotFiniteError, match=r"phase 'gates' became (nan|inf) at step \d+.*last good checkpoint is kept") as caught:
-        fit(tmp_path, 12, saves=2, learning_rate=1e30)
+@pytest.mark.parametrize('log_every', [1, 5])
+def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path, log_every):
+    """A learning rate that is fine for a while: the steps up to 4 are trained and saved, then the images become infinite."""
+    poisoned = lambda first: (  # noqa: E731
+        {**batch, 'image': batch['image'] * (1.0 if at < 5 else np.inf)} for at, batch in enumerate(batches(ONE, first))
+    )
+    with pytest.raises(NotFiniteError, match=r"of phase 'gates' became NaN or infinite at step \d+; .*checkpoint of step 4 is good") as caught:
+        fit(tmp_path, 12, saves=2, log_every=log_every, source=poisoned)
+    assert caught.value.step == 6 if log_every == 1 else caught.value.step > 4
     with Checkpoints(tmp_path / 'checkpoints') as checkpoints:
-        latest = checkpoints.latest_step()
-        assert latest is None or latest < caught.value.step
+        assert checkpoints.latest_step() == 4
+        saved = jax.device_get(checkpoints.restore(start()))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(saved))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    fit(tmp_path, 4)
+    for path in (tmp_path / 'checkpoints' / '4').rglob('*'):
+        if path.is_file() and path.stat().st_size > 100:
+            path.write_bytes(b'')
+    with pytest.raises(CheckpointError, match=r'checkpoints/4 cannot be read.*delete that directory'):
+        fit(tmp_path, 8)
 
 
 def test_restoring_nothing_is_an_error(tmp_path):

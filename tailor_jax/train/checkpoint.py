@@ -15,6 +15,10 @@ from orbax.checkpoint import v1 as ocp
 KEPT = 2
 
 
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be restored. The message names its directory and what to do."""
+
+
 class Checkpoints:
     """The checkpoints of one phase in one directory; use as a context manager, or call `close`."""
 
@@ -32,20 +36,26 @@ class Checkpoints:
         return None if latest is None else latest.step
 
     def save(self, step: int, state: Any) -> None:
-        """Writes the state's arrays as they are now; returns when the checkpoint is complete. An existing one of that step is kept."""
+        """Writes a state of host arrays; returns when the checkpoint is complete. An existing one of that step is kept."""
         if self.latest_step() != step:
-            self._checkpointer.save(step, jax.device_get(state), force=True)
+            self._checkpointer.save(step, state, force=True)
 
     def restore(self, like: Any) -> Any:
         """The newest checkpoint, as a pytree of the structure, shapes and types of `like`.
 
-        Raises FileNotFoundError if there is none and ValueError if it does not fit `like`.
+        Raises FileNotFoundError if there is none and CheckpointError if it is damaged or does not fit `like`.
         """
         if self.latest_step() is None:
             raise FileNotFoundError(f'no checkpoint in {self.directory}')
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), like)
-        return self._checkpointer.load(abstract_state=abstract)
+        try:
+            return self._checkpointer.load(abstract_state=abstract)
+        except Exception as error:  # orbax raises many kinds, none of which name the remedy
+            raise CheckpointError(
+                f'{self.directory / str(self.latest_step())} cannot be read, or is of another network ({type(error).__name__}); delete that '
+                'directory to go on from the checkpoint before it'
+            ) from error
 
     def close(self) -> None:
         self._checkpointer.close()

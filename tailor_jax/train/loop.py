@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from tailor_jax.train.checkpoint import Checkpoints
-from tailor_jax.train.metrics import Metrics
+from tailor_jax.train.metrics import Metrics, NotFiniteError
 from tailor_jax.train.step import Context, TrainState, replicate
 
 
@@ -43,7 +43,7 @@ def fit(
       devices: those that `train_step` runs on; all local ones by default.
 
     Raises:
-      NotFiniteError: when the loss is no number. Checkpoints are written only after the metrics up to them were seen to be finite.
+      NotFiniteError: when a logged loss, or a parameter that would be saved, is no number. What was saved stays and is finite.
     """
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state)
@@ -62,12 +62,19 @@ def fit(
             metrics.advance(step)
             save = step % save_every == 0 or step == steps
             if save or step % steps_per_epoch == 0:
-                metrics.flush(step)
+                metrics.flush(step, checkpoints.latest_step())
             if save:
-                checkpoints.save(step, state)
+                host = jax.device_get(state)
+                if not _finite(host):
+                    raise NotFiniteError(phase, step, 'parameters', checkpoints.latest_step())
+                checkpoints.save(step, host)
     finally:
         metrics.finish()
     return state
+
+
+def _finite(state: TrainState) -> bool:
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state) if np.issubdtype(leaf.dtype, np.floating))
 
 
 def accuracy(predict: Callable, variables: Mapping, gates: Mapping, batches: Iterable[Mapping]) -> float:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -18,12 +19,13 @@ from tqdm import tqdm
 
 
 class NotFiniteError(RuntimeError):
-    """The loss became NaN or infinite. Carries the phase and the step at which it did."""
+    """The loss or a parameter became NaN or infinite. Carries the phase and the step at which it was seen."""
 
-    def __init__(self, phase: str, step: int, value: float):
+    def __init__(self, phase: str, step: int, what: str, saved_step: int | None):
+        kept = 'no checkpoint had been written yet' if saved_step is None else f'the checkpoint of step {saved_step} is good and stays'
         super().__init__(
-            f'the loss of phase {phase!r} became {value} at step {step}; training stopped there and the last good checkpoint is kept. '
-            f'Lower train.{phase}.learning_rate, or set train.clip_norm.'
+            f'the {what} of phase {phase!r} became NaN or infinite at step {step}; training stopped, {kept}. Start again in a new workdir with a '
+            f'lower train.{phase}.learning_rate, or with train.clip_norm'
         )
         self.phase, self.step = phase, step
 
@@ -34,7 +36,8 @@ class Metrics:
     def __init__(self, workdir: str | Path, quiet: bool = False):
         self.workdir = Path(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
-        self._jsonl = (self.workdir / 'metrics.jsonl').open('a')
+        self._path = self.workdir / 'metrics.jsonl'
+        self._jsonl = self._path.open('a')
         self._board = SummaryWriter(str(self.workdir / 'tensorboard'))
         self._pending: list[tuple[int, Mapping]] = []
         self._show_bar = not quiet and sys.stderr.isatty()
@@ -45,6 +48,7 @@ class Metrics:
         """Begins a phase of `steps` steps, at `first_step` when it is resumed."""
         self.phase, self._steps, self._batch_size, self._steps_per_epoch = phase, steps, batch_size, steps_per_epoch
         self._first_step, self._start = first_step, time.monotonic()
+        self._forget(lambda row: row.get('phase') == phase and row['step'] > first_step)
         self._bar = tqdm(total=steps, initial=first_step, desc=phase, unit='step', disable=not self._show_bar, leave=False)
         self._last_line = self._start
 
@@ -55,14 +59,14 @@ class Metrics:
     def advance(self, step: int) -> None:
         self._bar.update(step - self._bar.n)
 
-    def flush(self, step: int) -> None:
+    def flush(self, step: int, saved_step: int | None = None) -> None:
         """Writes what is pending; `step` is the number of steps done. Raises NotFiniteError for the first loss that is no number."""
         pending, self._pending = jax.device_get(self._pending), []
         for at, values in pending:
             row = {key: float(value) for key, value in values.items()}
             if not math.isfinite(row['loss']):
                 self._jsonl.flush()
-                raise NotFiniteError(self.phase, at, row['loss'])
+                raise NotFiniteError(self.phase, at, 'loss', saved_step)
             self._write({'phase': self.phase, 'step': at, 'epoch': round(at / self._steps_per_epoch, 4), **row})
         self._jsonl.flush()
         if pending and not self._quiet:
@@ -70,6 +74,7 @@ class Metrics:
 
     def evaluation(self, name: str, accuracy: float) -> None:
         """Writes the test accuracy of one of a run's networks."""
+        self._forget(lambda row: row.get('evaluation') == name)
         self._jsonl.write(json.dumps({'evaluation': name, 'test_accuracy': accuracy}) + '\n')
         self._jsonl.flush()
         self._board.add_scalar(f'test_accuracy/{name}', accuracy, 0)
@@ -84,6 +89,19 @@ class Metrics:
     def close(self) -> None:
         self._jsonl.close()
         self._board.close()
+
+    def _forget(self, stale: Callable[[dict], bool]) -> None:
+        """Drops the rows that a resumed run is about to write again, and a last line that was cut off."""
+        self._jsonl.flush()
+        lines = self._path.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith('\n') and not stale(json.loads(line))]
+        if len(kept) == len(lines):
+            return
+        self._jsonl.close()
+        partial = self._path.with_name(f'.{self._path.name}.partial')
+        partial.write_text(''.join(kept))
+        os.replace(partial, self._path)
+        self._jsonl = self._path.open('a')
 
     def _write(self, row: dict) -> None:
         self._jsonl.write(json.dumps(row) + '\n')
