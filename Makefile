@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEIGHTS ?= 0,0.2,0.4,0.6,1
 
-.PHONY: demo test setup check format clean
+.PHONY: demo test laws calibrate setup check format clean
 
 # The whole road on the embedded digits: train, sweep the cost weight, export, C-simulate, report.
 demo: setup
@@ -14,6 +14,14 @@ demo: setup
 # The test suite: what CI runs.
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The laws of the cost model on 1,000 random graphs each (up to 12 gates, nested), and its depths against the simulator: some minutes.
+laws: setup
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/test_cost_laws.py tests/test_cost_schedule.py
+
+# Synthesis of the parts that the cost model prices, and the fit of its coefficients; needs yosys and iverilog, and installs nothing.
+calibrate: setup
+	$(BIN)/python -m costmodel.calibrate
 
 # The virtual environment, with pinned dependencies.
 setup: $(VENV)/.installed

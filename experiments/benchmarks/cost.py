@@ -1,0 +1,88 @@
+"""Measures the cost model: pricing a network, tabulating its gates, one expectation with its gradient.
+
+    python -m experiments.benchmarks.cost            # a table in Markdown, as in docs/performance.md
+
+`price` and `tabulate` are single calls in a fresh state of the machine's schedule caches; `expected` is the expected cost of five resources and
+its gradient in all gates in a compiled call of its own, dispatch included, which a training step that contains it does not even pay. The best of 5.
+"""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from absl import app, flags
+
+import costmodel
+from costmodel.streams import schedule, taps
+from tailor_jax import build, rewrite
+
+_NETWORKS = flags.DEFINE_list('networks', ['8 long', '20 long', '20 long+short', '110 long'], 'Depth and skips of ResNets on 32x32x3.')
+_CALLS = 200
+
+
+def seconds(function: Callable[[], object], repeats: int = 5) -> float:
+    """The least time of a call."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def cold(function: Callable[[], object]) -> Callable[[], object]:
+    """The call with the schedules of earlier ones forgotten."""
+
+    def call() -> object:
+        for cached in (schedule.depths, schedule.write_mask, taps.tapped):
+            cached.cache_clear()
+        return function()
+
+    return call
+
+
+def expectation(table: costmodel.CostTable) -> float:
+    """Seconds of one compiled call of the expectation and its gradient."""
+
+    @jax.jit
+    @jax.value_and_grad
+    def total(p: jax.Array) -> jax.Array:
+        value = costmodel.expected(table, dict(zip(table.gates, p)))
+        return sum(value[name] / 1e5 for name in ('bram18', 'lut', 'ff', 'fifo_bits', 'interval_cycles'))
+
+    p = jnp.full(len(table.gates), 0.5)
+
+    def calls() -> None:
+        for _ in range(_CALLS):
+            found = total(p)
+        jax.block_until_ready(found)
+
+    calls()
+    return seconds(calls) / _CALLS
+
+
+def main(_: list[str]) -> None:
+    target = costmodel.dataflow()
+    print('| network | gates | price, ms | tabulate, s | expected and gradient, us |\n|---|---|---|---|---|')
+    for name in _NETWORKS.value:
+        depth, skips = name.split()
+        graph = build.resnet(int(depth), skips=skips)
+        closed = rewrite.binarize(graph, dict.fromkeys(graph.gates, 0))
+        price = seconds(cold(functools.partial(costmodel.evaluate, closed, target)))
+        tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)
+        call = expectation(costmodel.tabulate(graph, target))
+        print(f'| ResNet-{depth}, {skips} | {len(graph.gates)} | {1e3 * price:.1f} | {tabulate:.2f} | {1e6 * call:.0f} |')
+    for keep in ('none', 'all'):
+        command = ['resnet20', '--target=dataflow', '--fifo_policy=full_map', f'--keep={keep}', '--json']
+        took = seconds(functools.partial(subprocess.run, [sys.executable, '-m', 'costmodel', *command], check=True, capture_output=True))
+        print(f'\n`python -m costmodel {" ".join(command)}`: {took:.2f} s')
+
+
+if __name__ == '__main__':
+    app.run(main)
