@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from experiments import cli
 from experiments.config import ConfigError, validate
 from experiments.configs import photo_digits_resnet20
-from experiments.train import prepare_workdir
+from experiments.workdir import prepare_run
 
 SKIPS = ('long', 'none')
 
@@ -32,6 +32,7 @@ def network_config(options: Any, depth: int, skips: str, seed: int) -> ConfigDic
     config.train.batch_size = options.batch_size
     config.train.teacher.epochs = options.epochs
     config.train.teacher.learning_rate = options.learning_rate
+    config.cost.weight = 0.0  # a network without skips has none to price
     validate(config)
     config.model.skips = skips  # 'none' has no gates to learn, so `experiments.train` refuses it; its teacher phase does not mind
     return config
@@ -55,14 +56,17 @@ def main(options: Any) -> None:
         depths, seeds = [int(text) for text in options.depths.split(',')], [int(text) for text in options.seeds.split(',')]
     except ValueError as error:
         raise ConfigError(f'--depths and --seeds are whole numbers, separated by commas: {error}') from None
-    configs = [network_config(options, depth, skips, seed) for seed in seeds for depth in depths for skips in SKIPS]
+    networks = options.skips.split(',')
+    if not set(networks) <= set(SKIPS):
+        raise ConfigError(f'--skips is {options.skips!r}; expected long, none or long,none')
+    configs = [network_config(options, depth, skips, seed) for seed in seeds for depth in depths for skips in networks]
     from experiments import run  # imports jax; bad flags should not wait for it
 
     rows = []
     for config in configs:
         start = time.monotonic()
         name = f'resnet{config.model.depth}_{config.model.skips}_seed{config.seed}'
-        accuracy = run.teacher_accuracy(config, prepare_workdir(config, str(workdir / name), overwrite=False))
+        accuracy = run.teacher_accuracy(config, prepare_run(config, str(workdir / name), overwrite=False))
         rows.append({'depth': config.model.depth, 'skips': config.model.skips, 'seed': config.seed, 'accuracy': accuracy})
         rows[-1] |= {'seconds': round(time.monotonic() - start, 1), 'config': config.to_dict()}
         (workdir / 'skips_matter.json').write_text(json.dumps(rows, indent=2) + '\n')
@@ -75,6 +79,7 @@ if __name__ == '__main__':
     _FLAGS = {
         'data': ('photo_digits/small', 'Data set, as config.data.name.'),
         'depths': ('56,20', 'Depths of the ResNets.'),
+        'skips': ('long,none', 'Networks to train: with every skip, with none.'),
         'width': (8, 'Channels of the first stage.'),
         'epochs': (6.0, 'Epochs, for every network.'),
         'seeds': ('0', 'Seeds of initialization and data order.'),
