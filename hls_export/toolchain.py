@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -26,7 +27,7 @@ def find_tools() -> None:
 
 
 def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Path:
-    """Compiles a product ('testbench' or 'design.so') of one simulation of a project if its sources are newer; returns its path.
+    """Compiles a product ('testbench' or 'design.so') of one simulation of a project if its sources have changed; returns its path.
 
     Raises ExportError for an unknown mode, a directory that is no project, a missing tool or header, or a compiler error.
     """
@@ -36,6 +37,10 @@ def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Pat
     if not is_project(path):
         raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
     find_tools()
+    folder, sources = path / 'build' / mode, _digest(path)
+    stamp = folder / 'sources.sha256'
+    if not stamp.exists() or stamp.read_text() != sources:
+        shutil.rmtree(folder, ignore_errors=True)  # make goes by times, which restored files may have wrong, and does not miss a header that is gone
     command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')
@@ -44,7 +49,18 @@ def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Pat
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise ExportError(f'building the {mode} simulation of {str(path)!r} failed:\n{_first_lines(done.stderr)}')
-    return path / 'build' / mode / product
+    stamp.write_text(sources)
+    return folder / product
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of the names and contents of a project's sources."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob('*')):
+        if file.is_file() and 'build' not in file.relative_to(path).parts and (file.suffix in ('.h', '.cpp') or file.name == 'Makefile'):
+            content = file.read_bytes()
+            digest.update(f'{file.relative_to(path)} {len(content)}\n'.encode() + content)
+    return digest.hexdigest()
 
 
 def run(path: str | os.PathLike, mode: str, images: int | None = None, trace: str | os.PathLike | None = None) -> tuple[dict, str]:

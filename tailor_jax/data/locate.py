@@ -80,7 +80,7 @@ def missing(name: str, root: Path) -> DataError:
     if name in PUBLIC:
         return DataError(
             f'data set {name!r} is not prepared in {root}. Prepare it once (needs the network and TensorFlow, which only this step uses): '
-            f"pip install 'tailor_jax[prepare]' && python -m tailor_jax.data.prepare {name}"
+            f"pip install -e '.[prepare]' && python -m tailor_jax.data.prepare {name}"
         )
     known = sorted({*EMBEDDED, *PUBLIC, *prepared_sets(root)})
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

@@ -1,7 +1,7 @@
 """Preparing data sets: `python -m tailor_jax.data.prepare NAME [--tfds_dir=ROOT]`.
 
     python -m tailor_jax.data.prepare photo_digits      # embedded: no network, no TensorFlow; also done on first use
-    pip install 'tailor_jax[prepare]'                   # TensorFlow, which TFDS needs to encode public sets; once
+    pip install -e '.[prepare]'                         # TensorFlow, which TFDS needs to encode public sets; once
     python -m tailor_jax.data.prepare cifar10           # then cifar100, svhn_cropped, imagenet2012 or any TFDS name
 
 Prints the prepared directory. The default ROOT is $TFDS_DATA_DIR, else ~/tensorflow_datasets.
@@ -22,7 +22,7 @@ from tailor_jax.data.read import DataError
 def prepare_public(name: str, root: Path) -> Path:
     """Downloads and prepares a set of the TFDS catalogue as array_record, and returns its directory. Needs TensorFlow."""
     if importlib.util.find_spec('tensorflow') is None:
-        raise DataError(f"preparing {name!r} needs TensorFlow (reading it will not): pip install 'tailor_jax[prepare]'")
+        raise DataError(f"preparing {name!r} needs TensorFlow (reading it will not): pip install -e '.[prepare]'")
     import tensorflow_datasets as tfds
 
     builder = tfds.builder(name, data_dir=root, file_format='array_record')
