@@ -6,7 +6,8 @@
 
 `csynth.xml` is in `vitis/solution/syn/report` (vitis_hls) or `vitis/hls/syn/report` (v++). A process is an instance of the top module; Vitis names
 its module after the function and the struct that instantiates it, `conv_layer_stem_conv_s`. A clone belongs to the row that hardware.json charges
-it to. What the top module takes beyond its instances, FIFOs and control, is one row: the report does not list FIFOs.
+it to. What the top module takes beyond its instances, FIFOs and control, is one row: the report does not list FIFOs. II and depth are the initiation
+interval, which must be 1, and the pipeline depth of a process's loop.
 """
 
 from __future__ import annotations
@@ -31,12 +32,21 @@ Resources = Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
+class Instance:
+    """A process as synthesized: its resources, and the worst initiation interval and pipeline depth of its loops, None where it has none."""
+
+    resources: Resources
+    interval_cycles: int | None
+    depth_cycles: int | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Synthesis:
-    """What a csynth.xml says: the top module's resources, those of each of its instances {module name: resources}, and the clock in ns."""
+    """What a csynth.xml says: the top module's resources, its instances by the names of their modules, and the clock in ns."""
 
     version: str
     total: Resources
-    instances: Mapping[str, Resources]
+    instances: Mapping[str, Instance]
     target_ns: float | None
     estimated_ns: float | None
 
@@ -56,15 +66,17 @@ def read_csynth(path: str | Path) -> Synthesis:
     if top != TOP:
         raise ExportError(f'{where} is of the top function {top!r}; a project of tailor_jax has {TOP!r}')
     modules = {module.findtext('Name', ''): module for module in root.findall('ModuleInformation/Module')}
-    names = [each.findtext('ModuleName', '') for each in root.findall('RTLDesignHierarchy/TopModule/InstancesList/Instance')]
-    if not names or not modules:
+    children = root.findall('RTLDesignHierarchy/TopModule/InstancesList/Instance')
+    if not children or not modules:
         raise ExportError(f'{where} lists no instances of {TOP!r}; give csynth.xml itself, not {TOP}_csynth.xml or the report of one module')
-    if missing := [name for name in names if name not in modules]:
-        raise ExportError(f'{where} has the instance {missing[0]!r}, but no module of that name in ModuleInformation')
-    instances: dict[str, Resources] = {}
-    for name in names:  # an instance is a process; two of one module are two processes
-        key = name if name not in instances else f'{name}#{len(instances)}'
-        instances[key] = _resources(modules[name], f'{where}: module {name!r}')
+    instances: dict[str, Instance] = {}
+    for child in children:
+        name, *below = [each.text or '' for each in child.iter('ModuleName')]
+        if name not in modules:
+            raise ExportError(f'{where} has the instance {name!r}, but no module of that name in ModuleInformation')
+        loops = [modules[each] for each in (name, *below) if each in modules]
+        key = name if name not in instances else f'{name}#{len(instances)}'  # two instances of one module are two processes
+        instances[key] = Instance(_resources(modules[name], f'{where}: module {name!r}'), _worst(loops, 'PipelineII'), _worst(loops, 'PipelineDepth'))
     return Synthesis(
         version=root.findtext('ReportVersion/Version', 'unknown'),
         total=_resources(root, where),
@@ -83,6 +95,12 @@ def _resources(element: ElementTree.Element, where: str) -> Resources:
         if not text.isdigit():
             raise ExportError(f'{where}: {TAGS[resource]} is {text!r}, not a number')
     return {resource: int(text) for resource, text in numbers.items()}
+
+
+def _worst(modules: Sequence[ElementTree.Element], tag: str) -> int | None:
+    """The largest number of this tag in the loops of some modules."""
+    found = [each.text for module in modules for each in module.findall(f'PerformanceEstimates/SummaryOfLoopLatency//{tag}')]
+    return max([int(text) for text in found if text and text.isdigit()], default=None)
 
 
 def _number(text: str | None) -> float | None:
@@ -114,8 +132,9 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     """The cost model's estimate beside a synthesis report.
 
     Returns:
-      {'vitis', 'target_ns', 'estimated_ns', 'rows': [{'name', 'op', 'estimate': {resource: number}, 'synthesis': {resource: number} or None}],
-      'unmatched': [module]}; the last two rows are the FIFOs and the total. A node's estimate leaves its FIFOs out.
+      {'vitis', 'target_ns', 'estimated_ns', 'rows': [{'name', 'op', 'estimate': {resource: number}, 'synthesis': {resource: number} or None,
+      'interval_cycles', 'depth_cycles': of its loops, or None}], 'unmatched': [module]}; the last two rows are the FIFOs and the total. A node's
+      estimate leaves its FIFOs out.
 
     Raises:
       ExportError: if P holds no hardware.json, or the file is no synthesis report of this project.
@@ -124,27 +143,36 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     found = read_csynth(csynth)
     nodes = {row['name']: row for row in hardware['nodes']}
     charged = {fifo['producer']: fifo['node'] for fifo in hardware['fifos'] if fifo['consumer'] == 'clone'}
-    synthesis: dict[str, Resources] = {}
+    synthesis: dict[str, list[Instance]] = {}
     unmatched = []
-    for module, resources in found.instances.items():
+    for module, instance in found.instances.items():
         if (match := node_of(module, list(nodes))) is None:
             unmatched.append(module)
             continue
         node, is_clone = match
-        row = charged.get(node, node) if is_clone else node
-        synthesis[row] = _sum([synthesis.get(row, {}), resources])
+        synthesis.setdefault(charged.get(node, node) if is_clone else node, []).append(instance)
     if not synthesis:
         raise ExportError(
             f'no instance in {str(csynth)!r} is a layer of {str(path)!r} (the first is {next(iter(found.instances))!r}): '
             'it is the report of another design'
         )
-    rows = []
+    rows: list[dict] = []
     for name, row in nodes.items():
+        if row['op'] == 'input' and name not in synthesis:
+            continue
         fifos = _sum([fifo for fifo in hardware['fifos'] if fifo['node'] == name])
-        if row['op'] != 'input' or name in synthesis:
-            estimate = {resource: row[resource] - fifos[resource] for resource in TAGS}
-            rows.append({'name': name, 'op': row['op'], 'estimate': estimate, 'synthesis': synthesis.get(name)})
-    rest = _sum(list(found.instances.values()))
+        processes = synthesis.get(name, [])
+        worst = {key: [value for each in processes if (value := getattr(each, key)) is not None] for key in ('interval_cycles', 'depth_cycles')}
+        rows.append(
+            {
+                'name': name,
+                'op': row['op'],
+                'estimate': {resource: row[resource] - fifos[resource] for resource in TAGS},
+                'synthesis': _sum([each.resources for each in processes]) if processes else None,
+                **{key: max(values, default=None) for key, values in worst.items()},
+            }
+        )
+    rest = _sum([each.resources for each in found.instances.values()])
     control = {resource: found.total[resource] - rest[resource] for resource in TAGS}
     rows.append({'name': FIFOS, 'op': '', 'estimate': _sum(hardware['fifos']), 'synthesis': control})
     rows.append({'name': 'total', 'op': '', 'estimate': {key: hardware['total'][key] for key in TAGS}, 'synthesis': dict(found.total)})
@@ -170,10 +198,11 @@ def _hardware(path: str | Path) -> dict:
 
 def table(report: dict) -> str:
     """An aligned table: a line a node, for each resource the estimate and what synthesis reports."""
-    cells = [['node', 'op', *(f'{resource} est' if side == 0 else 'vitis' for resource in TAGS for side in (0, 1))]]
+    cells = [['node', 'op', *(f'{resource} est' if side == 0 else 'vitis' for resource in TAGS for side in (0, 1)), 'II', 'depth']]
     for row in report['rows']:
         both = [(row['estimate'][resource], row['synthesis'][resource] if row['synthesis'] else None) for resource in TAGS]
-        cells.append([row['name'], row['op'], *('-' if value is None else f'{value:,}' for pair in both for value in pair)])
+        loop = [row.get('interval_cycles'), row.get('depth_cycles')]
+        cells.append([row['name'], row['op'], *('-' if value is None else f'{value:,}' for pair in (*both, loop) for value in pair)])
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     align = [str.ljust] * 2 + [str.rjust] * (len(widths) - 2)
     lines = ['  '.join(pad(cell, width) for pad, cell, width in zip(align, row, widths)).rstrip() for row in cells]

@@ -47,6 +47,7 @@ def test_csynth_node_by_node(project, capsys):
     assert list(rows) == ['stem', 'conv0', 'sum', report.FIFOS, 'total']
     assert rows['conv0']['synthesis'] == {'bram18': 1, 'uram': 0, 'lut': 955, 'ff': 702, 'dsp': 20}  # with its pipelined loop, once
     assert rows['sum']['synthesis'] == {'bram18': 0, 'uram': 0, 'lut': 260 + 164, 'ff': 93 + 71, 'dsp': 0}  # the add and the clone it pays for
+    assert [(rows[name]['interval_cycles'], rows[name]['depth_cycles']) for name in ('stem', 'conv0', 'sum')] == [(1, 4), (1, 11), (1, 3)]
     assert compared['unmatched'] == ['entry_proc']
     assert (compared['vitis'], compared['target_ns'], compared['estimated_ns']) == ('2023.2', 5.0, 3.412)
 

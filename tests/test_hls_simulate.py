@@ -76,6 +76,70 @@ def test_one_dimensional(tmp_path):
     check_all(tmp_path / 'p', qgraph, highest_reuse(qgraph, 4))
 
 
+def bottlenecks(skips: str) -> Graph:
+    """Two bottleneck blocks by hand, 1x1 - 3x3 - 1x1 to four times the channels: the first strided with projections, the second without.
+
+    'long' adds once before the last ReLU; 'short', Tailor's form, adds over each convolution behind its ReLU, where a projection must fit it.
+    """
+    nodes = [Node('input', 'input', (), (6, 5, 3))]
+
+    def conv(name: str, source: Node, channels: int, size: int = 1, stride: int = 1, relu: bool = True) -> Node:
+        height, width, _ = source.shape
+        pads = (size // 2,) * 4
+        shape = (-(-height // stride), -(-width // stride), channels)
+        nodes.append(Node(name, 'conv', (source.name,), shape, (size, size), (stride, stride), pads, bias=True, relu=relu))
+        return nodes[-1]
+
+    def add(name: str, main: Node, skip: Node, relu: bool) -> Node:
+        nodes.append(Node(name, 'add', (main.name, skip.name), main.shape, relu=relu))
+        return nodes[-1]
+
+    tensor = conv('stem', nodes[0], 4, 3)
+    for block, stride in enumerate((2, 1)):
+        skip = tensor if tensor.shape[2] == 8 else conv(f'b{block}_proj', tensor, 8, stride=stride, relu=False)
+        for index, (channels, size, step) in enumerate(((2, 1, 1), (2, 3, stride), (8, 1, 1))):
+            source = tensor
+            tensor = conv(f'b{block}_conv{index}', source, channels, size, step, relu=skips == 'short' or index < 2)
+            if skips == 'short':
+                same = source.shape == tensor.shape
+                short = source if same else conv(f'b{block}_proj{index}', source, channels, stride=step, relu=False)
+                tensor = add(f'b{block}_short{index}', tensor, short, relu=False)
+        if skips == 'long':
+            tensor = add(f'b{block}_long', tensor, skip, relu=True)
+    nodes.append(Node('mean', 'global_avg_pool', (tensor.name,), (1, 1, 8)))
+    nodes.append(Node('classes', 'dense', ('mean',), (1, 1, 3), bias=True))
+    return rewrite.dead_code(Graph(tuple(nodes)))
+
+
+@pytest.mark.parametrize('skips', ['long', 'short'])
+def test_bottleneck_blocks(tmp_path, skips):
+    """Every node with bit widths of its own, a mean over 3 x 3 pixels, which is no power of two."""
+    qgraph = random_qgraph(bottlenecks(skips), seed=7)
+    assert sum(node.op == 'add' for node in qgraph.graph) == (2 if skips == 'long' else 6)
+    assert len({qnode.out.bits for qnode in qgraph.nodes}) > 3 and len({qnode.weight_type.bits for qnode in qgraph.nodes if qnode.weight_type}) > 3
+    check_all(tmp_path / 'p', qgraph, {'b0_conv1': 18, 'b1_conv2': 4, 'classes': 8})
+
+
+def test_inverted_residuals(tmp_path):
+    """MobileNetV2's blocks: expand, depthwise (strided once), a linear projection, and a skip between the narrow tensors."""
+    narrow, wide = (6, 4, 2), (6, 4, 6)
+    depthwise = {'kernel': (3, 3), 'padding': (1, 1, 1, 1), 'groups': 6, 'bias': True, 'relu': True}
+    graph = Graph(
+        (
+            Node('input', 'input', (), (6, 4, 1)),
+            Node('stem', 'conv', ('input',), narrow, bias=True),
+            Node('expand', 'conv', ('stem',), wide, bias=True, relu=True),
+            Node('depthwise', 'conv', ('expand',), wide, **depthwise),
+            Node('project', 'conv', ('depthwise',), narrow, bias=True),
+            Node('sum', 'add', ('project', 'stem'), narrow),
+            Node('expand2', 'conv', ('sum',), wide, bias=True, relu=True),
+            Node('depthwise2', 'conv', ('expand2',), (3, 2, 6), stride=(2, 2), **depthwise),
+            Node('project2', 'conv', ('depthwise2',), (3, 2, 4), bias=True),
+        )
+    )
+    check_all(tmp_path / 'p', random_qgraph(graph, seed=8), {'depthwise': 27, 'expand2': 4, 'depthwise2': 2})
+
+
 def test_depthwise_pool_relu_and_wide_types(tmp_path):
     """Groups, a max pool with padding before a ReLU of its own, a tensor read twice by one add, no head: the output is a map."""
     graph = Graph(
