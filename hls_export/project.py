@@ -139,6 +139,7 @@ def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'clock_ns': f'{1000 / plan.clock_mhz:.3f}',
         'nodes': len(qgraph.nodes) - 1,
         'fifos': len(plan.fifos),
+        'output_tokens': qgraph.output.node.shape[0] * qgraph.output.node.shape[1],
     }
     package = resources.files('hls_export')
     files = {
