@@ -85,11 +85,11 @@ def main(_: list[str]) -> None:
         hls_export.write(path, network, plan, images, np.zeros(len(images), int), overwrite=True)
         _, seconds = timed(lambda: toolchain.build(path, 'fast'))
         cores = sorted(os.sched_getaffinity(0))
-        ours = 0.0
+        rates = []
         for used in (cores, cores[:1]):
             os.sched_setaffinity(0, used)
             result = csim.simulate(path, 'fast')
-            ours = ours or result['images_per_second']
+            rates.append(result['images_per_second'])
             different += result['mismatched_values']
             label = f'tailor_jax fast, {len(used)} core{"s" if len(used) > 1 else ""}'
             report(label, write, seconds, result['images_per_second'], result['mismatched_values'], result['values'])
@@ -101,7 +101,8 @@ def main(_: list[str]) -> None:
         logits, simulate = timed(lambda: made.predict(real))
         wrong = int((np.asarray(logits, np.float64).reshape(expected.shape) / network.output.out.step != expected).sum())
         report(f'hls4ml {_IO_TYPE.value}', write, seconds, len(few) / simulate, wrong, expected.size)
-        print(f'tailor_jax / hls4ml          {ours * simulate / len(few):.0f} times as many images/s')
+        times = ' and '.join(f'{rate * simulate / len(few):.0f}' for rate in rates)
+        print(f'tailor_jax / hls4ml          {times} times as many images/s on all cores and on one; hls4ml uses one')
     sys.exit(1 if different or wrong else 0)
 
 
