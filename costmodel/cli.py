@@ -40,6 +40,7 @@ SETTINGS = (
     ('multiplier', str),
     ('add', str),
     ('skip', str),
+    ('process_latency_cycles', int),
 )
 
 
@@ -156,7 +157,14 @@ def _with_deadlock_free_depths(graph: Graph, cost: Cost) -> Cost:
 def _simulated(graph: Graph, cost: Cost) -> dict:
     depths = {row['name']: row['depth'] for row in cost.fifos}
     taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
-    run = simulate(rewrite.fold(graph), cost.reuse_factors, depths, absorb=cost.target.add == 'absorbed', taps=taps)
+    run = simulate(
+        rewrite.fold(graph),
+        cost.reuse_factors,
+        depths,
+        absorb=cost.target.add == 'absorbed',
+        taps=taps,
+        process_latency_cycles=cost.target.process_latency_cycles,
+    )
     return {
         'simulated': {
             'interval_cycles': run.interval_cycles,

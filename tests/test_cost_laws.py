@@ -31,6 +31,7 @@ def targets(draw: st.DrawFn, graph: Graph) -> costmodel.Dataflow:
         activation_bits=draw(st.sampled_from([2, 8, 16])),
         add=draw(st.sampled_from(['separate', 'absorbed'])),
         skip=draw(st.sampled_from(['clone', 'line_buffer'])),
+        process_latency_cycles=draw(st.sampled_from([0, 0, 1, 8])),
         **pace,
     )
 

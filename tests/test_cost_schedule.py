@@ -12,6 +12,7 @@ from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, Node
 
 UNIT = costmodel.dataflow(reuse_factor=1)
+LATENCIES = (0, 1, 8, 20)  # process_latency_cycles
 
 
 def skip_over(convs: int, width: int, height: int = 6) -> Graph:
@@ -34,6 +35,14 @@ def test_a_skip_over_n_convolutions_holds_n_rows_and_n_pixels_and_one(convs, wid
     cost = costmodel.evaluate(skip_over(convs, width), UNIT)
     assert depths(cost)['stem__join'] == convs * (width + 1) + 1
     assert all(depth == 2 for name, depth in depths(cost).items() if name != 'stem__join')
+
+
+@pytest.mark.parametrize('latency', LATENCIES)
+@pytest.mark.parametrize('convs', [1, 2, 3])
+def test_each_convolution_under_a_skip_adds_its_latency_to_the_depth(convs, latency):
+    cost = costmodel.evaluate(skip_over(convs, 8), costmodel.dataflow(reuse_factor=1, process_latency_cycles=latency))
+    assert depths(cost)['stem__join'] == convs * (8 + 1 + latency) + 1
+    assert cost.total['latency_cycles'] == 6 * 8 + (convs + 1) * (8 + 1 + latency) + 2 * latency  # the stem counts too; the clone and the add
 
 
 def test_reuse_adds_the_cycles_of_the_passes_to_the_depth():
@@ -69,12 +78,13 @@ def paces(graph: Graph) -> list[dict]:
 
 @st.composite
 def pruned(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
-    """A random graph with random skips removed, and a target: pace, adds absorbed or not, skips from clones or line buffers."""
+    """A random graph with random skips removed, and a target: pace, latency, adds absorbed or not, skips from clones or line buffers."""
     graph = draw(nested_graphs(max_gates=6))
     graph = rewrite.binarize(graph, {gate: draw(st.integers(0, 1)) for gate in graph.gates})
     return graph, costmodel.dataflow(
         add=draw(st.sampled_from(['separate', 'absorbed'])),
         skip=draw(st.sampled_from(['clone', 'line_buffer'])),
+        process_latency_cycles=draw(st.sampled_from(LATENCIES)),
         **draw(st.sampled_from(paces(graph))),
     )
 
@@ -83,7 +93,15 @@ def simulated(graph: Graph, cost: costmodel.Cost, bounded: bool = True, images: 
     """The machine that the cost describes, token by token."""
     taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
     room = depths(cost) if bounded else None
-    return simulate(rewrite.fold(graph), cost.reuse_factors, room, images, absorb=cost.target.add == 'absorbed', taps=taps)
+    return simulate(
+        rewrite.fold(graph),
+        cost.reuse_factors,
+        room,
+        images,
+        absorb=cost.target.add == 'absorbed',
+        taps=taps,
+        process_latency_cycles=cost.target.process_latency_cycles,
+    )
 
 
 @given(pruned())
@@ -105,28 +123,29 @@ def test_the_latency_is_that_of_the_machine_with_room_everywhere(case):
     assert simulated(graph, cost).latency_cycles >= cost.total['latency_cycles']
 
 
-@given(same_rate())
-def test_a_skip_fifo_fills_to_its_depth_and_one_less_stops_the_network(graph):
+@given(same_rate(), st.sampled_from(LATENCIES))
+def test_a_skip_fifo_fills_to_its_depth_and_one_less_stops_the_network(graph, latency):
     """Where every layer has the same rate there is no slack: each skip FIFO fills exactly, and a token less costs throughput or all."""
-    cost = costmodel.evaluate(graph, UNIT)
+    cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, process_latency_cycles=latency))
     given_depths = depths(cost)
     names = {f'{node.inputs[1]}__{node.name}': node for node in graph.nodes if node.op == 'add'}
-    run = simulate(graph, cost.reuse_factors, {**given_depths}, images=6)
+    run = simulate(graph, cost.reuse_factors, {**given_depths}, 8, process_latency_cycles=latency)
     interval = cost.total['interval_cycles']
     assert run.interval_cycles == interval
     for name in names:
         if given_depths[name] > UNIT.stream_depth:
             assert run.occupancy[name] == given_depths[name], name
-            less = simulate(graph, cost.reuse_factors, given_depths | {name: given_depths[name] - 1}, images=6)
+            less = simulate(graph, cost.reuse_factors, given_depths | {name: given_depths[name] - 1}, 8, process_latency_cycles=latency)
             assert less.deadlocked or less.interval_cycles > interval, name
 
 
 @pytest.mark.parametrize('skips', build.SKIPS)
+@pytest.mark.parametrize('latency', [0, 8])
 @pytest.mark.parametrize('pace', [{'reuse_factor': 1}, {}, {'interval_cycles': 256}])
-def test_resnets_run_at_the_predicted_interval_and_latency(skips, pace):
+def test_resnets_run_at_the_predicted_interval_and_latency(skips, pace, latency):
     graph = build.resnet(8, (16, 16, 3), width=4, skips=skips)
-    cost = costmodel.evaluate(graph, costmodel.dataflow(**pace))
-    run = simulate(rewrite.fold(graph), cost.reuse_factors, depths(cost))
+    cost = costmodel.evaluate(graph, costmodel.dataflow(**pace, process_latency_cycles=latency))
+    run = simulated(graph, cost, images=8)
     assert (run.interval_cycles, run.latency_cycles) == (cost.total['interval_cycles'], cost.total['latency_cycles'])
 
 
@@ -139,6 +158,15 @@ def test_without_room_for_bursts_a_strided_network_misses_its_interval():
     assert not run.deadlocked and run.interval_cycles > 1.1 * cost.total['interval_cycles']
 
 
+@pytest.mark.parametrize('latency', [1, 8])
+@pytest.mark.parametrize('pace', [{'reuse_factor': 1}, {}])
+def test_depths_found_without_latency_lose_throughput_on_a_machine_that_has_it(pace, latency):
+    graph = build.resnet(8, (8, 8, 1), width=8)
+    cost = costmodel.evaluate(graph, costmodel.dataflow(**pace))
+    run = simulate(rewrite.fold(graph), cost.reuse_factors, depths(cost), process_latency_cycles=latency)
+    assert run.interval_cycles > cost.total['interval_cycles']
+
+
 def test_the_simulator_reports_a_deadlock():
     run = simulate(rewrite.fold(skip_over(1, 5)), {}, {'stem__join': 6})
     assert run.deadlocked and run.interval_cycles is None
@@ -147,14 +175,15 @@ def test_the_simulator_reports_a_deadlock():
 @given(pruned())
 def test_deadlock_free_depths_run_and_one_less_does_not(case):
     graph, target = case
-    target = costmodel.dataflow(reuse_factor=target.reuse_factor, interval_cycles=target.interval_cycles)
+    latency = target.process_latency_cycles
+    target = costmodel.dataflow(reuse_factor=target.reuse_factor, interval_cycles=target.interval_cycles, process_latency_cycles=latency)
     cost = costmodel.evaluate(graph, target)
     folded, full = rewrite.fold(graph), depths(cost)
     for name, least in deadlock_free_depths(graph, target).items():
         assert least <= full[name]
         if least > 1:
-            assert not simulate(folded, cost.reuse_factors, full | {name: least}, images=12).deadlocked, name
-            assert simulate(folded, cost.reuse_factors, full | {name: least - 1}, images=12).deadlocked, name
+            assert not simulate(folded, cost.reuse_factors, full | {name: least}, 12, process_latency_cycles=latency).deadlocked, name
+            assert simulate(folded, cost.reuse_factors, full | {name: least - 1}, 12, process_latency_cycles=latency).deadlocked, name
 
 
 def test_a_slow_projection_needs_more_for_throughput_than_against_deadlock():

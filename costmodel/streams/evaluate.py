@@ -17,7 +17,7 @@ from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
 from costmodel.groups import Region, gate_groups, merge, regions
 from costmodel.streams import logic, memory, schedule
-from costmodel.streams.fifos import Fifo, Fork, fifos, forks, plan
+from costmodel.streams.fifos import Fifo, Fork, fifos, forks, plan, smooths
 from costmodel.streams.segments import Segment, absorbed
 from costmodel.streams.target import Dataflow, reuse_factors
 from tailor_jax import rewrite, streaming
@@ -82,7 +82,7 @@ def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
     passed over.
     """
     joined = gate_groups(graph)
-    if target.fifo_policy == 'full_map' or target.reuse_factor == 1:
+    if target.fifo_policy == 'full_map' or not smooths(target):
         return joined
     found = regions(graph)
     for index, region in enumerate(found):

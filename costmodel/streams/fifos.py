@@ -63,15 +63,15 @@ class Fork:
 
 def plan(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[Segment]:
     """The segments of a folded graph as the target builds them."""
-    found = list(segments(graph, reuse, target.add == 'absorbed'))
+    found = list(segments(graph, reuse, target.add == 'absorbed', target.process_latency_cycles))
     if target.skip == 'line_buffer':
         found = [dataclasses.replace(each, shape=tapped(each.shape, smooths(target))) for each in found]
     return found
 
 
 def smooths(target: Dataflow) -> bool:
-    """Whether processes can be slower than their neighbours' bursts; at one cycle a token none is."""
-    return target.reuse_factor != 1
+    """Whether bursts matter: at one cycle a token and without latency no process is slower than a neighbour's burst, nor holds one up."""
+    return target.reuse_factor != 1 or target.process_latency_cycles > 0
 
 
 def fifos(graph: Graph, target: Dataflow, planned: list[Segment]) -> list[Fifo]:

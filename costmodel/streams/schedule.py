@@ -3,9 +3,10 @@
 As soon as possible, in max-plus algebra: iteration k of a process, with arrival_k the cycle in which all its input tokens are written,
 
     start_k = max(arrival_k, start_{k-1} + cost_{k-1}) = S_k + max over j <= k of (arrival_j - S_j),     S_k = sum of cost_j, j < k
-    written = start_k + cost_k - 1                       cost = write_cycles when the iteration writes, else 1
+    written = start_k + cost_k - 1 + L                   cost = write_cycles when the iteration writes, else 1; L the latency of a process
 
-A FIFO of depth d never delays its writer if token n + d is written after token n was read, so the depth that keeps full throughput is
+A tensor with several readers is written once more, L cycles later, by its clone process. A FIFO of depth d never delays its writer if token
+n + d is written after token n was read, so the depth that keeps full throughput is
 
     d = max over n of #{m >= n : written_m < read_n + 1}        (tokens present, the interval [written, read] closed)
 
@@ -20,7 +21,11 @@ leaving segment s is released at r_n = theta + n P / (H W), theta the least offs
 This schedule exists at the network's pace (stretch each segment's times), satisfies every FIFO's bound, and the machine, running as soon as
 it can, is never later than it: the network keeps the interval of its slowest process. All depths depend on one segment, but that `burst`
 of one adds to the first FIFO of the next. Where every process takes one cycle a token (reuse factor 1) nobody ever waits for a slow
-neighbour, and `smooth=False` leaves the bursts out.
+neighbour if L = 0, and `smooth=False` leaves the bursts out.
+
+Pipelines hold tokens too, but no depth counts on that: where a short branch of many processes is late only by their latency, the schedule with
+L could do with fewer tokens than must be read for the other branch to write its first, and hardware with shorter pipelines would deadlock. So a
+depth is never less than that for L = 0, whose schedule is in an order that needs no pipeline.
 
 Latency: the same schedule of the whole network, from the first pixel in to the last value out of the first image, images following back to
 back and pixels coming as fast as they are taken. It is a sum over nothing, so it has no rows and no expectation.
@@ -80,20 +85,31 @@ def depths(shape: Shape, smooth: bool = True) -> Depths:
     period = max(tokens_in, *(process.period_cycles for process in shape.processes))
     # The steady state is reached after the lags, and after each process at most one image more; two more to look at.
     images = 4 + len(shape.processes) + math.ceil(sum(process.lag / math.prod(process.in_size) for process in shape.processes))
+    images += math.ceil(2 * len(shape.processes) * shape.latency / period)  # a process and a clone each
     unit = tokens_in * tokens_out
-    times = _Times(np.arange(images * tokens_in, dtype=np.int64) * (period * tokens_out), unit)
+    times = _Times(shape, np.arange(images * tokens_in, dtype=np.int64) * (period * tokens_out), unit)
     found = []
     for process in shape.processes:
         reads = times.run(process)
         found.append(tuple(_presence(times[source], read, unit, tokens) for source, read, tokens in zip(process.sources, reads, _tokens(process))))
-    return Depths(tuple(found), _burst(times[len(found)], period * tokens_in, tokens_out) if smooth else 0)
+    least = Depths(tuple(found), _burst(times[len(found)], period * tokens_in, tokens_out) if smooth else 0)
+    return _at_least(least, depths(dataclasses.replace(shape, latency=0), smooth)) if shape.latency else least
+
+
+def _at_least(one: Depths, other: Depths) -> Depths:
+    inputs = tuple(tuple(max(pair) for pair in zip(*both, strict=True)) for both in zip(one.inputs, other.inputs, strict=True))
+    return Depths(inputs, max(one.burst, other.burst))
 
 
 class _Times:
-    """Times of the tokens of a segment's tensors, filled in process by process."""
+    """Times of the tokens of a segment's tensors, filled in process by process: when they are written for their readers, after a clone."""
 
-    def __init__(self, entering: np.ndarray, unit: int):
-        self.unit, self.written, self.ends = unit, [entering], [entering]
+    def __init__(self, shape: Shape, entering: np.ndarray, unit: int):
+        self.unit, self.cloned, self.latency = unit, shape.cloned, shape.latency * unit
+        self.written, self.ends = [self._copied(0, entering)], [entering]
+
+    def _copied(self, tensor: int, written: np.ndarray) -> np.ndarray:
+        return written + self.latency if tensor in self.cloned else written
 
     def __getitem__(self, source: Source) -> np.ndarray:
         return self.ends[source.process][source.lag :] if isinstance(source, Tap) else self.written[source]
@@ -109,8 +125,8 @@ class _Times:
             arrivals[writing] = np.maximum(arrivals[writing], self[source][: len(writing)])
         start, end = run(process, arrivals, self.unit)
         mask = write_mask(process, count)
-        self.ends.append(end)
-        self.written.append(end[mask])
+        self.ends.append(end + self.latency)
+        self.written.append(self._copied(len(self.written), end[mask] + self.latency))
         return [start] * len(process.inputs) + [start[mask]] * len(process.starts)
 
 
@@ -126,7 +142,7 @@ def latency_cycles(shapes: Sequence[Shape]) -> int:
         needed = _entering(shape, needed)
     times = np.zeros(needed, np.int64)
     for shape in shapes:
-        found = _Times(times, 1)
+        found = _Times(shape, times, 1)
         for process in shape.processes:
             found.run(process)
         times = found[len(shape.processes)]

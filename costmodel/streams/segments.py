@@ -68,10 +68,22 @@ class Process:
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """A segment without names: hashable, equal for equal structure. `size` is the entering tensor's (H, W)."""
+    """A segment without names: hashable, equal for equal structure.
+
+    Attributes:
+      size: the entering tensor's (H, W).
+      latency: cycles from the last cycle of an iteration to its write, of every process and clone.
+    """
 
     size: tuple[int, int]
     processes: tuple[Process, ...]
+    latency: int = 0
+
+    @property
+    def cloned(self) -> frozenset[int]:
+        """The tensors that go through a clone process: those with several readers, not counting taps."""
+        read = [source for process in self.processes for source in process.sources if not isinstance(source, Tap)]
+        return frozenset(source for source in read if read.count(source) > 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,20 +124,21 @@ def absorbed(graph: Graph) -> dict[str, str]:
     return {name: conv.name for name, conv in main.items() if conv.op == 'conv' and not conv.relu and len(graph.consumers[conv.name]) == 1}
 
 
-def segments(graph: Graph, reuse: Mapping[str, int], absorb: bool = False) -> Iterator[Segment]:
+def segments(graph: Graph, reuse: Mapping[str, int], absorb: bool = False, latency: int = 0) -> Iterator[Segment]:
     """The graph's segments in order.
 
     Args:
       graph: folded.
       reuse: the reuse factor of every conv and dense node.
       absorb: whether convolutions take in the adds behind them.
+      latency: cycles from the last cycle of an iteration to its write.
     """
     hosts = absorbed(graph) if absorb else {}
     for region in regions(graph):
-        yield _segment(graph, region, reuse, hosts)
+        yield _segment(graph, region, reuse, hosts, latency)
 
 
-def _segment(graph: Graph, region: Region, reuse: Mapping[str, int], hosts: Mapping[str, str]) -> Segment:
+def _segment(graph: Graph, region: Region, reuse: Mapping[str, int], hosts: Mapping[str, str], latency: int) -> Segment:
     position = {region.entry.name: 0}
     processes, edges = [], []
     for node in region.nodes:
@@ -137,4 +150,4 @@ def _segment(graph: Graph, region: Region, reuse: Mapping[str, int], hosts: Mapp
         processes.append(process(graph, reader, reuse.get(reader.name, 1), inputs, starts))
         edges.append(tuple((reader, graph[name]) for name in reader.inputs) + tuple((node, graph[name]) for name in started))
         position[node.name] = len(processes)
-    return Segment(Shape(region.entry.shape[:2], tuple(processes)), region.entry, region.nodes, tuple(edges))
+    return Segment(Shape(region.entry.shape[:2], tuple(processes), latency), region.entry, region.nodes, tuple(edges))

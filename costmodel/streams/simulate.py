@@ -4,10 +4,11 @@ It shares nothing with `schedule`: a process is a loop that follows the text of 
 a list of read times. With t_p the cycle after the last iteration of process p, an iteration of `cost` cycles that reads tokens and writes token n
 
     first = max(t_p, write time of every token read)
-    last  = max(first + cost - 1, read time of token n - depth, plus 1, of every FIFO written)       then t_p = last + 1
+    last  = max(first + cost - 1, read time of token n - depth, plus 1 - L, of every FIFO written)       then t_p = last + 1
 
-reads in `first` and writes in `last`; an iteration of one cycle happens as a whole, reads and writes in `last`. Times depend on tokens only by
-their position, so processes may be run in any order, each as far as it gets (a Kahn network). It stops early if nobody can go on: deadlock.
+reads in `first` and writes in `last + L`, L the latency of a process; an iteration of one cycle happens as a whole and reads in `last`.
+Times depend on tokens only by their position, so processes may be run in any order, each as far as it gets (a Kahn network). It stops early if
+nobody can go on: deadlock.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class _Process:
     out: tuple[int, int]
     stride: tuple[int, int]
     write_cycles: int
+    latency: int
     starts: list[_Fifo] = dataclasses.field(default_factory=list)  # read by the iterations that write: an absorbed add's skip
     taps: list[tuple[int, _Fifo]] = dataclasses.field(default_factory=list)  # (lag, FIFO): token n is handed on in iteration n + lag
     done: int = 0
@@ -78,11 +80,12 @@ class _Process:
                 break
             first = max([self.time, *(source.written[len(source.read)] for source in sources)])
             cost = self.write_cycles if writing else 1
-            last = max([first + cost - 1, *(sink.read[len(sink.written) - sink.depth] + 1 for sink in sinks if len(sink.written) >= sink.depth)])
+            freed = [sink.read[len(sink.written) - sink.depth] + 1 for sink in sinks if len(sink.written) >= sink.depth]
+            last = max([first + cost - 1, *(time - self.latency for time in freed)])
             for source in sources:
                 source.read.append(last if cost == 1 else first)
             for sink in sinks:
-                sink.written.append(last)
+                sink.written.append(last + self.latency)
             self.time, self.done = last + 1, k + 1
         return self.done > before
 
@@ -126,6 +129,7 @@ def simulate(
     interval: int | None = None,
     absorb: bool = False,
     taps: Mapping[str, tuple[str, int]] | None = None,
+    process_latency_cycles: int = 0,
 ) -> Run:
     """Runs a folded graph.
 
@@ -137,6 +141,7 @@ def simulate(
       interval: cycles over which the pixels of an image come in evenly; as fast as they are taken when None.
       absorb: whether convolutions take in the adds behind them, where nothing stands between (`Dataflow.add`).
       taps: {FIFO name: (layer whose window its tokens come from, iterations after it read them)} (`Dataflow.skip`).
+      process_latency_cycles: from the last cycle of an iteration to its write, of every process and clone.
     """
     taps = taps or {}
     fifos: dict[str, _Fifo] = {}
@@ -160,7 +165,7 @@ def simulate(
                 fifos.pop(streaming.fifo_name(node.inputs[0], node.name))
                 built[node.name], main.starts, main.sinks = main, [inlets[1]], []
             else:
-                built[node.name] = _process(graph, node, reuse.get(node.name, 1), inlets, [], images)
+                built[node.name] = _process(graph, node, reuse.get(node.name, 1), inlets, images, process_latency_cycles)
         copied = [reader for reader in graph.consumers[node.name] if streaming.fifo_name(node.name, reader) not in taps]
         if node.op == 'input':
             outlets = [port]
@@ -177,7 +182,7 @@ def simulate(
             for reader, copy in zip(copied, copies):
                 sources.setdefault((node.name, reader), []).append(copy)
             count, size = images * node.shape[0] * node.shape[1], node.shape[:2]
-            built[streaming.fifo_name(node.name, 'clone')] = _Process(outlets, copies, count, count, 0, size, size, (1, 1), 1)
+            built[streaming.fifo_name(node.name, 'clone')] = _Process(outlets, copies, count, count, 0, size, size, (1, 1), 1, process_latency_cycles)
         for reader in graph.consumers[node.name]:
             if reader not in copied:
                 sources[node.name, reader] = [fifo(streaming.fifo_name(node.name, reader))]
@@ -193,16 +198,16 @@ def simulate(
     return Run(output.written, graph.output.shape[0] * graph.output.shape[1], occupancy, deadlocked)
 
 
-def _process(graph: Graph, node: Node, reuse_factor: int, sources: list[_Fifo], sinks: list[_Fifo], images: int) -> _Process:
+def _process(graph: Graph, node: Node, reuse_factor: int, sources: list[_Fifo], images: int, latency: int) -> _Process:
     height, width, _ = graph.in_shape(node)
     count, image, out = images * height * width, (height, width), node.shape[:2]
     match node.op:
         case 'conv' | 'max_pool':
             lag = streaming.lag(graph, node)
-            return _Process(sources, sinks, count, count + lag, lag, image, out, node.stride, reuse_factor if node.op == 'conv' else 1)
+            return _Process(sources, [], count, count + lag, lag, image, out, node.stride, reuse_factor if node.op == 'conv' else 1, latency)
         case 'add' | 'relu' | 'dense':
-            return _Process(sources, sinks, count, count, 0, image, out, (1, 1), reuse_factor)
+            return _Process(sources, [], count, count, 0, image, out, (1, 1), reuse_factor, latency)
         case 'global_avg_pool':
-            return _Process(sources, sinks, count, count, height * width - 1, image, (1, 1), image, 1)
+            return _Process(sources, [], count, count, height * width - 1, image, (1, 1), image, 1, latency)
         case _:
             raise GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; fold the graph first')

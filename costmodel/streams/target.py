@@ -38,6 +38,7 @@ class Dataflow:
     multiplier: str = 'auto'
     add: str = 'separate'
     skip: str = 'clone'
+    process_latency_cycles: int = 0
     weight_bits_of: tuple[tuple[str, int], ...] = ()
     activation_bits_of: tuple[tuple[str, int], ...] = ()
 
@@ -50,6 +51,7 @@ class Dataflow:
         _positive('weight_bits', self.weight_bits)
         _positive('activation_bits', self.activation_bits)
         _positive('stream_depth', self.stream_depth)
+        _not_negative('process_latency_cycles', self.process_latency_cycles)
         if not self.clock_mhz > 0:
             raise CostError(f'clock_mhz must be positive, got {self.clock_mhz!r}')
         if self.interval_cycles is not None:
@@ -81,6 +83,7 @@ def dataflow(
     multiplier: str = 'auto',
     add: str = 'separate',
     skip: str = 'clone',
+    process_latency_cycles: int = 0,
     weight_bits_of: Mapping[str, int] | None = None,
     activation_bits_of: Mapping[str, int] | None = None,
 ) -> Dataflow:
@@ -100,10 +103,12 @@ def dataflow(
       add: 'separate' (a process of its own, what `hls_export` emits) or 'absorbed' (the convolution before it starts its accumulators from
         the skip's token, where nothing stands between).
       skip: 'clone' (what `hls_export` emits) or 'line_buffer' (a windowed layer hands the tensor on from its window, see `taps`).
+      process_latency_cycles: from the last cycle of an iteration of a process to its write: the depth of its pipeline (see
+        `tailor_jax.streaming`). FIFO depths that were found with less than hardware has lose throughput; with more they are only longer.
       weight_bits_of, activation_bits_of: widths of single nodes, over the common ones.
 
     Raises:
-      CostError: for an unknown device (lists the known ones), an unknown policy, or a number that is not positive.
+      CostError: for an unknown device (lists the known ones), an unknown policy, a number that is not positive or a latency that is negative.
     """
     reuse = _frozen(reuse_factor) if isinstance(reuse_factor, Mapping) else reuse_factor
     return Dataflow(
@@ -118,6 +123,7 @@ def dataflow(
         multiplier,
         add,
         skip,
+        process_latency_cycles,
         _frozen(weight_bits_of or {}),
         _frozen(activation_bits_of or {}),
     )
@@ -175,6 +181,11 @@ def _pairs(value: object) -> tuple[tuple[str, int], ...]:
 def _one_of(key: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise CostError(f'{key} must be one of {", ".join(known)}, got {value!r}')
+
+
+def _not_negative(key: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise CostError(f'{key} must be an integer, 0 or more, got {value!r}')
 
 
 def _positive(key: str, value: int) -> None:
