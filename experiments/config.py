@@ -77,6 +77,10 @@ def defaults() -> ConfigDict:
     config.cost.resources = ('lut', 'ff', 'bram18', 'fifo_bits')
     config.cost.device = 'zcu104'
     config.cost.fifo_policy = 'exact'
+    # Cycles from a process's last trip to its write, that FIFO depths allow for. An estimate until synthesis says better: a FIFO read, an operand
+    # multiplexer, a multiplier of two or three stages, an adder tree of several levels a cycle, a requantizer. Too few lose throughput or
+    # deadlock; too many cost a few tokens of the skip FIFOs.
+    config.cost.process_latency_cycles = 8
     config.cost.interval_cycles = 0  # target initiation interval; 0 for 16 cycles an input pixel
 
     config.quant = ConfigDict()
@@ -115,6 +119,7 @@ def validate(config: ConfigDict) -> None:
     _check(config, 'train.save_every_epochs', lambda value: value > 0, 'a positive number of epochs')
     _check(config, 'train.gates.p_open', lambda value: 0 < value < 1, 'a probability strictly between 0 and 1')
     _check(config, 'distill.share', lambda value: 0 <= value <= 1, 'a share between 0 and 1')
+    _check(config, 'cost.process_latency_cycles', lambda value: value >= 0, 'a number of cycles, not negative')
     _check(config, 'cost.weight', lambda value: value >= 0 and math.isfinite(value), 'a finite number, not negative')
     for key in ('quant.weight_bits', 'quant.activation_bits'):
         _check(config, key, lambda value: 2 <= value <= 16, 'a width of 2 to 16 bits')

@@ -59,6 +59,7 @@ def target_of(config: ConfigDict) -> costmodel.Dataflow:
         weight_bits=config.quant.weight_bits,
         activation_bits=config.quant.activation_bits,
         interval_cycles=cost.interval_cycles or None,
+        process_latency_cycles=cost.process_latency_cycles,
     )
 
 

@@ -46,6 +46,7 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
         fifos={fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos},
         part=device.part,
         clock_mhz=target.clock_mhz,
+        process_latency_cycles=target.process_latency_cycles,
     )
     images, labels = _test_split(config, integers)
     hls_export.write(

@@ -1,6 +1,6 @@
 """Emits the C++ of a design: one walk over the integer graph.
 
-    source(qgraph, plan)  ->  {'tailor_top.cpp': ..., 'tailor_top.h': ..., 'layers.h': ..., 'weights/<node>.h': ...}
+    source(qgraph, plan)  ->  {'tailor_top.cpp': ..., 'tailor_top.h': ..., 'layers.h': ..., 'timing.h': ..., 'weights/<node>.h': ...}
 
 A node becomes a struct `layer_<node>` of types and sizes, a token type `pixel_<node>` and one call of its layer's function; an edge
 becomes an `hls::stream` with its depth and storage as pragmas. Everything that does not depend on the network is in `include/`.
@@ -43,6 +43,7 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'tailor_top.cpp': _top(graph, plan, calls, list(weights)),
         'tailor_top.h': _top_header(qgraph),
         'layers.h': _layers_header(structs),
+        'timing.h': _timing(plan),
         **weights,
     }
 
@@ -242,6 +243,14 @@ def _layers_header(structs: list[str]) -> str:
     return (
         '// Types and sizes of every layer. pixel_<node> is the token that leaves a node; layer_<node> instantiates its function.\n'
         '#pragma once\n\n#include "include/types.h"\n\n' + '\n'.join(structs)
+    )
+
+
+def _timing(plan: Plan) -> str:
+    return (
+        '// What the cycle simulation takes a process to be; no other file uses it. The depths of the FIFOs allow for it.\n#pragma once\n\n'
+        '// Cycles from the last trip of an iteration to the write of its token: the registers of a pipeline.\n'
+        f'constexpr int process_latency_cycles = {plan.process_latency_cycles};\n'
     )
 
 

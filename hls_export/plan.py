@@ -32,6 +32,7 @@ class Plan:
     Attributes:
       reuse_factors: {node: reuse factor} of conv and dense nodes; 1 where a node is missing.
       fifos: {FIFO name: Fifo}, exactly those of `fifos(graph)`.
+      process_latency_cycles: the depth of a process's pipeline that the depths of the FIFOs allow for (see `tailor_jax.streaming`).
       part, clock_mhz: the device and the clock that synthesis is asked for.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     fifos: Mapping[str, Fifo]
     part: str = 'xczu7ev-ffvc1156-2-e'
     clock_mhz: float = 200.0
+    process_latency_cycles: int = 0
 
     @staticmethod
     def default(qgraph: QGraph, skip_depths: Mapping[str, int] | None = None, reuse_factors: Mapping[str, int] | None = None) -> Plan:
@@ -95,7 +97,10 @@ def skip_fifos(graph: Graph) -> tuple[str, ...]:
 
 
 def check(graph: Graph, plan: Plan) -> None:
-    """Raises GraphError where the plan does not fit the network: a FIFO missing or unknown, a reuse factor that does not divide."""
+    """Raises GraphError where the plan does not fit: a FIFO missing or unknown, a reuse factor that does not divide, a negative latency."""
+    latency = plan.process_latency_cycles
+    if not isinstance(latency, int) or latency < 0:
+        raise GraphError(f'process_latency_cycles must be an integer, 0 or more, got {latency!r}')
     names = fifos(graph)
     if missing := [name for name in names if name not in plan.fifos]:
         raise GraphError(f'the plan has no FIFO {missing[0]!r}; the network has {", ".join(names)}')

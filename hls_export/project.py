@@ -140,6 +140,8 @@ def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'nodes': len(qgraph.nodes) - 1,
         'fifos': len(plan.fifos),
         'output_tokens': qgraph.output.node.shape[0] * qgraph.output.node.shape[1],
+        'process_latency_cycles': plan.process_latency_cycles,
+        'pipeline_depth': plan.process_latency_cycles + 1,
     }
     package = resources.files('hls_export')
     files = {
@@ -150,6 +152,7 @@ def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'format': FORMAT,
         'part': plan.part,
         'clock_mhz': plan.clock_mhz,
+        'process_latency_cycles': plan.process_latency_cycles,
         'reuse_factors': {qnode.name: plan.reuse_factor(qnode.name) for qnode in qgraph.nodes if qnode.weight is not None},
         'fifos': {name: {'depth': fifo.depth, 'storage': fifo.storage} for name, fifo in plan.fifos.items()},
     }

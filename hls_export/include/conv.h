@@ -23,6 +23,7 @@ void conv(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_
     constexpr int slices = passes(cfg::slices), blocks = passes(cfg::blocks);
     constexpr int slice_products = products / slices, block_channels = cfg::channels_out / blocks;
     constexpr int lanes = tile(block_channels);
+    constexpr int image_trips = cfg::height * cfg::width + lag + (slices * blocks - 1) * cfg::out_height * cfg::out_width;
 #pragma HLS ARRAY_RESHAPE variable=weight type=cyclic factor=slice_products dim=1
 #pragma HLS ARRAY_RESHAPE variable=weight type=cyclic factor=block_channels dim=2
 #pragma HLS ARRAY_RESHAPE variable=bias type=cyclic factor=block_channels dim=1
@@ -33,7 +34,8 @@ void conv(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_
 #pragma HLS BIND_STORAGE variable=lines type=ram_s2p
     typename shape::registers window;
 #pragma HLS ARRAY_PARTITION variable=window type=complete dim=0
-    typename cfg::in_t x[shape::taps * cfg::channels_in];  // the window with the taps outside the image at zero
+    // The window with the taps outside the image at zero, by slices: product p of a pass picks one of `slices` values, and only of its own.
+    typename cfg::in_t x[cfg::groups][slices][slice_products];
 #pragma HLS ARRAY_PARTITION variable=x type=complete dim=0
     acc_t sum[block_channels];
 #pragma HLS ARRAY_PARTITION variable=sum type=complete dim=0
@@ -46,7 +48,8 @@ void conv(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_
     int column = 0, slice = 0, block = 0;
 pixels:
     for (int k = 0; k < tokens + lag;) {
-#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
+#pragma HLS PIPELINE II=1 style=flp
 #pragma HLS DEPENDENCE variable=lines type=inter direction=RAW distance=cfg::width dependent=true
         TRIP();
         const bool first = slice == 0 && block == 0;
@@ -63,27 +66,30 @@ pixels:
                 for (int i = 0; i < cfg::kernel_h; ++i)
                     for (int j = 0; j < cfg::kernel_w; ++j) {
                         const bool inside = at.inside(i, j);
-                        for (int c = 0; c < cfg::channels_in; ++c)
-                            x[(i * cfg::kernel_w + j) * cfg::channels_in + c] = inside ? window[i][j][c] : typename cfg::in_t(0);
+                        for (int c = 0; c < cfg::channels_in; ++c) {
+                            const int k_product = (i * cfg::kernel_w + j) * group_in + c % group_in;
+                            x[c / group_in][k_product / slice_products][k_product % slice_products] = inside ? window[i][j][c] : typename cfg::in_t(0);
+                        }
                     }
             for (int tile_start = 0; tile_start < block_channels; tile_start += lanes) {
 #pragma HLS UNROLL
                 const int channel = block * block_channels + tile_start;
-                acc_t part[lanes];
-                for (int o = 0; o < lanes; ++o) part[o] = slice == 0 ? acc_t(bias[channel + o]) : sum[tile_start + o];
+                acc_t part[lanes];  // the products of this pass; the sum of earlier ones joins behind the tree, so that only an adder feeds back
+                for (int o = 0; o < lanes; ++o) part[o] = 0;
                 for (int p = 0; p < slice_products; ++p) {
 #pragma HLS UNROLL
                     const int k_product = slice * slice_products + p;
                     for (int o = 0; o < lanes; ++o) {
 #pragma HLS UNROLL
                         const int group = cfg::groups == 1 ? 0 : (channel + o) / group_out;
-                        const int tap = cfg::groups == 1 ? k_product : k_product / group_in * cfg::channels_in + group * group_in + k_product % group_in;
-                        part[o] += product<acc_t>(weight_t(weight[k_product][channel + o]), x[tap]);
+                        part[o] += product<acc_t>(weight_t(weight[k_product][channel + o]), x[group][slice][p]);
                     }
                 }
                 for (int o = 0; o < lanes; ++o) {
-                    sum[tile_start + o] = part[o];
-                    if (slice == slices - 1) result[channel + o] = requantize<cfg>(part[o]);
+                    const acc_t before = slice == 0 ? acc_t(bias[channel + o]) : sum[tile_start + o];
+                    const acc_t total = before + part[o];
+                    sum[tile_start + o] = total;
+                    if (slice == slices - 1) result[channel + o] = requantize<cfg>(total);
                 }
             }
             if (last) out.write(result);

@@ -10,10 +10,12 @@ template <class cfg>
 void add(const int images, hls::stream<pixel<typename cfg::main_t, cfg::channels>>& main_in,
          hls::stream<pixel<typename cfg::skip_t, cfg::channels>>& skip_in, hls::stream<pixel<typename cfg::out_t, cfg::channels>>& out) {
     using acc_t = typename cfg::acc_t;
-    const int tokens = images * (cfg::height * cfg::width);
+    constexpr int image_trips = cfg::height * cfg::width;
+    const int tokens = images * image_trips;
 pixels:
     for (int k = 0; k < tokens; ++k) {
-#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
+#pragma HLS PIPELINE II=1 style=flp
         TRIP();
         const pixel<typename cfg::main_t, cfg::channels> main_token = main_in.read();
         const pixel<typename cfg::skip_t, cfg::channels> skip_token = skip_in.read();
@@ -38,10 +40,12 @@ template <class token, class... streams> inline void write_all(const token& valu
 
 // Copies every token of a tensor of height x width pixels to all its readers, in the same cycle.
 template <class cfg, class token, class... streams> void clone(const int images, hls::stream<token>& in, streams&... outs) {
-    const int tokens = images * (cfg::height * cfg::width);
+    constexpr int image_trips = cfg::height * cfg::width;
+    const int tokens = images * image_trips;
 pixels:
     for (int k = 0; k < tokens; ++k) {
-#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
+#pragma HLS PIPELINE II=1 style=flp
         TRIP();
         const token value = in.read();
         write_all(value, outs...);
@@ -50,10 +54,12 @@ pixels:
 
 template <class cfg>
 void relu(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels>>& in, hls::stream<pixel<typename cfg::out_t, cfg::channels>>& out) {
-    const int tokens = images * (cfg::height * cfg::width);
+    constexpr int image_trips = cfg::height * cfg::width;
+    const int tokens = images * image_trips;
 pixels:
     for (int k = 0; k < tokens; ++k) {
-#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
+#pragma HLS PIPELINE II=1 style=flp
         TRIP();
         const pixel<typename cfg::in_t, cfg::channels> token = in.read();
         pixel<typename cfg::out_t, cfg::channels> result;

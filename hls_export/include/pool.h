@@ -20,11 +20,13 @@ void max_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::chann
     clear<cfg>(lines, window);
 
     anchor<cfg> at;
+    constexpr int image_trips = cfg::height * cfg::width + lag;
     const int tokens = images * (cfg::height * cfg::width);
     int column = 0;
 pixels:
     for (int k = 0; k < tokens + lag; ++k) {
-#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
+#pragma HLS PIPELINE II=1 style=flp
 #pragma HLS DEPENDENCE variable=lines type=inter direction=RAW distance=cfg::width dependent=true
         TRIP();
         typename shape::token token = {};
@@ -56,11 +58,13 @@ void global_avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg
     using acc_t = typename cfg::acc_t;
     acc_t sum[cfg::channels];
 #pragma HLS ARRAY_PARTITION variable=sum type=complete dim=0
-    const int tokens = images * (cfg::height * cfg::width);
+    constexpr int image_trips = cfg::height * cfg::width;
+    const int tokens = images * image_trips;
     int place = 0;
 pixels:
     for (int k = 0; k < tokens; ++k) {
-#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
+#pragma HLS PIPELINE II=1 style=flp
         TRIP();
         const bool last = place == cfg::height * cfg::width - 1;
         const pixel<typename cfg::in_t, cfg::channels> token = in.read();

@@ -1,9 +1,10 @@
 // The clock of the cycle simulation. Every process runs in a fiber and keeps its own time; no global clock ticks.
 //
-//     t(trip) = max(t(previous trip) + 1, write time of every token it reads, release time + 1 of every place it writes to)
+//     t(trip) = max(t(previous trip) + 1, write time of every token it reads, release time + 1 - L of every place it writes to)
 //
-// A trip of a pipelined loop is one cycle and happens as a whole: all its reads and writes take place in the cycle t. A token written in
-// cycle t can be read in cycle t; the place that a read frees in cycle t can be written in cycle t + 1. Because t depends on tokens
+// A trip of a pipelined loop reads in the cycle t and writes in the cycle t + L, L = process_latency_cycles being the depth of the pipeline
+// (timing.h); another trip can start every cycle. A token written in cycle t can be read in cycle t; the place that a read frees in cycle t
+// can be written in cycle t + 1. Because t depends on tokens
 // only by their position in their FIFO, the times are exact and the same in whatever order the fibers run.
 #pragma once
 
@@ -17,6 +18,8 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "timing.h"
 
 namespace sim {
 
@@ -77,16 +80,16 @@ inline void wake(fiber*& waiting) {
     waiting = nullptr;
 }
 
-// Ends the open trip: waits for its places, then reads and writes in one cycle.
+// Ends the open trip: waits for its places, then reads, and writes as many cycles later as the pipeline is deep.
 inline void end_trip() {
     fiber& self = *state().current;
     if (!self.trip_open) return;
     for (channel* each : self.writes) {
         while (!each->has_place()) wait_for(*each, true);
-        if (each->place_free_since() > self.time) self.time = each->place_free_since();
+        if (each->place_free_since() > self.time + process_latency_cycles) self.time = each->place_free_since() - process_latency_cycles;
     }
     for (channel* each : self.reads) each->commit_read(self.time);
-    for (channel* each : self.writes) each->commit_write(self.time);
+    for (channel* each : self.writes) each->commit_write(self.time + process_latency_cycles);
     self.reads.clear();
     self.writes.clear();
     ++self.time;
