@@ -130,13 +130,14 @@ def _parser() -> _Parser:
     add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
     for key, kind in SETTINGS:
         add(f'--{key}', type=kind, default=getattr(default, key))
+    add('--dsp_packing', action='store_true', help='two 8-bit products of one activation share a DSP; exported sources do not do this')
     add('--reuse_factor', metavar='R|NODE=R,...', help='passes over the multipliers for one output token, for all layers or by node')
     return parser
 
 
 def _target(args: argparse.Namespace) -> Dataflow:
     settings = {key: getattr(args, key) for key, _ in SETTINGS}
-    return dataflow(**settings, reuse_factor=_reuse_factor(args.reuse_factor))
+    return dataflow(**settings, dsp_packing=args.dsp_packing, reuse_factor=_reuse_factor(args.reuse_factor))
 
 
 def _reuse_factor(text: str | None) -> int | dict[str, int] | None:

@@ -107,6 +107,15 @@ def test_a_larger_reuse_factor_takes_fewer_multipliers_and_more_time():
     assert fast['dsp'] > slow['dsp'] and fast['lut'] > slow['lut'] and fast['interval_cycles'] < slow['interval_cycles'] <= 65536
 
 
+def test_without_packing_every_multiplier_is_a_dsp():
+    """As the exported sources have it: products an output token over passes."""
+    graph = rewrite.fold(build.resnet(8))
+    apart, packed = (costmodel.evaluate(graph, costmodel.dataflow(dsp_packing=packing)) for packing in (False, True))
+    layers = [(streaming.products(graph, graph[name]), reuse) for name, reuse in apart.reuse_factors.items()]
+    assert apart.total['dsp'] == sum(count * channels // reuse for (count, channels), reuse in layers)
+    assert packed.total['dsp'] < apart.total['dsp']
+
+
 @pytest.mark.parametrize(
     'name, part, lut, bram18, dsp',
     [

@@ -143,7 +143,7 @@ def _products(total: Parts, graph: Graph, node: Node, target: Dataflow, part: De
     if in_lut(target, weight, source):
         total.lut += C.lut_per_product_bit * weight * source * parallel * channels + C.adder_lut_per_bit * adders
     else:
-        shared = node.op == 'dense' or channels_out // node.groups > 1
+        shared = target.dsp_packing and (node.op == 'dense' or channels_out // node.groups > 1)
         total.dsp += dsp_count(parallel, channels, weight, source, part, shared)
         total.lut += C.dsp_adder_share * C.adder_lut_per_bit * adders
     if slices > 1:

@@ -39,6 +39,7 @@ class Dataflow:
     add: str = 'separate'
     skip: str = 'clone'
     process_latency_cycles: int = 0
+    dsp_packing: bool = False
     weight_bits_of: tuple[tuple[str, int], ...] = ()
     activation_bits_of: tuple[tuple[str, int], ...] = ()
 
@@ -84,6 +85,7 @@ def dataflow(
     add: str = 'separate',
     skip: str = 'clone',
     process_latency_cycles: int = 0,
+    dsp_packing: bool = False,
     weight_bits_of: Mapping[str, int] | None = None,
     activation_bits_of: Mapping[str, int] | None = None,
 ) -> Dataflow:
@@ -105,6 +107,8 @@ def dataflow(
       skip: 'clone' (what `hls_export` emits) or 'line_buffer' (a windowed layer hands the tensor on from its window, see `taps`).
       process_latency_cycles: from the last cycle of an iteration of a process to its write: the depth of its pipeline (see
         `tailor_jax.streaming`). FIFO depths that were found with less than hardware has lose throughput; with more they are only longer.
+      dsp_packing: whether two products of an activation share a DSP where the widths allow (AMD WP486). The sources of `hls_export` are plain
+        products, which Vitis HLS does not pack, so the cost of an export is without.
       weight_bits_of, activation_bits_of: widths of single nodes, over the common ones.
 
     Raises:
@@ -124,6 +128,7 @@ def dataflow(
         add,
         skip,
         process_latency_cycles,
+        dsp_packing,
         _frozen(weight_bits_of or {}),
         _frozen(activation_bits_of or {}),
     )
