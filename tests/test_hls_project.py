@@ -222,6 +222,23 @@ def test_compiler_error_shows_its_lines(network, tmp_path):
         hls_export.compile(tmp_path / 'p')
 
 
+def test_no_stale_binary_passes(network, tmp_path):
+    """A header that is gone, or changed and dated back: make alone would not see it."""
+    path = hls_export.write(tmp_path / 'p', *network)
+    assert csim.main([str(path)]) == 0
+    header = path / 'layers.h'
+    text, old = header.read_text(), header.stat()
+    header.unlink()
+    assert csim.main([str(path)]) == 2
+    header.write_text(text)
+    assert csim.main([str(path)]) == 0
+    weights = sorted((path / 'weights').glob('*.h'))[0]
+    changed = re.sub(r'(-?\d+)(,)', lambda match: f'{1 - int(match[1]) % 2}{match[2]}', weights.read_text())
+    weights.write_text(changed)
+    os.utime(weights, ns=(old.st_atime_ns, old.st_mtime_ns - 10**12))
+    assert csim.main([str(path)]) == 1
+
+
 def test_missing_amd_headers(network, tmp_path, monkeypatch):
     hls_export.write(tmp_path / 'p', *network)
     for name in ('XILINX_HLS', 'VITIS_HLS'):
