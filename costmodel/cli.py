@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from costmodel import report, targets
+from costmodel import devices, report, targets
 from costmodel.cost import Cost, CostError
 from costmodel.streams.deadlock import deadlock_free_depths
 from costmodel.streams.simulate import simulate
@@ -29,19 +29,19 @@ from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, GraphError, from_json
 
 TARGETS = ('dataflow',)
-SETTINGS = (
-    ('device', str),
-    ('fifo_policy', str),
-    ('weight_bits', int),
-    ('activation_bits', int),
-    ('interval_cycles', int),
-    ('clock_mhz', float),
-    ('stream_depth', int),
-    ('multiplier', str),
-    ('add', str),
-    ('skip', str),
-    ('process_latency_cycles', int),
-)
+SETTINGS = {
+    'device': (str, f'part to fit into: {", ".join(devices.DEVICES)}'),
+    'fifo_policy': (str, 'depth of FIFOs: exact, pow2 (exact, rounded up), full_map (a whole feature map, as hls4ml has)'),
+    'weight_bits': (int, 'width of weights'),
+    'activation_bits': (int, 'width of activations'),
+    'interval_cycles': (int, 'cycles between images to meet with the fewest multipliers; 16 an input pixel when not given'),
+    'clock_mhz': (float, 'clock'),
+    'stream_depth': (int, 'tokens of a FIFO that need not hold more'),
+    'process_latency_cycles': (int, 'pipeline depth of a process; FIFOs are deep enough to hide it'),
+    'multiplier': (str, 'what multiplies: auto, dsp, lut'),
+    'add': (str, "separate, or absorbed into the convolution's accumulator"),
+    'skip': (str, "clone, or line_buffer: the skip taken from the first convolution's window"),
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -128,15 +128,16 @@ def _parser() -> _Parser:
     add('--deadlock', action='store_true', help='also find the least depth of each FIFO that avoids deadlock')
     add('--simulate', action='store_true', help='also run the kept network token by token: interval, latency and occupancy as measured')
     add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
-    for key, kind in SETTINGS:
-        add(f'--{key}', type=kind, default=getattr(default, key))
+    for key, (kind, text) in SETTINGS.items():
+        given = getattr(default, key)
+        add(f'--{key}', type=kind, default=given, help=text if given is None else f'{text} [{given}]')
     add('--dsp_packing', action='store_true', help='two 8-bit products of one activation share a DSP; exported sources do not do this')
     add('--reuse_factor', metavar='R|NODE=R,...', help='passes over the multipliers for one output token, for all layers or by node')
     return parser
 
 
 def _target(args: argparse.Namespace) -> Dataflow:
-    settings = {key: getattr(args, key) for key, _ in SETTINGS}
+    settings = {key: getattr(args, key) for key in SETTINGS}
     return dataflow(**settings, dsp_packing=args.dsp_packing, reuse_factor=_reuse_factor(args.reuse_factor))
 
 
@@ -195,6 +196,9 @@ def _fifo_text(cost: Cost, measured: dict | None) -> str:
 
 def _plot(before: Cost, after: Cost, path: str, network: str) -> None:
     from costmodel import plot  # matplotlib takes a second to load
+
+    if not Path(path).suffix or Path(path).is_dir():
+        raise CostError(f'--plot must be a file with a suffix such as .png, got {path!r}')
 
     if not Path(path).parent.is_dir():
         raise CostError(f'--plot: there is no folder {str(Path(path).parent)!r}')
