@@ -1,5 +1,7 @@
 """FIFO depths, intervals and latencies against the token-by-token simulator, which shares no code with the schedule."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,14 +131,15 @@ def test_a_skip_fifo_fills_to_its_depth_and_one_less_stops_the_network(graph, la
     cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, process_latency_cycles=latency))
     given_depths = depths(cost)
     names = {f'{node.inputs[1]}__{node.name}': node for node in graph.nodes if node.op == 'add'}
-    run = simulate(graph, cost.reuse_factors, {**given_depths}, 8, process_latency_cycles=latency)
+    images = 6 + 3 * sum(given_depths.values()) // math.prod(graph.input.shape[:2])  # enough tokens to fill every FIFO
+    run = simulate(graph, cost.reuse_factors, {**given_depths}, images, process_latency_cycles=latency)
     interval = cost.total['interval_cycles']
     assert run.interval_cycles == interval
     for name in names:
         if given_depths[name] > UNIT.stream_depth:
             assert run.occupancy[name] == given_depths[name], name
-            less = simulate(graph, cost.reuse_factors, given_depths | {name: given_depths[name] - 1}, 8, process_latency_cycles=latency)
-            assert less.deadlocked or less.interval_cycles > interval, name
+            less = simulate(graph, cost.reuse_factors, given_depths | {name: given_depths[name] - 1}, images, process_latency_cycles=latency)
+            assert less.deadlocked or less.outputs[-1] > run.outputs[-1], name  # a lost cycle in many tokens need not show in the median interval
 
 
 @pytest.mark.parametrize('skips', build.SKIPS)
