@@ -3,15 +3,15 @@
 With K products per output channel, C_out channels, reuse factor R = slices x blocks (`streaming.reuse_split`), per pass K' = K / slices and
 C' = C_out / blocks; weights of w bits, activations of a bits, accumulators of acc = a + w + ceil(log2 K) + 1 bits (the bias adds one):
 
-    multipliers    M = K' C' products; DSP pairs share an activation between two output channels: K' ceil(C'/2), else M (wider operands: more)
-    adders         K' - 1 per channel as a tree, p + level bits wide (p = a + w); slices > 1: an accumulator of acc bits per channel
-    requantizer    per channel in parallel: round acc bits, saturate to a bits; none at a dense layer that ends the network: logits are accumulators
+    multipliers    M = K' C' products: M DSPs (wider operands: more); K' ceil(C'/2) with `dsp_packing`, two channels sharing an activation
+    sums           K' - 1 adders a channel as a tree; slices > 1: operand multiplexers and an accumulator of acc bits a channel; the bias
+    requantizer    per channel in parallel: round off w - 1 bits, saturate to a bits; none at a dense layer that ends the network: logits are sums
     weights        ROM of depth R, M w bits wide; bias ROM of depth blocks, C' acc bits
     line buffer    fh - 1 memories of depth W, C a bits wide; window registers fh fw C a bits; taps outside the image masked if padded
     BOPS           H W m K (w a + w + a + log2 K) for m output channels (Karbachevsky et al. 2021), K = n k^2 products
     roofline       bits moved: see docs/cost_model.md
 
-All LUT and FF numbers come from the coefficients in `coefficients`; a row is rounded up once.
+LUTs and flip-flops are those of the parts in `equations`; a row is rounded up once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import dataclasses
 import math
 
 from costmodel.devices import Device, device
-from costmodel.streams import memory
-from costmodel.streams.coefficients import FIRST_PRINCIPLES as C
+from costmodel.streams import equations, memory
+from costmodel.streams.coefficients import COEFFICIENTS
 from costmodel.streams.memory import Memory
 from costmodel.streams.target import Dataflow, activation_bits, weight_bits
 from tailor_jax import streaming
@@ -48,6 +48,10 @@ class Parts:
         self.lut += copies * part.lut
         self.ff += copies * part.ff
 
+    def add_part(self, part: str, terms: dict[str, equations.Terms]) -> None:
+        lut, ff = equations.price(part, terms)
+        self.lut, self.ff = self.lut + lut, self.ff + ff
+
     def rounded(self) -> dict[str, int]:
         """Every field as an integer; a tiny slack keeps binary fractions from rounding a whole number up."""
         return {field.name: math.ceil(getattr(self, field.name) - 1e-6) for field in dataclasses.fields(self)}
@@ -63,8 +67,6 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
     """What the node's process takes, its FIFOs and clones apart."""
     total, part = Parts(), device(target.device)
     bits = activation_bits(target, node)
-    if node.op != 'input':
-        _control(total, node, reuse_factor)
     match node.op:
         case 'input':
             pass  # a port: what feeds it is no part of the network
@@ -75,59 +77,53 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
             _products(total, graph, node, target, part, reuse_factor)
         case 'max_pool':
             _window(total, graph, node, target, part)
-            total.lut += C.compare_lut_per_bit * (math.prod(node.kernel) - 1) * node.shape[2] * bits
+            total.add_part('maximum', equations.maximum(math.prod(node.kernel), node.shape[2], bits))
         case 'add':
-            wide = 1 + max(activation_bits(target, graph[name]) for name in node.inputs)
-            total.lut += node.shape[2] * (C.adder_lut_per_bit * wide + C.round_lut_per_bit * wide + C.saturate_lut_per_bit * bits)
-            total.ff += C.register_ff_per_bit * node.shape[2] * bits
+            wide = max(bits, *(activation_bits(target, graph[name]) for name in node.inputs))
+            total.add_part('add', equations.add(node.shape[2], wide, 1, node.relu))
         case 'global_avg_pool':
             _pool(total, graph, node, target)
         case 'relu':
-            total.ff += C.register_ff_per_bit * node.shape[2] * bits
+            total.add_part('requantize_relu', equations.requantize(node.shape[2], bits + 2, bits, 1))
         case _:
             raise GraphError(f'node {node.name!r}: op {node.op!r} has no dataflow process; fold the graph first')
-    if node.relu or node.op == 'relu':
-        channels = node.shape[2] if node.op != 'conv' else node.shape[2] // streaming.reuse_split(graph, node, reuse_factor)[1]
-        total.lut += C.relu_lut_per_bit * channels * bits
     return total
 
 
 def fork(tensor: Node, target: Dataflow, tap: bool) -> Parts:
-    """A reader of a tensor beyond its first: one more output port; a two-way clone has a register for the token, a tap uses the window's."""
-    register = 0 if tap else C.register_ff_per_bit * tensor.shape[2] * activation_bits(target, tensor)
-    return Parts(lut=2 * C.handshake_lut, ff=2 * C.handshake_ff + register)
+    """A reader of a tensor beyond its first: a two-way clone, or a tap, which uses the window's registers and needs the handshake only."""
+    total = Parts()
+    total.add_part('clone', equations.clone(0 if tap else tensor.shape[2] * activation_bits(target, tensor)))
+    return total
 
 
 def absorbed_add(graph: Graph, node: Node, conv: Node, target: Dataflow, reuse_factor: int) -> Parts:
     """An add that the convolution before it takes in: the skip's token joins the bias, one adder for each channel computed in parallel."""
     channels = conv.shape[2] // streaming.reuse_split(graph, conv, reuse_factor)[1]
-    relu = C.relu_lut_per_bit * channels * activation_bits(target, node) * node.relu
-    token = node.shape[2] * activation_bits(target, graph[node.inputs[1]])
-    return Parts(
-        lut=C.handshake_lut + relu + C.adder_lut_per_bit * channels * accumulator_bits(graph, conv, target),
-        ff=C.handshake_ff + C.register_ff_per_bit * token,
-    )
+    total = Parts(lut=_adders(channels * accumulator_bits(graph, conv, target)))
+    total.add_part('clone', equations.clone(node.shape[2] * activation_bits(target, graph[node.inputs[1]])))  # the token, held through the passes
+    return total
 
 
-def _control(total: Parts, node: Node, reuse_factor: int) -> None:
-    counters = sum(math.ceil(math.log2(size)) for size in (node.shape[0], node.shape[1], reuse_factor))
-    ports = len(node.inputs) + 1
-    total.lut += C.control_lut + C.control_lut_per_counter_bit * counters + C.handshake_lut * ports
-    total.ff += C.control_ff + C.control_ff_per_counter_bit * counters + C.handshake_ff * ports
+def _rounding(node: Node) -> str:
+    return 'requantize_relu' if node.relu else 'requantize'
+
+
+def _adders(bits: int) -> float:
+    """LUTs of adders of so many bits in all."""
+    return COEFFICIENTS['mac.lut']['adder_bit'] * bits
 
 
 def _window(total: Parts, graph: Graph, node: Node, target: Dataflow, part: Device) -> None:
     """Line buffers, window registers and the masking of taps outside the image."""
-    _, width, channels = graph.in_shape(node)
+    height, width, channels = graph.in_shape(node)
     token = channels * activation_bits(target, graph[node.inputs[0]])
-    rows = node.kernel[0] - 1
+    rows, line = node.kernel[0] - 1, memory.buffer(width, token, part)
     if rows:
-        total.add_memory(memory.buffer(width, token, part), rows)
+        total.add_memory(line, rows)
         total.line_buffer_bits += rows * width * token
-    taps = math.prod(node.kernel)
-    total.ff += C.register_ff_per_bit * taps * token
-    if any(node.padding):
-        total.lut += C.mask_lut_per_bit * taps * token
+    style = 'lutram' if rows and line.storage == 'lutram' else 'bram'
+    total.add_part(f'window_{style}', equations.window(style, node.kernel, height, width, token, any(node.padding)))
 
 
 def _products(total: Parts, graph: Graph, node: Node, target: Dataflow, part: Device, reuse_factor: int) -> None:
@@ -139,21 +135,19 @@ def _products(total: Parts, graph: Graph, node: Node, target: Dataflow, part: De
     logits = node.op == 'dense' and node.name == graph.output.name
     bits = wide if logits else activation_bits(target, node)
 
-    adders = channels * sum((parallel >> level) * (weight + source + level) for level in range(1, parallel.bit_length() + 1))
-    if in_lut(target, weight, source):
-        total.lut += C.lut_per_product_bit * weight * source * parallel * channels + C.adder_lut_per_bit * adders
-    else:
+    multiplier = 'lut'
+    if not in_lut(target, weight, source):
         shared = target.dsp_packing and (node.op == 'dense' or channels_out // node.groups > 1)
+        multiplier = 'pair' if shared and channels > 1 and max(weight, source) <= part.family.dsp_pair_bits else 'dsp'
         total.dsp += dsp_count(parallel, channels, weight, source, part, shared)
-        total.lut += C.dsp_adder_share * C.adder_lut_per_bit * adders
-    if slices > 1:
-        total.lut += C.adder_lut_per_bit * channels * wide + C.mux_lut_per_bit * (slices - 1) * parallel * source * node.groups
-    total.lut += C.adder_lut_per_bit * channels * wide * (node.bias or node.op == 'dense')
+    terms = equations.mac(multiplier, slices, parallel, channels, weight, source)
+    terms['lut']['mux_bit'] *= min(node.groups, channels)  # with groups, channels do not share their activations
+    total.add_part('mac', terms)
+    total.lut += _adders(channels * wide) * (node.bias or node.op == 'dense')
     if not logits:
-        total.lut += channels * (C.round_lut_per_bit * wide + C.saturate_lut_per_bit * bits)
-    total.ff += channels * (C.accumulator_ff_per_bit * wide + C.register_ff_per_bit * bits)
+        total.add_part(_rounding(node), equations.requantize(channels, wide, bits, max(1, weight - 1)))
     if blocks > 1:
-        total.ff += C.register_ff_per_bit * channels_out * bits
+        total.ff += channels_out * bits  # the token is gathered over the passes
 
     total.add_memory(memory.rom(reuse_factor, parallel * channels * weight, part))
     total.add_memory(memory.rom(blocks, channels * wide, part))
@@ -179,9 +173,10 @@ def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Devi
 def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
     """Global average: one accumulator a channel, then a constant multiplication unless the map's size is a power of two."""
     height, width, channels = graph.in_shape(node)
-    bits = activation_bits(target, node)
-    wide = activation_bits(target, graph[node.inputs[0]]) + math.ceil(math.log2(height * width))
-    total.lut += channels * (C.adder_lut_per_bit * wide + C.round_lut_per_bit * wide + C.saturate_lut_per_bit * bits)
-    total.ff += channels * (C.accumulator_ff_per_bit * wide + C.register_ff_per_bit * bits)
+    bits, divided = activation_bits(target, node), math.ceil(math.log2(height * width))
+    wide = activation_bits(target, graph[node.inputs[0]]) + divided
+    total.lut += _adders(channels * wide)
+    total.ff += channels * wide
+    total.add_part(_rounding(node), equations.requantize(channels, wide, bits, max(1, divided)))
     if height * width & (height * width - 1):
         total.dsp += channels

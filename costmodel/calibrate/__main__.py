@@ -1,0 +1,100 @@
+"""Calibrates the LUT and flip-flop coefficients of the cost model against synthesis.
+
+python -m costmodel.calibrate                      # simulate and synthesize what the results lack (yosys, iverilog), fit, report
+python -m costmodel.calibrate --fit                # fit and report from the committed parts.csv; needs no tool
+python -m costmodel.calibrate --fit --write        # and make these coefficients the model's
+python -m costmodel.calibrate --again              # measure every point anew
+python -m costmodel.calibrate --csynth=mine.csv    # fit to parts measured elsewhere, such as in Vitis reports; see docs/cost_model.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from costmodel.calibrate import fit, grid, table
+from costmodel.calibrate.parts import Point
+from costmodel.streams import coefficients
+from costmodel.streams.coefficients import Coefficients
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog='python -m costmodel.calibrate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--fit', action='store_true', help='measure nothing')
+    parser.add_argument('--again', action='store_true', help='measure every point anew')
+    parser.add_argument('--csynth', metavar='CSV', type=Path, help='fit to this table: part, lut, ff, bram18, uram, dsp')
+    parser.add_argument('--write', action='store_true', help=f'write the coefficients to {coefficients.FILE.name}, which the model reads')
+    args = parser.parse_args(argv)
+    try:
+        if not (args.fit or args.csynth):
+            _measure(args.again)
+        if args.csynth and not args.csynth.exists():
+            raise ValueError(f'there is no table {str(args.csynth)!r}')
+        measured = table.read(args.csynth or table.PARTS_CSV)
+        unseen = fit.held_out(measured)
+        fitted = fit.fit(measured, unseen)
+    except (ValueError, KeyError, _tool_error()) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    print(report(fitted, measured, unseen))
+    if args.write:
+        kept = coefficients.COEFFICIENTS | fitted
+        coefficients.FILE.write_text(json.dumps(kept, indent=1) + '\n')
+        print(f'\nwrote {len(fitted)} sets of coefficients to {coefficients.FILE.name}; {len(kept) - len(fitted)} kept as they were')
+    return 0
+
+
+def _measure(again: bool) -> None:
+    from costmodel.calibrate import measure, tools
+
+    if lacking := tools.missing():
+        raise ValueError(
+            f'{" and ".join(lacking)} not found; install them first (Debian: apt-get install yosys iverilog), or fit to the '
+            'committed results with --fit'
+        )
+    if again:
+        table.PARTS_CSV.unlink(missing_ok=True)
+    measure.measure(grid.points())
+
+
+def _tool_error() -> type[Exception]:
+    from costmodel.calibrate.tools import ToolError
+
+    return ToolError
+
+
+def report(fitted: Coefficients, measured: Mapping[Point, Mapping[str, int]], unseen: set[str]) -> str:
+    """Equal blocks, and relative errors of LUTs and flip-flops, of points fitted to and of points held out."""
+    sides = {'fitted': {p: r for p, r in measured.items() if p.key not in unseen}, 'held out': {p: r for p, r in measured.items() if p.key in unseen}}
+    lines = [f'{len(measured)} points, {len(sides["held out"])} of them held out', '']
+    for resource in ('bram18', 'uram', 'dsp'):
+        count, equal, wrong = fit.equal_blocks(measured, resource)
+        lines.append(f'{resource:8}{equal} of {count} equal' + (f' ({100 * equal / count:.1f} %)' if count else ''))
+        lines += [f'        {each}' for each in wrong]
+    lines += ['', '| part | points, held out | LUT median | 95 % | FF median | 95 % |', '|---|---|---|---|---|---|']
+    for name, group in _by_part(sides['held out']).items():
+        lines.append(_row(name, fitted, group))
+    for side, group in sides.items():
+        lines.append(_row(f'all, {side}', fitted, group))
+    for fold in range(1, grid.FOLDS):
+        keys = fit.held_out(measured, fold)
+        lines.append(_row(f'all, held out, fold {fold}', fit.fit(measured, keys), {p: r for p, r in measured.items() if p.key in keys}))
+    return '\n'.join(lines)
+
+
+def _by_part(points: Mapping[Point, Mapping[str, int]]) -> dict[str, dict[Point, Mapping[str, int]]]:
+    names = sorted({fit.part(point) for point in points})
+    return {name: {point: row for point, row in points.items() if fit.part(point) == name} for name in names}
+
+
+def _row(name: str, fitted: Coefficients, group: Mapping[Point, Mapping[str, int]]) -> str:
+    found = [fit.errors(fitted, group, resource) for resource in ('lut', 'ff')]
+    return f'| {name} | {len(group)} | ' + ' | '.join(f'{100 * each.median:.1f} % | {100 * each.percentile95:.1f} %' for each in found) + ' |'
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
