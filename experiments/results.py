@@ -114,10 +114,10 @@ def draw(rows: Sequence[dict]) -> bytes:
             axis.scatter(*point, s=60, color='tab:red' if row['pareto'] else 'tab:gray', zorder=2)
             same.setdefault(point, []).append(f'{row["weight"]:g}' + (f' (seed {row["seed"]})' if seeds > 1 else ''))
         middle = sum(axis.get_xlim()) / 2
-        for point, weights in same.items():
-            left = point[0] <= middle
-            offset, align = ((7, -10), 'left') if left else ((-7, -10), 'right')
-            axis.annotate(f'weight {", ".join(weights)}', point, textcoords='offset points', xytext=offset, ha=align, va='top', fontsize=8)
+        for index, (point, weights) in enumerate(sorted(same.items())):
+            across, align = (7, 'left') if point[0] <= middle else (-7, 'right')
+            down, base = (-10, 'top') if index % 2 else (8, 'bottom')  # neighbours on either side of their points
+            axis.annotate(f'weight {", ".join(weights)}', point, textcoords='offset points', xytext=(across, down), ha=align, va=base, fontsize=8)
         for teacher in {row['accuracy_teacher'] for row in rows}:
             axis.axhline(100 * teacher, color='tab:blue', linestyle=':', label='teacher (float)')
         axis.set_xlabel(label)
@@ -126,7 +126,7 @@ def draw(rows: Sequence[dict]) -> bytes:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel('accuracy of the C-simulated design (%)')
     labelled = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
-    axes[0].legend(labelled.values(), labelled, loc='best', fontsize=8)
+    axes[0].legend(labelled.values(), labelled, loc='lower right', fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, metadata={'Software': None})
     plt.close(figure)
