@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEIGHTS ?= 0,0.2,0.4,0.6,1
 
-.PHONY: demo test laws calibrate setup check format clean
+.PHONY: demo test laws calibrate setup check format clean fuzz
 
 # The whole road on the embedded digits: train, sweep the cost weight, export, C-simulate, report.
 demo: setup
@@ -18,6 +18,10 @@ test: setup
 # The laws of the cost model on 1,000 random graphs each (up to 12 gates, nested), and its depths against the simulator: some minutes.
 laws: setup
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/test_cost_laws.py tests/test_cost_schedule.py
+
+# 200 random networks through all three C-simulations, against the integer reference (about 20 minutes).
+fuzz: setup
+	HLS_FUZZ=200 $(BIN)/python -m pytest tests/test_hls_simulate.py -k fuzz
 
 # Synthesis of the parts that the cost model prices, and the fit of its coefficients; needs yosys and iverilog, and installs nothing.
 calibrate: setup
