@@ -19,7 +19,7 @@ test: setup
 laws: setup
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/test_cost_laws.py tests/test_cost_schedule.py
 
-# 200 random networks through all three C-simulations, against the integer reference (about 20 minutes).
+# 200 random networks through all three C-simulations, against the integer reference (some 7 minutes).
 fuzz: setup
 	HLS_FUZZ=200 $(BIN)/python -m pytest tests/test_hls_simulate.py -k fuzz
 
