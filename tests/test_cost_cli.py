@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,10 @@ def run(capsys, *args: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize('network', ['resnet8', 'resnet20'])
-def test_pricing_takes_under_three_seconds_and_loads_no_jax(network):
-    started = time.monotonic()
+def test_pricing_loads_no_jax(network):
     code = f"import sys; from costmodel.cli import main; sys.exit(main(['{network}', '--target=dataflow', '--json']) or 'jax' in sys.modules)"
     result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert time.monotonic() - started < 3
     assert json.loads(result.stdout)['network'] == network
 
 
