@@ -126,7 +126,7 @@ def draw(rows: Sequence[dict]) -> bytes:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel('accuracy of the C-simulated design (%)')
     labelled = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
-    axes[0].legend(labelled.values(), labelled, loc='lower right', fontsize=8)
+    figure.legend(labelled.values(), labelled, loc='outside lower center', ncols=2, fontsize=8)  # clear of points and their labels
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, metadata={'Software': None})
     plt.close(figure)
