@@ -61,11 +61,13 @@ def defaults() -> ConfigDict:
     config.train.clip_norm = 0.0  # bound on the gradient's norm; 0 for none
     config.train.teacher_workdir = ''  # take the trained teacher from this workdir instead of training one
     config.train.teacher = _phase(40, 0.1)  # float, every skip open
-    config.train.gates = _phase(30, 0.05)  # warm-started student, learnable gates, cost in the loss
+    config.train.student = _phase(30, 0.05)  # the student meets its gates, learned or on a schedule; cost in the loss
     config.train.finetune = _phase(10, 0.02)  # gates binarized, skips gone
     config.train.qat = _phase(10, 0.001, weight_decay=0.0)  # batch norm folded, weights and activations quantized
-    config.train.gates.gate_learning_rate = 0.05
-    config.train.gates.p_open = 0.8  # P(open) of every gate at the start
+
+    config.gates = ConfigDict()
+    config.gates.learning_rate = 0.05
+    config.gates.p_open = 0.8  # P(open) of every learned gate at the start
 
     config.distill = ConfigDict()
     config.distill.share = 0.35  # of the loss; the rest is cross-entropy
@@ -90,7 +92,7 @@ def defaults() -> ConfigDict:
     return config.lock()
 
 
-PHASES = ('teacher', 'gates', 'finetune', 'qat')
+PHASES = ('teacher', 'student', 'finetune', 'qat')
 
 
 def validate(config: ConfigDict) -> None:
@@ -117,7 +119,7 @@ def validate(config: ConfigDict) -> None:
         _check(config, f'train.{phase}.learning_rate', lambda value: value > 0, 'a positive number')
     _check(config, 'train.teacher.epochs', lambda value: value > 0 or config.train.teacher_workdir, 'positive unless train.teacher_workdir is given')
     _check(config, 'train.save_every_epochs', lambda value: value > 0, 'a positive number of epochs')
-    _check(config, 'train.gates.p_open', lambda value: 0 < value < 1, 'a probability strictly between 0 and 1')
+    _check(config, 'gates.p_open', lambda value: 0 < value < 1, 'a probability strictly between 0 and 1')
     _check(config, 'distill.share', lambda value: 0 <= value <= 1, 'a share between 0 and 1')
     _check(config, 'cost.process_latency_cycles', lambda value: value >= 0, 'a number of cycles, not negative')
     _check(config, 'cost.weight', lambda value: value >= 0 and math.isfinite(value), 'a finite number, not negative')

@@ -146,7 +146,7 @@ def print_summary(summary: dict, workdir: Path) -> None:
     if summary['gates_fractional']:
         print(
             f'warning   {100 * summary["gates_fractional"]:.0f} % of the gates were undecided when they were rounded '
-            f'(accuracy {100 * summary["rounding_accuracy_change"]:+.2f} points); train.gates.epochs may be too few'
+            f'(accuracy {100 * summary["rounding_accuracy_change"]:+.2f} points); train.student.epochs may be too few'
         )
     before, after = summary['hardware']['before'], summary['hardware']['after']
     print(

@@ -1,7 +1,7 @@
 """One run, from data to an integer network: the phases that `experiments.train` and `experiments.sweep` share.
 
     teacher    the network with every skip, in floating point
-    gates      a student warm-started from it, a learnable gate on every skip, distillation and hardware cost in the loss
+    student    warm-started from it, a learnable gate on every skip, distillation and hardware cost in the loss
     finetune   gates binarized, skips and dead projections gone, batch statistics settled
     qat        batch norms folded, weights and activations quantized: the network that is exported
 
@@ -148,8 +148,8 @@ def _phases(run: Run, graph: Graph, cost: HardwareCost) -> dict:
     taught = {'teacher': open_graph, 'distill_share': config.distill.share, 'temperature': config.distill.temperature}
 
     # ---- gates: learned under the expected cost --------------------------------------------------------------------------------
-    start = gates.init(graph.gates, config.train.gates.p_open)
-    student, log_alpha = _phase(run, 'gates', Objective(graph, cost=cost, **taught), teacher, start, teacher)
+    start = gates.init(graph.gates, config.gates.p_open)
+    student, log_alpha = _phase(run, 'student', Objective(graph, cost=cost, **taught), teacher, start, teacher)
     accuracy['gated'] = _accuracy(run, 'gated', graph, student, gates.at_test(log_alpha))
     settings = gates.round_off(log_alpha)
 
@@ -189,7 +189,7 @@ def _phase(run: Run, name: str, objective: Objective, variables: Mapping, log_al
     recipe = Recipe(
         steps,
         settings.learning_rate,
-        settings.get('gate_learning_rate', 0.0),
+        config.gates.learning_rate,
         settings.weight_decay,
         config_lib.steps(settings.warmup_epochs, run.steps_per_epoch),
         config.train.clip_norm,

@@ -63,7 +63,7 @@ def test_the_summary_holds_what_design_promises(trained):
         summary['hardware']['before'].keys() == summary['hardware']['after'].keys() >= {'bram18', 'lut', 'ff', 'dsp', 'fifo_bits', 'interval_cycles'}
     )
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-    gate_rows = [row for row in rows if row.get('phase') == 'gates']
+    gate_rows = [row for row in rows if row.get('phase') == 'student']
     assert len(gate_rows) == 1437 // 64 and all(f'p_open/{gate}' in row for row in gate_rows for gate in summary['gates'])
 
 
@@ -115,7 +115,7 @@ def test_the_cost_term_is_one_with_every_skip_and_falls_to_none():
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same_network(trained, tmp_path):
-    """The run as it stands on disk after its gates phase, as if killed there, continued."""
+    """The run as it stands on disk after its student phase, as if killed there, continued."""
     workdir, summary = trained
     partial = tmp_path / 'run'
     shutil.copytree(workdir, partial)
@@ -185,7 +185,7 @@ def test_every_config_builds_validates_and_traces(path, tmp_path):
         ('method', 'gate', "config.method is 'gate'; expected one of .*did you mean 'gates'"),
         ('model.skips', 'lang', "config.model.skips is 'lang'.*did you mean 'long'"),
         ('train.batch_size', 0, 'config.train.batch_size is 0; expected a positive integer'),
-        ('train.gates.p_open', 1.0, 'strictly between 0 and 1'),
+        ('gates.p_open', 1.0, 'strictly between 0 and 1'),
         ('data.augment', 'defualt', "config.data.augment is 'defualt'; expected one of default, none; did you mean 'default'"),
         ('data.pad', -1, 'config.data.pad is -1; expected a number of pixels'),
         ('data.cutout', -1, 'config.data.cutout is -1; expected a number of pixels'),

@@ -16,7 +16,7 @@ def get_config():
     config.train.log_every_steps = 20
     config.train.save_every_epochs = 1.0
     config.train.teacher.epochs = 20.0
-    config.train.gates.epochs = 10.0
+    config.train.student.epochs = 10.0
     config.train.finetune.epochs = 5.0
     config.train.qat.epochs = 3.0
     return config
