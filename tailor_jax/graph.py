@@ -8,6 +8,16 @@ projections are ordinary `conv` nodes on the skip path. Passes are pure function
         match node.op: ...
 
 whose default raises. Tensors are (H, W, C) without the batch; a 1-D network has H = 1.
+
+What the less plain ops compute, from inputs x (and y):
+
+    leaky_relu  x where x >= 0, slope x elsewhere           swish     x sigmoid(x)
+    scale       x[h, w, c] y[0, 0, c], y of shape (1, 1, C)  concat    the inputs' channels one after another
+    avg_pool    the sum over the window / (kernel h kernel w): padding counts, as zeros
+    upsample    x[h // factor h, w // factor w, c]: nearest neighbour
+    flatten     (H, W, C) -> (1, 1, H W C), row-major
+
+A network has one output. A detector flattens its heads and concatenates them into one.
 """
 
 from __future__ import annotations
@@ -20,7 +30,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-OPS = ('input', 'conv', 'batch_norm', 'relu', 'add', 'max_pool', 'global_avg_pool', 'dense')
+OPS = (
+    *('input', 'conv', 'batch_norm', 'dense'),
+    *('relu', 'leaky_relu', 'sigmoid', 'swish'),
+    *('add', 'scale', 'concat'),
+    *('max_pool', 'avg_pool', 'global_avg_pool', 'upsample', 'flatten'),
+)
+WINDOWED = ('conv', 'max_pool', 'avg_pool')
 
 _NAME = re.compile(r'[a-z][a-z0-9]*(_[a-z0-9]+)*')
 # A node name becomes part of C++ and Verilog identifiers; these words would not compile.
@@ -43,11 +59,14 @@ class Node:
     Attributes:
       name: parameter key, C++ identifier suffix and report row; lower case words joined by underscores.
       op: one of `OPS`.
-      inputs: names of the nodes it reads. For `add`: (main branch, skip tensor).
-      kernel, stride: window height and width, steps down and across (conv, max_pool).
-      padding: zeros at (top, bottom, left, right) (conv), or minus infinity (max_pool).
+      inputs: names of the nodes it reads. For `add`: (main branch, skip tensor); for `scale`: (map, factors); for `concat`: two or more.
+      kernel, stride: window height and width, steps down and across (conv, max_pool, avg_pool).
+      padding: zeros at (top, bottom, left, right) (conv, avg_pool), or minus infinity (max_pool).
       groups: channel groups of a conv; equal to the input channels for a depthwise one.
       bias: whether a conv adds a bias (a dense layer always does).
+      weights: the key of the parameters of a conv or dense; nodes of the same key share them. By default the node's own name.
+      factor: how many times an upsample repeats each row and each column.
+      slope: of a leaky_relu below zero.
       relu: whether a ReLU is fused onto the output (set by `rewrite.fold`).
       gate: the learnable gate of an add; empty for an add that is always open.
       block: the row of the block-level report that this node belongs to.
@@ -62,9 +81,17 @@ class Node:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
     bias: bool = False
+    weights: str = ''
+    factor: tuple[int, int] = (1, 1)
+    slope: float = 0.1
     relu: bool = False
     gate: str = ''
     block: str = ''
+
+    @property
+    def key(self) -> str:
+        """Where its parameters are kept."""
+        return self.weights or self.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +142,11 @@ class Graph:
         """The learnable gates, in graph order, each once."""
         return tuple(dict.fromkeys(node.gate for node in self.nodes if node.gate))
 
+    @functools.cached_property
+    def weight_owners(self) -> dict[str, str]:
+        """{parameter key: the first conv or dense node that uses it}; shared weights are counted there."""
+        return {node.key: node.name for node in reversed(self.nodes) if node.op in ('conv', 'dense')}
+
     def in_shape(self, node: Node) -> tuple[int, int, int]:
         """(H, W, C) of the node's first input."""
         return self.by_name[node.inputs[0]].shape
@@ -127,18 +159,22 @@ def weight_shape(graph: Graph, node: Node) -> tuple[int, ...]:
             return (*node.kernel, graph.in_shape(node)[2] // node.groups, node.shape[2])
         case 'dense':
             return (graph.in_shape(node)[2], node.shape[2])
-        case 'input' | 'batch_norm' | 'relu' | 'add' | 'max_pool' | 'global_avg_pool':
+        case 'input' | 'batch_norm' | 'relu' | 'leaky_relu' | 'sigmoid' | 'swish' | 'add' | 'scale' | 'concat':
+            return ()
+        case 'max_pool' | 'avg_pool' | 'global_avg_pool' | 'upsample' | 'flatten':
             return ()
         case _:
             raise GraphError(f'node {node.name!r}: op {node.op!r} is not one of {", ".join(OPS)}')
 
 
 def parameters(graph: Graph, node: Node | None = None) -> int:
-    """Trainable parameters of one node, or of the whole graph. Batch norm counts its scale and shift."""
+    """Trainable parameters of one node, or of the whole graph. Batch norm counts its scale and shift; shared weights count at their first node."""
     if node is None:
         return sum(parameters(graph, each) for each in graph.nodes)
     if node.op == 'batch_norm':
         return 2 * node.shape[2]
+    if graph.weight_owners.get(node.key, node.name) != node.name:
+        return 0
     weight = weight_shape(graph, node)
     return (math.prod(weight) + (node.shape[2] if node.bias or node.op == 'dense' else 0)) if weight else 0
 
@@ -166,26 +202,39 @@ def _inferred_shape(graph: Graph, node: Node) -> tuple[int, int, int]:
             return node.shape
         case 'conv':
             return (*window_shape(shapes[0], node.kernel, node.stride, node.padding), node.shape[2])
-        case 'max_pool':
+        case 'max_pool' | 'avg_pool':
             return (*window_shape(shapes[0], node.kernel, node.stride, node.padding), shapes[0][2])
-        case 'batch_norm' | 'relu':
+        case 'batch_norm' | 'relu' | 'leaky_relu' | 'sigmoid' | 'swish':
             return shapes[0]
         case 'add':
             if shapes[0] != shapes[1]:
                 given = f'{node.inputs[0]!r} {shapes[0]} and {node.inputs[1]!r} {shapes[1]}'
                 raise GraphError(f'node {node.name!r} (add): its inputs {given} differ in shape')
             return shapes[0]
+        case 'scale':
+            if shapes[1] != (1, 1, shapes[0][2]):
+                raise GraphError(f'node {node.name!r} (scale): expected factors {node.inputs[1]!r} of shape (1, 1, {shapes[0][2]}), got {shapes[1]}')
+            return shapes[0]
+        case 'concat':
+            if len({shape[:2] for shape in shapes}) > 1:
+                given = ', '.join(f'{name!r} {shape}' for name, shape in zip(node.inputs, shapes))
+                raise GraphError(f'node {node.name!r} (concat): its inputs {given} differ in height or width')
+            return (*shapes[0][:2], sum(shape[2] for shape in shapes))
         case 'global_avg_pool':
             return (1, 1, shapes[0][2])
+        case 'upsample':
+            return (shapes[0][0] * node.factor[0], shapes[0][1] * node.factor[1], shapes[0][2])
+        case 'flatten':
+            return (1, 1, math.prod(shapes[0]))
         case 'dense':
             if shapes[0][:2] != (1, 1):
-                raise GraphError(f'node {node.name!r} (dense): expected an input of shape (1, 1, C), got {shapes[0]}; pool it first')
+                raise GraphError(f'node {node.name!r} (dense): expected an input of shape (1, 1, C), got {shapes[0]}; pool or flatten it first')
             return (1, 1, node.shape[2])
         case _:
             raise GraphError(f'node {node.name!r}: op {node.op!r} is not one of {", ".join(OPS)}')
 
 
-_INPUT_COUNT = {'input': 0, 'add': 2}
+_INPUT_COUNT = {'input': 0, 'add': 2, 'scale': 2}
 
 
 def validate(graph: Graph) -> None:
@@ -204,7 +253,10 @@ def validate(graph: Graph) -> None:
         if (node.op == 'input') != (position == 0):
             raise GraphError(f'{where}: a graph has one input node and it comes first; this is node {position}')
         expected = _INPUT_COUNT.get(node.op, 1)
-        if len(node.inputs) != expected:
+        if node.op == 'concat':
+            if len(node.inputs) < 2:
+                raise GraphError(f'{where}: expected two inputs or more, got {len(node.inputs)}: {node.inputs}')
+        elif len(node.inputs) != expected:
             raise GraphError(f'{where}: expected {expected} inputs, got {len(node.inputs)}: {node.inputs}')
         for name in node.inputs:
             if name not in seen:
@@ -213,16 +265,32 @@ def validate(graph: Graph) -> None:
             raise GraphError(f'{where}: only an add can have a gate, got gate {node.gate!r}')
         if len(node.shape) != 3 or not all(isinstance(size, int) and size > 0 for size in node.shape):
             raise GraphError(f'{where}: shape must be three positive integers (H, W, C), got {node.shape}')
-        _validate_window(graph, node, where)
+        _validate_attributes(graph, node, where)
         inferred = _inferred_shape(graph, node)
         if inferred != node.shape:
             raise GraphError(f'{where}: its shape is given as {node.shape}, but its inputs and attributes give {inferred}')
         seen.add(node.name)
 
 
+def _validate_attributes(graph: Graph, node: Node, where: str) -> None:
+    if node.op in WINDOWED:
+        _validate_window(graph, node, where)
+    if node.op == 'upsample' and not all(isinstance(times, int) and times > 0 for times in node.factor):
+        raise GraphError(f'{where}: factor must be two positive integers, got {node.factor}')
+    if node.op == 'leaky_relu' and not 0 <= node.slope < 1:
+        raise GraphError(f'{where}: slope must be at least 0 and below 1, got {node.slope}')
+    if node.weights and node.op not in ('conv', 'dense'):
+        raise GraphError(f'{where}: only a conv or a dense can share weights, got weights {node.weights!r}')
+    if node.op in ('conv', 'dense') and (owner := graph[graph.weight_owners[node.key]]) != node:
+        theirs, ours = ((each.op, weight_shape(graph, each), each.bias, each.stride, each.padding, each.groups) for each in (owner, node))
+        if theirs != ours:
+            raise GraphError(
+                f'{where}: it shares the weights {node.key!r} of {owner.name!r}, so op, weight shape, bias, stride, padding and groups must be '
+                f'{theirs}, got {ours}'
+            )
+
+
 def _validate_window(graph: Graph, node: Node, where: str) -> None:
-    if node.op not in ('conv', 'max_pool'):
-        return
     top, bottom, left, right = node.padding
     if min(*node.kernel, *node.stride) < 1 or min(node.padding) < 0:
         raise GraphError(f'{where}: kernel {node.kernel} and stride {node.stride} must be positive, padding {node.padding} not negative')
@@ -237,7 +305,7 @@ def pretty(graph: Graph) -> str:
     """The graph as an aligned text table, one line a node, with parameters and MACs."""
     rows = [('node', 'op', 'inputs', 'shape', 'window', 'gate', 'parameters', 'MACs')]
     for node in graph.nodes:
-        window = f'{node.kernel[0]}x{node.kernel[1]}/{node.stride[0]}' if node.op in ('conv', 'max_pool') else ''
+        window = f'{node.kernel[0]}x{node.kernel[1]}/{node.stride[0]}' if node.op in WINDOWED else ''
         rows.append(
             (
                 node.name,

@@ -8,6 +8,7 @@ fold(graph)                       batch norms into convolutions, ReLUs into thei
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Mapping
 
@@ -52,11 +53,12 @@ def remove(graph: Graph, gates: Iterable[str]) -> Graph:
 def fold(graph: Graph) -> Graph:
     """The network as hardware runs it: batch norms folded into convolutions, ReLUs fused into their producers.
 
-    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match.
-    Raises GraphError for a batch norm that does not follow a convolution of its own.
+    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match. Other activations stay
+    nodes. Raises GraphError for a batch norm that does not follow a convolution of its own.
     """
     stands_for: dict[str, str] = {}
     nodes: dict[str, Node] = {}
+    keys = collections.Counter(node.key for node in graph if node.op == 'conv')
     for node in graph.nodes:
         inputs = tuple(stands_for.get(name, name) for name in node.inputs)
         node = dataclasses.replace(node, inputs=inputs)
@@ -66,9 +68,9 @@ def fold(graph: Graph) -> Graph:
         producer = nodes[inputs[0]]
         alone = len(graph.consumers[graph[node.name].inputs[0]]) == 1
         if node.op == 'batch_norm':
-            if producer.op != 'conv' or producer.relu or not alone:
+            if producer.op != 'conv' or producer.relu or not alone or keys[producer.key] > 1:
                 raise GraphError(
-                    f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads, '
+                    f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads and that shares no weights, '
                     f'but it reads {graph[node.name].inputs[0]!r}'
                 )
             nodes[producer.name] = dataclasses.replace(producer, bias=True)

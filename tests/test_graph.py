@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tailor_jax import build, graph, model, streaming
+from tailor_jax import build, graph, model, rewrite, streaming
 from tailor_jax.graph import Graph, GraphError, Node
 
 
@@ -45,6 +45,28 @@ def test_add_of_different_shapes_names_both():
     nodes = small(shape=(4, 4, 5))
     with pytest.raises(GraphError, match=r"'conv' \(4, 4, 5\) and 'input' \(4, 4, 3\)"):
         Graph(nodes)
+
+
+@pytest.mark.parametrize(
+    'node, message',
+    [
+        (Node('x', 'concat', ('input',), (4, 4, 3)), 'expected two inputs or more, got 1'),
+        (Node('x', 'concat', ('input', 'pool'), (4, 4, 6)), r"'input' \(4, 4, 3\), 'pool' \(1, 1, 3\) differ in height or width"),
+        (Node('x', 'scale', ('input', 'input'), (4, 4, 3)), r"expected factors 'input' of shape \(1, 1, 3\), got \(4, 4, 3\)"),
+        (Node('x', 'upsample', ('input',), (4, 4, 3), factor=(0, 1)), r'factor must be two positive integers, got \(0, 1\)'),
+        (Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2, 1)), r'give \(8, 4, 3\)'),
+        (Node('x', 'flatten', ('input',), (1, 1, 47)), r'give \(1, 1, 48\)'),
+        (Node('x', 'leaky_relu', ('input',), (4, 4, 3), slope=1.5), 'slope must be at least 0 and below 1, got 1.5'),
+        (Node('x', 'avg_pool', ('input',), (4, 4, 3), padding=(1, 0, 0, 0)), 'padding .* must be smaller than the kernel'),
+        (Node('x', 'dense', ('input',), (1, 1, 2)), 'pool or flatten it first'),
+        (Node('x', 'relu', ('input',), (4, 4, 3), weights='w'), "only a conv or a dense can share weights, got weights 'w'"),
+        (Node('x', 'conv', ('input',), (4, 4, 3), weights='conv'), "shares the weights 'conv' of 'conv', so .* must be .*, got"),
+    ],
+)
+def test_a_broken_rule_of_the_other_ops_is_named(node, message):
+    conv = Node('conv', 'conv', ('input',), (4, 4, 5))
+    with pytest.raises(GraphError, match=f"'x'.*{message}"):
+        Graph((Node('input', 'input', (), (4, 4, 3)), conv, Node('pool', 'global_avg_pool', ('input',), (1, 1, 3)), node))
 
 
 @pytest.mark.parametrize('skips', build.SKIPS)
@@ -114,14 +136,36 @@ def test_unknown_node_is_named():
         build.resnet(8)['nope']
 
 
-def test_every_op_is_handled_or_refused_by_name():
+def of_each_op() -> list[Graph]:
+    """For each op, a graph whose last node, `x`, has it."""
+    start = Node('input', 'input', (), (4, 4, 4))
+    pooled = Node('pooled', 'global_avg_pool', ('input',), (1, 1, 4))
+    special = {
+        'dense': ((pooled,), Node('x', 'dense', ('pooled',), (1, 1, 4), bias=True)),
+        'add': ((), Node('x', 'add', ('input', 'input'), (4, 4, 4))),
+        'scale': ((pooled,), Node('x', 'scale', ('input', 'pooled'), (4, 4, 4))),
+        'concat': ((), Node('x', 'concat', ('input', 'input', 'input'), (4, 4, 12))),
+        'global_avg_pool': ((), Node('x', 'global_avg_pool', ('input',), (1, 1, 4))),
+        'upsample': ((), Node('x', 'upsample', ('input',), (8, 12, 4), factor=(2, 3))),
+        'flatten': ((), Node('x', 'flatten', ('input',), (1, 1, 64))),
+    }
+    graphs = [Graph((Node('x', 'input', (), (4, 4, 4)),))]
+    for op in graph.OPS[1:]:
+        before, node = special.get(op, ((), Node('x', op, ('input',), (4, 4, 4))))
+        graphs.append(Graph((start, *before, node)))
+    return graphs
+
+
+@pytest.mark.parametrize('net', of_each_op(), ids=graph.OPS)
+def test_every_op_is_handled_or_refused_by_name(net):
     """A walk either handles an op or raises GraphError naming the node: no op falls through in silence."""
-    inputs = {'input': (), 'add': ('input', 'input')}
-    for op in graph.OPS:
-        node = Node('x', op, inputs.get(op, ('input',)), (1, 1, 4))
-        net = Graph((Node('input', 'input', (), (1, 1, 4)), node)) if op != 'input' else Graph((Node('x', op, (), (1, 1, 4)),))
-        for walk in (graph.weight_shape, streaming.period_cycles):
-            try:
-                walk(net, node)
-            except GraphError as error:
-                assert "'x'" in str(error)
+    node = net.output
+    assert node.op in graph.OPS
+    assert graph.from_json(graph.to_json(net)) == net and node.op in str(net)
+    assert rewrite.dead_code(net) == net and rewrite.binarize(net, {}) == net
+    assert graph.parameters(net) >= 0 and graph.macs(net) >= 0
+    for walk in (graph.weight_shape, streaming.period_cycles):
+        try:
+            walk(net, node)
+        except GraphError as error:
+            assert "'x'" in str(error)

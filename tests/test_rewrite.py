@@ -83,6 +83,16 @@ def test_fold_refuses_a_batch_norm_it_cannot_fold():
         rewrite.fold(Graph(nodes))
 
 
+def test_fold_keeps_other_activations_and_refuses_a_batch_norm_over_shared_weights():
+    start = Node('input', 'input', (), (4, 4, 2))
+    conv, bn = Node('conv', 'conv', ('input',), (4, 4, 2), weights='w'), Node('bn', 'batch_norm', ('conv',), (4, 4, 2))
+    leaky = Node('leaky', 'leaky_relu', ('bn',), (4, 4, 2), slope=0.25)
+    folded = rewrite.fold(Graph((start, conv, bn, leaky)))
+    assert [node.name for node in folded] == ['input', 'conv', 'leaky'] and folded['leaky'].slope == 0.25 and not folded['conv'].relu
+    with pytest.raises(GraphError, match="'bn'.*shares no weights"):
+        rewrite.fold(Graph((start, conv, bn, leaky, Node('again', 'conv', ('leaky',), (4, 4, 2), weights='w'))))
+
+
 @pytest.mark.parametrize('depth', [7, 10, 2])
 def test_a_depth_that_does_not_exist_suggests_the_nearest(depth):
     with pytest.raises(ValueError, match=f'got {depth}; the nearest is 8'):

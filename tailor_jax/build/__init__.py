@@ -1,8 +1,13 @@
 """Networks as graphs."""
 
+from tailor_jax.build.efficientnet import efficientnet_b1
 from tailor_jax.build.mobilenet import mobilenet_v2
 from tailor_jax.build.named import named
 from tailor_jax.build.quartznet import quartznet
 from tailor_jax.build.resnet import SKIPS, resnet
+from tailor_jax.build.retinanet import retinanet_r50_fpn
+from tailor_jax.build.squeezenet import squeezenet
+from tailor_jax.build.vgg import vgg16
+from tailor_jax.build.yolo import yolov3
 
-__all__ = ['SKIPS', 'mobilenet_v2', 'named', 'quartznet', 'resnet']
+__all__ = ['SKIPS', 'efficientnet_b1', 'mobilenet_v2', 'named', 'quartznet', 'resnet', 'retinanet_r50_fpn', 'squeezenet', 'vgg16', 'yolov3']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from tailor_jax.graph import Graph, Node, window_shape
 
@@ -27,13 +28,16 @@ class Builder:
     def _window(self, source: str, size: int, stride: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
         """Kernel, stride and padding of a centred square window; along the only axis of a 1-D tensor (H = 1)."""
         kernel, steps = ((size, size), (stride, stride)) if self.shapes[source][0] > 1 else ((1, size), (1, stride))
-        down, across = kernel[0] // 2, kernel[1] // 2
+        down, across = (kernel[0] - 1) // 2, (kernel[1] - 1) // 2
         return kernel, steps, (down, down, across, across)
 
-    def conv(self, name: str, source: str, channels: int, size: int = 3, stride: int = 1, depthwise: bool = False) -> str:
+    def conv(
+        self, name: str, source: str, channels: int, size: int = 3, stride: int = 1, depthwise: bool = False, bias: bool = False, weights: str = ''
+    ) -> str:
         kernel, steps, padding = self._window(source, size, stride)
         shape = (*window_shape(self.shapes[source], kernel, steps, padding), channels)
-        return self.append(Node(name, 'conv', (source,), shape, kernel, steps, padding, groups=channels if depthwise else 1))
+        groups = channels if depthwise else 1
+        return self.append(Node(name, 'conv', (source,), shape, kernel, steps, padding, groups=groups, bias=bias, weights=weights))
 
     def max_pool(self, name: str, source: str, size: int, stride: int) -> str:
         kernel, steps, padding = self._window(source, size, stride)
@@ -44,7 +48,31 @@ class Builder:
         return self.append(Node(name, 'batch_norm', (source,), self.shapes[source]))
 
     def relu(self, name: str, source: str) -> str:
-        return self.append(Node(name, 'relu', (source,), self.shapes[source]))
+        return self.activation(name, 'relu', source)
+
+    def activation(self, name: str, op: str, source: str) -> str:
+        """A relu, leaky_relu (slope 0.1), sigmoid or swish."""
+        return self.append(Node(name, op, (source,), self.shapes[source]))
+
+    def dense(self, name: str, source: str, channels: int) -> str:
+        return self.append(Node(name, 'dense', (source,), (1, 1, channels), bias=True))
+
+    def global_pool(self, name: str, source: str) -> str:
+        return self.append(Node(name, 'global_avg_pool', (source,), (1, 1, self.shapes[source][2])))
+
+    def scale(self, name: str, source: str, factors: str) -> str:
+        return self.append(Node(name, 'scale', (source, factors), self.shapes[source]))
+
+    def concat(self, name: str, *sources: str) -> str:
+        height, width, _ = self.shapes[sources[0]]
+        return self.append(Node(name, 'concat', sources, (height, width, sum(self.shapes[source][2] for source in sources))))
+
+    def upsample(self, name: str, source: str, times: int = 2) -> str:
+        height, width, channels = self.shapes[source]
+        return self.append(Node(name, 'upsample', (source,), (height * times, width * times, channels), factor=(times, times)))
+
+    def flatten(self, name: str, source: str) -> str:
+        return self.append(Node(name, 'flatten', (source,), (1, 1, math.prod(self.shapes[source]))))
 
     def add(self, name: str, main: str, skip: str) -> str:
         """A gated add; its gate has its name."""
@@ -59,6 +87,10 @@ class Builder:
     def head(self, source: str, classes: int) -> None:
         """Global average pooling and the classifier."""
         self.block = 'head'
-        channels = self.shapes[source][2]
-        pooled = self.append(Node('head_pool', 'global_avg_pool', (source,), (1, 1, channels)))
-        self.append(Node('head_dense', 'dense', (pooled,), (1, 1, classes), bias=True))
+        self.dense('head_dense', self.global_pool('head_pool', source), classes)
+
+
+def check_skips(network: str, skips: str) -> None:
+    """Raises ValueError where `skips` is neither 'long' nor 'none', all that this network has."""
+    if skips not in ('long', 'none'):
+        raise ValueError(f'skips must be long or none for {network}, got {skips!r}')

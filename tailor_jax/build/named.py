@@ -1,23 +1,41 @@
-"""Networks by name, as commands take them: resnet8, resnet20_short, resnet50, mobilenet_v2, quartznet."""
+"""Networks by name, as commands take them: resnet8, resnet20_short, resnet50, mobilenet_v2, yolov3."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import re
+from collections.abc import Callable
 
+from tailor_jax.build.efficientnet import efficientnet_b1
 from tailor_jax.build.mobilenet import mobilenet_v2
 from tailor_jax.build.quartznet import quartznet
 from tailor_jax.build.resnet import IMAGENET, SKIPS, resnet
+from tailor_jax.build.retinanet import retinanet_r50_fpn
+from tailor_jax.build.squeezenet import squeezenet
+from tailor_jax.build.vgg import vgg16
+from tailor_jax.build.yolo import yolov3
 from tailor_jax.graph import Graph
+
+NETWORKS: dict[str, Callable[..., Graph]] = {
+    'mobilenet_v2': mobilenet_v2,
+    'quartznet': quartznet,
+    'vgg16': vgg16,
+    'squeezenet': squeezenet,
+    'squeezenet1_1': functools.partial(squeezenet, version='1.1'),
+    'efficientnet_b1': efficientnet_b1,
+    'yolov3': yolov3,
+    'retinanet_r50_fpn': retinanet_r50_fpn,
+}
 
 
 def named(
     name: str, input_shape: tuple[int, int, int] | None = None, classes: int | None = None, width: int | None = None, skips: str | None = None
 ) -> Graph:
-    """The network of a name; what is not given is what its paper has: ImageNet's 224x224 and 1,000 classes, or CIFAR's 32x32 and 10.
+    """The network of a name; what is not given is its paper's: ImageNet's 224x224 and 1,000 classes, CIFAR's 32x32 and 10, or the builder's default.
 
     Args:
-      name: resnetN, N = 6n + 2 or an ImageNet depth; mobilenet_v2; quartznet. A suffix says where a ResNet's skips sit: resnet20_short.
+      name: resnetN, N = 6n + 2 or an ImageNet depth; or one of `NETWORKS`. A suffix says where a ResNet's skips sit: resnet20_short.
       input_shape: (H, W, C).
       classes: outputs.
       width: channels of a ResNet's first stage.
@@ -26,18 +44,16 @@ def named(
     Raises:
       ValueError: for an unknown name, or arguments that the network does not take.
     """
-    if name in ('mobilenet_v2', 'quartznet'):
+    if name in NETWORKS:
         if width:
             raise ValueError(f'{name} has no width; it is set for ResNets only')
-        builder, shape, labels = (mobilenet_v2, (224, 224, 3), 1000) if name == 'mobilenet_v2' else (quartznet, (1, 256, 64), 29)
-        return builder(input_shape or shape, classes or labels, skips=skips or 'long')
+        given = {'input_shape': input_shape, 'classes': classes, 'skips': skips}
+        return NETWORKS[name](**{key: value for key, value in given.items() if value})
     match = re.fullmatch(r'resnet(\d+)(?:_(.+))?', name)
     if not match:
-        near = difflib.get_close_matches(name, ('resnet8', 'resnet20', 'resnet50', 'mobilenet_v2', 'quartznet'), 1)
+        near = difflib.get_close_matches(name, ('resnet8', 'resnet20', 'resnet50', *NETWORKS), 1)
         hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise ValueError(
-            f'no network {name!r}; give resnetN (N = 8, 20, 50, ..., with a suffix such as resnet20_short), mobilenet_v2, quartznet{hint}'
-        )
+        raise ValueError(f'no network {name!r}; give resnetN (N = 8, 20, 50, ..., with a suffix such as resnet20_short), {", ".join(NETWORKS)}{hint}')
     depth, suffix = int(match[1]), match[2]
     if suffix and skips and suffix != skips:
         raise ValueError(f'{name} asks for {suffix!r} skips and the skips given are {skips!r}; give one of them')

@@ -55,28 +55,38 @@ def resnet(
     net = Builder(input_shape)
     net.block = 'stem'
     tensor = net.relu('stem_relu', net.batch_norm('stem_bn', net.conv('stem_conv', 'input', width or 16)))
-    return _stages(net, tensor, ((depth - 2) // 6,) * 3, False, width or 16, skips, classes)
+    net.head(_stages(net, tensor, ((depth - 2) // 6,) * 3, False, width or 16, skips)[-1], classes)
+    return net.graph()
 
 
 def _imagenet(depth: int, input_shape: tuple[int, int, int], classes: int, width: int, skips: str) -> Graph:
+    net = Builder(input_shape)
+    net.head(imagenet_stages(net, depth, width, skips)[-1], classes)
+    return net.graph()
+
+
+def imagenet_stages(net: Builder, depth: int, width: int, skips: str) -> list[str]:
+    """Appends the stem and the four stages of an ImageNet network; the outputs of the stages."""
     blocks, bottleneck = IMAGENET[depth]
+    if skips not in SKIPS:
+        raise ValueError(f'skips must be one of {", ".join(SKIPS)}, got {skips!r}')
     if bottleneck and skips == 'short_pre':
         raise ValueError(f'skips=short_pre is defined for basic blocks (NonResNet); resnet{depth} has bottleneck blocks')
-    net = Builder(input_shape)
     net.block = 'stem'
     tensor = net.relu('stem_relu', net.batch_norm('stem_bn', net.conv('stem_conv', 'input', width, size=7, stride=2)))
-    return _stages(net, net.max_pool('stem_pool', tensor, 3, 2), blocks, bottleneck, width, skips, classes)
+    return _stages(net, net.max_pool('stem_pool', tensor, 3, 2), blocks, bottleneck, width, skips)
 
 
-def _stages(net: Builder, tensor: str, blocks: tuple[int, ...], bottleneck: bool, width: int, skips: str, classes: int) -> Graph:
+def _stages(net: Builder, tensor: str, blocks: tuple[int, ...], bottleneck: bool, width: int, skips: str) -> list[str]:
+    outputs = []
     for stage, count in enumerate(blocks):
         for block in range(count):
             stride = 2 if stage > 0 and block == 0 else 1
             net.block = f's{stage + 1}b{block}'
             make = _bottleneck_block if bottleneck else _basic_block
             tensor = make(net, net.block, tensor, width * 2**stage, stride, skips)
-    net.head(tensor, classes)
-    return net.graph()
+        outputs.append(tensor)
+    return outputs
 
 
 def _basic_block(net: Builder, name: str, source: str, channels: int, stride: int, skips: str) -> str:
