@@ -1,6 +1,7 @@
 """Hardware cost of a network on a target, exact for a graph and exact in expectation for a graph with learnable gates.
 
-    target = costmodel.dataflow(device='zcu104', fifo_policy='exact', weight_bits=8, activation_bits=8)
+    target = costmodel.dataflow(device='zcu104', fifo_policy='exact', weight_bits=8, activation_bits=8)      # a streaming design on an FPGA
+    target = costmodel.pe_array(preset='shortcut_fusion', policy='layer_by_layer')                           # a PE array with DRAM
     cost   = costmodel.evaluate(graph, target)       # cost.total['bram18'], cost.nodes, cost.blocks, cost.fifos: integers
     table  = costmodel.tabulate(graph, target)       # every setting of every gate group
     value  = costmodel.expected(table, p)            # {resource: scalar}, p = {gate: probability}; differentiable, jittable
@@ -13,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from costmodel import devices
+from costmodel.array.target import PEArray, pe_array
 from costmodel.cost import Cost, CostError
 from costmodel.report import to_json
 from costmodel.streams.target import Dataflow, dataflow
@@ -22,7 +24,21 @@ if TYPE_CHECKING:
     from costmodel.expectation import expected
     from costmodel.table import CostTable, tabulate
 
-__all__ = ['Cost', 'CostError', 'CostTable', 'Dataflow', 'dataflow', 'devices', 'evaluate', 'expected', 'monotone', 'tabulate', 'to_json']
+__all__ = [
+    'Cost',
+    'CostError',
+    'CostTable',
+    'Dataflow',
+    'PEArray',
+    'dataflow',
+    'devices',
+    'evaluate',
+    'expected',
+    'monotone',
+    'pe_array',
+    'tabulate',
+    'to_json',
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
     python -m costmodel resnet20 --target=dataflow --fifo_policy=full_map --keep=none
     python -m costmodel resnet8_short --input=8x8x1 --reuse_factor=1 --json
     python -m costmodel my_graph.json --device=kv260 --plot=cost.png
+    python -m costmodel resnet50 --target=pe_array --preset=shortcut_fusion --sram_bytes=2000000 --json
 
 NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), mobilenet_v2, quartznet, or a
 graph in JSON (`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all skips ('before'), and as kept ('after').
@@ -18,18 +19,19 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from costmodel import devices, report, targets
+from costmodel.array.target import DATAFLOWS, ENERGIES, POLICIES, pe_array, presets
 from costmodel.cost import Cost, CostError
 from costmodel.streams.deadlock import deadlock_free_depths
 from costmodel.streams.simulate import simulate
 from costmodel.streams.target import Dataflow, dataflow
+from costmodel.targets import Target
 from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, GraphError, from_json
 
-TARGETS = ('dataflow',)
-SETTINGS = {
+DATAFLOW = {
     'device': (str, f'part to fit into: {", ".join(devices.DEVICES)}'),
     'fifo_policy': (str, 'depth of FIFOs: exact, pow2 (exact, rounded up), full_map (a whole feature map, as hls4ml has)'),
     'weight_bits': (int, 'width of weights'),
@@ -41,7 +43,31 @@ SETTINGS = {
     'multiplier': (str, 'what multiplies: auto, dsp, lut'),
     'add': (str, "separate, or absorbed into the convolution's accumulator"),
     'skip': (str, "clone, or line_buffer: the skip taken from the first convolution's window"),
+    'dsp_packing': (bool, 'two 8-bit products of one activation share a DSP; exported sources do not do this'),
+    'reuse_factor': (str, 'R or NODE=R,...: passes over the multipliers for one output token, for all layers or by node'),
 }
+PE_ARRAY = {
+    'preset': (str, f'where settings that are not given come from: {", ".join(presets())}, or a JSON file'),
+    'policy': (str, f'what stays on chip: {", ".join(POLICIES)}'),
+    'rows': (int, 'rows of the array'),
+    'columns': (int, 'columns of the array'),
+    'dataflow': (str, f'what a multiplier keeps: {", ".join(DATAFLOWS)}'),
+    'sram_bytes': (int, 'buffer bytes on chip'),
+    'input_buffer_bytes': (int, 'buffer of inputs, where buffers are separate'),
+    'weight_buffer_bytes': (int, 'buffer of weights'),
+    'output_buffer_bytes': (int, 'buffer of results and partial sums'),
+    'double_buffered': (bool, 'tiles are loaded while others are computed'),
+    'dram_bytes_per_cycle': (float, 'bandwidth of the DRAM'),
+    'bandwidth_gb_s': (float, 'the same in 10^9 bytes a second'),
+    'clock_mhz': (float, 'clock'),
+    'weight_bits': (int, 'width of weights'),
+    'activation_bits': (int, 'width of activations'),
+    'accumulator_bits': (int, 'width of partial sums'),
+    'batch': (int, 'images that a layer handles before the next layer runs'),
+    'fuse_add': (bool, 'an add runs in the layer of its main branch'),
+    'energy': (str, f'table of energies: {", ".join(ENERGIES)}'),
+}
+TARGETS = {'dataflow': DATAFLOW, 'pe_array': PE_ARRAY}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -128,17 +154,32 @@ def _parser() -> _Parser:
     add('--deadlock', action='store_true', help='also find the least depth of each FIFO that avoids deadlock')
     add('--simulate', action='store_true', help='also run the kept network token by token: interval, latency and occupancy as measured')
     add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
-    for key, (kind, text) in SETTINGS.items():
-        given = getattr(default, key)
-        add(f'--{key}', type=kind, default=given, help=text if given is None else f'{text} [{given}]')
-    add('--dsp_packing', action='store_true', help='two 8-bit products of one activation share a DSP; exported sources do not do this')
-    add('--reuse_factor', metavar='R|NODE=R,...', help='passes over the multipliers for one output token, for all layers or by node')
+    for key in dict.fromkeys(key for settings in TARGETS.values() for key in settings):
+        kind, text = next(settings[key] for settings in TARGETS.values() if key in settings)
+        given = getattr(default, key, None)
+        about = f'{text} [{given}]' if key in DATAFLOW and given not in (None, False) else text
+        users = [target for target, settings in TARGETS.items() if key in settings]
+        add(f'--{key}', help=about + ('' if len(users) == len(TARGETS) else f' ({users[0]})'), **_option(kind))
     return parser
 
 
-def _target(args: argparse.Namespace) -> Dataflow:
-    settings = {key: getattr(args, key) for key in SETTINGS}
-    return dataflow(**settings, dsp_packing=args.dsp_packing, reuse_factor=_reuse_factor(args.reuse_factor))
+def _option(kind: type) -> dict[str, Any]:
+    return {'action': argparse.BooleanOptionalAction, 'default': None} if kind is bool else {'type': kind}
+
+
+def _target(args: argparse.Namespace) -> Target:
+    """The target with the settings that were given; those of another target are an error."""
+    known = TARGETS[args.target]
+    given = {key: value for settings in TARGETS.values() for key in settings if (value := getattr(args, key)) is not None}
+    for flag in ('deadlock', 'simulate'):
+        if args.target != 'dataflow' and getattr(args, flag):
+            raise CostError(f'--{flag} is for --target=dataflow; a {args.target} has no FIFOs')
+    for key in given:
+        if key not in known:
+            raise CostError(f'--{key} is not a setting of --target={args.target}; its settings are {", ".join(known)}')
+    if args.target == 'pe_array':
+        return pe_array(**given)
+    return dataflow(**given | {'reuse_factor': _reuse_factor(args.reuse_factor)})
 
 
 def _reuse_factor(text: str | None) -> int | dict[str, int] | None:

@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from costmodel import targets
 from costmodel.cost import LABELS, Cost
-from costmodel.targets import capacity
+from costmodel.targets import capacity, images_per_second
 
 COLUMNS = (
     'bram18',
@@ -25,6 +26,14 @@ COLUMNS = (
     'macs',
     'bops',
     'interval_cycles',
+    'dram_input_bytes',
+    'dram_weight_bytes',
+    'dram_output_bytes',
+    'dram_shortcut_bytes',
+    'dram_bytes',
+    'buffer_bytes',
+    'cycles',
+    'energy_pj',
 )
 
 
@@ -38,24 +47,22 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
 
     Returns:
       {'network', 'target': {setting: value}, 'total': {resource: number}, 'before': {resource: number}, 'device': {resource: number},
-      'share': {resource: fraction of the device}, 'fits': bool, 'images_per_second', 'roofline', 'blocks', 'nodes', 'fifos', 'reuse_factors'}.
+      'share': {resource: fraction of the device}, 'fits': bool, 'images_per_second', 'blocks', 'nodes'}; of a dataflow design also
+      'roofline', 'fifos' and 'reuse_factors'.
     """
     available = capacity(cost.target)
     return {
         'network': network,
-        'target': {'name': type(cost.target).__name__.lower(), **dataclasses.asdict(cost.target)},
+        'target': {'name': targets.name(cost.target), **dataclasses.asdict(cost.target)},
         'total': cost.total,
         'before': (before or cost).total,
         'device': available,
         'share': shares(cost.total, available),
         'fits': fits(cost.total, available),
         'images_per_second': images_per_second(cost),
-        'roofline': roofline(cost),
         'blocks': [{key: value for key, value in row.items() if key != 'block'} for row in cost.blocks],
         'nodes': cost.nodes,
-        'fifos': cost.fifos,
-        'reuse_factors': cost.reuse_factors,
-    }
+    } | ({'roofline': roofline(cost), 'fifos': cost.fifos, 'reuse_factors': cost.reuse_factors} if cost.fifos or cost.reuse_factors else {})
 
 
 def shares(total: Mapping[str, int], available: Mapping[str, int]) -> dict[str, float]:
@@ -65,10 +72,6 @@ def shares(total: Mapping[str, int], available: Mapping[str, int]) -> dict[str, 
 
 def fits(total: Mapping[str, int], available: Mapping[str, int]) -> bool:
     return all(total[resource] <= limit for resource, limit in available.items())
-
-
-def images_per_second(cost: Cost) -> float:
-    return cost.target.clock_mhz * 1e6 / cost.total['interval_cycles']
 
 
 def roofline(cost: Cost) -> list[dict[str, Any]]:
@@ -126,13 +129,16 @@ def text(before: Cost, after: Cost, network: str) -> str:
 
 def _network(before: Cost, after: Cost, columns: Sequence[str]) -> str:
     available = capacity(after.target)
-    rows: list[list[Any]] = [['', *columns, 'latency_cycles', 'images/s', 'fits']]
+    columns = [*columns, *(name for name in ('latency_cycles',) if name in after.total)]
+    rows: list[list[Any]] = [['', *columns, 'images/s', 'fits']]
     for state, cost in (('before', before), ('after', after)):
         verdict = 'yes' if fits(cost.total, available) else 'NO: ' + ' '.join(name for name, limit in available.items() if cost.total[name] > limit)
-        rows.append([state, *(cost.total[name] for name in columns), cost.total.get('latency_cycles', ''), round(images_per_second(cost)), verdict])
+        rows.append([state, *(cost.total[name] for name in columns), round(images_per_second(cost)), verdict])
         used = shares(cost.total, available)
-        rows.append([f'  of {cost.target.device}', *(f'{used[name]:.1%}' if name in used else '' for name in columns), '', '', ''])
-    rows.append(['change', *(_change(before.total[name], after.total[name]) for name in (*columns, 'latency_cycles')), '', ''])
+        rows.append(
+            [f'  of {getattr(cost.target, "device", "the array")}', *(f'{used[name]:.1%}' if name in used else '' for name in columns), '', '']
+        )
+    rows.append(['change', *(_change(before.total[name], after.total[name]) for name in columns), '', ''])
     return table(rows)
 
 

@@ -20,8 +20,7 @@ import numpy as np
 
 from costmodel.cost import LABELS, CostError, reduced
 from costmodel.groups import merge
-from costmodel.streams.target import Dataflow
-from costmodel.targets import Evaluator, check_names, evaluator
+from costmodel.targets import Evaluator, Target, check_names, evaluator
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
@@ -72,7 +71,7 @@ class CostTable:
         return [tuple(self.gates[index] for index in row) for bucket in self.buckets for row in bucket.gates]
 
 
-def tabulate(graph: Graph, target: Dataflow) -> CostTable:
+def tabulate(graph: Graph, target: Target) -> CostTable:
     """The table of a graph with learnable gates on a target.
 
     Raises:

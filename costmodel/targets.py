@@ -15,10 +15,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from costmodel import devices
+from costmodel.array import evaluate as array
+from costmodel.array.target import PEArray
 from costmodel.cost import Cost, CostError
+from costmodel.groups import gate_groups
 from costmodel.streams import evaluate as streams
 from costmodel.streams.target import Dataflow
 from tailor_jax.graph import Graph
+
+Target = Dataflow | PEArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,43 +35,77 @@ class Evaluator:
     groups: Callable[[Graph], list[tuple[str, ...]]]
 
 
-def evaluate(graph: Graph, target: Dataflow) -> Cost:
+def evaluate(graph: Graph, target: Target) -> Cost:
     """The exact cost of a graph on a target; gated adds count as open. Integers; see `Cost`."""
     match target:
         case Dataflow():
             return streams.evaluate(graph, target)
+        case PEArray():
+            return array.evaluate(graph, target)
         case _:
-            raise CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+            raise _unknown(target)
 
 
-def evaluator(target: Dataflow) -> Evaluator:
+def evaluator(target: Target) -> Evaluator:
     """The target's evaluator."""
     match target:
         case Dataflow():
             return Evaluator(lambda graph: streams.rows(graph, target), streams.KINDS, lambda graph: streams.couplings(graph, target))
+        case PEArray():
+            return Evaluator(lambda graph: array.rows(graph, target), array.KINDS, gate_groups)
         case _:
-            raise CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+            raise _unknown(target)
 
 
-def monotone(target: Dataflow) -> tuple[str, ...]:
+def monotone(target: Target) -> tuple[str, ...]:
     """The resources that removing a skip can never raise on this target."""
     match target:
         case Dataflow():
             return streams.monotone(target)
+        case PEArray():
+            return array.monotone(target)
         case _:
-            raise CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+            raise _unknown(target)
 
 
-def capacity(target: Dataflow) -> dict[str, int]:
+def name(target: Target) -> str:
+    """What commands and reports call this kind of target."""
+    match target:
+        case Dataflow():
+            return 'dataflow'
+        case PEArray():
+            return 'pe_array'
+        case _:
+            raise _unknown(target)
+
+
+def capacity(target: Target) -> dict[str, int]:
     """{resource: how much of it the target's device has}; resources that are missing here have no limit."""
     match target:
         case Dataflow():
             return devices.device(target.device).capacity
+        case PEArray():
+            return {'buffer_bytes': target.sram_bytes}
         case _:
-            raise CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...)')
+            raise _unknown(target)
 
 
-def check_names(graph: Graph, target: Dataflow) -> None:
+def images_per_second(cost: Cost) -> float:
+    """Images a second at the target's clock."""
+    match cost.target:
+        case Dataflow():
+            return cost.target.clock_mhz * 1e6 / cost.total['interval_cycles']
+        case PEArray():
+            return cost.target.batch * cost.target.clock_mhz * 1e6 / cost.total['cycles']
+        case _:
+            raise _unknown(cost.target)
+
+
+def _unknown(target: Any) -> CostError:
+    return CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...) or costmodel.pe_array(...)')
+
+
+def check_names(graph: Graph, target: Target) -> None:
     """Raises CostError if the target's settings name a node that the graph does not have."""
     for name in sorted(target.named_nodes() - set(graph.by_name)):
         near = difflib.get_close_matches(name, graph.by_name, 1)

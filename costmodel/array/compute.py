@@ -1,0 +1,66 @@
+"""Cycles of a layer on an R x C array of multipliers, when no operand is ever late.
+
+A convolution is P x K x N products: P output pixels (of the batch), K = fh fw C_in / groups products for each output, N = C_out / groups outputs a
+pixel, once for each group. A fold is what the array holds at once; fill and drain are paid for each fold.
+
+    output_stationary   rows pixels, columns outputs, time products    (R + C + K - 2) ceil(P/R) ceil(N/C) - 1
+    weight_stationary   rows products, columns outputs, time pixels    (2R + C + P - 2) ceil(K/R) ceil(N/C) - 1
+    input_stationary    rows products, columns pixels, time outputs    (2R + C + N - 2) ceil(K/R) ceil(P/C) - 1
+    channel_parallel    rows input channels, columns outputs           ceil(C_in/R) ceil(N/C) fh fw P
+
+The first three are SCALE-Sim's (arXiv 1811.02883), the last is that of VTA, of ShortcutFusion's engine and of a ZigZag mapping over input and output
+channels. With groups the products are repeated for each group; a depthwise layer on a channel_parallel
+array has its taps in the rows and a channel in each column.
+Adds, pools and scales that are layers of their own go through one unit a column: ceil(operations / C).
+"""
+
+from __future__ import annotations
+
+import math
+
+from costmodel.array.layers import Layer, Plan
+from costmodel.array.target import PEArray
+from costmodel.cost import CostError
+from tailor_jax.graph import weight_shape
+
+
+def cycles(plan: Plan, layer: Layer, target: PEArray) -> int:
+    """Cycles of one layer for the batch."""
+    node = layer.nodes[0]
+    height, width, channels = node.shape
+    pixels = target.batch * height * width
+    match node.op:
+        case 'conv' | 'dense':
+            *window, channels_in, _ = weight_shape(plan.graph, node)
+            return product_cycles(pixels, math.prod(window), channels_in, channels // node.groups, node.groups, target)
+        case 'add' | 'scale' | 'relu' | 'leaky_relu' | 'sigmoid' | 'swish' | 'upsample':
+            operations = pixels * channels
+        case 'max_pool' | 'avg_pool':
+            operations = pixels * channels * math.prod(node.kernel)
+        case 'global_avg_pool':
+            operations = target.batch * math.prod(plan.graph.in_shape(node))
+        case _:
+            raise CostError(f'node {node.name!r}: op {node.op!r} has no place on a PE array')
+    return -(-operations // target.columns)
+
+
+def product_cycles(pixels: int, taps: int, channels_in: int, outputs: int, groups: int, target: PEArray) -> int:
+    """Cycles of `groups` times pixels x (taps channels_in) x outputs products."""
+    rows, columns, products = target.rows, target.columns, taps * channels_in
+    match target.dataflow:
+        case 'output_stationary':
+            return groups * (rows + columns + products - 2) * _folds(pixels, rows) * _folds(outputs, columns) - 1
+        case 'weight_stationary':
+            return groups * (2 * rows + columns + pixels - 2) * _folds(products, rows) * _folds(outputs, columns) - 1
+        case 'input_stationary':
+            return groups * (2 * rows + columns + outputs - 2) * _folds(products, rows) * _folds(pixels, columns) - 1
+        case 'channel_parallel':
+            if channels_in == outputs == 1:
+                return _folds(taps, rows) * _folds(groups, columns) * pixels
+            return groups * taps * _folds(channels_in, rows) * _folds(outputs, columns) * pixels
+        case _:
+            raise CostError(f'dataflow {target.dataflow!r} has no cycles')
+
+
+def _folds(size: int, held: int) -> int:
+    return -(-size // held)

@@ -1,0 +1,87 @@
+"""The exact cost of a graph on the PE-array target.
+
+    rows(graph, target)       a row of integers per node of the folded graph
+    evaluate(graph, target)   rows, blocks, totals
+
+A layer's reads of inputs and weights, its cycles and its occupancy of the buffers stand in the row of its first node, the read of a shortcut in the
+row of the add, the write of results in the row of the node that makes the last of them. Everything is for the batch. A gated add is priced as open.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from costmodel.array import compute, energy
+from costmodel.array.layer_by_layer import LAYER_BY_LAYER
+from costmodel.array.layers import Layer, Plan, plan
+from costmodel.array.policy import Policy, Traffic
+from costmodel.array.target import PEArray
+from costmodel.cost import Cost, by_block, reduced
+from tailor_jax import rewrite
+from tailor_jax.graph import Graph
+
+KINDS = {
+    'dram_bytes': 'sum',
+    'dram_feature_map_bytes': 'sum',
+    'dram_input_bytes': 'sum',
+    'dram_weight_bytes': 'sum',
+    'dram_output_bytes': 'sum',
+    'dram_shortcut_bytes': 'sum',
+    'buffer_bytes': 'max',
+    'cycles': 'sum',
+    'energy_pj': 'sum',
+    'macs': 'sum',
+}
+POLICIES: dict[str, Policy] = {'layer_by_layer': LAYER_BY_LAYER}
+
+
+def evaluate(graph: Graph, target: PEArray) -> Cost:
+    """Prices a graph, with or without learnable gates (gated adds count as open).
+
+    Raises:
+      GraphError, CostError: for a node without a place on the array, or a layer that the buffers are too small for.
+    """
+    nodes = rows(graph, target)
+    return Cost(target, reduced(nodes, KINDS), nodes, by_block(nodes, KINDS), [], {})
+
+
+def rows(graph: Graph, target: PEArray) -> list[dict[str, Any]]:
+    """A row per node of the folded graph: {name, op, block, resource: integer}."""
+    policy, planned = POLICIES[target.policy], plan(rewrite.fold(graph), target)
+    moved, _ = policy.run(planned, policy.start, target)
+    return price(planned, moved, target)
+
+
+def monotone(target: PEArray) -> tuple[str, ...]:
+    """The resources that removing a skip can never raise."""
+    return POLICIES[target.policy].monotone
+
+
+def price(planned: Plan, moved: list[Traffic], target: PEArray) -> list[dict[str, Any]]:
+    """The rows of the nodes of a plan whose layers move so much."""
+    found: dict[str, dict[str, Any]] = {
+        node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(KINDS, 0)} for node in planned.graph.nodes
+    }
+    for layer, traffic in zip(planned.layers, moved):
+        first, last, add = found[layer.name], found[layer.outputs[-1]], layer.member('add')
+        first['dram_input_bytes'] = traffic.input_bytes
+        first['dram_weight_bytes'] = traffic.weight_bytes
+        first['buffer_bytes'] = traffic.buffer_bytes
+        first['macs'] = layer.macs * target.batch
+        first['cycles'] = layer_cycles(planned, layer, traffic, target)
+        last['dram_output_bytes'] = traffic.output_bytes
+        if add:
+            found[add.name]['dram_shortcut_bytes'] = traffic.shortcut_bytes
+    for row in found.values():
+        row['dram_feature_map_bytes'] = row['dram_input_bytes'] + row['dram_output_bytes'] + row['dram_shortcut_bytes']
+        row['dram_bytes'] = row['dram_feature_map_bytes'] + row['dram_weight_bytes']
+        row['energy_pj'] = energy.picojoules(row, target)
+    return list(found.values())
+
+
+def layer_cycles(planned: Plan, layer: Layer, traffic: Traffic, target: PEArray) -> int:
+    """max(compute, memory) with double buffering, else their sum."""
+    computing = compute.cycles(planned, layer, target)
+    moving = math.ceil(traffic.dram_bytes / target.dram_bytes_per_cycle) if target.dram_bytes_per_cycle else 0
+    return max(computing, moving) if target.double_buffered else computing + moving
