@@ -12,6 +12,7 @@ both round half up, so quantizing the real value of an accumulator and requantiz
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -54,6 +55,12 @@ def requantize(accumulator: np.ndarray, shift: int, fixed: Fixed) -> np.ndarray:
     else:
         accumulator = accumulator << -shift
     return np.clip(accumulator, fixed.lo, fixed.hi).astype(np.int32)
+
+
+def lookup(function: Callable[[np.ndarray], np.ndarray], source: Fixed, out: Fixed) -> np.ndarray:
+    """The integers (int32) of `out` for function(x), computed in float64, at every x of `source` from the least to the greatest."""
+    values = function(np.arange(source.lo, source.hi + 1) * source.step)
+    return np.clip(np.floor(values * 2.0**out.frac + 0.5), out.lo, out.hi).astype(np.int32)
 
 
 def smallest(lo: int, hi: int, frac: int) -> Fixed:

@@ -3,13 +3,15 @@
 Every shift, alignment and accumulator width follows from the types and the weights:
 
     frac(acc) = frac(weight) + frac(input)                 conv, dense
-    frac(acc) = max(frac(input 0), frac(input 1))          add
-    frac(acc) = frac(input) + multiplier_frac              global_avg_pool
+    frac(acc) = max over inputs of frac(input)             add, concat
+    frac(acc) = frac(input 0) + frac(input 1)              scale
+    frac(acc) = frac(input) + multiplier_frac              avg_pool, global_avg_pool, leaky_relu
     acc holds [min over c of (sum w+ lo + w- hi + b), max over c of (sum w+ hi + w- lo + b)] and half an output step, for rounding
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,6 +21,8 @@ from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.qgraph import QGraph, QNode
 
+PASSING = ('max_pool', 'relu', 'upsample', 'flatten')  # hand their integers on, see `passed_type`
+UNACCUMULATED = ('input', 'sigmoid', 'swish', *PASSING)
 FLOAT32_EXACT = 1 << 24  # float32 arithmetic on integers is exact below this
 
 
@@ -27,8 +31,8 @@ def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activati
 
     Args:
       graph: a graph that `rewrite.fold` made, without learnable gates.
-      params: {node: {'kernel': float32 array, 'bias': [C_out]}} for conv and dense nodes.
-      activations: the type of every node's output, by node name; the last node may be missing: it then keeps its accumulator.
+      params: {key of the node: {'kernel': float32 array, 'bias': [C_out]}} for conv and dense nodes.
+      activations: the type of every node's output, by node name; the last node may be missing if it has an accumulator, and then keeps it.
       weights: the type of each kernel's integers, by node name.
 
     Raises:
@@ -39,12 +43,12 @@ def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activati
     out: dict[str, QNode] = {}
     for node in graph.nodes:
         inputs = [out[name].out for name in node.inputs]
-        out[node.name] = _lower_node(graph, node, inputs, params.get(node.name, {}), activations.get(node.name), weights.get(node.name))
+        out[node.name] = _lower_node(graph, node, inputs, params.get(node.key, {}), activations.get(node.name), weights.get(node.name))
     return QGraph(tuple(out.values()))
 
 
 def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
-    if out is None and (node.name != graph.output.name or node.op in ('input', 'max_pool', 'relu')):
+    if out is None and (node.name != graph.output.name or node.op in UNACCUMULATED):
         raise GraphError(f'node {node.name!r} ({node.op}): its output has no quantization type')
     match node.op:
         case 'input':
@@ -52,18 +56,29 @@ def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, 
             return QNode(node, out, out)
         case 'conv' | 'dense':
             return _lower_weighted(node, inputs[0], params, out, weight_type)
-        case 'add':
+        case 'add' | 'concat':
             frac = max(fixed.frac for fixed in inputs)
-            align = (frac - inputs[0].frac, frac - inputs[1].frac)
-            lo, hi = (sum(getattr(fixed, end) << shift for fixed, shift in zip(inputs, align)) for end in ('lo', 'hi'))
+            align = tuple(frac - fixed.frac for fixed in inputs)
+            los, his = ([getattr(fixed, end) << shift for fixed, shift in zip(inputs, align)] for end in ('lo', 'hi'))
+            lo, hi = (sum(los), sum(his)) if node.op == 'add' else (min(los), max(his))
             return QNode(node, *_types(node, lo, hi, frac, out), align=align)
-        case 'global_avg_pool':
-            height, width, _ = graph.in_shape(node)
-            multiplier, multiplier_frac = mean_multiplier(height * width, inputs[0])
-            scale = height * width * multiplier
+        case 'scale':
+            corners = [x * y for x in (inputs[0].lo, inputs[0].hi) for y in (inputs[1].lo, inputs[1].hi)]
+            return QNode(node, *_types(node, min(corners), max(corners), inputs[0].frac + inputs[1].frac, out))
+        case 'leaky_relu':
+            multiplier, shift = slope_multiplier(node.slope, inputs[0])
+            types = _types(node, inputs[0].lo * multiplier, inputs[0].hi << shift, inputs[0].frac + shift, out)
+            return QNode(node, *types, align=(shift,), multiplier=multiplier)
+        case 'avg_pool' | 'global_avg_pool':
+            count = math.prod(node.kernel if node.op == 'avg_pool' else graph.in_shape(node)[:2])
+            multiplier, multiplier_frac = mean_multiplier(count, inputs[0])
+            scale = count * multiplier
             types = _types(node, inputs[0].lo * scale, inputs[0].hi * scale, inputs[0].frac + multiplier_frac, out)
             return QNode(node, *types, multiplier=multiplier)
-        case 'max_pool' | 'relu':
+        case 'sigmoid' | 'swish':
+            assert out is not None
+            return QNode(node, out, out, table=table(node.op, inputs[0], out))
+        case 'max_pool' | 'relu' | 'upsample' | 'flatten':
             if out != (expected := passed_type(node, inputs[0])):
                 raise GraphError(f'node {node.name!r} ({node.op}) passes its input on, so its type must be {expected}, got {out}')
             return QNode(node, out, out)
@@ -100,7 +115,7 @@ def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[
 
 
 def passed_type(node: Node, source: Fixed) -> Fixed:
-    """Output type of a node that hands its integers on: max_pool keeps the type, a ReLU of its own drops the sign's half of the range."""
+    """Output type of a node that hands its integers on: a ReLU of its own drops the sign's half of the range, the others keep the type."""
     if node.op == 'relu' and source.signed:
         return Fixed(source.bits - 1, source.frac, signed=False)
     return source
@@ -118,3 +133,18 @@ def mean_multiplier(count: int, source: Fixed) -> tuple[int, int]:
     while largest_sum * round(2 ** (frac + 1) / count) < FLOAT32_EXACT // 2:
         frac += 1
     return max(round(2**frac / count), 1), frac
+
+
+def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:
+    """(m, k) with m / 2^k nearest to `slope`, in lowest terms, for the largest k at which an integer of `source` shifted left stays below 2^23."""
+    frac = max((FLOAT32_EXACT // 2 - 1) // max(-source.lo, source.hi), 1).bit_length() - 1
+    multiplier = round(slope * 2**frac)
+    while frac and multiplier % 2 == 0:
+        multiplier, frac = multiplier // 2, frac - 1
+    return multiplier, frac
+
+
+def table(op: str, source: Fixed, out: Fixed) -> np.ndarray:
+    """The lookup table of a sigmoid or swish, see `fixed.lookup`."""
+    # (1 + tanh(x / 2)) / 2 is the sigmoid without an exponential that overflows.
+    return fx.lookup(lambda x: (1 + np.tanh(x / 2)) / 2 * (x if op == 'swish' else 1), source, out)

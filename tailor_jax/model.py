@@ -1,8 +1,8 @@
 """The Flax model: one interpreter of the graph.
 
 `Net(graph)` runs any graph: as trained (batch norms, learnable gates), pruned, or folded and quantized. Parameters are keyed by
-node name, {'s1b0_conv1': {'kernel'}, 's1b0_bn1': {'scale', 'bias'}}, so the variables of a pruned graph are a part of those of
-the full one (`restrict`) and folding batch norms is a map over names (`fold_variables`):
+node name, {'s1b0_conv1': {'kernel'}, 's1b0_bn1': {'scale', 'bias'}} (`Node.key` where nodes share weights), so the variables of a
+pruned graph are a part of those of the full one (`restrict`) and folding batch norms is a map over names (`fold_variables`):
 
     kernel' = kernel * scale / sqrt(var + eps),  bias' = shift - mean * scale / sqrt(var + eps)
 
@@ -23,9 +23,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
-from tailor_jax.lower import mean_multiplier
-from tailor_jax.quant import QuantSpec, fake_quant
+from tailor_jax.lower import mean_multiplier, slope_multiplier
+from tailor_jax.quant import SMOOTH, QuantSpec, fake_quant, lookup
 
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9
@@ -61,10 +62,13 @@ class Net(nn.Module):
         """
         chex.assert_shape(images, (None, *self.graph.input.shape))
         kinds = dict(self.quant.activations) if self.quant else {}
+        # Quantized, shared weights come once for each node (`quant.quantize_params`).
+        owners = {node.name: node.name for node in self.graph if weight_shape(self.graph, node)} if self.quant else self.graph.weight_owners
+        layers = {key: self._layer(self.graph[owner], key) for key, owner in owners.items()}
         tensors: dict[str, jax.Array] = {}
         for node in self.graph:
             inputs = [tensors[name] for name in node.inputs]
-            tensor = self._run(node, inputs, gates or {}, train, kinds) if inputs else images.astype(self.dtype)
+            tensor = self._run(node, inputs, gates or {}, train, kinds, layers) if inputs else images.astype(self.dtype)
             if node.relu:
                 tensor = nn.relu(tensor)
             if node.name in kinds:
@@ -74,24 +78,33 @@ class Net(nn.Module):
             return tensors
         return tensors[self.graph.output.name].reshape(images.shape[0], -1).astype(jnp.float32)
 
-    def _run(self, node: Node, inputs: list[jax.Array], gates: Mapping[str, jax.Array], train: bool, kinds: dict) -> jax.Array:
-        x = inputs[0]
+    def _layer(self, node: Node, name: str) -> nn.Module:
+        """The module of a conv or dense node."""
         # Quantized, every product and sum must be exact; an accelerator's default may round operands to fewer bits.
         precision = jax.lax.Precision.HIGHEST if self.quant else None
+        if node.op == 'dense':
+            return nn.Dense(node.shape[2], dtype=self.dtype, precision=precision, name=name)
+        top, bottom, left, right = node.padding
+        return nn.Conv(
+            node.shape[2],
+            node.kernel,
+            node.stride,
+            ((top, bottom), (left, right)),
+            feature_group_count=node.groups,
+            use_bias=node.bias,
+            precision=precision,
+            dtype=self.dtype,
+            name=name,
+        )
+
+    def _run(
+        self, node: Node, inputs: list[jax.Array], gates: Mapping[str, jax.Array], train: bool, kinds: Mapping[str, Fixed], layers: Mapping
+    ) -> jax.Array:
+        x = inputs[0]
+        top, bottom, left, right = node.padding
         match node.op:
-            case 'conv':
-                top, bottom, left, right = node.padding
-                return nn.Conv(
-                    node.shape[2],
-                    node.kernel,
-                    node.stride,
-                    ((top, bottom), (left, right)),
-                    feature_group_count=node.groups,
-                    use_bias=node.bias,
-                    precision=precision,
-                    dtype=self.dtype,
-                    name=node.name,
-                )(x)
+            case 'conv' | 'dense':
+                return layers[node.name if self.quant else node.key](x)
             case 'batch_norm':
                 return nn.BatchNorm(
                     use_running_average=not train,
@@ -105,16 +118,30 @@ class Net(nn.Module):
                 return nn.relu(x)
             case 'add':
                 return x + gates[node.gate] * inputs[1] if node.gate in gates else x + inputs[1]
+            case 'leaky_relu':
+                multiplier, frac = slope_multiplier(node.slope, kinds[node.inputs[0]]) if kinds else (node.slope, 0)
+                return jnp.where(x >= 0, x, x * (multiplier * 2.0**-frac))
+            case 'sigmoid' | 'swish':
+                return lookup(x, node.op, kinds[node.inputs[0]], kinds[node.name]) if kinds else SMOOTH[node.op](x)
+            case 'scale':
+                return x * inputs[1]
+            case 'concat':
+                return jnp.concatenate(inputs, axis=-1)
+            case 'upsample':
+                return jnp.repeat(jnp.repeat(x, node.factor[0], axis=1), node.factor[1], axis=2)
+            case 'flatten':
+                return x.reshape(x.shape[0], 1, 1, -1)
             case 'max_pool':
-                top, bottom, left, right = node.padding
                 return nn.max_pool(x, node.kernel, node.stride, ((top, bottom), (left, right)))
+            case 'avg_pool':
+                total = nn.pooling.pool(x, 0.0, jax.lax.add, node.kernel, node.stride, ((top, bottom), (left, right)))
+                multiplier, frac = mean_multiplier(math.prod(node.kernel), kinds[node.inputs[0]]) if kinds else (1 / math.prod(node.kernel), 0)
+                return total * (multiplier * 2.0**-frac)
             case 'global_avg_pool':
                 if not kinds:
                     return jnp.mean(x, axis=(1, 2), keepdims=True)
                 multiplier, frac = mean_multiplier(x.shape[1] * x.shape[2], kinds[node.inputs[0]])
                 return jnp.sum(x, axis=(1, 2), keepdims=True) * (multiplier * 2.0**-frac)
-            case 'dense':
-                return nn.Dense(node.shape[2], dtype=self.dtype, precision=precision, name=node.name)(x)
             case _:
                 raise GraphError(f'node {node.name!r}: the model does not run op {node.op!r}')
 
@@ -122,7 +149,7 @@ class Net(nn.Module):
 def init(graph: Graph, seed: int) -> dict:
     """Fresh variables {'params', 'batch_stats'} of a graph: kernels ~ N(0, 2 / fan-in) (He et al. 2015), biases 0, batch norms the identity.
 
-    Each kernel comes from a generator of (seed, its node's name), in numpy: a node starts the same whatever other nodes there are, and
+    Each kernel comes from a generator of (seed, its node's key), in numpy: a node starts the same whatever other nodes there are, and
     no program is compiled for it.
     """
     params: dict[str, dict[str, np.ndarray]] = {}
@@ -130,10 +157,10 @@ def init(graph: Graph, seed: int) -> dict:
     for node in graph:
         channels = node.shape[2]
         if shape := weight_shape(graph, node):
-            rng = np.random.default_rng([seed, zlib.crc32(node.name.encode())])
-            params[node.name] = {'kernel': rng.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape).astype(np.float32)}
+            rng = np.random.default_rng([seed, zlib.crc32(node.key.encode())])
+            params[node.key] = {'kernel': rng.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape).astype(np.float32)}
             if node.bias:
-                params[node.name]['bias'] = np.zeros(channels, np.float32)
+                params[node.key]['bias'] = np.zeros(channels, np.float32)
         elif node.op == 'batch_norm':
             params[node.name] = {'scale': np.ones(channels, np.float32), 'bias': np.zeros(channels, np.float32)}
             batch_stats[node.name] = {'mean': np.zeros(channels, np.float32), 'var': np.ones(channels, np.float32)}
@@ -142,19 +169,20 @@ def init(graph: Graph, seed: int) -> dict:
 
 def restrict(variables: Mapping, graph: Graph) -> dict:
     """The part of a network's variables that a pruned version of its graph uses."""
-    return {kind: {name: value for name, value in tree.items() if name in graph.by_name} for kind, tree in variables.items()}
+    keys = {node.key for node in graph}
+    return {kind: {key: value for key, value in tree.items() if key in keys} for kind, tree in variables.items()}
 
 
 def fold_variables(graph: Graph, variables: Mapping) -> dict[str, dict[str, np.ndarray]]:
-    """Parameters {node: {'kernel', 'bias'}} of `rewrite.fold(graph)`, batch norms folded with their running statistics, in float64."""
+    """Parameters {key of the node: {'kernel', 'bias'}} of `rewrite.fold(graph)`, batch norms folded with their running statistics, in float64."""
     params, stats = jax.device_get((variables['params'], variables.get('batch_stats', {})))
     folded: dict[str, dict[str, np.ndarray]] = {}
     for node in graph:
         if node.op in ('conv', 'dense'):
-            kernel = np.asarray(params[node.name]['kernel'], np.float64)
-            folded[node.name] = {'kernel': kernel, 'bias': np.asarray(params[node.name].get('bias', np.zeros(node.shape[2])), np.float64)}
+            kernel = np.asarray(params[node.key]['kernel'], np.float64)
+            folded[node.key] = {'kernel': kernel, 'bias': np.asarray(params[node.key].get('bias', np.zeros(node.shape[2])), np.float64)}
         elif node.op == 'batch_norm':
-            conv = folded[node.inputs[0]]
+            conv = folded[graph[node.inputs[0]].key]
             factor = params[node.name]['scale'] / np.sqrt(np.float64(BATCH_NORM_EPSILON) + stats[node.name]['var'])
             conv['kernel'] = conv['kernel'] * factor
             conv['bias'] = (conv['bias'] - stats[node.name]['mean']) * factor + params[node.name]['bias']

@@ -5,9 +5,15 @@ A `QGraph` is a folded `Graph` whose nodes carry integers only. Per node, with x
     input            q = the image, already of type `out` (see `quantize_input`)
     conv, dense      a = sum w x + b
     add              a = (x0 << s0) + (x1 << s1)            s aligns both inputs to the finer of their scales
+    concat           a = (x0 << s0, x1 << s1, ...)          s aligns all inputs to the finest of their scales
+    scale            a = x0 x1
+    leaky_relu       a = x << s0 if x >= 0, multiplier * x  multiplier / 2^s0 is the slope
+    avg_pool         a = multiplier * sum x                 multiplier / 2^multiplier_frac is 1 / (kernel h kernel w); padding counts as 0
     global_avg_pool  a = multiplier * sum x                 multiplier / 2^multiplier_frac is 1 / (H W)
+    sigmoid, swish   q = table[x - lo(x)]
     max_pool         q = max x
     relu             q = max(x, 0)
+    upsample         q = x, each row and column repeated    flatten, likewise, moves integers only
     then             a = max(a, 0) if node.relu;  q = requantize(a, acc.frac - out.frac, out)
 
 `acc` is the narrowest type that holds every partial result whatever the input, rounding included: nothing overflows.
@@ -43,8 +49,9 @@ class QNode:
       weight: integers, conv [kernel h, kernel w, C_in / groups, C_out], dense [C_in, C_out]; None elsewhere.
       bias: integers of scale 2^-acc.frac, [C_out]; None elsewhere.
       weight_type: type of the weight's integers; None elsewhere.
-      align: left shifts of the two inputs of an add.
-      multiplier: the integer factor of a global average pool; its scale is part of acc.frac.
+      align: left shifts of the inputs of an add or a concat, or of what a leaky_relu lets pass.
+      multiplier: the integer factor of an average pool, or of a leaky_relu below zero; its scale is part of acc.frac.
+      table: the output's integer for each integer of the input, from the least to the greatest (sigmoid, swish); None elsewhere.
     """
 
     node: Node
@@ -53,8 +60,9 @@ class QNode:
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
     weight_type: Fixed | None = None
-    align: tuple[int, int] = (0, 0)
+    align: tuple[int, ...] = (0, 0)
     multiplier: int = 1
+    table: np.ndarray | None = None
 
     @property
     def name(self) -> str:
@@ -126,7 +134,7 @@ def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> n
     kept = {}
     for index, qnode in enumerate(qgraph.nodes):
         inputs = [tensors[name] for name in qnode.node.inputs]
-        tensors[qnode.name] = _run_node(qnode, inputs) if inputs else images.astype(np.int32)
+        tensors[qnode.name] = _run_node(qnode, qgraph, inputs) if inputs else images.astype(np.int32)
         if qnode.name in keep:
             kept[qnode.name] = tensors[qnode.name]
         for name in qnode.node.inputs:
@@ -135,7 +143,7 @@ def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> n
     return kept if keep else tensors[qgraph.output.name].reshape(len(images), -1)
 
 
-def _run_node(qnode: QNode, inputs: list[np.ndarray]) -> np.ndarray:
+def _run_node(qnode: QNode, qgraph: QGraph, inputs: list[np.ndarray]) -> np.ndarray:
     node, x = qnode.node, inputs[0]
     match node.op:
         case 'conv':
@@ -146,12 +154,27 @@ def _run_node(qnode: QNode, inputs: list[np.ndarray]) -> np.ndarray:
             accumulator = x.astype(np.int64) @ qnode.weight.astype(np.int64) + qnode.bias
         case 'add':
             accumulator = (x.astype(np.int64) << qnode.align[0]) + (inputs[1].astype(np.int64) << qnode.align[1])
+        case 'concat':
+            accumulator = np.concatenate([each.astype(np.int64) << shift for each, shift in zip(inputs, qnode.align)], axis=-1)
+        case 'scale':
+            accumulator = x.astype(np.int64) * inputs[1]
+        case 'leaky_relu':
+            accumulator = np.where(x >= 0, x.astype(np.int64) << qnode.align[0], x.astype(np.int64) * qnode.multiplier)
+        case 'avg_pool':
+            accumulator = _windows(x, node, 0).sum(axis=(3, 4), dtype=np.int64) * qnode.multiplier
         case 'global_avg_pool':
             accumulator = x.sum(axis=(1, 2), keepdims=True, dtype=np.int64) * qnode.multiplier
         case 'max_pool':
             return _windows(x, node, np.iinfo(np.int32).min).max(axis=(3, 4)).astype(np.int32)
         case 'relu':
             return np.maximum(x, 0)
+        case 'sigmoid' | 'swish':
+            assert qnode.table is not None
+            return qnode.table[x - qgraph[node.inputs[0]].out.lo]
+        case 'upsample':
+            return x.repeat(node.factor[0], axis=1).repeat(node.factor[1], axis=2)
+        case 'flatten':
+            return x.reshape(len(x), 1, 1, -1)
         case _:
             raise GraphError(f'node {node.name!r}: the integer reference does not run op {node.op!r}')
     if node.relu:
@@ -181,9 +204,12 @@ def _convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
     return out
 
 
+ARRAYS = ('weight', 'bias', 'table')
+
+
 def save(qgraph: QGraph, path: str | Path) -> None:
     """Writes the integer graph as one .npz file: a JSON description and the integer arrays."""
-    arrays = {f'{qnode.name}.{key}': getattr(qnode, key) for qnode in qgraph.nodes for key in ('weight', 'bias') if getattr(qnode, key) is not None}
+    arrays = {f'{qnode.name}.{key}': getattr(qnode, key) for qnode in qgraph.nodes for key in ARRAYS if getattr(qnode, key) is not None}
     rows = [
         {
             'node': node_to_dict(qnode.node),
@@ -214,6 +240,6 @@ def load(path: str | Path) -> QGraph:
 
 def _load_node(archive: Mapping[str, np.ndarray], row: dict) -> QNode:
     node = node_from_dict(row['node'])
-    weight, bias = (archive[key] if (key := f'{node.name}.{kind}') in archive else None for kind in ('weight', 'bias'))
+    weight, bias, table = (archive[key] if (key := f'{node.name}.{kind}') in archive else None for kind in ARRAYS)
     kind = row['weight_type'] and Fixed(**row['weight_type'])
-    return QNode(node, Fixed(**row['out']), Fixed(**row['acc']), weight, bias, kind, tuple(row['align']), row['multiplier'])
+    return QNode(node, Fixed(**row['out']), Fixed(**row['acc']), weight, bias, kind, tuple(row['align']), row['multiplier'], table)

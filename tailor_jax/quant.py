@@ -21,7 +21,9 @@ import numpy as np
 from tailor_jax import fixed
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError
-from tailor_jax.lower import passed_type
+from tailor_jax.lower import PASSING, UNACCUMULATED, passed_type, table
+
+SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +60,36 @@ def _fake_quant_backward(kind, x, cotangent):
 fake_quant.defvjp(_fake_quant_forward, _fake_quant_backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def lookup(x: jax.Array, op: str, source: Fixed, out: Fixed) -> jax.Array:
+    """sigmoid or swish of quantized x by the integer graph's table; its gradient is that of fake_quant(op(x), out)."""
+    values = jnp.asarray(table(op, source, out), jnp.float32) * out.step
+    return jnp.take(values, (x * 2.0**source.frac).astype(jnp.int32) - source.lo, mode='clip')
+
+
+def _lookup_forward(x, op, source, out):
+    return lookup(x, op, source, out), x
+
+
+def _lookup_backward(op, source, out, x, cotangent):
+    return jax.vjp(lambda x: fake_quant(SMOOTH[op](x), out), x)[1](cotangent)
+
+
+lookup.defvjp(_lookup_forward, _lookup_backward)
+
+
 def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
-    """Fake-quantized parameters of a folded network: kernels in their own type, biases at their accumulator's scale."""
+    """Fake-quantized parameters of a folded network: kernels in their own type, biases at their accumulator's scale.
+
+    They are keyed by node name: nodes that share weights get an entry each, since their biases are rounded at the scales of their inputs.
+    """
     activations, weights = dict(spec.activations), dict(spec.weights)
     quantized = dict(params)
     for node in graph:
-        if node.name in params:
+        if node.key in params:
             kind = weights[node.name]
             bias_type = Fixed(26, kind.frac + activations[node.inputs[0]].frac)
-            quantized[node.name] = {'kernel': fake_quant(params[node.name]['kernel'], kind), 'bias': fake_quant(params[node.name]['bias'], bias_type)}
+            quantized[node.name] = {'kernel': fake_quant(params[node.key]['kernel'], kind), 'bias': fake_quant(params[node.key]['bias'], bias_type)}
     return quantized
 
 
@@ -75,7 +98,7 @@ def calibrate(graph: Graph, params: Mapping, tensors: Mapping[str, np.ndarray], 
 
     Args:
       graph: a folded graph.
-      params: its float parameters {node: {'kernel', 'bias'}}.
+      params: its float parameters {key of the node: {'kernel', 'bias'}}.
       tensors: sample outputs of every node, by name (see `model.Net`, `capture`).
       weight_bits, activation_bits: widths, 2 to 16.
 
@@ -86,20 +109,24 @@ def calibrate(graph: Graph, params: Mapping, tensors: Mapping[str, np.ndarray], 
         if not 2 <= bits <= 16:
             raise ValueError(f'{name} must be 2 to 16, got {bits}')
     activations: dict[str, Fixed] = {}
-    for node in graph.nodes[:-1]:
+    for node in graph:
+        if node.name == graph.output.name and node.op not in UNACCUMULATED:
+            break  # it keeps its accumulator
         inputs = [activations[name] for name in node.inputs]
         match node.op:
-            case 'relu' | 'max_pool':
+            case _ if node.op in PASSING:
                 activations[node.name] = passed_type(node, inputs[0])
                 continue
-            case 'input' | 'conv' | 'dense':
+            case 'input' | 'conv' | 'dense' | 'swish':
                 signed = not node.relu
-            case 'add' | 'global_avg_pool':
+            case 'sigmoid':
+                signed = False
+            case 'add' | 'concat' | 'scale' | 'leaky_relu' | 'avg_pool' | 'global_avg_pool':
                 signed = not node.relu and any(kind.signed for kind in inputs)
             case _:
                 raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
         activations[node.name] = best_type(tensors[node.name], activation_bits, signed)
-    weights = {node.name: best_type(params[node.name]['kernel'], weight_bits, True) for node in graph if node.name in params}
+    weights = {node.name: best_type(params[node.key]['kernel'], weight_bits, True) for node in graph if node.key in params}
     return QuantSpec(tuple(activations.items()), tuple(weights.items()))
 
 

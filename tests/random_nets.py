@@ -33,13 +33,13 @@ def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), g
     params, activations, weights = {}, {}, {}
     for node in graph.nodes:
         width = int(rng.integers(min(3, bits[1]), bits[1] + 1)) if mixed else bits[1]
-        if node.op in ('max_pool', 'relu'):
+        if node.op in lower.PASSING:
             activations[node.name] = lower.passed_type(node, activations[node.inputs[0]])
         elif node.name != graph.output.name:
             activations[node.name] = Fixed(width, width - 1 - int(rng.integers(0, 3)), signed=not node.relu)
         if shape := weight_shape(graph, node):
             fan_in = int(np.prod(shape[:-1]))
-            params[node.name] = {
+            params[node.key] = {
                 'kernel': rng.normal(0, fan_in**-0.5, shape).astype(np.float32),
                 'bias': rng.normal(0, 0.3, shape[-1]).astype(np.float32),
             }
