@@ -5,9 +5,8 @@
     python -m costmodel my_graph.json --device=kv260 --plot=cost.png
     python -m costmodel resnet50 --target=pe_array --preset=shortcut_fusion --sram_bytes=2000000 --json
 
-NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), one of those that
-`python -m tailor_jax.build` prints, or a graph in JSON (`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all
-skips ('before'), and as kept ('after').
+NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), mobilenet_v2, quartznet, or a
+graph in JSON (`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all skips ('before'), and as kept ('after').
 """
 
 from __future__ import annotations
@@ -64,6 +63,7 @@ PE_ARRAY = {
     'weight_bits': (int, 'width of weights'),
     'activation_bits': (int, 'width of activations'),
     'accumulator_bits': (int, 'width of partial sums'),
+    'rereads': (bool, 'count what tiles read again; else each operand counts once'),
     'batch': (int, 'images that a layer handles before the next layer runs'),
     'fuse_add': (bool, 'an add runs in the layer of its main branch'),
     'energy': (str, f'table of energies: {", ".join(ENERGIES)}'),

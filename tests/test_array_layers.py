@@ -87,3 +87,17 @@ def test_a_preset_of_ones_own(tmp_path):
     path.write_text('{"rowz": 8}')
     with pytest.raises(costmodel.CostError, match="no setting 'rowz'; did you mean 'rows'"):
         costmodel.pe_array(str(path))
+
+
+def test_efficientnet_b1_has_the_groups_that_shortcut_fusion_counts():
+    """139 groups (arXiv 2106.08167): expand, depthwise with the pool of its squeeze, reduce, excite, scale, project with the add."""
+    planned = plan(rewrite.fold(build.named('efficientnet_b1')), costmodel.pe_array('shortcut_fusion'))
+    assert len(planned.layers) == 139
+    depthwise = next(layer for layer in planned.layers if layer.name == 's2b1_depthwise')
+    assert len(depthwise.outputs) == 2  # the map, and its mean made on the side
+
+
+def test_views_are_the_tensors_that_they_are_made_of():
+    planned = plan(rewrite.fold(build.named('squeezenet')), costmodel.pe_array())
+    squeeze = next(layer for layer in planned.layers if layer.name == 'fire3_squeeze')
+    assert squeeze.inputs == ('fire2_expand1', 'fire2_expand3')

@@ -17,6 +17,9 @@ Adds, pools and scales that are layers of their own go through one unit a column
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from costmodel.array.layers import Layer, Plan
 from costmodel.array.target import PEArray
@@ -44,8 +47,8 @@ def cycles(plan: Plan, layer: Layer, target: PEArray) -> int:
     return -(-operations // target.columns)
 
 
-def product_cycles(pixels: int, taps: int, channels_in: int, outputs: int, groups: int, target: PEArray) -> int:
-    """Cycles of `groups` times pixels x (taps channels_in) x outputs products."""
+def product_cycles(pixels: Any, taps: int, channels_in: Any, outputs: Any, groups: int, target: PEArray) -> Any:
+    """Cycles of `groups` times pixels x (taps channels_in) x outputs products; integers or arrays of them."""
     rows, columns, products = target.rows, target.columns, taps * channels_in
     match target.dataflow:
         case 'output_stationary':
@@ -55,12 +58,12 @@ def product_cycles(pixels: int, taps: int, channels_in: int, outputs: int, group
         case 'input_stationary':
             return groups * (2 * rows + columns + outputs - 2) * _folds(products, rows) * _folds(pixels, columns) - 1
         case 'channel_parallel':
-            if channels_in == outputs == 1:
+            if groups > 1 and np.all(channels_in * outputs == 1):
                 return _folds(taps, rows) * _folds(groups, columns) * pixels
             return groups * taps * _folds(channels_in, rows) * _folds(outputs, columns) * pixels
         case _:
             raise CostError(f'dataflow {target.dataflow!r} has no cycles')
 
 
-def _folds(size: int, held: int) -> int:
+def _folds(size: Any, held: int) -> Any:
     return -(-size // held)

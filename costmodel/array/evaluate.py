@@ -16,6 +16,7 @@ from costmodel.array import compute, energy
 from costmodel.array.layer_by_layer import LAYER_BY_LAYER
 from costmodel.array.layers import Layer, Plan, plan
 from costmodel.array.policy import Policy, Traffic
+from costmodel.array.retain import RETAIN
 from costmodel.array.target import PEArray
 from costmodel.cost import Cost, by_block, reduced
 from tailor_jax import rewrite
@@ -33,7 +34,7 @@ KINDS = {
     'energy_pj': 'sum',
     'macs': 'sum',
 }
-POLICIES: dict[str, Policy] = {'layer_by_layer': LAYER_BY_LAYER}
+POLICIES: dict[str, Policy] = {'layer_by_layer': LAYER_BY_LAYER, 'retain': RETAIN}
 
 
 def evaluate(graph: Graph, target: PEArray) -> Cost:
@@ -82,6 +83,6 @@ def price(planned: Plan, moved: list[Traffic], target: PEArray) -> list[dict[str
 
 def layer_cycles(planned: Plan, layer: Layer, traffic: Traffic, target: PEArray) -> int:
     """max(compute, memory) with double buffering, else their sum."""
-    computing = compute.cycles(planned, layer, target)
+    computing = compute.cycles(planned, layer, target) if traffic.compute_cycles is None else traffic.compute_cycles
     moving = math.ceil(traffic.dram_bytes / target.dram_bytes_per_cycle) if target.dram_bytes_per_cycle else 0
     return max(computing, moving) if target.double_buffered else computing + moving

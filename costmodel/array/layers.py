@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from fractions import Fraction
 
 from costmodel.array.target import PEArray
 from costmodel.cost import CostError
@@ -81,9 +82,9 @@ class Plan:
     layers: tuple[Layer, ...]
     final: bool = True
 
-    def tensor_bytes(self, name: str, target: PEArray) -> int:
-        """Bytes of a tensor, for the batch."""
-        return bits_to_bytes(target.batch * math.prod(self.graph[name].shape) * target.activation_bits)
+    def tensor_bytes(self, name: str, target: PEArray, repeats: Fraction | int = 1) -> int:
+        """Bytes of a tensor for the batch, read so many times."""
+        return bits_to_bytes(math.ceil(target.batch * math.prod(self.graph[name].shape) * repeats) * target.activation_bits)
 
     @functools.cached_property
     def last_reader(self) -> dict[str, int]:

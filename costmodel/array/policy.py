@@ -14,10 +14,11 @@ this: it runs every stretch of a network on its own, from each state that can re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 
-from costmodel.array.layers import Plan
+from costmodel.array.layers import Layer, Plan, bits_to_bytes
 from costmodel.array.target import PEArray
+from costmodel.array.tiling import Tiling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Traffic:
       output_bytes: results written, and tensors that make room.
       shortcut_bytes: second operands of adds read.
       buffer_bytes: bytes of the buffers in use.
+      compute_cycles: of the array; None for those of the layer as one piece, `compute.cycles`.
     """
 
     input_bytes: int
@@ -37,6 +39,7 @@ class Traffic:
     output_bytes: int
     shortcut_bytes: int
     buffer_bytes: int
+    compute_cycles: int | None = None
 
     @property
     def dram_bytes(self) -> int:
@@ -56,3 +59,22 @@ class Policy:
     start: Hashable
     run: Callable[[Plan, Hashable, PEArray], tuple[list[Traffic], Hashable]]
     monotone: tuple[str, ...]
+
+
+def traffic(plan: Plan, layer: Layer, target: PEArray, tiles: Tiling, on_chip: Collection[str] = ()) -> Traffic:
+    """What a layer moves in these tiles, when the tensors `on_chip` are not read and not written."""
+
+    def size(names: Collection[str]) -> int:
+        return sum(plan.tensor_bytes(name, target) for name in names if name not in on_chip)
+
+    weight_bytes = bits_to_bytes(layer.weights * target.weight_bits)
+    if not target.rereads:
+        return Traffic(size(layer.inputs), weight_bytes, size(layer.outputs), size(layer.shortcuts), tiles.buffer_bytes)
+    return Traffic(
+        sum(plan.tensor_bytes(name, target, tiles.repeats) for name in layer.inputs if name not in on_chip),
+        weight_bytes * tiles.weight_reads,
+        size(layer.outputs) + tiles.partial_bytes,
+        size(layer.shortcuts),
+        tiles.buffer_bytes,
+        tiles.cycles or None,
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from costmodel.cost import CostError
 
-POLICIES = ('layer_by_layer',)
+POLICIES = ('layer_by_layer', 'retain')
 DATAFLOWS = ('output_stationary', 'weight_stationary', 'input_stationary', 'channel_parallel')
 ENERGIES = ('asic_45nm', 'fpga_zc706')
 BUFFERS = ('input_buffer_bytes', 'weight_buffer_bytes', 'output_buffer_bytes')
@@ -35,6 +35,7 @@ class PEArray:
       clock_mhz: clock of the array.
       weight_bits, activation_bits, accumulator_bits: widths of weights, feature maps and partial sums.
       batch: images that a layer handles before the next layer runs; every number of the cost is for the batch.
+      rereads: whether traffic counts what tiles read again, and cycles the fill and drain of each tile; else each operand counts once.
       fuse_add: whether an add runs in the layer of its main branch, which then reads the shortcut and writes the sum, in place of a layer of its own.
       energy: the table of energies for each operation, one of `ENERGIES`.
     """
@@ -55,6 +56,7 @@ class PEArray:
     activation_bits: int
     accumulator_bits: int
     batch: int
+    rereads: bool
     fuse_add: bool
     energy: str
 
@@ -66,7 +68,7 @@ class PEArray:
             _integer(key, getattr(self, key), 1)
         for key in BUFFERS:
             _integer(key, getattr(self, key), 0)
-        for key in ('double_buffered', 'fuse_add'):
+        for key in ('double_buffered', 'rereads', 'fuse_add'):
             if not isinstance(getattr(self, key), bool):
                 raise CostError(f'{key} must be True or False, got {getattr(self, key)!r}')
         _positive('clock_mhz', self.clock_mhz)
@@ -102,7 +104,7 @@ def pe_array(preset: str = 'tailor_2d', **settings: Any) -> PEArray:
         for key in keys:
             if key not in known:
                 raise CostError(f'{where} has no setting {key!r}{_hint(key, known)}; the settings are {", ".join(known)}')
-    merged = {'policy': 'layer_by_layer', **dict.fromkeys(BUFFERS, 0), **base}
+    merged = {'policy': 'layer_by_layer', 'rereads': False, **dict.fromkeys(BUFFERS, 0), **base}
     if 'bandwidth_gb_s' in given:
         if 'dram_bytes_per_cycle' in given:
             raise CostError('give bandwidth_gb_s or dram_bytes_per_cycle, not both')

@@ -1,0 +1,275 @@
+"""Tiles of a layer under the size of the buffers: which tile sizes and which loop order move the fewest bytes, and what they occupy.
+
+A layer of C input and N output channels (of one group), an H x W output and an fh x fw window is cut into n_c = ceil(C/Tc), n_k = ceil(N/Tk) and
+n_s = ceil(H/Th) ceil(W/Tw) tiles. With I' the input read once through all spatial tiles, halos counted with every tile that needs them:
+
+    reuse     innermost   input        weights    partial sums
+    output    channels    n_k I'       n_s W      none
+    weight    pixels      n_k I'       W          2 (n_c - 1) O
+    input     outputs     I'           n_s W      2 (n_c - 1) O
+
+An operand that is a single tile is read once whatever the order. Results are written once. Buffers hold one tile of each operand, two with double
+buffering: Tc ((Th-1) sh + fh) ((Tw-1) sw + fw) inputs, Tk Tc fh fw weights, Tk Th Tw partial sums, and as many shortcut values where an add is fused.
+Tiles are whole rows, unless one row is too much. Grouped layers hold one group at a time; layers without weights a channel at a time.
+
+Bytes grow with n_s in every order, so for each (Tk, Tc) the tallest tile that fits is the best; the search is exact over all tile counts. Ties go to
+the fewest cycles (where `rereads` counts tile by tile), then to the smallest occupancy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Collection
+from fractions import Fraction
+
+import numpy as np
+
+from costmodel.array import compute
+from costmodel.array.layers import Layer, Plan, bits_to_bytes
+from costmodel.array.target import BUFFERS, PEArray
+from costmodel.cost import CostError
+from tailor_jax.graph import Node, weight_shape
+
+ORDERS = ('output', 'weight', 'input')
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What tiling sees of a layer: channels are those of one group; `shortcut` if a fused add reads one."""
+
+    size_in: tuple[int, int]
+    size: tuple[int, int]
+    channels_in: int
+    channels: int
+    groups: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    corner: tuple[int, int]
+    weighted: bool
+    shortcut: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """The tiles of a layer.
+
+    Attributes:
+      moved_bits: what the layer moves in these tiles, results and shortcuts aside, for the batch.
+      order: what the innermost loop keeps, one of `ORDERS`.
+      tile: (Th, Tw, Tk, Tc).
+      counts: (n_s, n_k, n_c).
+      pixels_in, pixels_read: input pixels of one image; those that are read, repetitions counted.
+      weight_reads: times that the weights are read for the batch.
+      partial_bytes: partial sums written to DRAM and read back, for the batch.
+      buffer_bytes: what the tiles occupy.
+      cycles: of the array for the batch, tile by tile; 0 unless `rereads`.
+    """
+
+    moved_bits: int
+    order: str
+    tile: tuple[int, int, int, int]
+    counts: tuple[int, int, int]
+    pixels_in: int
+    pixels_read: int
+    weight_reads: int
+    partial_bytes: int
+    buffer_bytes: int
+    cycles: int
+
+    @property
+    def repeats(self) -> Fraction:
+        """How many times the input is read, halos included."""
+        return Fraction(self.pixels_read, self.pixels_in)
+
+
+def shape(plan: Plan, layer: Layer) -> Shape:
+    """The shape of a layer."""
+    node = layer.nodes[0]
+    fused = layer.op != 'add' and layer.member('add') is not None
+    match node.op:
+        case 'conv' | 'dense':
+            *_, channels_in, _ = weight_shape(plan.graph, node)
+            size_in, per_group = plan.graph.in_shape(node)[:2], node.shape[2] // node.groups
+            return Shape(size_in, node.shape[:2], channels_in, per_group, node.groups, node.kernel, node.stride, _corner(node), True, fused)
+        case 'max_pool' | 'avg_pool':
+            size_in = plan.graph.in_shape(node)[:2]
+            return Shape(size_in, node.shape[:2], 1, 1, node.shape[2], node.kernel, node.stride, _corner(node), False, fused)
+        case _:  # a pass over the larger of its maps, value by value
+            size, channels = max((plan.graph.in_shape(node)[:2], node.shape[:2])), node.shape[2]
+            return Shape(size, size, 1, 1, channels, (1, 1), (1, 1), (0, 0), False, layer.op == 'add')
+
+
+def _corner(node: Node) -> tuple[int, int]:
+    return node.padding[0], node.padding[2]
+
+
+def tiled(plan: Plan, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None) -> Tiling | None:
+    """The best tiles of a layer in `room` bytes (of one shared buffer; None for all there is), or None if there are none.
+
+    Tensors `on_chip` lie there as a whole: as operands they need no tile.
+    """
+    return search(*_seen(plan, layer, on_chip), target, target.sram_bytes if room is None else room)
+
+
+def whole(plan: Plan, layer: Layer, target: PEArray) -> Tiling:
+    """The best tiles in the whole of the buffers. Raises CostError naming the node and the bytes that its smallest tiles take if they do not fit."""
+    found = tiled(plan, layer, target)
+    if found is None:
+        raise CostError(f'node {layer.name!r} ({layer.op}): {_too_small(shape(plan, layer), target)}')
+    return found
+
+
+def _seen(plan: Plan, layer: Layer, on_chip: Collection[str]) -> tuple[Shape, bool]:
+    """The layer's shape, without a shortcut that lies on chip, and whether its input does."""
+    given = shape(plan, layer)
+    if set(layer.shortcuts) <= set(on_chip):
+        given = dataclasses.replace(given, shortcut=False)
+    return given, set(layer.inputs) <= set(on_chip)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def search(given: Shape, input_on_chip: bool, target: PEArray, room: int) -> Tiling | None:
+    """The best tiling of a shape in so many bytes: whole rows, else parts of one row."""
+    return _best(given, target, input_on_chip, room, True) or _best(given, target, input_on_chip, room, False)
+
+
+def _too_small(given: Shape, target: PEArray) -> str:
+    least = [int(part) for part in _occupied(given, target, False, 1, 1, 1, 1)]
+    if not target.input_buffer_bytes:
+        return f'its smallest tiles take {sum(least)} bytes and sram_bytes is {target.sram_bytes}'
+    short = next(index for index, key in enumerate(BUFFERS) if least[index] > getattr(target, key))
+    return f'its smallest tile takes {least[short]} bytes and {BUFFERS[short]} is {getattr(target, BUFFERS[short])}'
+
+
+def _best(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: bool) -> Tiling | None:
+    across, down = _sizes(given.channels_in), _sizes(given.channels)
+    inner, outer = (grid.ravel() for grid in np.meshgrid(across, down, indexing='ij'))  # Tc, Tk
+    height, width = given.size
+    extent = _tallest(given, target, input_on_chip, room, rows, outer, inner)
+    fits = extent >= 1
+    if not fits.any():
+        return None
+    inner, outer, extent = inner[fits], outer[fits], extent[fits]
+    tall, wide = (extent, np.full_like(extent, width)) if rows else (np.ones_like(extent), extent)
+    n_c, n_k = -(-given.channels_in // inner), -(-given.channels // outer)
+    n_s = -(-height // tall) * -(-width // wide) * target.batch
+    whole = _walked(given, 0)[tall] * _walked(given, 1)[wide]  # pixels of I', for one image
+    reads = np.where(n_s * n_c > target.batch, n_k, 1)
+    pixels = {'output': reads * whole, 'weight': reads * whole, 'input': whole}
+    again = np.where(n_k * n_c > 1, n_s, 1)
+    weights = {'output': again, 'weight': np.ones_like(again), 'input': again}
+    spills = 2 * (n_c - 1) * (n_k * n_s > 1)
+    spilled = {'output': np.zeros_like(spills), 'weight': spills, 'input': spills}
+    values = given.groups * given.channels * height * width * target.batch
+    best = []
+    busy = _busy(given, target, tall, wide, outer, inner) if target.rereads else np.zeros_like(outer)
+    held = sum(_occupied(given, target, input_on_chip, outer, inner, tall, wide))
+    for order in ORDERS:
+        if not given.weighted and order != 'output':
+            continue
+        moved = (
+            (0 if input_on_chip else pixels[order] * given.groups * given.channels_in * target.batch * target.activation_bits)
+            + weights[order] * _weight_count(given) * target.weight_bits
+            + spilled[order] * values * target.accumulator_bits
+        )
+        index = np.lexsort((held, busy, moved))[0]
+        counts = (int(n_s[index]), int(n_k[index]), int(n_c[index]))
+        tiling = Tiling(
+            int(moved[index]),
+            order,
+            (int(tall[index]), int(wide[index]), int(outer[index]), int(inner[index])),
+            counts,
+            math.prod(given.size_in),
+            int(pixels[order][index]),
+            int(weights[order][index]),
+            bits_to_bytes(int(spilled[order][index]) * values * target.accumulator_bits),
+            int(held[index]),
+            int(busy[index]),
+        )
+        best.append(tiling)
+    return min(best, key=lambda tiling: (tiling.moved_bits, tiling.cycles, tiling.buffer_bytes))
+
+
+def _sizes(count: int) -> np.ndarray:
+    """The tile sizes ceil(count / n) for n = 1, 2, ..."""
+    return np.unique(-(-count // np.arange(1, count + 1)))
+
+
+def _weight_count(given: Shape) -> int:
+    return given.groups * given.channels_in * given.channels * math.prod(given.kernel) if given.weighted else 0
+
+
+def _tile_bits(given: Shape, target: PEArray, input_on_chip: bool) -> tuple[int, int, int]:
+    """Bits of an input value, a weight, and a partial sum with its shortcut; 0 for what needs no tile; twice if double-buffered."""
+    twice = 2 if target.double_buffered else 1
+    summed = target.accumulator_bits if given.weighted else target.activation_bits
+    return (
+        0 if input_on_chip else twice * target.activation_bits,
+        twice * target.weight_bits if given.weighted else 0,
+        twice * (summed + (target.activation_bits if given.shortcut else 0)),
+    )
+
+
+def _occupied(given: Shape, target: PEArray, input_on_chip: bool, outer, inner, tall, wide) -> tuple:
+    """Bytes of the buffers for inputs, weights and outputs. Arrays or numbers."""
+    bits_in, bits_weight, bits_out = _tile_bits(given, target, input_on_chip)
+    covered_rows = np.minimum((tall - 1) * given.stride[0] + given.kernel[0], given.size_in[0])
+    covered_columns = np.minimum((wide - 1) * given.stride[1] + given.kernel[1], given.size_in[1])
+    return (
+        -(-inner * covered_rows * covered_columns * bits_in // 8),
+        -(-outer * inner * math.prod(given.kernel) * bits_weight // 8),
+        -(-outer * tall * wide * bits_out // 8),
+    )
+
+
+def _tallest(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: bool, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """The largest extent (rows, or columns of one row) of each (Tk, Tc) that the buffers hold; 0 if none. By bisection: occupancy grows with it."""
+    low, high = np.zeros_like(outer), np.full_like(outer, given.size[0] if rows else given.size[1])
+
+    def holds(extent: np.ndarray) -> np.ndarray:
+        tall, wide = (extent, np.int64(given.size[1])) if rows else (np.int64(1), extent)
+        parts = _occupied(given, target, input_on_chip, outer, inner, tall, wide)
+        if not target.input_buffer_bytes:
+            return sum(parts) <= room
+        return np.logical_and.reduce([part <= getattr(target, key) for part, key in zip(parts, BUFFERS)])
+
+    while (low < high).any():
+        middle = (low + high + 1) // 2
+        good = holds(middle)
+        low, high = np.where(good, middle, low), np.where(good, high, middle - 1)
+    return low
+
+
+@functools.lru_cache(maxsize=4096)
+def _walked(given: Shape, axis: int) -> np.ndarray:
+    """[size + 1] rows (or columns) of the input that all tiles of an extent read together: each once, and the halos that two tiles share again."""
+    size_in, size, shared, step = given.size_in[axis], given.size[axis], given.kernel[axis] - given.stride[axis], given.stride[axis]
+    found = np.full(size + 1, size_in, np.int64)
+    for extent in range(1, size):
+        if shared > 0:
+            starts = np.arange(extent, size, extent) * step - given.corner[axis]
+            found[extent] += np.maximum(np.minimum(starts + shared, size_in) - np.maximum(starts, 0), 0).sum()
+    return found
+
+
+def _busy(given: Shape, target: PEArray, tall: np.ndarray, wide: np.ndarray, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Cycles of the array, tile by tile; full tiles and those at the edges."""
+    if not given.weighted:
+        return np.zeros_like(outer)
+    taps, total = math.prod(given.kernel), np.zeros_like(outer)
+    cuts = [_cut(size, tile) for size, tile in zip((*given.size, given.channels, given.channels_in), (tall, wide, outer, inner))]
+    for many_h, h in cuts[0]:
+        for many_w, w in cuts[1]:
+            for many_k, k in cuts[2]:
+                for many_c, c in cuts[3]:
+                    many = many_h * many_w * many_k * many_c
+                    one = compute.product_cycles(np.maximum(h * w, 1), taps, np.maximum(c, 1), np.maximum(k, 1), given.groups, target)
+                    total = total + many * one
+    return total * target.batch
+
+
+def _cut(size: int, tile: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(how many, extent) of the full tiles and of the one at the edge."""
+    return [(size // tile, tile), ((size % tile > 0).astype(np.int64), size % tile)]
