@@ -40,6 +40,21 @@ def sample(log_alpha: Gates, key: jax.Array) -> dict[str, jax.Array]:
     return draws
 
 
+def scheduled(switches: Mapping[str, jax.Array], step: jax.Array) -> dict[str, jax.Array]:
+    """The value of gates that follow a plan instead of learning.
+
+    Args:
+      switches: {gate: [4] = (value before, value after, step of the switch, steps that it takes)}. A switch that takes no step is hard: the value
+        before up to and without its step, the value after from it on. Otherwise the value goes in a straight line.
+      step: steps done so far, a scalar.
+    """
+    values = {}
+    for name, (before, after, at, ramp) in ((name, jnp.asarray(plan)) for name, plan in switches.items()):
+        done = jnp.where(ramp > 0, (step - at) / jnp.maximum(ramp, 1), step - at + 1)
+        values[name] = before + (after - before) * jnp.clip(done, 0.0, 1.0)
+    return values
+
+
 def p_open(log_alpha: Gates) -> dict[str, jax.Array]:
     """P(z > 0) of every gate."""
     return {name: jax.nn.sigmoid(value + _OFFSET) for name, value in log_alpha.items()}

@@ -6,7 +6,14 @@ pruned graph are a part of those of the full one (`restrict`) and folding batch 
 
     kernel' = kernel * scale / sqrt(var + eps),  bias' = shift - mean * scale / sqrt(var + eps)
 
-A gated add computes main + z * skip; z is 1 where no gate value is given. With hard gates these are the pruned network's operations on
+A gated add computes main + z * skip; z is 1 where no gate value is given. Where gates are to be closed softly, `preserve_variance` makes it
+
+    sqrt(2 - z^2) * main + z * skip
+
+after Deep Kernel Shaping (Martens et al. 2021, arXiv 2110.01765): for uncorrelated branches of equal variance the sum keeps its variance while z goes from 1,
+the plain add, to 0; `absorb_gain` then moves the sqrt(2) that is left into the batch norm before it.
+
+With hard gates these are the pruned network's operations on
 the pruned network's numbers, plus exact zeros: run operation by operation, the two agree bit for bit. (Compiled as a whole, XLA may
 fuse the two differently and contract other multiply-adds; they then agree to the last bit or two of float32.)
 """
@@ -27,6 +34,7 @@ from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.lower import mean_multiplier, slope_multiplier
 from tailor_jax.quant import SMOOTH, QuantSpec, fake_quant, lookup
+from tailor_jax.scales import scaled_quant
 
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9
@@ -40,15 +48,25 @@ class Net(nn.Module):
       quant: quantization types of a folded graph; None computes in floating point.
       axis_name: pmap axis over which batch statistics are averaged; None for one device.
       dtype: compute type of convolutions and normalization; parameters and statistics stay float32.
+      preserve_variance: the second form of the gated add above.
     """
 
     graph: Graph
     quant: QuantSpec | None = None
     axis_name: str | None = None
     dtype: jnp.dtype = jnp.float32
+    preserve_variance: bool = False
 
     @nn.compact
-    def __call__(self, images: jax.Array, gates: Mapping[str, jax.Array] | None = None, train: bool = False, capture: bool = False):
+    def __call__(
+        self,
+        images: jax.Array,
+        gates: Mapping[str, jax.Array] | None = None,
+        train: bool = False,
+        capture: bool = False,
+        negative_slope: jax.Array | float | None = None,
+        fracs: Mapping[str, jax.Array] | None = None,
+    ):
         """Runs the network.
 
         Args:
@@ -56,6 +74,8 @@ class Net(nn.Module):
           gates: value of each gate, a scalar in [0, 1]; a gate that is missing is open.
           train: use and update batch statistics instead of the running ones.
           capture: return the outputs of all nodes, {name: [b, h, w, c]}, instead of the logits.
+          negative_slope: makes every ReLU a leaky one, for annealing; None for plain ones.
+          fracs: learned fracs of the outputs (`quant.learned_fracs`), in place of those of `quant`.
 
         Returns:
           Logits [b, classes], float32.
@@ -68,11 +88,15 @@ class Net(nn.Module):
         tensors: dict[str, jax.Array] = {}
         for node in self.graph:
             inputs = [tensors[name] for name in node.inputs]
-            tensor = self._run(node, inputs, gates or {}, train, kinds, layers) if inputs else images.astype(self.dtype)
+            if node.op == 'relu' and negative_slope is not None:
+                tensor = nn.leaky_relu(inputs[0], negative_slope)
+            else:
+                tensor = self._run(node, inputs, gates or {}, train, kinds, layers) if inputs else images.astype(self.dtype)
             if node.relu:
                 tensor = nn.relu(tensor)
             if node.name in kinds:
-                tensor = fake_quant(tensor, kinds[node.name])
+                kind = kinds[node.name]
+                tensor = scaled_quant(tensor, fracs[node.name], kind) if fracs else fake_quant(tensor, kind)
             tensors[node.name] = tensor
         if capture:
             return tensors
@@ -117,7 +141,10 @@ class Net(nn.Module):
             case 'relu':
                 return nn.relu(x)
             case 'add':
-                return x + gates[node.gate] * inputs[1] if node.gate in gates else x + inputs[1]
+                if node.gate not in gates:
+                    return x + inputs[1]
+                z = jnp.asarray(gates[node.gate], self.dtype)
+                return (jnp.sqrt(2 - z * z) * x if self.preserve_variance else x) + z * inputs[1]
             case 'leaky_relu':
                 multiplier, frac = slope_multiplier(node.slope, kinds[node.inputs[0]]) if kinds else (node.slope, 0)
                 return jnp.where(x >= 0, x, x * (multiplier * 2.0**-frac))
@@ -171,6 +198,35 @@ def restrict(variables: Mapping, graph: Graph) -> dict:
     """The part of a network's variables that a pruned version of its graph uses."""
     keys = {node.key for node in graph}
     return {kind: {key: value for key, value in tree.items() if key in keys} for kind, tree in variables.items()}
+
+
+def gain_carriers(graph: Graph) -> dict[str, str]:
+    """{gate: the batch norm into which `absorb_gain` can move a factor on the gate's main branch}.
+
+    Raises GraphError for a gated add whose main branch does not come from a batch norm of its own, through nothing but a ReLU.
+    """
+    carriers = {}
+    for node in graph:
+        if node.gate:
+            at = node.inputs[0]
+            while graph[at].op == 'relu' and len(graph.consumers[at]) == 1:
+                at = graph[at].inputs[0]
+            if graph[at].op != 'batch_norm' or len(graph.consumers[at]) != 1 or node.gate in carriers:
+                raise GraphError(
+                    f'node {node.name!r} (add): a variance-preserving gate leaves a factor on its main branch, which only a batch norm of that branch '
+                    f'can take, but {node.inputs[0]!r} comes from {at!r} ({graph[at].op})'
+                )
+            carriers[node.gate] = at
+    return carriers
+
+
+def absorb_gain(graph: Graph, variables: Mapping, settings: Mapping[str, int]) -> dict:
+    """Variables of the pruned network that go on computing what `preserve_variance` computed with closed gates: sqrt(2) in the batch norms before them."""
+    params = dict(variables['params'])
+    for gate, carrier in gain_carriers(graph).items():
+        if settings[gate] == 0:
+            params[carrier] = {key: np.float32(math.sqrt(2)) * value for key, value in params[carrier].items()}
+    return {**variables, 'params': params}
 
 
 def fold_variables(graph: Graph, variables: Mapping) -> dict[str, dict[str, np.ndarray]]:

@@ -4,7 +4,7 @@ A fake quantizer maps x to q * 2^-frac, q = clip(floor(x 2^frac + 1/2), lo, hi) 
 through where x is in range. Scales are powers of two and accumulators stay below 2^24 (`lower` checks it), so float32 products,
 sums and roundings are exact and equal `qgraph.run_int` bit for bit. There is one quantizer a tensor, at its producer, before any fork.
 
-`calibrate` chooses for every tensor the power-of-two scale of least squared error on sample data.
+`calibrate` chooses for every tensor the power-of-two scale of least squared error on sample data; `scales` lets training go on from there.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import numpy as np
 
 from tailor_jax import fixed
 from tailor_jax.fixed import Fixed
-from tailor_jax.graph import Graph, GraphError
+from tailor_jax.graph import Graph, GraphError, weight_shape
 from tailor_jax.lower import PASSING, UNACCUMULATED, passed_type, table
+from tailor_jax.scales import learned_fracs, scaled_quant, whole
 
 SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
 
@@ -84,16 +85,31 @@ def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
     They are keyed by node name: nodes that share weights get an entry each, since their biases are rounded at the scales of their inputs.
     """
     activations, weights = dict(spec.activations), dict(spec.weights)
+    fracs = learned_fracs(graph, params, spec)
     quantized = dict(params)
     for node in graph:
-        if node.key in params:
-            kind = weights[node.name]
-            bias_type = Fixed(26, kind.frac + activations[node.inputs[0]].frac)
-            quantized[node.name] = {'kernel': fake_quant(params[node.key]['kernel'], kind), 'bias': fake_quant(params[node.key]['bias'], bias_type)}
+        if not weight_shape(graph, node):
+            continue
+        entry, kind, source = params[node.key], weights[node.name], node.inputs[0]
+        bias_type = Fixed(26, kind.frac + activations[source].frac)
+        if fracs:
+            frac = whole(entry['weight_frac'], kind)
+            kernel, bias = scaled_quant(entry['kernel'], frac, kind), scaled_quant(entry['bias'], frac + fracs[source], bias_type)
+        else:
+            kernel, bias = fake_quant(entry['kernel'], kind), fake_quant(entry['bias'], bias_type)
+        quantized[node.name] = {'kernel': kernel, 'bias': bias}
     return quantized
 
 
-def calibrate(graph: Graph, params: Mapping, tensors: Mapping[str, np.ndarray], weight_bits: int, activation_bits: int) -> QuantSpec:
+def calibrate(
+    graph: Graph,
+    params: Mapping,
+    tensors: Mapping[str, np.ndarray],
+    weight_bits: int,
+    activation_bits: int,
+    weight_bits_of: Mapping[str, int] | None = None,
+    activation_bits_of: Mapping[str, int] | None = None,
+) -> QuantSpec:
     """Chooses the quantization types of a folded network.
 
     Args:
@@ -101,11 +117,16 @@ def calibrate(graph: Graph, params: Mapping, tensors: Mapping[str, np.ndarray], 
       params: its float parameters {key of the node: {'kernel', 'bias'}}.
       tensors: sample outputs of every node, by name (see `model.Net`, `capture`).
       weight_bits, activation_bits: widths, 2 to 16.
+      weight_bits_of, activation_bits_of: {node: width} over the common ones.
 
     Raises:
       ValueError: for a width out of range. GraphError: for an op that cannot be quantized.
     """
-    for name, bits in (('quant.weight_bits', weight_bits), ('quant.activation_bits', activation_bits)):
+    weight_bits_of, activation_bits_of = weight_bits_of or {}, activation_bits_of or {}
+    common = {'quant.weight_bits': weight_bits, 'quant.activation_bits': activation_bits}
+    single = [(f'quant.{kind}_bits_of {name!r}', bits) for kind, of in (('weight', weight_bits_of), ('activation', activation_bits_of))
+              for name, bits in of.items()]  # fmt: skip
+    for name, bits in (*common.items(), *single):
         if not 2 <= bits <= 16:
             raise ValueError(f'{name} must be 2 to 16, got {bits}')
     activations: dict[str, Fixed] = {}
@@ -125,8 +146,10 @@ def calibrate(graph: Graph, params: Mapping, tensors: Mapping[str, np.ndarray], 
                 signed = not node.relu and any(kind.signed for kind in inputs)
             case _:
                 raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
-        activations[node.name] = best_type(tensors[node.name], activation_bits, signed)
-    weights = {node.name: best_type(params[node.key]['kernel'], weight_bits, True) for node in graph if node.key in params}
+        activations[node.name] = best_type(tensors[node.name], activation_bits_of.get(node.name, activation_bits), signed)
+    weights = {
+        node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), True) for node in graph if node.key in params
+    }
     return QuantSpec(tuple(activations.items()), tuple(weights.items()))
 
 

@@ -1,9 +1,13 @@
 """The training step: one pure function, data-parallel with pmap.
 
-    loss = (1 - d) CE(y, label) + d distill(y, y_teacher) + cost_weight * cost(p)
+    loss = (1 - d) CE(y, label) + d distill(y, y_teacher) + cost_weight * cost(p) + sum over r of m_r excess_r(p)
 
-with y the logits of the network under one draw of the gates, p the gates' P(open), d the share of distillation and `cost` any
-function {gate: probability} -> scalar: this package does not know hardware.
+with y the logits of the network under one draw of the gates, p the gates' P(open), d the share of distillation, and `cost` and `excess` any
+functions of {gate: probability}: this package does not know hardware. A constraint excess_r(p) <= 0 is met by ascent on its multiplier,
+
+    m_r <- max(0, m_r + dual_learning_rate * excess_r(p))
+
+Gates that learn are drawn; gates that follow a plan (`Context.switches`) take its value; the others are open.
 
 The state is an ordinary replicated pytree: pmap takes it with in_axes=None, averages the gradients over the axis 'batch' and returns
 it with out_axes=None. Every device draws the same gates, from fold_in(key(seed), step); batch statistics are averaged over all devices.
@@ -13,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import flax
@@ -22,10 +26,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from tailor_jax import dirac
 from tailor_jax import gates as gate_lib
 from tailor_jax.graph import Graph
 from tailor_jax.model import Net
 from tailor_jax.quant import QuantSpec, quantize_params
+from tailor_jax.scales import learned_fracs
 from tailor_jax.train import losses
 from tailor_jax.train.optimizer import Recipe, make_optimizer
 
@@ -33,12 +39,13 @@ AXIS = 'batch'
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Everything that a checkpoint holds: `params` = {'net': by node, 'gates': log_alpha by gate}."""
+    """Everything that a checkpoint holds: `params` = {'net': by node, 'gates': log_alpha by gate}, `multipliers` by constraint."""
 
     step: jax.Array
     params: dict
     batch_stats: dict
     opt_state: optax.OptState
+    multipliers: dict = flax.struct.field(default_factory=dict)
 
 
 class Context(flax.struct.PyTreeNode):
@@ -48,11 +55,13 @@ class Context(flax.struct.PyTreeNode):
       seed: of the gates' draws.
       teacher: variables of the teacher, {} without distillation.
       cost_weight: factor of the cost term.
+      switches: plan of the gates that do not learn, see `gates.scheduled`.
     """
 
     seed: jax.Array
     teacher: dict
     cost_weight: jax.Array
+    switches: dict = flax.struct.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +75,10 @@ class Objective:
       distill_share: d above, 0 to 1.
       temperature: of the KL distillation; 0 takes the squared error of the logits instead.
       cost: {gate: P(open)} -> scalar, None for no cost term.
+      excess: {gate: P(open)} -> {constraint: scalar, at most 0 where it is met}, None for no constraints.
+      compute_dtype: of convolutions and normalization, 'float32' or 'bfloat16'; parameters, statistics and losses are float32.
+      preserve_variance: form of the gated adds, see `model`.
+      leaky: (slope, steps): ReLUs start with this negative slope, which falls in a straight line to 0 in this many steps; None for plain ReLUs.
     """
 
     graph: Graph
@@ -74,12 +87,17 @@ class Objective:
     distill_share: float = 0.35
     temperature: float = 0.0
     cost: Callable[[Mapping[str, jax.Array]], jax.Array] | None = None
+    excess: Callable[[Mapping[str, jax.Array]], dict[str, jax.Array]] | None = None
+    compute_dtype: str = 'float32'
+    preserve_variance: bool = False
+    leaky: tuple[float, int] | None = None
 
 
-def init_state(variables: Mapping, gates: Mapping[str, jax.Array], recipe: Recipe) -> TrainState:
-    """A state at step 0 from a network's variables and its gates' parameters ({} for none)."""
+def init_state(variables: Mapping, gates: Mapping[str, jax.Array], recipe: Recipe, constraints: Iterable[str] = ()) -> TrainState:
+    """A state at step 0 from a network's variables, its gates' parameters ({} for none) and the names of its constraints."""
     params = {'net': dict(variables['params']), 'gates': dict(gates)}
-    return TrainState(jnp.int32(0), params, dict(variables.get('batch_stats', {})), make_optimizer(recipe).init(params))
+    multipliers = {name: jnp.float32(0) for name in constraints}
+    return TrainState(jnp.int32(0), params, dict(variables.get('batch_stats', {})), make_optimizer(recipe).init(params), multipliers)
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device] | None = None) -> Any:
@@ -89,25 +107,47 @@ def replicate(tree: Any, devices: Sequence[jax.Device] | None = None) -> Any:
 
 
 def _loss(params: dict, objective: Objective, state: TrainState, batch: Mapping, context: Context) -> tuple[jax.Array, tuple[dict, dict]]:
+    graph, dtype = objective.graph, jnp.dtype(objective.compute_dtype)
     drawn = gate_lib.sample(params['gates'], jax.random.fold_in(jax.random.key(context.seed), state.step))
-    net_params = quantize_params(objective.graph, params['net'], objective.quant) if objective.quant else params['net']
-    net = Net(objective.graph, objective.quant, axis_name=AXIS)
-    logits, updates = net.apply({'params': net_params, 'batch_stats': state.batch_stats}, batch['image'], drawn, train=True, mutable=['batch_stats'])
+    values = drawn | gate_lib.scheduled(context.switches, state.step)
+    net_params = quantize_params(graph, params['net'], objective.quant) if objective.quant else dirac.fold(params['net'])
+    net = Net(graph, objective.quant, AXIS, dtype, objective.preserve_variance)
+    logits, updates = net.apply(
+        {'params': net_params, 'batch_stats': state.batch_stats},
+        batch['image'],
+        values,
+        train=True,
+        negative_slope=_slope(objective, state.step),
+        fracs=learned_fracs(graph, params['net'], objective.quant) if objective.quant else None,
+        mutable=['batch_stats'],
+    )
 
     soft = batch.get('soft_label')
     per_image = losses.cross_entropy(logits, batch['label']) if soft is None else losses.soft_cross_entropy(logits, soft)
     metrics = {'cross_entropy': jnp.mean(per_image)}
     loss = metrics['cross_entropy']
     if objective.teacher is not None and objective.distill_share > 0:
-        wanted: Any = jax.lax.stop_gradient(Net(objective.teacher).apply(context.teacher, batch['image']))
+        wanted: Any = jax.lax.stop_gradient(Net(objective.teacher, dtype=dtype).apply(context.teacher, batch['image']))
         per_example = losses.distill_kl(logits, wanted, objective.temperature) if objective.temperature else losses.distill_mse(logits, wanted)
         metrics['distillation'] = jnp.mean(per_example)
         loss = (1 - objective.distill_share) * loss + objective.distill_share * metrics['distillation']
     if objective.cost is not None:
         metrics['cost'] = objective.cost(gate_lib.p_open(params['gates']))
         loss = loss + context.cost_weight * metrics['cost']
+    excess = objective.excess(gate_lib.p_open(params['gates'])) if objective.excess else {}
+    for name, value in excess.items():
+        metrics |= {f'excess/{name}': value, f'multiplier/{name}': state.multipliers[name]}
+        loss = loss + state.multipliers[name] * value
     metrics |= {'loss': loss, 'accuracy': jnp.mean(jnp.argmax(logits, -1) == batch['label'])}
+    metrics |= {f'p_open/{name}': value for name, value in values.items() if name not in drawn}
     return loss, (metrics, updates.get('batch_stats', {}))
+
+
+def _slope(objective: Objective, step: jax.Array) -> jax.Array | None:
+    if objective.leaky is None:
+        return None
+    slope, steps = objective.leaky
+    return slope * jnp.clip(1 - step / max(steps, 1), 0.0, 1.0)
 
 
 @functools.lru_cache(maxsize=16)
@@ -127,20 +167,23 @@ def make_train_step(objective: Objective, recipe: Recipe, devices: tuple[jax.Dev
         gradient, metrics, batch_stats = jax.lax.pmean((gradient, metrics, batch_stats), AXIS)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
+        multipliers = {
+            name: jnp.maximum(0.0, value + recipe.dual_learning_rate * metrics[f'excess/{name}']) for name, value in state.multipliers.items()
+        }
         metrics |= {f'p_open/{name}': value for name, value in gate_lib.p_open(params['gates']).items()}
-        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+        return TrainState(state.step + 1, params, batch_stats, opt_state, multipliers), metrics
 
     return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, donate_argnums=0, devices=devices)
 
 
 @functools.lru_cache(maxsize=16)
-def predict(graph: Graph, quant: QuantSpec | None = None) -> Callable[..., jax.Array]:
+def predict(graph: Graph, quant: QuantSpec | None = None, preserve_variance: bool = False) -> Callable[..., jax.Array]:
     """The jitted evaluation forward pass: (variables, gates, images [b, h, w, c]) -> logits [b, classes]."""
 
     @jax.jit
     def apply(variables: Mapping, gates: Mapping[str, jax.Array], images: jax.Array) -> Any:
         if quant:
             variables = {'params': quantize_params(graph, variables['params'], quant)}
-        return Net(graph, quant).apply(variables, images, gates)
+        return Net(graph, quant, preserve_variance=preserve_variance).apply(variables, images, gates)
 
     return apply
