@@ -6,6 +6,9 @@ Where the adds of a basic block sit (`skips`) decides hardware cost and numerics
     short       conv bn relu (+) conv bn relu (+)         Tailor's shortened block: a skip over each convolution, added after its ReLU
     short_pre   conv bn (+) relu conv bn relu             NonResNet's ShortResNet: one skip, over the first convolution, added before its ReLU
     long+short  the supernet that holds `long` and `short` at once, a gate each
+    long_post+short
+                conv bn relu (+) conv bn relu (+) (+)     what Tailor's SkipShortener goes through: `short`, and the long skip added after the last
+                                                          ReLU instead of before it; with the long skip alone it is the shortener's teacher
     none        conv bn relu conv bn relu                 no skip at all
 
 A bottleneck block has three convolutions (1x1, 3x3, 1x1 to four times the channels): one long skip, or three short ones. A skip whose tensor
@@ -17,11 +20,12 @@ from __future__ import annotations
 from tailor_jax.build.builder import Builder
 from tailor_jax.graph import Graph
 
-SKIPS = ('long', 'short', 'short_pre', 'long+short', 'none')
+SKIPS = ('long', 'short', 'short_pre', 'long+short', 'long_post+short', 'none')
 
 # Blocks of each stage of the ImageNet networks; True for bottleneck blocks.
 IMAGENET = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True), 101: ((3, 4, 23, 3), True), 152: ((3, 8, 36, 3), True)}
 EXPANSION = 4
+_SHORT = ('short', 'long+short', 'long_post+short')
 
 
 def resnet(
@@ -96,21 +100,23 @@ def _basic_block(net: Builder, name: str, source: str, channels: int, stride: in
     if skips == 'short_pre':
         first = net.add(f'{name}_short1', first, skip)
     first = net.relu(f'{name}_relu1', first)
-    if skips in ('short', 'long+short'):
+    if skips in _SHORT:
         first = net.add(f'{name}_short1', first, skip)
     second = net.batch_norm(f'{name}_bn2', net.conv(f'{name}_conv2', first, channels))
     if skips in ('long', 'long+short'):
         second = net.add(f'{name}_long', second, skip)
     second = net.relu(f'{name}_relu2', second)
-    if skips in ('short', 'long+short'):
+    if skips in _SHORT:
         second = net.add(f'{name}_short2', second, first)
+    if skips == 'long_post+short':
+        second = net.add(f'{name}_long_post', second, skip)
     return second
 
 
 def _bottleneck_block(net: Builder, name: str, source: str, channels: int, stride: int, skips: str) -> str:
-    long, short = skips in ('long', 'long+short'), skips in ('short', 'long+short')
+    long, short, post = skips in ('long', 'long+short'), skips in _SHORT, skips == 'long_post+short'
     wide = channels * EXPANSION
-    block_skip = net.projection(f'{name}_proj', source, wide, stride) if long else ''
+    block_skip = net.projection(f'{name}_proj', source, wide, stride) if long or post else ''
     tensor = source
     for index, (size, width, step) in enumerate(((1, channels, 1), (3, channels, stride), (1, wide, 1)), start=1):
         skip = net.projection(f'{name}_proj{index}', tensor, width, step) if short else ''
@@ -120,4 +126,4 @@ def _bottleneck_block(net: Builder, name: str, source: str, channels: int, strid
         tensor = net.relu(f'{name}_relu{index}', tensor)
         if short:
             tensor = net.add(f'{name}_short{index}', tensor, skip)
-    return tensor
+    return net.add(f'{name}_long_post', tensor, block_skip) if post else tensor
