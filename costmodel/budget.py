@@ -1,8 +1,8 @@
 """Settings of the gates that meet a budget, the likeliest first.
 
-With p_i = P(gate i open), a setting a has likelihood product of p_i^a_i (1 - p_i)^(1 - a_i). From the likeliest, each gate that is flipped costs
-|log(p_i / (1 - p_i))|; the subsets of flips are walked in order of their sum with a heap (the k smallest subset sums), and each setting's exact cost is
-read from the table. Nothing here knows what the budget is of.
+With p_i = P(gate i open), a setting a has likelihood product of p_i^a_i (1 - p_i)^(1 - a_i). From the likeliest, each gate that is flipped
+costs |log(p_i / (1 - p_i))|; the subsets of flips are walked in order of their sum with a heap (the k smallest subset sums), and each setting's
+exact cost is read from the table. Nothing here knows what the budget is of.
 """
 
 from __future__ import annotations

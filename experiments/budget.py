@@ -4,8 +4,8 @@ With B_r the limit of resource r, and C_r(all), C_r(none) its exact cost with ev
 
     excess_r(p) = (E[C_r](p) - B_r) / (C_r(all) - C_r(none)) <= 0
 
-by ascent on a multiplier for each r (`tailor_jax.train.step`). An expectation that meets a budget says nothing of the rounded gates, so `repair` chooses
-among the likeliest settings that meet it exactly, by the loss that the trained student has with each on training images.
+by ascent on a multiplier for each r (`tailor_jax.train.step`). An expectation that meets a budget says nothing of the rounded gates, so
+`repair` chooses among the likeliest settings that meet it exactly, by the loss that the trained student has with each on training images.
 """
 
 from __future__ import annotations
@@ -79,5 +79,6 @@ def repair(budget: Budget, p: Mapping[str, float], candidates: int, loss: Callab
     limits = dict(budget.limits)
     tried = [settings_within(budget.cost.table, p, limits, candidates, maximal) for maximal in (False, True)]
     distinct = {tuple(setting.items()): setting for settings in tried for setting in settings}
-    record = [{'gates': setting, 'loss': loss(setting)} for setting in distinct.values()]
-    return min(record, key=lambda row: row['loss'])['gates'], record
+    losses = [loss(setting) for setting in distinct.values()]
+    record = [{'gates': setting, 'loss': value} for setting, value in zip(distinct.values(), losses)]
+    return list(distinct.values())[losses.index(min(losses))], record

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 import costmodel
-from experiments.config import ConfigError
+from experiments.config import ConfigError, bits_of
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
@@ -60,6 +60,8 @@ def target_of(config: ConfigDict) -> costmodel.Dataflow:
         activation_bits=config.quant.activation_bits,
         interval_cycles=cost.interval_cycles or None,
         process_latency_cycles=cost.process_latency_cycles,
+        weight_bits_of=bits_of(config, 'quant.weight_bits_of'),
+        activation_bits_of=bits_of(config, 'quant.activation_bits_of'),
     )
 
 

@@ -118,7 +118,7 @@ def draw(rows: Sequence[dict]) -> bytes:
             across, align = (7, 'left') if point[0] <= middle else (-7, 'right')
             down, base = (-10, 'top') if index % 2 else (8, 'bottom')  # neighbours on either side of their points
             axis.annotate(f'weight {", ".join(weights)}', point, textcoords='offset points', xytext=(across, down), ha=align, va=base, fontsize=8)
-        for teacher in {row['accuracy_teacher'] for row in rows}:
+        for teacher in {row['accuracy_teacher'] for row in rows if 'accuracy_teacher' in row}:
             axis.axhline(100 * teacher, color='tab:blue', linestyle=':', label='teacher (float)')
         axis.set_xlabel(label)
         axis.margins(0.2)

@@ -1,7 +1,7 @@
-"""One run, from data to an integer network: the phases that `experiments.train` and `experiments.sweep` share.
+"""One run, from data to an integer network: the phases that `experiments.train`, `.sweep` and `.compare` share.
 
     teacher    the network with every skip, in floating point
-    student    warm-started from it, a learnable gate on every skip, distillation and hardware cost in the loss
+    student    warm-started from it or from scratch; its gates are learned, or follow the plan of its method (see `methods`)
     finetune   gates binarized, skips and dead projections gone, batch statistics settled
     qat        batch norms folded, weights and activations quantized: the network that is exported
 
@@ -11,7 +11,6 @@ Every phase ends in a checkpoint and starts from one if it is there, so an inter
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import time
 from collections.abc import Mapping
@@ -23,61 +22,79 @@ from ml_collections import ConfigDict
 
 import costmodel
 from experiments import config as config_lib
-from experiments import dataset
+from experiments import dataset, methods
+from experiments.budget import Budget, budget_of, repair
 from experiments.config import ConfigError
 from experiments.cost import HardwareCost, cost_of
-from experiments.workdir import read_config, read_json, write
-from tailor_jax import build, data, gates, model, qgraph, rewrite
+from experiments.methods import METHODS
+from experiments.phase import Run, accuracy, load_teacher, phase_of, sample_images, teacher_config, train_phase, variables_of
+from experiments.quantization import check_bits, quantize
+from experiments.workdir import write
+from tailor_jax import build, data, dirac, gates, model, qgraph, rewrite
 from tailor_jax import graph as graph_lib
-from tailor_jax.graph import Graph
-from tailor_jax.lower import lower
-from tailor_jax.qgraph import QGraph
-from tailor_jax.quant import QuantSpec, calibrate
-from tailor_jax.train import loop, step
-from tailor_jax.train.checkpoint import Checkpoints
+from tailor_jax.graph import Graph, GraphError
+from tailor_jax.train import losses, step
 from tailor_jax.train.metrics import Metrics
-from tailor_jax.train.optimizer import Recipe
 from tailor_jax.train.step import Objective
 
 
-@dataclasses.dataclass
-class Run:
-    """What the phases of one run share."""
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What is known before anything is written."""
 
-    config: ConfigDict
-    workdir: Path
     source: data.Source
-    metrics: Metrics
-    images: int = 0  # trained on in this process
-    seconds: float = 0.0  # spent in training steps in this process
+    graph: Graph
+    cost: HardwareCost
+    budget: Budget | None
 
-    @functools.cached_property
-    def steps_per_epoch(self) -> int:
-        return data.steps_per_epoch(self.source, self.config.train.batch_size)
+
+@dataclasses.dataclass(frozen=True)
+class Student:
+    """A trained student: its variables for the graph with gates, the setting its gates end in, and what to tell of them."""
+
+    variables: Mapping
+    settings: dict[str, int]
+    gate_values: Mapping
+    told: dict
 
 
 def build_graph(config: ConfigDict, source: data.Source) -> Graph:
     """The network with its learnable gates that a config describes, for a data set's image shape and classes. Raises ConfigError."""
-    width = config.model.width or None
+    net = config.model
     try:
-        return build.resnet(config.model.depth, source.image_shape, source.classes, width, config.model.skips)
+        if net.name == 'mobilenet_v2':
+            return build.mobilenet_v2(source.image_shape, source.classes, net.multiplier, net.skips)
+        return build.resnet(net.depth, source.image_shape, source.classes, net.width or None, net.skips)
     except ValueError as error:
         raise ConfigError(f'config.model cannot be built for images of {source.image_shape}: {error}') from None
 
 
-def check(config: ConfigDict) -> tuple[data.Source, Graph, HardwareCost]:
+def check(config: ConfigDict) -> Checked:
     """Everything that can be known before anything is written: the data set, the network and its cost, or a ConfigError."""
-    devices, batch_size = jax.local_device_count(), config.train.batch_size
+    devices, batch_size = jax.local_device_count(), config.train.batch_size // config.train.accumulate
     if batch_size % devices:
-        raise ConfigError(f'config.train.batch_size {batch_size} is not divisible by {devices} devices')
+        parts = f' in {config.train.accumulate} parts' if config.train.accumulate > 1 else ''
+        raise ConfigError(f'config.train.batch_size {config.train.batch_size}{parts} is not divisible by {devices} devices')
     source = dataset.load(config)
-    if batch_size > source.train_size:
-        raise ConfigError(f'config.train.batch_size {batch_size} exceeds the {source.train_size} training images of {source.name}')
+    if config.train.batch_size > source.train_size:
+        raise ConfigError(f'config.train.batch_size {config.train.batch_size} exceeds the {source.train_size} training images of {source.name}')
     dataset.augmentation(config, source, jax.process_count())
     graph = build_graph(config, source)
+    method = METHODS[config.method]
+    if config.aids.preserve_variance and method.gates in ('learned', 'scheduled'):
+        try:
+            model.gain_carriers(graph)
+        except GraphError as error:
+            raise ConfigError(f'config.aids.preserve_variance: {error}') from None
+    if method.gates == 'scheduled':
+        _removal_every_epochs(config, graph)
+    if method.gates == 'rounds' and config.removal.rounds > len(graph.gates):
+        raise ConfigError(f'config.removal.rounds is {config.removal.rounds}, but the network has {len(graph.gates)} skips')
+    check_bits(config, graph)
     if config.train.teacher_workdir:
-        _teacher_config(config)
-    return source, graph, cost_of(config, graph)
+        teacher_config(config)
+    cost = cost_of(config, graph)
+    return Checked(source, graph, cost, budget_of(config, cost) if method.gates == 'learned' else None)
 
 
 def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
@@ -86,10 +103,10 @@ def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
     Raises ConfigError where the config does not fit the data or the devices.
     """
     start = time.monotonic()
-    source, graph, cost = check(config)
-    run = _open(config, source, workdir, quiet)
+    checked = check(config)
+    run = _open(config, checked.source, workdir, quiet)
     try:
-        summary = _phases(run, graph, cost)
+        summary = _phases(run, checked)
     finally:
         run.metrics.close()
     summary |= {'seconds': round(time.monotonic() - start, 2), 'images_per_second': round(run.images / max(run.seconds, 1e-9), 1)}
@@ -99,21 +116,16 @@ def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
 
 def train_teacher(config: ConfigDict, workdir: Path) -> str:
     """Trains only the teacher, or finds it trained; returns `workdir` as a value for `train.teacher_workdir`."""
-    source, graph, _ = check(config)
-    run = _open(config, source, workdir, quiet=False)
-    try:
-        _teacher(run, _opened(graph))
-    finally:
-        run.metrics.close()
+    teacher_accuracy(config, workdir)
     return str(workdir)
 
 
 def teacher_accuracy(config: ConfigDict, workdir: Path) -> float:
     """Trains only the teacher, or finds it trained; returns its accuracy on the test split."""
-    source, graph, _ = check(config)
-    run = _open(config, source, workdir, quiet=False)
+    checked = check(config)
+    run, graph = _open(config, checked.source, workdir, quiet=False), _teacher_graph(checked.graph)
     try:
-        return _accuracy(run, 'teacher', _opened(graph), _teacher(run, _opened(graph)))
+        return accuracy(run, 'teacher', graph, _teacher(run, graph))
     finally:
         run.metrics.close()
 
@@ -125,182 +137,163 @@ def _open(config: ConfigDict, source: data.Source, workdir: Path, quiet: bool) -
     return Run(config, workdir, source, Metrics(workdir, quiet))
 
 
-def _opened(graph: Graph) -> Graph:
-    """The network with every skip, none of them gated."""
-    return rewrite.binarize(graph, dict.fromkeys(graph.gates, 1))
+def _teacher_graph(graph: Graph) -> Graph:
+    """The network as it was before any skip went, none of its skips gated."""
+    return rewrite.binarize(graph, methods.before(graph))
 
 
-def _teacher(run: Run, open_graph: Graph) -> dict:
+def _teacher(run: Run, graph: Graph) -> dict:
     """The teacher's variables: trained here, or taken from `train.teacher_workdir`."""
-    fresh = model.init(open_graph, run.config.seed)
+    fresh = model.init(graph, run.config.seed)
     if run.config.train.teacher_workdir:
-        return _load_teacher(run, open_graph, fresh)
-    return _phase(run, 'teacher', Objective(open_graph), fresh, {})[0]
+        return load_teacher(run, graph, fresh)
+    objective = Objective(graph, compute_dtype=run.config.train.compute_dtype)
+    return variables_of(train_phase(run, phase_of(run.config, 'teacher'), objective, fresh))
 
 
-def _phases(run: Run, graph: Graph, cost: HardwareCost) -> dict:
-    config = run.config
+def _phases(run: Run, checked: Checked) -> dict:
+    config, graph, cost = run.config, checked.graph, checked.cost
+    method = METHODS[config.method]
 
     # ---- teacher -----------------------------------------------------------------------------------------------------------
-    open_graph = _opened(graph)
-    teacher = _teacher(run, open_graph)
-    accuracy = {'teacher': _accuracy(run, 'teacher', open_graph, teacher)}
-    taught = {'teacher': open_graph, 'distill_share': config.distill.share, 'temperature': config.distill.temperature}
+    whole, teacher, measured = _teacher_graph(graph), {}, {}
+    if method.has_teacher:
+        teacher = _teacher(run, whole)
+        measured['teacher'] = accuracy(run, 'teacher', whole, teacher)
+    taught = {'teacher': whole, 'distill_share': config.distill.share, 'temperature': config.distill.temperature} if method.distills else {}
 
-    # ---- gates: learned under the expected cost --------------------------------------------------------------------------------
-    start = gates.init(graph.gates, config.gates.p_open)
-    student, log_alpha = _phase(run, 'student', Objective(graph, cost=cost, **taught), teacher, start, teacher)
-    accuracy['gated'] = _accuracy(run, 'gated', graph, student, gates.at_test(log_alpha))
-    settings = gates.round_off(log_alpha)
+    # ---- student: its skips go, or stay, as the method says -----------------------------------------------------------------------
+    student = _student(run, checked, taught, teacher)
+    preserve = config.aids.preserve_variance and method.gates in ('learned', 'scheduled')
+    measured['gated'] = accuracy(run, 'gated', graph, student.variables, student.gate_values, preserve)
 
     # ---- binarize, and settle the batch statistics of the pruned network ---------------------------------------------------------
-    pruned = rewrite.binarize(graph, settings)
-    student = model.restrict(student, pruned)
-    accuracy['binarized'] = _accuracy(run, 'binarized', pruned, student)
-    student, _ = _phase(run, 'finetune', Objective(pruned, **taught), student, {}, teacher)
-    accuracy['finetuned'] = _accuracy(run, 'finetuned', pruned, student)
+    variables = model.absorb_gain(graph, student.variables, student.settings) if preserve else student.variables
+    pruned = rewrite.binarize(graph, student.settings)
+    variables = model.restrict(variables, pruned)
+    measured['binarized'] = accuracy(run, 'binarized', pruned, variables)
+    objective = Objective(pruned, compute_dtype=config.train.compute_dtype, **taught)
+    variables = variables_of(train_phase(run, phase_of(config, 'finetune'), objective, variables, teacher=teacher))
+    measured['finetuned'] = accuracy(run, 'finetuned', pruned, variables)
 
     # ---- fold, quantize, train what is left ----------------------------------------------------------------------------------
-    folded, params = rewrite.fold(pruned), model.fold_variables(pruned, student)
-    spec = _quantization(run, folded, params)
-    quantized, _ = _phase(run, 'qat', Objective(folded, spec, **taught), {'params': params}, {}, teacher)
-    integers = lower(folded, jax.device_get(quantized['params']), dict(spec.activations), dict(spec.weights))
-    accuracy['quantized'] = _check_exact(run, integers, folded, spec, quantized)
+    integers, measured['quantized'] = quantize(run, pruned, variables, taught, teacher)
 
     write(run.workdir / 'graph.json', graph_lib.to_json(pruned))
     qgraph.save(integers, run.workdir / 'qgraph.npz')
-    before, after = (costmodel.evaluate(each, cost.target).total for each in (open_graph, pruned))
+    before, after = (costmodel.evaluate(each, cost.target).total for each in (whole, pruned))
     return {
-        'accuracy': accuracy,
-        'gates': settings,
-        'p_open': {name: float(value) for name, value in gates.p_open(log_alpha).items()},
-        'gates_fractional': gates.fractional(log_alpha),
-        'rounding_accuracy_change': accuracy['binarized'] - accuracy['gated'],
+        'accuracy': measured,
+        'gates': student.settings,
+        **student.told,
+        'rounding_accuracy_change': measured['binarized'] - measured['gated'],
         'cost': float(cost.share(after)),
         'hardware': {'before': before, 'after': after},
         'config': config.to_dict(),
     }
 
 
-def _phase(run: Run, name: str, objective: Objective, variables: Mapping, log_alpha: Mapping, teacher: Mapping | None = None) -> tuple[dict, dict]:
-    """Trains one phase, or restores it; returns the network's variables and the gates' parameters at its end."""
-    config, settings, index = run.config, run.config.train[name], config_lib.PHASES.index(name)
-    steps = config_lib.steps(settings.epochs, run.steps_per_epoch)
-    recipe = Recipe(
-        steps,
-        settings.learning_rate,
-        config.gates.learning_rate,
-        settings.weight_decay,
-        config_lib.steps(settings.warmup_epochs, run.steps_per_epoch),
-        config.train.clip_norm,
-    )
-    seed = len(config_lib.PHASES) * config.seed + index
-    context = step.Context(jax.numpy.uint32(seed), dict(teacher or {}), jax.numpy.float32(config.cost.weight))
-    state = step.init_state(variables, log_alpha, recipe)
+def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> Student:
+    """Trains the network with gates from the teacher's weights or from scratch."""
+    config, graph, method = run.config, checked.graph, METHODS[run.config.method]
+    phase = phase_of(config, 'student')
+    if not method.warm:
+        settings = config.train.teacher
+        phase = phase_of(config, 'student', settings=settings, epochs=settings.epochs + phase.epochs, learning_rate=settings.learning_rate)
+    start = model.init(graph, config.seed)  # nodes that the teacher lacks start fresh
+    if method.warm:
+        start = {kind: {**tree, **teacher.get(kind, {})} for kind, tree in start.items()}
+    common = {'compute_dtype': config.train.compute_dtype, **taught}
 
-    def batches(first: int):
-        host = data.train_batches(
-            run.source,
-            batch_size=config.train.batch_size,
-            seed=seed,
-            start_step=first,
-            steps=steps - first,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-            augment=dataset.augmentation(config, run.source, jax.process_count()),
+    match method.gates:
+        case 'open' | 'closed':
+            settings = dict.fromkeys(graph.gates, int(method.gates == 'open'))
+            pruned = rewrite.binarize(graph, settings)
+            variables = _train(run, phase, Objective(pruned, **common), model.restrict(start, pruned), teacher)
+            return _decided(graph, _completed(start, variables), settings)
+        case 'rounds':
+            variables = start
+            for number, settings in enumerate(methods.rounds(graph, config.removal.rounds), start=1):
+                pruned = rewrite.binarize(graph, settings)
+                part = phase_of(config, 'student', number, epochs=phase.epochs / config.removal.rounds)
+                variables = _completed(start, _train(run, part, Objective(pruned, **common), model.restrict(variables, pruned), teacher))
+            return _decided(graph, variables, dict(settings))
+        case 'scheduled':
+            every = run.steps(_removal_every_epochs(config, graph))
+            plan = methods.switches(graph, every, run.steps(config.removal.soften_epochs))
+            objective = Objective(graph, **common, **_aids(run, phase.epochs))
+            variables = _train(run, phase, objective, _with_dirac(config, graph, start), teacher, switches=plan)
+            return _decided(graph, variables, methods.after(graph))
+        case 'learned':
+            return _learned(run, checked, common, start, teacher)
+        case _:
+            raise ConfigError(f'config.method {config.method!r} has gates {method.gates!r}, which no phase trains')
+
+
+def _learned(run: Run, checked: Checked, common: Mapping, start: Mapping, teacher: Mapping) -> Student:
+    """The student whose gates learn, under the cost's weight or a budget."""
+    config, graph, budget = run.config, checked.graph, checked.budget
+    phase = phase_of(config, 'student')
+    terms = {'excess': budget} if budget else {'cost': checked.cost}
+    objective = Objective(graph, **terms, **common, **_aids(run, phase.epochs))
+    log_alpha = gates.init(graph.gates, config.gates.p_open)
+    state = train_phase(run, phase, objective, _with_dirac(config, graph, start), gates=log_alpha, teacher=teacher)
+    variables, log_alpha = _without_dirac(variables_of(state)), state.params['gates']
+    p_open = {name: float(value) for name, value in gates.p_open(log_alpha).items()}
+    told = {'p_open': p_open, 'gates_fractional': gates.fractional(log_alpha)}
+    settings = gates.round_off(log_alpha)
+    if budget:
+        sample = sample_images(run)
+        predict = step.predict(graph, preserve_variance=config.aids.preserve_variance)
+
+        def loss(setting: Mapping[str, int]) -> float:
+            values = {name: np.float32(value) for name, value in setting.items()}
+            return float(np.mean(losses.cross_entropy(predict(variables, values, sample['image']), sample['label'])))
+
+        settings, candidates = repair(budget, p_open, config.gates.repair_candidates, loss)
+        told['budget'] = {'limits': dict(budget.limits), 'rounded_gates': gates.round_off(log_alpha), 'candidates': candidates}
+    return Student(variables, settings, gates.at_test(log_alpha), told)
+
+
+def _train(run: Run, phase, objective: Objective, start: Mapping, teacher: Mapping, **kwargs) -> dict:
+    return _without_dirac(variables_of(train_phase(run, phase, objective, start, teacher=teacher, **kwargs)))
+
+
+def _completed(start: Mapping, variables: Mapping) -> dict:
+    """Variables of a pruned network with those of the nodes it lacks, from `start`."""
+    return {kind: {**tree, **variables.get(kind, {})} for kind, tree in start.items()}
+
+
+def _decided(graph: Graph, variables: Mapping, settings: dict[str, int]) -> Student:
+    """A student whose gates needed no rounding."""
+    values = {name: np.float32(value) for name, value in settings.items()}
+    return Student(variables, settings, values, {'p_open': {name: float(value) for name, value in settings.items()}, 'gates_fractional': 0.0})
+
+
+def _aids(run: Run, epochs: float) -> dict:
+    aids = run.config.aids
+    leaky = (aids.leaky_slope, run.steps(aids.leaky_epochs or epochs / 2)) if aids.leaky_slope else None
+    return {'preserve_variance': aids.preserve_variance, 'leaky': leaky}
+
+
+def _with_dirac(config: ConfigDict, graph: Graph, variables: Mapping) -> dict:
+    trained = METHODS[config.method].warm
+    return {**variables, 'params': dirac.attach(graph, variables['params'], trained)} if config.aids.dirac else dict(variables)
+
+
+def _without_dirac(variables: Mapping) -> dict:
+    return {**variables, 'params': jax.device_get(dirac.fold(variables['params']))}
+
+
+def _removal_every_epochs(config: ConfigDict, graph: Graph) -> float:
+    """Epochs between removals. Raises ConfigError if they do not all fit in the student's phase."""
+    method, train = METHODS[config.method], config.train
+    epochs = train.student.epochs if method.warm else train.teacher.epochs + train.student.epochs
+    count, given = len(methods.units(graph)), config.removal.every_epochs
+    if given * count + config.removal.soften_epochs > epochs:
+        raise ConfigError(
+            f'config.removal.every_epochs is {given:g}: {count} removals, {given:g} epochs apart, and config.removal.soften_epochs '
+            f'{config.removal.soften_epochs:g} do not fit in the {epochs:g} epochs of this phase; give at most '
+            f'{max(epochs - config.removal.soften_epochs, 0) / count:g}, or 0 to spread them'
         )
-        return data.prefetch(host, devices=jax.local_devices())
-
-    if steps:
-        with Checkpoints(run.workdir / 'checkpoints' / name) as checkpoints:
-            done, start = checkpoints.latest_step() or 0, time.monotonic()
-            state = loop.fit(
-                state,
-                step.make_train_step(objective, recipe),
-                batches,
-                context,
-                phase=name,
-                steps=steps,
-                steps_per_epoch=run.steps_per_epoch,
-                batch_size=config.train.batch_size,
-                metrics=run.metrics,
-                checkpoints=checkpoints,
-                log_every=config.train.log_every_steps,
-                save_every=max(config_lib.steps(config.train.save_every_epochs, run.steps_per_epoch), 1),
-            )
-            run.images += (steps - done) * config.train.batch_size
-            run.seconds += time.monotonic() - start
-    state = jax.device_get(state)
-    return {'params': state.params['net'], 'batch_stats': state.batch_stats}, state.params['gates']
-
-
-def _teacher_config(config: ConfigDict) -> ConfigDict:
-    """The config of the run at `train.teacher_workdir`. Raises ConfigError if there is none or if it is of another network."""
-    workdir = Path(config.train.teacher_workdir)
-    try:
-        other = read_config(workdir / 'config.json')
-    except FileNotFoundError:
-        raise ConfigError(f'config.train.teacher_workdir is {str(workdir)!r}, but no config.json is there; give the workdir of a run') from None
-    for key in ('model', 'data'):
-        if other[key] != config[key]:
-            raise ConfigError(
-                f'config.train.teacher_workdir {str(workdir)!r} was trained with {key} = {other[key].to_dict()}, '
-                f'but this config has {config[key].to_dict()}'
-            )
-    return other
-
-
-def _load_teacher(run: Run, open_graph: Graph, fresh: Mapping) -> dict:
-    """The teacher that another run trained. Raises ConfigError if it is not finished."""
-    workdir, other = Path(run.config.train.teacher_workdir), _teacher_config(run.config)
-    steps = config_lib.steps(other.train.teacher.epochs, data.steps_per_epoch(run.source, other.train.batch_size))
-    with Checkpoints(workdir / 'checkpoints' / 'teacher') as checkpoints:
-        if checkpoints.latest_step() != steps:
-            raise ConfigError(
-                f'config.train.teacher_workdir {str(workdir)!r} holds no finished teacher: step {checkpoints.latest_step() or 0} of {steps}'
-            )
-        settings = other.train.teacher
-        recipe = Recipe(steps, settings.learning_rate, 0.0, settings.weight_decay, 0, other.train.clip_norm)
-        state = jax.device_get(checkpoints.restore(step.init_state(fresh, {}, recipe)))
-    return {'params': state.params['net'], 'batch_stats': state.batch_stats}
-
-
-def _accuracy(run: Run, name: str, graph: Graph, variables: Mapping, gate_values: Mapping | None = None) -> float:
-    batches = data.eval_batches(run.source, 'test', batch_size=min(512, run.source.test_size))
-    value = loop.accuracy(step.predict(graph), variables, dict(gate_values or {}), batches)
-    run.metrics.evaluation(name, value)
-    return value
-
-
-def _quantization(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
-    """The quantization types, chosen once: a resumed run takes those it started with."""
-    path, quant = run.workdir / 'quant.json', run.config.quant
-    if path.exists():
-        return QuantSpec.from_json(read_json(path))
-    images = next(iter(data.eval_batches(run.source, 'train', batch_size=min(quant.calibration_images, run.source.train_size))))['image']
-    tensors = jax.jit(functools.partial(model.Net(folded).apply, capture=True))({'params': params}, images)
-    spec = calibrate(folded, params, jax.device_get(tensors), quant.weight_bits, quant.activation_bits)
-    integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
-    _exact_logits(integers, folded, spec, params, images)  # too wide, or inexact on this device: better now than after training
-    write(path, json.dumps(spec.to_json(), indent=1) + '\n')
-    return spec
-
-
-def _check_exact(run: Run, integers: QGraph, folded: Graph, spec: QuantSpec, variables: Mapping) -> float:
-    """Accuracy of the integer network on the test split, every logit of which must be the training forward pass's."""
-    right = total = 0.0
-    for batch in data.eval_batches(run.source, 'test', batch_size=min(512, run.source.test_size)):
-        logits = _exact_logits(integers, folded, spec, variables['params'], batch['image'])
-        right += float(np.sum((logits.argmax(-1) == batch['label']) * batch['weight']))
-        total += float(np.sum(batch['weight']))
-    run.metrics.evaluation('quantized', right / total)
-    return right / total
-
-
-def _exact_logits(integers: QGraph, folded: Graph, spec: QuantSpec, params: Mapping, images: np.ndarray) -> np.ndarray:
-    """The integer reference's logits; raises AssertionError unless training's forward pass gives the same."""
-    logits = qgraph.run_int(integers, qgraph.quantize_input(integers, images))
-    trained = jax.device_get(step.predict(folded, spec)({'params': params}, {}, images))
-    if not np.array_equal(trained, logits * np.float32(integers.output.out.step)):
-        raise AssertionError('the training forward pass and the integer reference differ; this is a defect, please report it')
-    return logits
+    return given or max(epochs * 2 / 3 - config.removal.soften_epochs, 0) / count

@@ -42,7 +42,11 @@ def attach(graph: Graph, params: Mapping, trained: bool) -> dict:
         kernel = np.asarray(params[name]['kernel'])
         channels = kernel.shape[-1]
         norm = np.sqrt(np.sum(kernel**2, axis=(0, 1, 2), dtype=np.float32) + np.float32(_EPSILON))
-        a, b = (np.zeros(channels, np.float32), norm) if trained else (np.full(channels, SCRATCH_A, np.float32), np.full(channels, SCRATCH_B, np.float32))
+        a, b = (
+            (np.zeros(channels, np.float32), norm)
+            if trained
+            else (np.full(channels, SCRATCH_A, np.float32), np.full(channels, SCRATCH_B, np.float32))
+        )
         attached[name] = {**params[name], 'dirac_a': a, 'dirac_b': b}
     return attached
 

@@ -10,8 +10,8 @@ A gated add computes main + z * skip; z is 1 where no gate value is given. Where
 
     sqrt(2 - z^2) * main + z * skip
 
-after Deep Kernel Shaping (Martens et al. 2021, arXiv 2110.01765): for uncorrelated branches of equal variance the sum keeps its variance while z goes from 1,
-the plain add, to 0; `absorb_gain` then moves the sqrt(2) that is left into the batch norm before it.
+after Deep Kernel Shaping (Martens et al. 2021, arXiv 2110.01765): for uncorrelated branches of equal variance the sum keeps its variance while
+z goes from 1, the plain add, to 0; `absorb_gain` then moves the sqrt(2) that is left into the batch norm before it.
 
 With hard gates these are the pruned network's operations on
 the pruned network's numbers, plus exact zeros: run operation by operation, the two agree bit for bit. (Compiled as a whole, XLA may
@@ -213,15 +213,15 @@ def gain_carriers(graph: Graph) -> dict[str, str]:
                 at = graph[at].inputs[0]
             if graph[at].op != 'batch_norm' or len(graph.consumers[at]) != 1 or node.gate in carriers:
                 raise GraphError(
-                    f'node {node.name!r} (add): a variance-preserving gate leaves a factor on its main branch, which only a batch norm of that branch '
-                    f'can take, but {node.inputs[0]!r} comes from {at!r} ({graph[at].op})'
+                    f'node {node.name!r} (add): a variance-preserving gate leaves a factor on its main branch, which only a batch norm '
+                    f'of that branch can take, but {node.inputs[0]!r} comes from {at!r} ({graph[at].op})'
                 )
             carriers[node.gate] = at
     return carriers
 
 
 def absorb_gain(graph: Graph, variables: Mapping, settings: Mapping[str, int]) -> dict:
-    """Variables of the pruned network that go on computing what `preserve_variance` computed with closed gates: sqrt(2) in the batch norms before them."""
+    """Variables that compute with closed gates gone what `preserve_variance` computed with them closed: sqrt(2) in the batch norms before them."""
     params = dict(variables['params'])
     for gate, carrier in gain_carriers(graph).items():
         if settings[gate] == 0:

@@ -1,0 +1,205 @@
+"""One phase of a run: an objective trained for some epochs, from its newest checkpoint if there is one."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments import config as config_lib
+from experiments import dataset
+from experiments.config import ConfigError
+from experiments.workdir import read_config
+from tailor_jax import data
+from tailor_jax.graph import Graph
+from tailor_jax.train import loop, step
+from tailor_jax.train.checkpoint import Checkpoints
+from tailor_jax.train.metrics import Metrics
+from tailor_jax.train.optimizer import Recipe
+from tailor_jax.train.step import Objective, TrainState
+
+
+@dataclasses.dataclass
+class Run:
+    """What the phases of one run share."""
+
+    config: ConfigDict
+    workdir: Path
+    source: data.Source
+    metrics: Metrics
+    images: int = 0  # trained on in this process
+    seconds: float = 0.0  # spent in training steps in this process
+
+    @property
+    def part_size(self) -> int:
+        """Images of one call of the training step."""
+        return self.config.train.batch_size // self.config.train.accumulate
+
+    @functools.cached_property
+    def steps_per_epoch(self) -> int:
+        """Calls of the training step, a multiple of those an update takes."""
+        return data.steps_per_epoch(self.source, self.config.train.batch_size) * self.config.train.accumulate
+
+    def steps(self, epochs: float) -> int:
+        return config_lib.steps(epochs, self.steps_per_epoch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Length and learning rate of one phase.
+
+    Attributes:
+      name: of its checkpoints and metrics.
+      settings: of its section in config.train.
+      epochs, learning_rate: over what the section says.
+      seed: distinguishes the data order and gate draws of phases.
+    """
+
+    name: str
+    settings: ConfigDict
+    epochs: float
+    learning_rate: float
+    seed: int
+
+
+def phase_of(config: ConfigDict, section: str, number: int = 0, **changes) -> Phase:
+    """The phase that a section of config.train describes; rounds of one section are numbered from 1."""
+    settings, index = config.train[section], config_lib.PHASES.index(section)
+    seed = len(config_lib.PHASES) * (config.seed + 1000 * number) + index
+    phase = Phase(f'{section}{number}' if number else section, settings, settings.epochs, settings.learning_rate, seed)
+    return dataclasses.replace(phase, **changes)
+
+
+def recipe_of(config: ConfigDict, phase: Phase, steps_per_epoch: int, dual: bool = False) -> Recipe:
+    """How the optimizer runs a phase whose epochs have this many steps."""
+    train, parts = config.train, config.train.accumulate
+
+    def updates(epochs: float) -> int:
+        return config_lib.steps(epochs, steps_per_epoch) // parts
+
+    return Recipe(
+        updates(phase.epochs),
+        phase.learning_rate,
+        config.gates.learning_rate,
+        phase.settings.weight_decay,
+        updates(phase.settings.warmup_epochs),
+        train.clip_norm,
+        train.schedule,
+        updates(train.decay_every_epochs),
+        train.decay_factor,
+        parts,
+        config.quant.scale_learning_rate if config.quant.scales == 'learned' else 0.0,
+        config.gates.dual_learning_rate if dual else 0.0,
+    )
+
+
+def train_phase(
+    run: Run, phase: Phase, objective: Objective, variables: Mapping, *, gates: Mapping | None = None, teacher: Mapping | None = None,
+    switches: Mapping | None = None,
+) -> TrainState:  # fmt: skip
+    """Trains one phase, or restores it; returns the state at its end, on the host.
+
+    Args:
+      run: workdir, data and metrics.
+      phase: what it is called and how long it is.
+      objective: what is trained.
+      variables: the network's variables at the start.
+      gates: log_alpha of the gates that learn.
+      teacher: the teacher's variables.
+      switches: plan of the gates that do not learn.
+    """
+    config, steps = run.config, run.steps(phase.epochs)
+    constraints = objective.excess.resources if objective.excess is not None else ()
+    recipe = recipe_of(config, phase, run.steps_per_epoch, dual=bool(constraints))
+    plan = {name: np.array(values, np.float32) for name, values in (switches or {}).items()}
+    context = step.Context(jax.numpy.uint32(phase.seed), dict(teacher or {}), jax.numpy.float32(config.cost.weight), plan)
+    state = step.init_state(variables, gates or {}, recipe, constraints)
+
+    def batches(first: int):
+        host = data.train_batches(
+            run.source,
+            batch_size=run.part_size,
+            seed=phase.seed,
+            start_step=first,
+            steps=steps - first,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+            augment=dataset.augmentation(config, run.source, jax.process_count()),
+        )
+        return data.prefetch(host, devices=jax.local_devices())
+
+    if steps:
+        with Checkpoints(run.workdir / 'checkpoints' / phase.name) as checkpoints:
+            done, start = checkpoints.latest_step() or 0, time.monotonic()
+            state = loop.fit(
+                state,
+                step.make_train_step(objective, recipe),
+                batches,
+                context,
+                phase=phase.name,
+                steps=steps,
+                steps_per_epoch=run.steps_per_epoch,
+                batch_size=run.part_size,
+                metrics=run.metrics,
+                checkpoints=checkpoints,
+                log_every=config.train.log_every_steps,
+                save_every=max(run.steps(config.train.save_every_epochs), 1),
+            )
+            run.images += (steps - done) * run.part_size
+            run.seconds += time.monotonic() - start
+    return jax.device_get(state)
+
+
+def variables_of(state: TrainState) -> dict:
+    """The network's variables {'params', 'batch_stats'} of a state."""
+    return {'params': state.params['net'], 'batch_stats': state.batch_stats}
+
+
+def accuracy(run: Run, name: str, graph: Graph, variables: Mapping, gate_values: Mapping | None = None, preserve_variance: bool = False) -> float:
+    """Accuracy on the test split, also written to the metrics."""
+    batches = data.eval_batches(run.source, 'test', batch_size=min(512, run.source.test_size))
+    value = loop.accuracy(step.predict(graph, preserve_variance=preserve_variance), variables, dict(gate_values or {}), batches)
+    run.metrics.evaluation(name, value)
+    return value
+
+
+def sample_images(run: Run) -> Mapping[str, np.ndarray]:
+    """The batch of training images that quantization is calibrated on and gate settings are tried on."""
+    size = min(run.config.quant.calibration_images, run.source.train_size)
+    return next(iter(data.eval_batches(run.source, 'train', batch_size=size)))
+
+
+def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
+    """The teacher at `train.teacher_workdir`. Raises ConfigError if it is not finished."""
+    workdir, other = Path(run.config.train.teacher_workdir), teacher_config(run.config)
+    per_epoch = data.steps_per_epoch(run.source, other.train.batch_size) * other.train.accumulate
+    steps = config_lib.steps(other.train.teacher.epochs, per_epoch)
+    with Checkpoints(workdir / 'checkpoints' / 'teacher') as checkpoints:
+        if checkpoints.latest_step() != steps:
+            raise ConfigError(
+                f'config.train.teacher_workdir {str(workdir)!r} holds no finished teacher: step {checkpoints.latest_step() or 0} of {steps}'
+            )
+        state = step.init_state(fresh, {}, recipe_of(other, phase_of(other, 'teacher'), per_epoch))
+        return variables_of(jax.device_get(checkpoints.restore(state)))
+
+
+def teacher_config(config: ConfigDict) -> ConfigDict:
+    """The config of the run at `train.teacher_workdir`. Raises ConfigError if there is none or if it is of another network."""
+    workdir = Path(config.train.teacher_workdir)
+    try:
+        other = read_config(workdir / 'config.json')
+    except FileNotFoundError:
+        raise ConfigError(f'config.train.teacher_workdir is {str(workdir)!r}, but no config.json is there; give the workdir of a run') from None
+    for key in ('model', 'data'):
+        if other[key] != config[key]:
+            raise ConfigError(
+                f'config.train.teacher_workdir {str(workdir)!r} was trained with {key} = {other[key].to_dict()}, '
+                f'but this config has {config[key].to_dict()}'
+            )
+    return other

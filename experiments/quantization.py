@@ -1,0 +1,77 @@
+"""The last phase: batch norms folded, every tensor quantized, and the proof that training computed what the integers compute."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from experiments import config as config_lib
+from experiments.config import ConfigError
+from experiments.phase import Run, phase_of, sample_images, train_phase
+from experiments.workdir import read_json, write
+from tailor_jax import data, model, qgraph, rewrite
+from tailor_jax.graph import Graph
+from tailor_jax.lower import lower
+from tailor_jax.qgraph import QGraph
+from tailor_jax.quant import QuantSpec, add_scales, calibrate, settle
+from tailor_jax.train import step
+from tailor_jax.train.step import Objective
+
+
+def quantize(run: Run, graph: Graph, variables: Mapping, taught: Mapping, teacher: Mapping) -> tuple[QGraph, float]:
+    """Folds, calibrates, trains and lowers a network; (the integer network, its accuracy on the test split)."""
+    folded, params = rewrite.fold(graph), model.fold_variables(graph, variables)
+    spec = _calibrated(run, folded, params)
+    start = add_scales(folded, params, spec) if run.config.quant.scales == 'learned' else params
+    state = train_phase(run, phase_of(run.config, 'qat'), Objective(folded, spec, **taught), {'params': start}, teacher=teacher)
+    params, spec = settle(folded, state.params['net'], spec)
+    integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
+    return integers, _proved_accuracy(run, integers, folded, spec, params)
+
+
+def check_bits(config, graph: Graph) -> None:
+    """Raises ConfigError if a width is given for a node that the network does not have."""
+    folded = rewrite.fold(graph)
+    for key in ('quant.weight_bits_of', 'quant.activation_bits_of'):
+        for name in config_lib.bits_of(config, key):
+            if name not in folded.by_name:
+                raise ConfigError(f'config.{key} names node {name!r}, which the folded network does not have; it has {", ".join(folded.by_name)}')
+
+
+def _calibrated(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
+    """The quantization types, chosen once: a resumed run takes those it started with."""
+    path, quant = run.workdir / 'quant.json', run.config.quant
+    if path.exists():
+        return QuantSpec.from_json(read_json(path))
+    images = sample_images(run)['image']
+    tensors = jax.jit(functools.partial(model.Net(folded).apply, capture=True))({'params': params}, images)
+    widths = (config_lib.bits_of(run.config, f'quant.{kind}_bits_of') for kind in ('weight', 'activation'))
+    spec = calibrate(folded, params, jax.device_get(tensors), quant.weight_bits, quant.activation_bits, *widths)
+    integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
+    _exact_logits(integers, folded, spec, params, images)  # too wide, or inexact on this device: better now than after training
+    write(path, json.dumps(spec.to_json(), indent=1) + '\n')
+    return spec
+
+
+def _proved_accuracy(run: Run, integers: QGraph, folded: Graph, spec: QuantSpec, params: Mapping) -> float:
+    """Accuracy of the integer network on the test split, every logit of which must be the training forward pass's."""
+    right = total = 0.0
+    for batch in data.eval_batches(run.source, 'test', batch_size=min(512, run.source.test_size)):
+        logits = _exact_logits(integers, folded, spec, params, batch['image'])
+        right += float(np.sum((logits.argmax(-1) == batch['label']) * batch['weight']))
+        total += float(np.sum(batch['weight']))
+    run.metrics.evaluation('quantized', right / total)
+    return right / total
+
+
+def _exact_logits(integers: QGraph, folded: Graph, spec: QuantSpec, params: Mapping, images: np.ndarray) -> np.ndarray:
+    """The integer reference's logits; raises AssertionError unless training's forward pass gives the same."""
+    logits = qgraph.run_int(integers, qgraph.quantize_input(integers, images))
+    trained = jax.device_get(step.predict(folded, spec)({'params': params}, {}, images))
+    if not np.array_equal(trained, logits * np.float32(integers.output.out.step)):
+        raise AssertionError('the training forward pass and the integer reference differ; this is a defect, please report it')
+    return logits
