@@ -115,7 +115,7 @@ def train_phase(
       switches: plan of the gates that do not learn.
     """
     config, steps = run.config, run.steps(phase.epochs)
-    constraints = objective.excess.resources if objective.excess is not None else ()
+    constraints = tuple(getattr(objective.excess, 'resources', ()))
     recipe = recipe_of(config, phase, run.steps_per_epoch, dual=bool(constraints))
     plan = {name: np.array(values, np.float32) for name, values in (switches or {}).items()}
     context = step.Context(jax.numpy.uint32(phase.seed), dict(teacher or {}), jax.numpy.float32(config.cost.weight), plan)

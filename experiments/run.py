@@ -248,7 +248,7 @@ def _learned(run: Run, checked: Checked, common: Mapping, start: Mapping, teache
 
         def loss(setting: Mapping[str, int]) -> float:
             values = {name: np.float32(value) for name, value in setting.items()}
-            return float(np.mean(losses.cross_entropy(predict(variables, values, sample['image']), sample['label'])))
+            return float(np.mean(losses.cross_entropy(predict(variables, values, sample['image']), jax.numpy.asarray(sample['label']))))
 
         settings, candidates = repair(budget, p_open, config.gates.repair_candidates, loss)
         told['budget'] = {'limits': dict(budget.limits), 'rounded_gates': gates.round_off(log_alpha), 'candidates': candidates}
