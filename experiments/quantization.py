@@ -17,7 +17,8 @@ from tailor_jax import data, model, qgraph, rewrite
 from tailor_jax.graph import Graph
 from tailor_jax.lower import lower
 from tailor_jax.qgraph import QGraph
-from tailor_jax.quant import QuantSpec, add_scales, calibrate, settle
+from tailor_jax.quant import QuantSpec, calibrate
+from tailor_jax.scales import add_scales, settle
 from tailor_jax.train import step
 from tailor_jax.train.step import Objective
 
