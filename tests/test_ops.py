@@ -1,6 +1,7 @@
 """The ops beyond plain residual networks: against their definitions in loops, and quantized training against the integer reference."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -133,7 +134,7 @@ def detector_net() -> Graph:
     coarse = yolo._layer(net, 'down', fine, 6, stride=2)
     fine = yolo._layer(net, 'merged', net.concat('concat', net.upsample('up', yolo._layer(net, 'lateral', coarse, 2, size=1)), fine), 6)
     levels = {'p3': fine, 'p4': coarse}
-    levels = {level: net.conv(f'{level}_conv', source, retinanet.CHANNELS, size=1, bias=True) for level, source in levels.items()}
+    levels = {level: net.conv(f'{level}_conv', source, 6, size=1, bias=True) for level, source in levels.items()}
     net.concat('boxes', *(retinanet._subnet(net, level, source, 'box', 2) for level, source in levels.items()))
     return net.graph()
 
@@ -171,16 +172,36 @@ def test_shared_weights_are_one_set_of_parameters():
     shared_size, apart_size = (sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (params, copies))
     assert (shared_size, apart_size) == (graph.parameters(folded), graph.parameters(apart)) and shared_size < apart_size
 
-    def loss(network, tree):
-        return (model.Net(network).apply({'params': tree}, images) ** 2).sum()
+    @functools.partial(jax.jit, static_argnums=(1, 2))
+    @jax.value_and_grad
+    def loss(tree, network, types):
+        tree = quant.quantize_params(network, tree, types) if types else tree
+        return (model.Net(network, types).apply({'params': tree}, images) ** 2).sum()
 
-    (value, gradient), (expected, parts) = (jax.jit(jax.value_and_grad(lambda t, n=n: loss(n, t)))(t) for n, t in ((folded, params), (apart, copies)))
-    assert float(value) == pytest.approx(float(expected), rel=1e-5)
-    total = parts['p3_box_conv1']['kernel'] + parts['p4_box_conv1']['kernel']
-    np.testing.assert_allclose(gradient['box_conv1']['kernel'], total, rtol=1e-3, atol=1e-4 * np.abs(total).max())
+    for types in (None, spec):
+        (value, gradient), (expected, parts) = loss(params, folded, types), loss(copies, apart, types)
+        assert float(value) == pytest.approx(float(expected), rel=1e-5)
+        total = parts['p3_box_conv1']['kernel'] + parts['p4_box_conv1']['kernel']
+        np.testing.assert_allclose(gradient['box_conv1']['kernel'], total, rtol=1e-3, atol=1e-4 * np.abs(total).max())
     one, other = (lower.lower(each, tree, dict(spec.activations), dict(spec.weights)) for each, tree in ((folded, params), (apart, copies)))
     x = qgraph.quantize_input(one, images)
     np.testing.assert_array_equal(qgraph.run_int(one, x), qgraph.run_int(other, x))
+
+
+def test_what_is_left_of_a_network_keeps_the_shared_weights():
+    net = detector_net()
+    coarse = rewrite.dead_code(Graph(net.nodes[: net.nodes.index(net['p4_box_flatten']) + 1]))
+    assert 'p3_box_conv1' not in coarse.by_name and 'p4_box_conv1' in coarse.by_name
+    assert graph.parameters(coarse, coarse['p4_box_conv1']) == graph.parameters(net, net['p3_box_conv1']) > 0
+    jax.tree.map(np.testing.assert_array_equal, model.restrict(model.init(net, 4), coarse), model.init(coarse, 4))
+
+
+def test_a_pool_over_the_whole_map_is_a_global_pool():
+    start = Node('input', 'input', (), (5, 3, 4))
+    nets = [Graph((start, Node('x', op, ('input',), (1, 1, 4), kernel))) for op, kernel in (('avg_pool', (5, 3)), ('global_avg_pool', (1, 1)))]
+    images = np.random.default_rng(0).integers(-128, 128, (4, 5, 3, 4))
+    one, other = (qgraph.run_int(lower.lower(net, {}, {'input': Fixed(8, 5), 'x': Fixed(8, 6)}, {}), images) for net in nets)
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize('name', ['squeezenet', 'efficientnet_b1', 'yolov3', 'retinanet_r50_fpn'])

@@ -58,7 +58,7 @@ def _pyramid(net: Builder, c3: str, c4: str, c5: str) -> dict[str, str]:
 
 def _subnet(net: Builder, level: str, source: str, kind: str, channels: int) -> str:
     name = net.block = f'{level}_{kind}'
-    tensor = source
+    tensor, width = source, net.shapes[source][2]
     for index in range(1, 5):
-        tensor = net.relu(f'{name}_relu{index}', net.conv(f'{name}_conv{index}', tensor, CHANNELS, bias=True, weights=f'{kind}_conv{index}'))
+        tensor = net.relu(f'{name}_relu{index}', net.conv(f'{name}_conv{index}', tensor, width, bias=True, weights=f'{kind}_conv{index}'))
     return net.flatten(f'{name}_flatten', net.conv(f'{name}_out', tensor, channels, bias=True, weights=f'{kind}_out'))
