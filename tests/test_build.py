@@ -82,6 +82,13 @@ def test_mobilenet_and_quartznet_without_skips():
         assert [node.name for node in rewrite.remove(whole, whole.gates)] == [node.name for node in bare]
 
 
+@pytest.mark.parametrize('name', ['resnet18', 'mobilenet_v2', 'efficientnet_b1', 'yolov3', 'retinanet_r50_fpn'])
+def test_a_map_that_has_shrunk_to_one_pixel_keeps_its_square_windows(name):
+    net = build.named(name, (32, 32, 3))
+    assert any(node.shape[:2] == (1, 1) for node in net if node.op == 'conv')
+    assert graph.parameters(net) == graph.parameters(build.named(name))
+
+
 def test_one_dimensional_networks_have_one_dimensional_windows():
     for net in (build.quartznet((1, 40, 8)), build.resnet(8, (1, 32, 4))):
         assert {node.kernel[0] for node in net} == {1} and {node.shape[0] for node in net} == {1}

@@ -25,22 +25,22 @@ class Builder:
     def graph(self) -> Graph:
         return Graph(tuple(self.nodes))
 
-    def _window(self, source: str, size: int, stride: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
-        """Kernel, stride and padding of a centred square window; along the only axis of a 1-D tensor (H = 1)."""
-        kernel, steps = ((size, size), (stride, stride)) if self.shapes[source][0] > 1 else ((1, size), (1, stride))
+    def _window(self, size: int, stride: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+        """Kernel, stride and padding of a centred square window; along the only axis where the network is 1-D (its input has H = 1)."""
+        kernel, steps = ((size, size), (stride, stride)) if self.shapes['input'][0] > 1 else ((1, size), (1, stride))
         down, across = (kernel[0] - 1) // 2, (kernel[1] - 1) // 2
         return kernel, steps, (down, down, across, across)
 
     def conv(
         self, name: str, source: str, channels: int, size: int = 3, stride: int = 1, depthwise: bool = False, bias: bool = False, weights: str = ''
     ) -> str:
-        kernel, steps, padding = self._window(source, size, stride)
+        kernel, steps, padding = self._window(size, stride)
         shape = (*window_shape(self.shapes[source], kernel, steps, padding), channels)
         groups = channels if depthwise else 1
         return self.append(Node(name, 'conv', (source,), shape, kernel, steps, padding, groups=groups, bias=bias, weights=weights))
 
     def max_pool(self, name: str, source: str, size: int, stride: int) -> str:
-        kernel, steps, padding = self._window(source, size, stride)
+        kernel, steps, padding = self._window(size, stride)
         shape = (*window_shape(self.shapes[source], kernel, steps, padding), self.shapes[source][2])
         return self.append(Node(name, 'max_pool', (source,), shape, kernel, steps, padding))
 
