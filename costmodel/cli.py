@@ -5,8 +5,9 @@
     python -m costmodel my_graph.json --device=kv260 --plot=cost.png
     python -m costmodel resnet50 --target=pe_array --preset=shortcut_fusion --sram_bytes=2000000 --json
 
-NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), mobilenet_v2, quartznet, or a
-graph in JSON (`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all skips ('before'), and as kept ('after').
+NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), one of those that
+`python -m tailor_jax.build` prints, or a graph in JSON (`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all
+skips ('before'), and as kept ('after').
 """
 
 from __future__ import annotations

@@ -84,7 +84,9 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
             types |= {'out_t': qnode.out}
             sizes |= {'channels': channels}
         case _:
-            raise GraphError(f'node {node.name!r}: the exporter cannot emit op {node.op!r}; it emits conv, dense, add, relu and the pools')
+            raise GraphError(
+                f'node {node.name!r}: the exporter cannot emit op {node.op!r}; it emits conv, dense, add, relu, max_pool and global_avg_pool'
+            )
     if node.op in ('conv', 'dense', 'add', 'global_avg_pool'):
         types |= {'acc_t': qnode.acc, 'scaled_t': _scaled(qnode), 'out_t': qnode.out}
         sizes |= {'shift': qnode.shift, 'out_lo': qnode.out.lo, 'out_hi': qnode.out.hi}

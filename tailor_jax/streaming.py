@@ -72,6 +72,12 @@ def reuse_factors(graph: Graph, node: Node) -> tuple[int, ...]:
     return tuple(sorted({size * block for size in slices for block in blocks if math.gcd(size * block, channels_out) == block}))
 
 
+def unsupported(node: Node) -> GraphError:
+    """The error for a node that is no streaming process."""
+    hint = 'fold the graph first' if node.op == 'batch_norm' else 'a dataflow design runs conv, dense, add, relu, max_pool and global_avg_pool'
+    return GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; {hint}')
+
+
 def lag(graph: Graph, node: Node) -> int:
     """D of a windowed node: tokens read after an anchor pixel before its output can be written."""
     _, width, _ = graph.in_shape(node)
@@ -93,4 +99,4 @@ def period_cycles(graph: Graph, node: Node, reuse_factor: int = 1) -> int:
         case 'input' | 'add' | 'relu':
             return height * width
         case _:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; fold the graph first')
+            raise unsupported(node)

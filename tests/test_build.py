@@ -1,10 +1,12 @@
 """The networks against their published sizes, and their skip variants."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
 from tailor_jax import build, graph, rewrite
+from tailor_jax.build import __main__ as command
 
 # Parameters and multiply-accumulates as torchvision's documentation gives them (stride on the 3x3 convolution): num_params and "GFLOPS", at
 # 224x224 but for EfficientNet-B1's 240x240. YOLOv3 from darknet: yolov3.weights is 248,007,048 bytes, a header of 20 and 62,001,757 float32, which
@@ -92,6 +94,15 @@ def test_a_map_that_has_shrunk_to_one_pixel_keeps_its_square_windows(name):
 def test_one_dimensional_networks_have_one_dimensional_windows():
     for net in (build.quartznet((1, 40, 8)), build.resnet(8, (1, 32, 4))):
         assert {node.kernel[0] for node in net} == {1} and {node.shape[0] for node in net} == {1}
+
+
+def test_the_command_prints_the_table_of_the_documentation_and_the_nodes_of_one_network(capsys):
+    assert command.main([]) == 0
+    assert capsys.readouterr().out in (Path(__file__).parent.parent / 'docs' / 'architecture.md').read_text(encoding='utf-8')
+    assert command.main(['squeezenet']) == 0
+    assert 'fire3_long' in capsys.readouterr().out
+    assert command.main(['squezenet']) == 1
+    assert "did you mean 'squeezenet'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,35 @@ def test_one_op_in_integers(op, bits):
             np.testing.assert_allclose(reference['x'] * integers['x'].out.step, tensors['x'], atol=0.04 * scale)
 
 
+types = st.builds(Fixed, st.integers(2, 16), st.integers(-4, 12), st.booleans())
+
+
+@pytest.mark.parametrize('op', NEW)
+@given(data=st.data())
+def test_one_op_in_integers_whatever_the_types(op, data):
+    """Types that calibration would not choose: scales far apart, saturation, 16 bits; or lowering refuses them."""
+    if op == 'concat':
+        net = Graph((Node('input', 'input', (), (2, 3, 2)), Node('y', 'leaky_relu', ('input',), (2, 3, 2)), Node('x', op, ('input', 'y'), (2, 3, 4))))
+    elif op == 'scale':
+        net = Graph((*ONE_OP[op].nodes[:2], Node('y', 'sigmoid', ('pooled',), (1, 1, 4)), Node('x', op, ('input', 'y'), (4, 4, 4))))
+    else:
+        net = ONE_OP[op]
+    kinds: dict[str, Fixed] = {}
+    for node in net:
+        kinds[node.name] = lower.passed_type(node, kinds[node.inputs[0]]) if node.op in lower.PASSING else data.draw(types, node.name)
+    try:
+        integers = lower.lower(net, {}, kinds, {})
+    except GraphError as error:
+        assert 'exact only below' in str(error)
+        return
+    source = kinds['input']
+    images = np.random.default_rng(0).integers(source.lo, source.hi + 1, (3, *net.input.shape))
+    images[:1], images[1:2] = source.lo, source.hi
+    reference = qgraph.run_int(integers, images, keep=('x',))['x']
+    trained = model.Net(net, quant.QuantSpec(tuple(kinds.items()), ())).apply({}, (images * source.step).astype(np.float32), capture=True)['x']
+    np.testing.assert_array_equal(np.asarray(trained), reference * np.float32(kinds['x'].step))
+
+
 def fire_net() -> Graph:
     net = builder.Builder((6, 5, 2))
     tensor = _fire(net, 'fire1', 'input', 2, 3, bypass=False)

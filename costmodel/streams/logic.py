@@ -25,7 +25,7 @@ from costmodel.streams.coefficients import COEFFICIENTS
 from costmodel.streams.memory import Memory
 from costmodel.streams.target import Dataflow, activation_bits, weight_bits
 from tailor_jax import streaming
-from tailor_jax.graph import Graph, GraphError, Node, macs
+from tailor_jax.graph import Graph, Node, macs
 
 
 @dataclasses.dataclass
@@ -86,7 +86,7 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
         case 'relu':
             total.add_part('requantize_relu', equations.requantize(node.shape[2], bits + 2, bits, 1))
         case _:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} has no dataflow process; fold the graph first')
+            raise streaming.unsupported(node)
     return total
 
 

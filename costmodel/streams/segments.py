@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from costmodel.groups import Region, regions
 from tailor_jax import streaming
-from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.graph import Graph, Node
 
 
 class Tap(NamedTuple):
@@ -115,7 +115,7 @@ def process(graph: Graph, node: Node, reuse_factor: int, inputs: tuple[Source, .
         case 'global_avg_pool':
             return Process((height, width), out, (height, width), height * width - 1, 1, inputs)
         case _:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; fold the graph first')
+            raise streaming.unsupported(node)
 
 
 def absorbed(graph: Graph) -> dict[str, str]:

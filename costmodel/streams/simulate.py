@@ -20,7 +20,7 @@ import statistics
 from collections.abc import Mapping
 
 from tailor_jax import streaming
-from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.graph import Graph, Node
 
 UNBOUNDED = 1 << 60
 
@@ -210,4 +210,4 @@ def _process(graph: Graph, node: Node, reuse_factor: int, sources: list[_Fifo], 
         case 'global_avg_pool':
             return _Process(sources, [], count, count, height * width - 1, image, (1, 1), image, 1, latency)
         case _:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; fold the graph first')
+            raise streaming.unsupported(node)
