@@ -1,9 +1,13 @@
-"""How every entry point starts: flags parsed with clear errors, known failures told in one paragraph, exit status 0 only on success."""
+"""How every entry point starts and ends: flags parsed with clear errors, known failures told in one paragraph.
+
+Exit status 0 is success only, 1 a failure, 75 (EX_TEMPFAIL) an interruption by SIGTERM or SIGINT after which the same command goes on.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
+import traceback
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +17,14 @@ from ml_collections import ConfigDict, config_flags
 
 from experiments.config import ConfigError, validate
 from tailor_jax.graph import GraphError
+from tailor_jax.train import interruption
+from tailor_jax.train.interruption import Interrupted
+
+CLUSTER_FLAGS = {
+    'coordinator_address': ('', 'HOST:PORT of process 0, where several processes train as one. Slurm and Open MPI (before 5) say it themselves.'),
+    'num_processes': (0, 'How many processes there are; 0 for what the launcher says.'),
+    'process_id': (-1, 'Which one this is, from 0; -1 for what the launcher says.'),
+}
 
 
 def fail(message: object) -> None:
@@ -27,6 +39,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from hls_export import ExportError
     from tailor_jax.data import DataError
     from tailor_jax.train.checkpoint import CheckpointError
+    from tailor_jax.train.cluster import ClusterError
     from tailor_jax.train.metrics import NotFiniteError
 
     return (
@@ -36,6 +49,7 @@ def known_errors() -> tuple[type[Exception], ...]:
         DataError,
         ExportError,
         CheckpointError,
+        ClusterError,
         NotFiniteError,
         FileExistsError,
         FileNotFoundError,
@@ -43,14 +57,16 @@ def known_errors() -> tuple[type[Exception], ...]:
     )
 
 
-def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], config: bool = False) -> None:
-    """Parses the flags, runs `main` on their values, and turns known errors into a message and status 1.
+def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], config: bool = False, cluster: bool = False) -> None:
+    """Parses the flags, runs `main` on their values, and turns known errors into a message and status 1, a signal into status 75.
 
     Args:
       main: takes an object with an attribute for each flag.
       flags_of: {flag: (default, help)}; the default's type is the flag's.
       config: whether there is a --config flag, with --config.key=value overrides.
+      cluster: whether several processes may run it together, see tailor_jax/train/cluster.py.
     """
+    flags_of = {**flags_of, **(CLUSTER_FLAGS if cluster else {})}
     define: dict[type, Callable[..., flags.FlagHolder]] = {
         bool: flags.DEFINE_bool,
         int: flags.DEFINE_integer,
@@ -63,17 +79,44 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
 
     def guarded(_: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # jax and orbax tell of much that is of no use here
+        values = {name: holder.value for name, holder in holders.items()}
+        handler = interruption.Handler().install()
+        status = 0
         try:
-            values = {name: holder.value for name, holder in holders.items()}
             if config:
                 values['config'] = _config(values['config'])
+            if cluster:
+                _join(values, handler)
             main(types.SimpleNamespace(**values))
+        except Interrupted as error:
+            print(f'{error}; the same command goes on from what is saved', file=sys.stderr)
+            status = interruption.STATUS
         except known_errors() as error:
-            fail(error)
-        except KeyboardInterrupt:
-            fail('interrupted; run the same command again to go on from the last checkpoint')
+            print(f'error: {error}', file=sys.stderr)
+            status = 1
+        except Exception:
+            traceback.print_exc()
+            status = 1
+        if cluster:
+            _leave(status)
+        sys.exit(status)
 
     app.run(guarded, flags_parser=_parse)
+
+
+def _join(values: Mapping[str, Any], handler: interruption.Handler) -> None:
+    """Makes this process one of several, if it is."""
+    from tailor_jax.train import cluster
+
+    if cluster.join(*(values[name] for name in CLUSTER_FLAGS)):
+        handler.install()  # again: jax.distributed took SIGTERM for itself
+        handler.holders += 1  # for good: several processes stop only where all do, in the training loop
+
+
+def _leave(status: int) -> None:
+    from tailor_jax.train import cluster
+
+    cluster.leave(status, orderly=status in (0, interruption.STATUS))
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -19,14 +19,14 @@ from tailor_jax.lower import lower
 from tailor_jax.qgraph import QGraph
 from tailor_jax.quant import QuantSpec, calibrate
 from tailor_jax.scales import add_scales, settle
-from tailor_jax.train import step
+from tailor_jax.train import cluster, step
 from tailor_jax.train.step import Objective
 
 
 def quantize(run: Run, graph: Graph, variables: Mapping, taught: Mapping, teacher: Mapping) -> tuple[QGraph, float]:
     """Folds, calibrates, trains and lowers a network; (the integer network, its accuracy on the test split)."""
     folded, params = rewrite.fold(graph), model.fold_variables(graph, variables)
-    spec = _calibrated(run, folded, params)
+    spec = cluster.from_main(lambda: _calibrated(run, folded, params))
     start = add_scales(folded, params, spec) if run.config.quant.scales == 'learned' else params
     state = train_phase(run, phase_of(run.config, 'qat'), Objective(folded, spec, **taught), {'params': start}, teacher=teacher)
     params, spec = settle(folded, state.params['net'], spec)

@@ -33,7 +33,7 @@ from experiments.workdir import write
 from tailor_jax import build, data, dirac, gates, model, qgraph, rewrite
 from tailor_jax import graph as graph_lib
 from tailor_jax.graph import Graph, GraphError
-from tailor_jax.train import losses, step
+from tailor_jax.train import cluster, losses, step
 from tailor_jax.train.metrics import Metrics
 from tailor_jax.train.step import Objective
 
@@ -71,7 +71,7 @@ def build_graph(config: ConfigDict, source: data.Source) -> Graph:
 
 def check(config: ConfigDict) -> Checked:
     """Everything that can be known before anything is written: the data set, the network and its cost, or a ConfigError."""
-    devices, batch_size = jax.local_device_count(), config.train.batch_size // config.train.accumulate
+    devices, batch_size = jax.device_count(), config.train.batch_size // config.train.accumulate
     if batch_size % devices:
         parts = f' in {config.train.accumulate} parts' if config.train.accumulate > 1 else ''
         raise ConfigError(f'config.train.batch_size {config.train.batch_size}{parts} is not divisible by {devices} devices')
@@ -250,7 +250,7 @@ def _learned(run: Run, checked: Checked, common: Mapping, start: Mapping, teache
             values = {name: np.float32(value) for name, value in setting.items()}
             return float(np.mean(losses.cross_entropy(predict(variables, values, sample['image']), jax.numpy.asarray(sample['label']))))
 
-        settings, candidates = repair(budget, p_open, config.gates.repair_candidates, loss)
+        settings, candidates = cluster.from_main(lambda: repair(budget, p_open, config.gates.repair_candidates, loss))
         told['budget'] = {'limits': dict(budget.limits), 'rounded_gates': gates.round_off(log_alpha), 'candidates': candidates}
     return Student(variables, settings, gates.at_test(log_alpha), told)
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import jax
 import numpy as np
 
+from tailor_jax.train import cluster, interruption
 from tailor_jax.train.checkpoint import Checkpoints
+from tailor_jax.train.interruption import Interrupted
 from tailor_jax.train.metrics import Metrics, NotFiniteError
 from tailor_jax.train.step import Context, TrainState, replicate
 
@@ -40,36 +42,41 @@ def fit(
       metrics, checkpoints: where it writes.
       log_every: steps between metrics rows.
       save_every: steps between checkpoints; one is always written at the end.
-      devices: those that `train_step` runs on; all local ones by default.
+      devices: those that `train_step` runs on; all local ones, of every process, by default.
 
     Raises:
+      Interrupted: after a signal, to any process: the step that was under way is done and saved, the same one on all.
       NotFiniteError: when a logged loss, or a parameter that would be saved, is no number. What was saved stays and is finite.
     """
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore(state)
     first = int(state.step)
     state, context = replicate(state, devices), replicate(context, devices)
-    # Simulated CPU devices share one thread pool, and steps in flight can starve each other's all-reduce; one at a time cannot.
-    one_at_a_time = jax.default_backend() == 'cpu' and len(devices or jax.local_devices()) > 1
+    one_at_a_time = cluster.one_at_a_time(len(devices) if devices else None)
     metrics.start(phase, first, steps, batch_size, steps_per_epoch)
-    try:
-        for step, batch in zip(range(first + 1, steps + 1), batches(first)):
-            state, values = train_step(state, batch, context)
-            if one_at_a_time:
-                jax.block_until_ready(values)
-            if step % log_every == 0 or step == steps:
-                metrics.log(step, values)
-            metrics.advance(step)
-            save = step % save_every == 0 or step == steps
-            if save or step % steps_per_epoch == 0:
-                metrics.flush(step, checkpoints.latest_step())
-            if save:
-                host = jax.device_get(state)
-                if not _finite(host):
-                    raise NotFiniteError(phase, step, 'parameters', checkpoints.latest_step())
-                checkpoints.save(step, host)
-    finally:
-        metrics.finish()
+    stop_asked = cluster.Vote()
+    with interruption.held() as signalled:
+        try:
+            for step, batch in zip(range(first + 1, steps + 1), batches(first)):
+                state, values = train_step(state, batch, context)
+                if one_at_a_time:
+                    jax.block_until_ready(values)
+                if step % log_every == 0 or step == steps:
+                    metrics.log(step, values)
+                metrics.advance(step)
+                stop = stop_asked(signalled()) and step < steps
+                save = step % save_every == 0 or step == steps or stop
+                if save or step % steps_per_epoch == 0:
+                    metrics.flush(step, checkpoints.latest_step())
+                if save:
+                    host = jax.device_get(state)
+                    if not _finite(host):
+                        raise NotFiniteError(phase, step, 'parameters', checkpoints.latest_step())
+                    checkpoints.save(step, host)
+                if stop:
+                    raise Interrupted(f'interrupted in phase {phase!r} after step {step} of {steps}, which is saved')
+        finally:
+            metrics.finish()
     return state
 
 
