@@ -89,7 +89,7 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
                 _join(values, handler)
             main(types.SimpleNamespace(**values))
         except Interrupted as error:
-            print(f'{error}; the same command goes on from what is saved', file=sys.stderr)
+            print(f'{error}; what was done is saved, and the same command goes on from there', file=sys.stderr)
             status = interruption.STATUS
         except known_errors() as error:
             print(f'error: {error}', file=sys.stderr)

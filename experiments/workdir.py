@@ -60,8 +60,8 @@ def prepare_sweep(config: ConfigDict, path: str, overwrite: bool) -> Path:
 
 
 def _prepare(config: ConfigDict, directory: Path, record: str, what: str, own: tuple[str, ...], overwrite: bool, finished: str = '') -> Path:
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
-        return directory
+    if not directory.exists() or (directory.is_dir() and all(_partial(path) for path in directory.iterdir())):
+        return directory  # with no more in it than a run leaves that is killed while it writes its first file
     if foreign := _foreign(directory, record, own):
         raise FileExistsError(f'{directory} exists and {foreign} there is not of a {what} of this program; choose another --workdir '
                               f'(--overwrite deletes an earlier {what} and nothing else)')  # fmt: skip
@@ -74,6 +74,11 @@ def _prepare(config: ConfigDict, directory: Path, record: str, what: str, own: t
     return directory
 
 
+def _partial(path: Path) -> bool:
+    """Whether this is what `write` leaves when it is killed."""
+    return path.name.startswith('.') and path.name.endswith('.partial')
+
+
 def _foreign(directory: Path, record: str, own: tuple[str, ...]) -> str | None:
     """Names the first thing in a directory that a run or sweep did not put there; None if all is its own."""
     if directory.is_symlink() or not directory.is_dir():
@@ -83,7 +88,7 @@ def _foreign(directory: Path, record: str, own: tuple[str, ...]) -> str | None:
     except (FileNotFoundError, ConfigError):
         return f'no {record} of ours; what is'
     for path in sorted(directory.iterdir()):
-        if path.name in own or (path.name.startswith('.') and path.name.endswith('.partial')) or hls_export.project.is_project(path):
+        if path.name in own or _partial(path) or hls_export.project.is_project(path):
             continue
         if record != 'sweep.json' or not path.is_dir() or _foreign(path, 'config.json', RUN):
             return repr(path.name)

@@ -74,7 +74,7 @@ def fit(
                         raise NotFiniteError(phase, step, 'parameters', checkpoints.latest_step())
                     checkpoints.save(step, host)
                 if stop:
-                    raise Interrupted(f'interrupted in phase {phase!r} after step {step} of {steps}, which is saved')
+                    raise Interrupted(f'interrupted in phase {phase!r} after step {step} of {steps}')
         finally:
             metrics.finish()
     return state

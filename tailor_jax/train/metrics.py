@@ -73,9 +73,12 @@ class Metrics:
             self._report(step, row)
 
     def evaluation(self, name: str, accuracy: float) -> None:
-        """Writes the test accuracy of one of a run's networks."""
-        self._forget(lambda row: row.get('evaluation') == name)
-        self._jsonl.write(json.dumps({'evaluation': name, 'test_accuracy': accuracy}) + '\n')
+        """Writes the test accuracy of one of a run's networks. A resumed run leaves the row where it is, so that its file is as any other's."""
+        row = {'evaluation': name, 'test_accuracy': accuracy}
+        if row in (json.loads(line) for line in self._lines() if line.endswith('\n')):
+            return
+        self._forget(lambda old: old.get('evaluation') == name)
+        self._jsonl.write(json.dumps(row) + '\n')
         self._jsonl.flush()
         self._board.add_scalar(f'test_accuracy/{name}', accuracy, 0)
 
@@ -90,10 +93,13 @@ class Metrics:
         self._jsonl.close()
         self._board.close()
 
+    def _lines(self) -> list[str]:
+        self._jsonl.flush()
+        return self._path.read_text().splitlines(keepends=True)
+
     def _forget(self, stale: Callable[[dict], bool]) -> None:
         """Drops the rows that a resumed run is about to write again, and a last line that was cut off."""
-        self._jsonl.flush()
-        lines = self._path.read_text().splitlines(keepends=True)
+        lines = self._lines()
         kept = [line for line in lines if line.endswith('\n') and not stale(json.loads(line))]
         if len(kept) == len(lines):
             return

@@ -1,0 +1,207 @@
+"""Interruption: real `experiments.train` processes killed where it hurts, stopped by signals, and gone on with, against one that never was."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from experiments import config as config_lib
+from tailor_jax.train import interruption
+
+ROOT = Path(__file__).parents[1]
+PHASES = config_lib.PHASES
+FLAGS = [
+    '--config=experiments/configs/digits_resnet8.py',
+    '--config.model.width=4',
+    '--config.cost.interval_cycles=4096',
+    '--config.data.train_split=train[:20%]',
+    '--config.train.batch_size=32',
+    '--config.train.save_every_epochs=0.5',
+    *(f'--config.train.{phase}.epochs=1' for phase in PHASES),
+    '--config.train.student.epochs=6',
+]
+STEPS_PER_EPOCH, SAVED_EVERY = 8, 4
+
+# Every file event of the process passes this: the first that is named in KILL_AT ends it, before it happens, as a SIGKILL from outside would.
+HOOK = """
+import fnmatch, os, signal, sys
+event, pattern = os.environ['KILL_AT'].split()
+def kill(name, arguments):
+    if name == event and any(fnmatch.fnmatch(str(argument), pattern) for argument in arguments):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+"""
+
+
+def start(module: str, *flags: str, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, '-m', module, *flags],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen) -> tuple[int, str]:
+    """(exit status, what it wrote to stderr)"""
+    _, errors = process.communicate(timeout=300)
+    return process.returncode, errors
+
+
+def rows(workdir: Path) -> list[dict]:
+    path = workdir / 'metrics.jsonl'
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith('\n')] if path.exists() else []
+
+
+def wait_for_step(process: subprocess.Popen, workdir: Path, phase: str, step: int) -> None:
+    while not any(row.get('phase') == phase and row['step'] >= step for row in rows(workdir)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+
+
+def last_saved(workdir: Path, phase: str) -> int:
+    return max(int(path.name) for path in (workdir / 'checkpoints' / phase).iterdir() if path.name.isdigit())
+
+
+def assert_same_run(ours: Path, theirs: Path) -> None:
+    """Bit for bit: the integer network, every metrics row, every checkpoint; and all the summary says but how long it took."""
+    for name in ('qgraph.npz', 'metrics.jsonl', 'graph.json', 'quant.json', 'config.json'):
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    for phase in (path.name for path in sorted((theirs / 'checkpoints').iterdir())):
+        assert last_saved(ours, phase) == last_saved(theirs, phase)
+        one, other = (
+            ocp.StandardCheckpointer().restore(each / 'checkpoints' / phase / str(last_saved(each, phase)) / 'state') for each in (ours, theirs)
+        )
+        jax.tree.map(np.testing.assert_array_equal, one, other)
+    one, other = (json.loads((each / 'summary.json').read_text()) for each in (ours, theirs))
+    assert all(one[key] == other[key] for key in one.keys() | other.keys() if key not in ('seconds', 'images_per_second'))
+
+
+@pytest.fixture(scope='module')
+def environment(tmp_path_factory) -> dict[str, str]:
+    """Programs are compiled once, and the same for all runs of this module."""
+    hook = tmp_path_factory.mktemp('hook')
+    (hook / 'sitecustomize.py').write_text(HOOK)
+    return {
+        'JAX_NUM_CPU_DEVICES': '1',
+        'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('cache')),
+        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+        'XLA_FLAGS': '--xla_backend_optimization_level=0',  # compiles in half the time
+        'PYTHONPATH': str(hook),
+        'KILL_AT': 'none none',
+    }
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory, environment) -> Path:
+    """The run that nothing interrupts."""
+    workdir = tmp_path_factory.mktemp('whole') / 'run'
+    assert end(start('experiments.train', *FLAGS, f'--workdir={workdir}', **environment))[0] == 0
+    return workdir
+
+
+# In the order in which a run comes by; each ends a process, and the next one goes on.
+KILLS = {
+    'before the first file is complete': 'os.rename *.config.json.partial',
+    'while the first checkpoint is written': 'os.rename */checkpoints/teacher/4.orbax-checkpoint-tmp*',
+    'between two phases': 'os.mkdir */checkpoints/student',
+    'while an old checkpoint is deleted': 'os.remove _METADATA',
+    'before quant.json': 'os.rename */.quant.json.partial',
+    'after quant.json': 'os.mkdir */checkpoints/qat',
+    'before the integer network': 'os.rename */.qgraph.npz.partial',
+    'before the summary': 'os.rename */.summary.json.partial',
+}
+
+
+def test_killed_again_and_again_it_ends_as_the_run_that_nothing_interrupts(whole, environment, tmp_path):
+    workdir = tmp_path / 'run'
+    command = ('experiments.train', *FLAGS, f'--workdir={workdir}')
+    for where, kill_at in KILLS.items():
+        status, errors = end(start(*command, **environment | {'KILL_AT': kill_at}))
+        assert status == -signal.SIGKILL, f'{where}: {errors}'
+    assert end(start(*command, **environment))[0] == 0
+    assert_same_run(workdir, whole)
+    status, errors = end(start(*command, **environment))
+    assert status == 1 and 'holds a finished run of this config' in errors
+
+
+def test_stopped_by_signals_and_killed_in_an_epoch(whole, environment, tmp_path):
+    workdir = tmp_path / 'run'
+    command = ('experiments.train', *FLAGS, f'--workdir={workdir}')
+    for step, number in ((4, signal.SIGTERM), (20, signal.SIGINT), (36, signal.SIGKILL)):
+        process = start(*command, **environment)
+        wait_for_step(process, workdir, 'student', step)
+        process.send_signal(number)
+        status, errors = end(process)
+        if number == signal.SIGKILL:
+            assert status == -number
+            continue
+        assert status == interruption.STATUS and 'Traceback' not in errors, errors
+        stopped = int(re.search(r"interrupted in phase 'student' after step (\d+) of 48; what was done is saved", errors)[1])
+        assert step <= stopped == last_saved(workdir, 'student') == rows(workdir)[-1]['step']
+    assert end(start(*command, **environment))[0] == 0
+    assert_same_run(workdir, whole)
+
+
+def test_a_sweep_stops_and_goes_on(environment, tmp_path):
+    teacher = tmp_path / 'sweep' / 'teacher_seed0'
+    command = ('experiments.sweep', *FLAGS, '--weights=0,1', f'--workdir={tmp_path}/sweep', '--config.train.teacher.epochs=1000')
+    steps = []
+    for _ in range(2):
+        process = start(*command, **environment)
+        wait_for_step(process, teacher, 'teacher', 4 + (steps[-1] if steps else 0))
+        process.terminate()
+        status, errors = end(process)
+        assert status == interruption.STATUS, errors
+        steps.append(last_saved(teacher, 'teacher'))
+    assert [row['step'] for row in rows(teacher)] == list(range(1, steps[1] + 1))
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_at_once_and_its_echo_does_not(number):
+    program = (
+        'import time; from tailor_jax.train import interruption; interruption.Handler().install()\n'
+        'with interruption.held() as signalled:\n'
+        '    print("held", flush=True)\n'
+        '    while not signalled(): pass\n'
+        '    print("signalled", flush=True)\n'
+        '    while True: pass\n'
+    )
+    process = subprocess.Popen([sys.executable, '-c', program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == 'held\n'
+    process.send_signal(number)
+    process.send_signal(number)
+    assert process.stdout.readline() == 'signalled\n'
+    time.sleep(2 * interruption.ONE_SIGNAL_S)
+    assert process.poll() is None
+    process.send_signal(number)
+    assert end_status(process) == 128 + number
+
+
+def end_status(process: subprocess.Popen) -> int:
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+def test_without_a_handler_signals_are_left_alone():
+    before = signal.getsignal(signal.SIGTERM)
+    with interruption.held() as signalled:
+        assert not signalled()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_nobody_holds_is_interrupted_at_once():
+    handler = interruption.Handler()
+    with pytest.raises(interruption.Interrupted, match='interrupted by SIGTERM'):
+        handler(signal.SIGTERM, None)
