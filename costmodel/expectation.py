@@ -1,20 +1,28 @@
 """The exact expected cost under independent gates: the multilinear extension of the cost, differentiable in the probabilities.
 
-With a_i ~ Bernoulli(p_i) independent, and P_g(s) = product over the gates of group g of p_i if open in s, else 1 - p_i,
+With a_i ~ Bernoulli(p_i) independent, P_g(a) = product over the gates of link g of p_i if open in a, else 1 - p_i, and the links of
+`costmodel.chain`, V_g(s, a) the cost and t_g(s, a) the state after, the distribution of the state goes along the chain:
 
-    additive   E = C_0 + sum over g, s of P_g(s) V_g(s)
-    max        E = x_1 + sum over j of (x_{j+1} - x_j) (1 - F(x_j)),     F(x) = product over g of sum over s of P_g(s) [V_g(s) <= x]
+    T_g[s, s'] = sum over a of P_g(a) [t_g(s, a) = s'],          v_g[s] = sum over a of P_g(a) V_g(s, a)
+    additive   E = C_0 + sum over g of e_0 T_1 ... T_{g-1} v_g
+    max        E = x_1 + sum over j of (x_{j+1} - x_j) (1 - F(x_j)),     F(x) = e_0 B_1(x) ... B_G(x) 1
+               B_g(x)[s, s'] = sum over a of P_g(a) [t_g(s, a) = s'] [V_g(s, a) <= x]
 
-over the ascending support x of the maximum. Both are polynomials in p.
+over the ascending support x of the maximum. All are polynomials in p. With one state T is 1, E a sum and F a product over the links. Matrices of
+neighbours are multiplied in pairs, so a chain of G links takes log2 G steps.
+
+A choice among chains is made at its optimum for p: the least expected objective among those without an expected violation of the limit. The gradient
+is that of the chain chosen.
 
 Exactness. At p in {0,1} every product is 0 or 1, so the result is the integer cost, exactly, as long as the arithmetic holds the integers:
 numpy float64, used when all of p are Python or numpy numbers, up to 2^53; float32, used under jax, up to 2^24 = 16,777,216 (BRAM, LUT, FF,
-DSP and most FIFO sums), and beyond that to the nearest of the 24-bit numbers (MACs, BOPS); with jax_enable_x64, float64 as numpy.
+DSP and most FIFO sums), and beyond that to the nearest of the 24-bit numbers (MACs, BOPS, DRAM bytes); with jax_enable_x64, float64 as numpy.
+Chains whose expected objectives differ by less than that may be taken for one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,8 +32,8 @@ import numpy as np
 from costmodel.cost import CostError
 from costmodel.table import Bucket, CostTable
 
-jax.tree_util.register_dataclass(Bucket, ['gates', 'values', 'below'], [])
-jax.tree_util.register_dataclass(CostTable, ['constant', 'support', 'buckets'], ['gates', 'additive', 'maxima'])
+jax.tree_util.register_dataclass(Bucket, ['gates', 'places', 'values', 'after', 'below'], [])
+jax.tree_util.register_dataclass(CostTable, ['constant', 'support', 'buckets'], ['gates', 'additive', 'maxima', 'objective'])
 
 
 def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,17 +60,55 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
     opened = xp.stack([xp.asarray(p[gate], float) for gate in table.gates]) if table.gates else xp.zeros(0)
     weights = [_setting_probabilities(xp, opened[bucket.gates]) for bucket in table.buckets]  # each [n, 2^k]
 
+    values, moves = ([xp.asarray(getattr(bucket, name)) for bucket in table.buckets] for name in ('values', 'after'))
+    places = [bucket.places for bucket in table.buckets]
     total = xp.asarray(table.constant)
-    for weight, bucket in zip(weights, table.buckets):
-        total = total + xp.einsum('ns,nsa->a', weight, xp.asarray(bucket.values))
+    if table.buckets:
+        steps = _in_order(xp, places, [xp.einsum('ns,...nisj->...nij', *pair) for pair in zip(weights, moves)])
+        costs = _in_order(xp, places, [xp.einsum('ns,...nisa->...nia', *pair) for pair in zip(weights, values)])
+        total = total + _walked(xp, steps, costs)
+    chosen = ...
+    if table.objective:
+        objective = total[:, table.additive.index(table.objective)]
+        chosen = xp.argmin(xp.where(total[:, -1] > 0, xp.inf, objective))
+        total, moves = total[chosen], [each[chosen] for each in moves]
     result = {name: total[index] for index, name in enumerate(table.additive)}
     for index, name in enumerate(table.maxima):
-        support = xp.asarray(table.support[index])
+        support = xp.asarray(table.support[index])[chosen]
         at_most = xp.ones(support.shape)
-        for weight, bucket in zip(weights, table.buckets):
-            at_most = at_most * xp.prod(xp.einsum('ns,nsm->nm', weight, xp.asarray(bucket.below[index])), axis=0)
+        if table.buckets:
+            below = [xp.asarray(bucket.below[index])[chosen] for bucket in table.buckets]
+            parts = [xp.einsum('ns,nisj,nism->nmij', *each) for each in zip(weights, moves, below)]
+            at_most = _product(xp, xp.swapaxes(_in_order(xp, places, parts, -4), -4, -3))[..., 0, :].sum(-1)
         result[name] = support[0] + xp.sum((support[1:] - support[:-1]) * (1 - at_most[:-1]))
     return result
+
+
+def _in_order(xp: Any, places: Sequence[Any], parts: Sequence[Any], axis: int = -3) -> Any:
+    """The buckets' entries along `axis` as one array, in the order of the chain."""
+    return xp.take(xp.concatenate(parts, axis=axis), xp.argsort(xp.concatenate(places)), axis=axis)
+
+
+def _walked(xp: Any, steps: Any, costs: Any) -> Any:
+    """[..., G, S, S] moves and [..., G, S, A] costs of the links -> [..., A] expected cost of the chain from state 0."""
+    if steps.shape[-1] == 1:
+        return costs.sum(-3)[..., 0, :]
+    while (count := steps.shape[-3]) > 1:
+        even = count // 2 * 2
+        first, second = steps[..., 0:even:2, :, :], steps[..., 1:even:2, :, :]
+        costs = xp.concatenate([costs[..., 0:even:2, :, :] + first @ costs[..., 1:even:2, :, :], costs[..., even:, :, :]], axis=-3)
+        steps = xp.concatenate([first @ second, steps[..., even:, :, :]], axis=-3)
+    return costs[..., 0, 0, :]
+
+
+def _product(xp: Any, matrices: Any) -> Any:
+    """[..., G, S, S] -> [..., S, S], the product in order."""
+    if matrices.shape[-1] == 1:
+        return xp.prod(matrices, axis=-3)
+    while (count := matrices.shape[-3]) > 1:
+        even = count // 2 * 2
+        matrices = xp.concatenate([matrices[..., 0:even:2, :, :] @ matrices[..., 1:even:2, :, :], matrices[..., even:, :, :]], axis=-3)
+    return matrices[..., 0, :, :]
 
 
 def _setting_probabilities(xp: Any, opened: Any) -> Any:

@@ -1,44 +1,41 @@
-"""Cost tables: the exact cost of every setting of every gate group.
+"""Cost tables: the chains of `costmodel.chain` as arrays, which is what `costmodel.expected` takes.
 
-C(a) is the cost of the graph binarized by a in {0,1}^A. If the gates fall into groups g such that each row of the cost depends on the gates
-of one group only, then with R_g the rows of group g and a_g its setting
-
-    additive   C(a) = C_0 + sum over g of V_g(a_g),      V_g(s) = sum over rows of R_g
-    max        C(a) = max(C_0, max over g of V_g(a_g)),  V_g(s) = max over rows of R_g
-
-and V_g is found by evaluating the whole graph at the 2^k settings of the group, the other gates open. Which rows belong to a group is seen
-from which rows vary; two groups that claim one row are joined. All values are exact integers held as float64.
+Links with as many gates are stacked in a bucket; states are padded to the largest number of them. Where a target chooses among K chains over the same
+gates (`chain.Choice`), every array has a leading axis of K, and one more additive column counts the links that are over the limit: its expectation is
+positive just if a setting of positive probability is.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from costmodel.cost import LABELS, CostError, reduced
-from costmodel.groups import merge
-from costmodel.targets import Evaluator, Target, check_names, evaluator
-from tailor_jax import rewrite
+from costmodel.chain import MAX_GROUP_GATES, Chain, Choice, Link
+from costmodel.cost import CostError
+from costmodel.targets import Target, check_names, evaluator
 from tailor_jax.graph import Graph
 
-MAX_GROUP_GATES = 12
+__all__ = ['MAX_GROUP_GATES', 'Bucket', 'CostTable', 'packed', 'tabulate']
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Bucket:
-    """The n groups of k gates each. Setting s has gate j of the group open when bit j of s is set.
+    """The n links of k gates each. Setting s has gate j of the link open when bit j of s is set.
 
     Attributes:
       gates: [n, k] indices into `CostTable.gates`.
-      values: [n, 2^k, A] of the A additive resources.
-      below: per max-type resource [n, 2^k, M]: 1 where the group's value is at most the j-th number of the resource's support.
+      places: [n] positions in the chain.
+      values: [n, S, 2^k, A] of the A additive resources, by the state before.
+      after: [n, S, 2^k, S] 1 for the state after.
+      below: per max-type resource [n, S, 2^k, M]: 1 where the link's value is at most the j-th number of the resource's support.
     """
 
     gates: np.ndarray
+    places: np.ndarray
     values: np.ndarray
+    after: np.ndarray
     below: tuple[np.ndarray, ...]
 
 
@@ -49,14 +46,16 @@ class CostTable:
     Attributes:
       gates: all learnable gates, in graph order.
       additive, maxima: names of the additive and of the max-type resources.
+      objective: the resource that the choice among K chains minimizes; '' where there is one chain.
       constant: [A] what no gate changes of the additive resources.
       support: per max-type resource, the ascending values [M] that the network's maximum can take.
-      buckets: the groups, by their number of gates.
+      buckets: the links, by their number of gates.
     """
 
     gates: tuple[str, ...]
     additive: tuple[str, ...]
     maxima: tuple[str, ...]
+    objective: str
     constant: np.ndarray
     support: tuple[np.ndarray, ...]
     buckets: tuple[Bucket, ...]
@@ -67,8 +66,8 @@ class CostTable:
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
-        """The gates of each group."""
-        return [tuple(self.gates[index] for index in row) for bucket in self.buckets for row in bucket.gates]
+        """The gates of each link that has some."""
+        return [tuple(self.gates[index] for index in row) for bucket in self.buckets for row in bucket.gates if len(row)]
 
 
 def tabulate(graph: Graph, target: Target) -> CostTable:
@@ -78,73 +77,93 @@ def tabulate(graph: Graph, target: Target) -> CostTable:
       CostError: if more than 12 gates interact (the message names them), or a setting of the target names an unknown node.
     """
     check_names(graph, target)
-    return build(graph, evaluator(target))
+    found = evaluator(target)
+    return packed(graph.gates, found.kinds, found.chains(graph), found.choice)
 
 
-def build(graph: Graph, evaluate: Evaluator) -> CostTable:
-    """`tabulate` for any evaluator."""
-    kinds = evaluate.kinds
+def packed(gates: tuple[str, ...], kinds: Mapping[str, str], chains: Sequence[Chain], choice: Choice | None = None) -> CostTable:
+    """The table of one chain, or of several over the same gates to choose from.
+
+    Raises:
+      CostError: if in every chain some setting is over the limit of the choice.
+    """
     additive, maxima = (tuple(name for name, kind in kinds.items() if kind == wanted) for wanted in ('sum', 'max'))
-    base = _values(evaluate, graph, {})
-    groups = evaluate.groups(graph)
-    settings: dict[tuple[str, ...], list[dict[str, dict[str, int]]]] = {}
-    while True:
-        for group in groups:
-            if group not in settings:
-                settings[group] = _every_setting(graph, evaluate, group)
-        claims = {group: _varying(base, settings[group]) for group in groups}
-        clashes = [one + other for one, other in itertools.combinations(groups, 2) if claims[one] & claims[other]]
-        if not clashes:
-            break
-        groups = merge(graph.gates, [*groups, *clashes])
-    claimed = set().union(*claims.values()) if claims else set()
-    constant = reduced([row for name, row in base.items() if name not in claimed] or [dict.fromkeys(kinds, 0)], kinds)
-    none = dict.fromkeys(kinds, 0)
-    table = {group: [reduced([rows.get(name, none) for name in claims[group]] or [none], kinds) for rows in settings[group]] for group in groups}
-    return _packed(graph.gates, additive, maxima, constant, table)
-
-
-def _values(evaluate: Evaluator, graph: Graph, setting: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    rows = evaluate.rows(rewrite.binarize(graph, setting))
-    return {row['name']: {key: value for key, value in row.items() if key not in LABELS} for row in rows}
-
-
-def _every_setting(graph: Graph, evaluate: Evaluator, group: tuple[str, ...]) -> list[dict[str, dict[str, int]]]:
-    if len(group) > MAX_GROUP_GATES:
-        raise CostError(
-            f'{len(group)} gates interact ({", ".join(group)}), so their cost table would have 2^{len(group)} settings; at most '
-            f'{MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some of them to one gate'
+    states = max((len(link.costs) for chain in chains for link in chain.links), default=1)
+    states = max(states, 1 + max((index for chain in chains for link in chain.links for row in link.after for index in row), default=0))
+    if choice is None:
+        constant, support, buckets = _arrays(gates, additive, maxima, chains[0], states, None)
+        return CostTable(gates, additive, maxima, '', constant, support, buckets)
+    limited = choice.limited
+    if all(any(cost[limited] > choice.limit for link in chain.links for row in link.costs for cost in row) for chain in chains):
+        least = min(max(cost[limited] for link in chain.links for row in link.costs for cost in row) for chain in chains)
+        raise CostError(f'no alternative keeps {limited} within {choice.limit} with every skip setting; the least that one needs is {least}')
+    parts = [_arrays(gates, additive, maxima, chain, states, choice) for chain in chains]
+    longest = [max(len(support[index]) for _, support, _ in parts) for index in range(len(maxima))]
+    parts = [_lengthened(*part, longest) for part in parts]
+    constant = np.stack([each for each, _, _ in parts])
+    support = tuple(np.stack(columns) for columns in zip(*(each for _, each, _ in parts)))
+    buckets = tuple(
+        Bucket(
+            same[0].gates,
+            same[0].places,
+            np.stack([bucket.values for bucket in same]),
+            np.stack([bucket.after for bucket in same]),
+            tuple(np.stack(columns) for columns in zip(*(bucket.below for bucket in same))),
         )
-    return [_values(evaluate, graph, {gate: setting >> index & 1 for index, gate in enumerate(group)}) for setting in range(1 << len(group))]
+        for same in zip(*(each for _, _, each in parts))
+    )
+    return CostTable(gates, additive, maxima, choice.objective, constant, support, buckets)
 
 
-def _varying(base: Mapping[str, Mapping[str, int]], settings: list[dict[str, dict[str, int]]]) -> set[str]:
-    names = set(base).union(*settings)
-    return {name for name in names if any(rows.get(name) != base.get(name) for rows in settings)}
+Arrays = tuple[np.ndarray, tuple[np.ndarray, ...], tuple[Bucket, ...]]
 
 
-def _packed(
-    gates: tuple[str, ...],
-    additive: tuple[str, ...],
-    maxima: tuple[str, ...],
-    constant: Mapping[str, int],
-    table: Mapping[tuple[str, ...], list[dict[str, int]]],
-) -> CostTable:
-    support = []
-    for name in maxima:
-        values = {constant[name], *(row[name] for rows in table.values() for row in rows)}
-        support.append(np.array(sorted(value for value in values if value >= constant[name]), np.float64))
+def _arrays(gates: tuple[str, ...], additive: tuple[str, ...], maxima: tuple[str, ...], chain: Chain, states: int, choice: Choice | None) -> Arrays:
+    """(constant, support, buckets) of one chain."""
+    support = tuple(_support(chain, name) for name in maxima)
+    counted = 0 if choice is None else 1
     buckets = []
-    for size in sorted({len(group) for group in table}):
-        groups = [group for group in table if len(group) == size]
-        rows = [table[group] for group in groups]
-        buckets.append(
-            Bucket(
-                np.array([[gates.index(gate) for gate in group] for group in groups], np.int32),
-                np.array([[[row[name] for name in additive] for row in settings] for settings in rows], np.float64),
-                tuple(
-                    np.array([[row[name] <= numbers for row in settings] for settings in rows], np.float64) for name, numbers in zip(maxima, support)
-                ),
-            )
-        )
-    return CostTable(gates, additive, maxima, np.array([constant[name] for name in additive], np.float64), tuple(support), tuple(buckets))
+    for size in sorted({len(link.gates) for link in chain.links}):
+        places = [place for place, link in enumerate(chain.links) if len(link.gates) == size]
+        values = np.zeros((len(places), states, 1 << size, len(additive) + counted))
+        after = np.zeros((len(places), states, 1 << size, states))
+        below = tuple(np.ones((len(places), states, 1 << size, len(numbers))) for numbers in support)
+        for row, place in enumerate(places):
+            for state, setting, cost, following in _entries(chain.links[place]):
+                after[row, state, setting, following] = 1
+                values[row, state, setting, : len(additive)] = [cost[name] for name in additive]
+                if choice:
+                    values[row, state, setting, -1] = cost[choice.limited] > choice.limit
+                for index, name in enumerate(maxima):
+                    below[index][row, state, setting] = cost[name] <= support[index]
+        indices = np.array([[gates.index(gate) for gate in chain.links[place].gates] for place in places], np.int32).reshape(len(places), size)
+        buckets.append(Bucket(indices, np.array(places, np.int32), values, after, below))
+    constant = np.array([chain.constant[name] for name in additive] + [0] * counted, np.float64)
+    return constant, support, tuple(buckets)
+
+
+def _entries(link: Link):
+    """(state, setting, cost, state after) of every entry."""
+    for state, (costs, after) in enumerate(zip(link.costs, link.after)):
+        for setting, (cost, following) in enumerate(zip(costs, after)):
+            yield state, setting, cost, following
+
+
+def _support(chain: Chain, name: str) -> np.ndarray:
+    """The ascending values that the maximum over the links can take: none below what each link takes at least."""
+    values = [[cost[name] for row in link.costs for cost in row] for link in chain.links]
+    floor = max([chain.constant[name], *(min(each) for each in values)])
+    return np.array(sorted({floor, *(value for each in values for value in each if value >= floor)}), np.float64)
+
+
+def _lengthened(constant: np.ndarray, support: tuple[np.ndarray, ...], buckets: tuple[Bucket, ...], lengths: Sequence[int]) -> Arrays:
+    """The same with supports of these lengths, their last number repeated."""
+
+    def longer(array: np.ndarray, length: int) -> np.ndarray:
+        return np.concatenate([array, np.repeat(array[..., -1:], length - array.shape[-1], axis=-1)], axis=-1)
+
+    return (
+        constant,
+        tuple(longer(numbers, length) for numbers, length in zip(support, lengths)),
+        tuple(dataclasses.replace(bucket, below=tuple(longer(each, length) for each, length in zip(bucket.below, lengths))) for bucket in buckets),
+    )

@@ -1,24 +1,25 @@
 """What a target must offer, and the one place that knows the kinds of targets.
 
-An `Evaluator` is three functions; `evaluate`, the tables of `costmodel.table` and the reports need nothing else of a target:
+`evaluate` prices a graph; an `Evaluator` is what the expectation over gates needs of a target:
 
-    rows(graph)     [{name, op, block, resource: integer}]: the exact cost of each node
-    kinds           {resource: 'sum' or 'max'}: how rows add up
-    groups(graph)   the gates whose rows depend on one another, a partition of graph.gates
+    kinds           {resource: 'sum' or 'max'}: how costs add up
+    chains(graph)   the exact costs of all settings of the gates, as a chain of links (`costmodel.chain`); several to choose from
+    choice          how one of them is chosen
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from costmodel import devices
 from costmodel.array import evaluate as array
 from costmodel.array.target import PEArray
+from costmodel.chain import Chain, Choice, independent
 from costmodel.cost import Cost, CostError
-from costmodel.groups import gate_groups
 from costmodel.streams import evaluate as streams
 from costmodel.streams.target import Dataflow
 from tailor_jax.graph import Graph
@@ -28,11 +29,11 @@ Target = Dataflow | PEArray
 
 @dataclasses.dataclass(frozen=True)
 class Evaluator:
-    """The functions of a target that the expectation over gates is made of."""
+    """What the expectation over gates is made of."""
 
-    rows: Callable[[Graph], list[dict[str, Any]]]
     kinds: Mapping[str, str]
-    groups: Callable[[Graph], list[tuple[str, ...]]]
+    chains: Callable[[Graph], list[Chain]]
+    choice: Choice | None = None
 
 
 def evaluate(graph: Graph, target: Target) -> Cost:
@@ -50,9 +51,10 @@ def evaluator(target: Target) -> Evaluator:
     """The target's evaluator."""
     match target:
         case Dataflow():
-            return Evaluator(lambda graph: streams.rows(graph, target), streams.KINDS, lambda graph: streams.couplings(graph, target))
+            rows = functools.partial(streams.rows, target=target)
+            return Evaluator(streams.KINDS, lambda graph: [independent(graph, rows, streams.KINDS, streams.couplings(graph, target))])
         case PEArray():
-            return Evaluator(lambda graph: array.rows(graph, target), array.KINDS, gate_groups)
+            return Evaluator(array.KINDS, lambda graph: array.chains(graph, target), array.choice(target))
         case _:
             raise _unknown(target)
 

@@ -69,7 +69,7 @@ def table_peak(table: costmodel.CostTable, name: str) -> float:
     if name in table.maxima:
         return table.support[table.maxima.index(name)][-1]
     index = table.additive.index(name)
-    return table.constant[index] + sum(bucket.values[:, :, index].max(axis=1).sum() for bucket in table.buckets)
+    return table.constant[index] + sum(bucket.values[..., index].max(axis=(1, 2)).sum() for bucket in table.buckets)
 
 
 @given(cases(max_gates=6))

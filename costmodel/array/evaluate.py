@@ -1,7 +1,7 @@
 """The exact cost of a graph on the PE-array target.
 
-    rows(graph, target)       a row of integers per node of the folded graph
-    evaluate(graph, target)   rows, blocks, totals
+    evaluate(graph, target)   a row of integers per node of the folded graph, blocks, totals
+    chains(graph, target)     the same for every setting of the gates, stretch by stretch
 
 A layer's reads of inputs and weights, its cycles and its occupancy of the buffers stand in the row of its first node, the read of a shortcut in the
 row of the add, the write of results in the row of the node that makes the last of them. Everything is for the batch. A gated add is priced as open.
@@ -9,7 +9,9 @@ row of the add, the write of results in the row of the node that makes the last 
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from costmodel.array import compute, energy
@@ -17,8 +19,10 @@ from costmodel.array.layer_by_layer import LAYER_BY_LAYER
 from costmodel.array.layers import Layer, Plan, plan
 from costmodel.array.policy import Policy, Traffic
 from costmodel.array.retain import RETAIN
+from costmodel.array.stretches import Stretch, stretches
 from costmodel.array.target import PEArray
-from costmodel.cost import Cost, by_block, reduced
+from costmodel.chain import Chain, Choice, Run, carried
+from costmodel.cost import Cost, CostError, by_block, reduced
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
@@ -40,18 +44,56 @@ POLICIES: dict[str, Policy] = {'layer_by_layer': LAYER_BY_LAYER, 'retain': RETAI
 def evaluate(graph: Graph, target: PEArray) -> Cost:
     """Prices a graph, with or without learnable gates (gated adds count as open).
 
+    A policy that chooses among alternatives takes the one of the fewest DRAM bytes that fits; it is the `target` of the result.
+
     Raises:
       GraphError, CostError: for a node without a place on the array, or a layer that the buffers are too small for.
     """
-    nodes = rows(graph, target)
-    return Cost(target, reduced(nodes, KINDS), nodes, by_block(nodes, KINDS), [], {})
+    folded = rewrite.fold(graph)
+    found = [(each, _rows(folded, each)) for each in _alternatives(graph, target)]
+    priced = [(reduced(rows, KINDS), each, rows) for each, rows in found]
+    fitting = [each for each in priced if each[0]['buffer_bytes'] <= target.sram_bytes]
+    if not fitting:
+        least = min(total['buffer_bytes'] for total, _, _ in priced)
+        raise CostError(f'policy {target.policy} needs at least {least} bytes of buffers for this network, and sram_bytes is {target.sram_bytes}')
+    total, chosen, nodes = min(fitting, key=lambda each: each[0]['dram_bytes'])
+    return Cost(chosen, total, nodes, by_block(nodes, KINDS), [], {})
 
 
-def rows(graph: Graph, target: PEArray) -> list[dict[str, Any]]:
-    """A row per node of the folded graph: {name, op, block, resource: integer}."""
-    policy, planned = POLICIES[target.policy], plan(rewrite.fold(graph), target)
-    moved, _ = policy.run(planned, policy.start, target)
-    return price(planned, moved, target)
+def chains(graph: Graph, target: PEArray) -> list[Chain]:
+    """The costs of every setting of the gates, a chain for each alternative of the policy."""
+    parts = stretches(graph)
+
+    def runs(each: PEArray) -> list[tuple[tuple[str, ...], Run]]:
+        return [(part.graph.gates, functools.partial(_run, part, each)) for part in parts]
+
+    return [carried(runs(each), POLICIES[target.policy].start, KINDS) for each in _alternatives(graph, target)]
+
+
+def choice(target: PEArray) -> Choice | None:
+    """How one of several alternatives is chosen."""
+    return Choice('dram_bytes', 'buffer_bytes', target.sram_bytes) if POLICIES[target.policy].alternatives else None
+
+
+def _alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
+    alternatives = POLICIES[target.policy].alternatives
+    return alternatives(graph, target) if alternatives else (target,)
+
+
+def _run(part: Stretch, target: PEArray, setting: Mapping[str, int], state: Hashable) -> tuple[dict[str, int], Hashable]:
+    planned = plan(_binarized(part.graph, tuple(setting.items())), target, part.final)
+    moved, after = POLICIES[target.policy].run(planned, state, target)
+    return reduced(price(planned, moved, target), KINDS), after
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _binarized(graph: Graph, setting: tuple[tuple[str, int], ...]) -> Graph:
+    return rewrite.fold(rewrite.binarize(graph, dict(setting)))
+
+
+def _rows(folded: Graph, target: PEArray) -> list[dict[str, Any]]:
+    policy, planned = POLICIES[target.policy], plan(folded, target)
+    return price(planned, policy.run(planned, policy.start, target)[0], target)
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:

@@ -14,11 +14,12 @@ this: it runs every stretch of a network on its own, from each state that can re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 from costmodel.array.layers import Layer, Plan, bits_to_bytes
 from costmodel.array.target import PEArray
 from costmodel.array.tiling import Tiling
+from tailor_jax.graph import Graph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +55,14 @@ class Policy:
       start: the state before the first layer.
       run: see the module docstring. Raises CostError naming the layer that cannot be placed.
       monotone: the resources that removing a skip can never raise.
+      alternatives: None, or the targets among which one is taken for the network as a whole (where to cut it, say), by the graph: that of the fewest
+        DRAM bytes that fits `sram_bytes`, the first of equals. Those of a graph with closed gates are those of the open one, or the same in effect.
     """
 
     start: Hashable
     run: Callable[[Plan, Hashable, PEArray], tuple[list[Traffic], Hashable]]
     monotone: tuple[str, ...]
+    alternatives: Callable[[Graph, PEArray], Sequence[PEArray]] | None = None
 
 
 def traffic(plan: Plan, layer: Layer, target: PEArray, tiles: Tiling, on_chip: Collection[str] = ()) -> Traffic:

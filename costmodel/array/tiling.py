@@ -156,7 +156,7 @@ def _best(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: b
     n_c, n_k = -(-given.channels_in // inner), -(-given.channels // outer)
     n_s = -(-height // tall) * -(-width // wide) * target.batch
     whole = _walked(given, 0)[tall] * _walked(given, 1)[wide]  # pixels of I', for one image
-    reads = np.where(n_s * n_c > target.batch, n_k, 1)
+    reads = np.where(n_s * n_c > 1, n_k, 1)
     pixels = {'output': reads * whole, 'weight': reads * whole, 'input': whole}
     again = np.where(n_k * n_c > 1, n_s, 1)
     weights = {'output': again, 'weight': np.ones_like(again), 'input': again}

@@ -1,0 +1,70 @@
+"""Stretches: where a network can be cut so that its parts can be priced one after another, whatever the gates do.
+
+A cut is a tensor that every path passes. It must stay what it is under every setting of the gates: one tensor in memory (no concat), read by layers
+of their own (an activation or a pool would join the layer before it), with some layer left behind it (a gated add can vanish). Stretches hold a gate
+or more each, where there are any, and a gate that stands in several stretches joins all from the first to the last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from costmodel.groups import Region, regions
+from tailor_jax.graph import Graph, Node
+
+
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """A part of a network as a graph of its own, whose input is the tensor before it; `final` for the last one."""
+
+    graph: Graph
+    final: bool
+
+
+def stretches(graph: Graph) -> list[Stretch]:
+    """The stretches of a graph with learnable gates, in order."""
+    joined: list[Region] = []
+    for region in regions(graph):
+        if joined and not (_is_cut(graph, region.entry) and joined[-1].gates):
+            joined[-1] = _union(joined[-1], region)
+        else:
+            joined.append(region)
+    if len(joined) > 1 and not joined[-1].gates:
+        joined[-2:] = [_union(*joined[-2:])]
+    for gate in graph.gates:
+        holding = [index for index, region in enumerate(joined) if gate in region.gates]
+        while holding[0] < holding[-1]:
+            joined[holding[0] : holding[0] + 2] = [_union(joined[holding[0]], joined[holding[0] + 1])]
+            holding[-1] -= 1
+    return [Stretch(_alone(region), region is joined[-1]) for region in joined]
+
+
+def _union(one: Region, other: Region) -> Region:
+    return Region(one.entry, one.nodes + other.nodes)
+
+
+def _alone(region: Region) -> Graph:
+    return Graph((Node(region.entry.name, 'input', (), region.entry.shape, block=region.entry.block), *region.nodes))
+
+
+def _is_cut(graph: Graph, node: Node) -> bool:
+    return all(reader.op in ('conv', 'dense', 'add') for reader in _readers(graph, node)) and _is_stored(graph, node)
+
+
+def _readers(graph: Graph, node: Node) -> Iterator[Node]:
+    """Who may read the tensor, directly or once gated adds are gone; the network's input, which reads nothing, where no layer might be left."""
+    if node.name == graph.output.name:
+        yield graph.input
+    for name in graph.consumers[node.name]:
+        reader = graph[name]
+        yield reader
+        if reader.gate and reader.inputs[0] == node.name:
+            yield from _readers(graph, reader)
+
+
+def _is_stored(graph: Graph, node: Node) -> bool:
+    """Whether the tensor, or what stands for it once gated adds are gone, lies in memory as one."""
+    while node.gate or node.op in ('relu', 'batch_norm'):
+        node = graph[node.inputs[0]]
+    return node.op not in ('concat', 'flatten')

@@ -1,0 +1,119 @@
+"""The laws that every target owes (design.md, section 4), for each policy of the PE array, over random residual graphs.
+
+The default run takes few graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000 (250 for the gradient).
+"""
+
+import random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from random_graphs import nested_graphs
+from test_cost_laws import table_peak
+
+import costmodel
+from costmodel.array.evaluate import POLICIES
+from tailor_jax import rewrite
+from tailor_jax.graph import Graph
+
+FEW = max(12, settings.default.max_examples // 4 if settings.default.max_examples < 1000 else 1000)
+
+
+@st.composite
+def targets(draw: st.DrawFn) -> costmodel.PEArray:
+    """Every policy; buffers from hardly a tile to the whole network; fused adds or not; batches; narrow and wide words."""
+    return costmodel.pe_array(
+        policy=draw(st.sampled_from(sorted(POLICIES))),
+        rows=draw(st.sampled_from([2, 8])),
+        columns=draw(st.sampled_from([3, 8])),
+        dataflow=draw(st.sampled_from(['output_stationary', 'weight_stationary', 'input_stationary', 'channel_parallel'])),
+        sram_bytes=draw(st.sampled_from([300, 500, 800, 1200, 2000, 4000, 100_000])),
+        double_buffered=draw(st.booleans()),
+        rereads=draw(st.sampled_from([False, False, True])),
+        fuse_add=draw(st.booleans()),
+        weight_bits=draw(st.sampled_from([8, 16])),
+        activation_bits=draw(st.sampled_from([4, 8, 16])),
+        batch=draw(st.sampled_from([1, 1, 3])),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn, max_gates: int = 8) -> tuple[Graph, costmodel.PEArray, random.Random]:
+    graph, target = draw(nested_graphs(max_gates)), draw(targets())
+    try:
+        costmodel.tabulate(graph, target)
+    except costmodel.CostError as error:
+        assert 'take' in str(error) or 'interact' in str(error) or 'no alternative' in str(error), error  # too small, or too many gates in one link
+        assume(False)
+    return graph, target, random.Random(draw(st.integers(0, 1 << 32)))
+
+
+def random_setting(graph: Graph, rng: random.Random) -> dict[str, int]:
+    return {gate: rng.randint(0, 1) for gate in graph.gates}
+
+
+def price(graph: Graph, setting: dict[str, int], target: costmodel.PEArray) -> dict[str, int]:
+    return costmodel.evaluate(rewrite.binarize(graph, setting), target).total
+
+
+@settings(max_examples=FEW)
+@given(cases())
+def test_the_expectation_at_a_vertex_is_the_cost_of_the_pruned_graph(case):
+    graph, target, rng = case
+    table = costmodel.tabulate(graph, target)
+    for setting in (random_setting(graph, rng), random_setting(graph, rng), dict.fromkeys(graph.gates, 0), dict.fromkeys(graph.gates, 1)):
+        exact = price(graph, setting, target)
+        expected = costmodel.expected(table, setting)
+        assert {name: exact[name] for name in table.resources} == {name: float(value) for name, value in expected.items()}
+
+
+@settings(max_examples=FEW)
+@given(cases(max_gates=6))
+def test_the_expectation_is_the_sum_over_all_settings(case):
+    """Not a sample: every setting with its probability, for every resource."""
+    graph, target, rng = case
+    table = costmodel.tabulate(graph, target)
+    p = {gate: rng.uniform(0.05, 0.95) for gate in graph.gates}
+    mean = dict.fromkeys(table.resources, 0.0)
+    for index in range(1 << len(p)):
+        setting = {gate: index >> place & 1 for place, gate in enumerate(p)}
+        chance = float(np.prod([p[gate] if value else 1 - p[gate] for gate, value in setting.items()]))
+        exact = price(graph, setting, target)
+        for name in table.resources:
+            mean[name] += chance * exact[name]
+    for name, value in costmodel.expected(table, p).items():
+        assert float(value) == pytest.approx(mean[name], rel=1e-12), name
+
+
+@settings(max_examples=max(3, FEW // 4))  # jax compiles anew for every table's shape
+@given(cases())
+def test_the_gradient_is_the_finite_difference(case):
+    """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative; for all resources mixed, under jit."""
+    graph, target, rng = case
+    assume(graph.gates)
+    table = costmodel.tabulate(graph, target)
+    p = {gate: rng.uniform(0.05, 0.95) for gate in graph.gates}
+    weight = {name: rng.uniform(0.5, 1) / max(1.0, table_peak(table, name)) for name in table.resources}
+
+    def mixed(point):
+        value = costmodel.expected(table, point)
+        return sum(weight[name] * value[name] for name in table.resources)
+
+    gradient = jax.jit(jax.grad(mixed))({gate: jnp.float32(value) for gate, value in p.items()})
+    for gate in graph.gates:
+        assert float(gradient[gate]) == pytest.approx(mixed(p | {gate: 1}) - mixed(p | {gate: 0}), rel=1e-4, abs=1e-5)
+
+
+@settings(max_examples=FEW)
+@given(cases())
+def test_removing_a_skip_never_raises_a_monotone_cost(case):
+    graph, target, rng = case
+    setting = random_setting(graph, rng)
+    before = price(graph, setting, target)
+    for gate in [gate for gate, value in setting.items() if value]:
+        after = price(graph, setting | {gate: 0}, target)
+        for name in costmodel.monotone(target):
+            assert after[name] <= before[name], f'{name} rises from {before[name]} to {after[name]} when {gate} closes'
