@@ -275,12 +275,14 @@ def validate(graph: Graph) -> None:
 def _validate_attributes(graph: Graph, node: Node, where: str) -> None:
     if node.op in WINDOWED:
         _validate_window(graph, node, where)
-    if node.op == 'upsample' and not all(isinstance(times, int) and times > 0 for times in node.factor):
+    if node.op == 'upsample' and (len(node.factor) != 2 or not all(isinstance(times, int) and times > 0 for times in node.factor)):
         raise GraphError(f'{where}: factor must be two positive integers, got {node.factor}')
     if node.op == 'leaky_relu' and not 0 <= node.slope < 1:
         raise GraphError(f'{where}: slope must be at least 0 and below 1, got {node.slope}')
     if node.weights and node.op not in ('conv', 'dense'):
         raise GraphError(f'{where}: only a conv or a dense can share weights, got weights {node.weights!r}')
+    if node.weights in graph.by_name and (other := graph[node.weights]).op not in ('conv', 'dense'):
+        raise GraphError(f'{where}: weights {node.weights!r} is the name of a {other.op}; give a key of its own or the name of a conv or dense')
     if node.op in ('conv', 'dense') and (owner := graph[graph.weight_owners[node.key]]) != node:
         theirs, ours = ((each.op, weight_shape(graph, each), each.bias, each.stride, each.padding, each.groups) for each in (owner, node))
         if theirs != ours:

@@ -54,6 +54,8 @@ def test_add_of_different_shapes_names_both():
         (Node('x', 'concat', ('input', 'pool'), (4, 4, 6)), r"'input' \(4, 4, 3\), 'pool' \(1, 1, 3\) differ in height or width"),
         (Node('x', 'scale', ('input', 'input'), (4, 4, 3)), r"expected factors 'input' of shape \(1, 1, 3\), got \(4, 4, 3\)"),
         (Node('x', 'upsample', ('input',), (4, 4, 3), factor=(0, 1)), r'factor must be two positive integers, got \(0, 1\)'),
+        (Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2,)), r'factor must be two positive integers, got \(2,\)'),
+        (Node('x', 'conv', ('input',), (4, 4, 3), weights='pool'), "weights 'pool' is the name of a global_avg_pool"),
         (Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2, 1)), r'give \(8, 4, 3\)'),
         (Node('x', 'flatten', ('input',), (1, 1, 47)), r'give \(1, 1, 48\)'),
         (Node('x', 'leaky_relu', ('input',), (4, 4, 3), slope=1.5), 'slope must be at least 0 and below 1, got 1.5'),

@@ -24,7 +24,7 @@ def retinanet_r50_fpn(input_shape: tuple[int, int, int] = (512, 512, 3), classes
     Args:
       input_shape: (H, W, C), H and W multiples of 32.
       classes: scores of a box: 91 as in torchvision, whose COCO labels have gaps; 80 as in the paper.
-      skips: of the backbone, 'long', 'short', 'long+short' or 'none' (see `resnet`).
+      skips: of the backbone, one of those that `resnet` has for bottleneck blocks.
 
     Raises ValueError for an input of another size, or an unknown `skips`.
     """
