@@ -32,6 +32,7 @@ COLUMNS = (
     'dram_shortcut_bytes',
     'dram_bytes',
     'buffer_bytes',
+    'compute_cycles',
     'cycles',
     'energy_pj',
 )

@@ -65,5 +65,32 @@ def product_cycles(pixels: Any, taps: int, channels_in: Any, outputs: Any, group
             raise CostError(f'dataflow {target.dataflow!r} has no cycles')
 
 
+def fetched_bits(plan: Plan, layer: Layer, target: PEArray) -> int:
+    """Bits between the buffers and the array for the batch: operands in, once for each fold that they are needed in, and sums out and back."""
+    node = layer.nodes[0]
+    height, width, channels = node.shape
+    pixels = target.batch * height * width
+    if node.op not in ('conv', 'dense'):
+        read = sum(math.prod(plan.graph[name].shape) for name in node.inputs)
+        return target.batch * (read + height * width * channels) * target.activation_bits
+    *window, channels_in, _ = weight_shape(plan.graph, node)
+    taps, outputs = math.prod(window), channels // node.groups
+    products = taps * channels_in
+    values, weights = pixels * products, products * outputs
+    match target.dataflow:
+        case 'output_stationary':
+            inputs, kernels, sums = values * _folds(outputs, target.columns), weights * _folds(pixels, target.rows), 1
+        case 'weight_stationary':
+            inputs, kernels, sums = values * _folds(outputs, target.columns), weights, 2 * _folds(products, target.rows) - 1
+        case 'input_stationary':
+            inputs, kernels, sums = values, weights * _folds(pixels, target.columns), 2 * _folds(products, target.rows) - 1
+        case 'channel_parallel':
+            inputs, kernels, sums = values * _folds(outputs, target.columns), weights, 2 * taps * _folds(channels_in, target.rows) - 1
+        case _:
+            raise CostError(f'dataflow {target.dataflow!r} has no fetches')
+    moved = inputs * target.activation_bits + kernels * target.weight_bits + sums * pixels * outputs * target.accumulator_bits
+    return node.groups * moved
+
+
 def _folds(size: Any, held: int) -> Any:
     return -(-size // held)

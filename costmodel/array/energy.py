@@ -1,4 +1,8 @@
-"""Energy of a row: its multiply-accumulates and its DRAM bytes, by published energies for each operation (`energy.json`, with sources)."""
+"""Energy of a row, by published energies for each operation (`energy.json`, with sources).
+
+Counted are multiply-accumulates, what passes between the buffers and the array, and DRAM bytes, each of which passes the buffers too. Wires,
+registers and leakage are not.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,13 @@ def tables() -> dict[str, dict[str, Any]]:
     return json.loads((Path(__file__).parent / 'energy.json').read_text())
 
 
-def picojoules(row: Mapping[str, Any], target: PEArray) -> int:
-    """Energy of a row, rounded to an integer."""
+def picojoules(row: Mapping[str, Any], fetched_bits: int, target: PEArray) -> int:
+    """Energy of a row whose layer moves so much between buffers and array, rounded to an integer."""
     table = tables()[target.energy]
     multiply = _at(table['multiply_pj'], math.sqrt(target.weight_bits * target.activation_bits))
     add = _at(table['add_pj'], target.accumulator_bits)
-    return round(row['macs'] * (multiply + add) + row['dram_bytes'] * table['dram_pj_per_byte'])
+    buffers = (fetched_bits / 8 + row['dram_bytes']) * table['buffer_pj_per_byte']
+    return round(row['macs'] * (multiply + add) + buffers + row['dram_bytes'] * table['dram_pj_per_byte'])
 
 
 def _at(energies: Mapping[str, float], bits: float) -> float:

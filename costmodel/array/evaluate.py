@@ -16,7 +16,7 @@ from typing import Any
 
 from costmodel.array import compute, energy
 from costmodel.array.layer_by_layer import LAYER_BY_LAYER
-from costmodel.array.layers import Layer, Plan, plan
+from costmodel.array.layers import Plan, plan
 from costmodel.array.policy import Policy, Traffic
 from costmodel.array.retain import RETAIN
 from costmodel.array.stretches import Stretch, stretches
@@ -34,6 +34,7 @@ KINDS = {
     'dram_output_bytes': 'sum',
     'dram_shortcut_bytes': 'sum',
     'buffer_bytes': 'max',
+    'compute_cycles': 'sum',
     'cycles': 'sum',
     'energy_pj': 'sum',
     'macs': 'sum',
@@ -98,33 +99,34 @@ def _rows(folded: Graph, target: PEArray) -> list[dict[str, Any]]:
 
 def monotone(target: PEArray) -> tuple[str, ...]:
     """The resources that removing a skip can never raise."""
-    return POLICIES[target.policy].monotone
+    return POLICIES[target.policy].monotone(target)
 
 
-def price(planned: Plan, moved: list[Traffic], target: PEArray) -> list[dict[str, Any]]:
+def price(planned: Plan, moved: Sequence[Traffic], target: PEArray) -> list[dict[str, Any]]:
     """The rows of the nodes of a plan whose layers move so much."""
     found: dict[str, dict[str, Any]] = {
         node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(KINDS, 0)} for node in planned.graph.nodes
     }
+    fetched = {layer.name: compute.fetched_bits(planned, layer, target) for layer in planned.layers}
     for layer, traffic in zip(planned.layers, moved):
         first, last, add = found[layer.name], found[layer.outputs[-1]], layer.member('add')
         first['dram_input_bytes'] = traffic.input_bytes
         first['dram_weight_bytes'] = traffic.weight_bytes
         first['buffer_bytes'] = traffic.buffer_bytes
         first['macs'] = layer.macs * target.batch
-        first['cycles'] = layer_cycles(planned, layer, traffic, target)
+        first['compute_cycles'] = compute.cycles(planned, layer, target) if traffic.compute_cycles is None else traffic.compute_cycles
+        first['cycles'] = _cycles(first['compute_cycles'], traffic, target)
         last['dram_output_bytes'] = traffic.output_bytes
         if add:
             found[add.name]['dram_shortcut_bytes'] = traffic.shortcut_bytes
-    for row in found.values():
+    for name, row in found.items():
         row['dram_feature_map_bytes'] = row['dram_input_bytes'] + row['dram_output_bytes'] + row['dram_shortcut_bytes']
         row['dram_bytes'] = row['dram_feature_map_bytes'] + row['dram_weight_bytes']
-        row['energy_pj'] = energy.picojoules(row, target)
+        row['energy_pj'] = energy.picojoules(row, fetched.get(name, 0), target)
     return list(found.values())
 
 
-def layer_cycles(planned: Plan, layer: Layer, traffic: Traffic, target: PEArray) -> int:
+def _cycles(computing: int, traffic: Traffic, target: PEArray) -> int:
     """max(compute, memory) with double buffering, else their sum."""
-    computing = compute.cycles(planned, layer, target) if traffic.compute_cycles is None else traffic.compute_cycles
     moving = math.ceil(traffic.dram_bytes / target.dram_bytes_per_cycle) if target.dram_bytes_per_cycle else 0
     return max(computing, moving) if target.double_buffered else computing + moving

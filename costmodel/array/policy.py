@@ -54,14 +54,14 @@ class Policy:
     Attributes:
       start: the state before the first layer.
       run: see the module docstring. Raises CostError naming the layer that cannot be placed.
-      monotone: the resources that removing a skip can never raise.
+      monotone: the resources that removing a skip can never raise on a target.
       alternatives: None, or the targets among which one is taken for the network as a whole (where to cut it, say), by the graph: that of the fewest
         DRAM bytes that fits `sram_bytes`, the first of equals. Those of a graph with closed gates are those of the open one, or the same in effect.
     """
 
     start: Hashable
     run: Callable[[Plan, Hashable, PEArray], tuple[list[Traffic], Hashable]]
-    monotone: tuple[str, ...]
+    monotone: Callable[[PEArray], tuple[str, ...]]
     alternatives: Callable[[Graph, PEArray], Sequence[PEArray]] | None = None
 
 
