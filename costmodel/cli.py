@@ -68,6 +68,9 @@ PE_ARRAY = {
     'batch': (int, 'images that a layer handles before the next layer runs'),
     'fuse_add': (bool, 'an add runs in the layer of its main branch'),
     'energy': (str, f'table of energies: {", ".join(ENERGIES)}'),
+    'bank_bytes': (int, 'size of a bank (shortcut_mining)'),
+    'cuts': (int, 'cuts between row mode and frame mode: 1, 2, or 0 for two where the network upsamples, else one (shortcut_fusion)'),
+    'frame': (str, 'blocks in frame mode, separated by commas, or none; the best ones when not given (shortcut_fusion)'),
 }
 TARGETS = {'dataflow': DATAFLOW, 'pe_array': PE_ARRAY}
 
@@ -180,8 +183,12 @@ def _target(args: argparse.Namespace) -> Target:
         if key not in known:
             raise CostError(f'--{key} is not a setting of --target={args.target}; its settings are {", ".join(known)}')
     if args.target == 'pe_array':
-        return pe_array(**given)
+        return pe_array(**given | ({'frame': _blocks(args.frame)} if args.frame else {}))
     return dataflow(**given | {'reuse_factor': _reuse_factor(args.reuse_factor)})
+
+
+def _blocks(text: str) -> tuple[str, ...]:
+    return () if text == 'none' else tuple(text.split(','))
 
 
 def _reuse_factor(text: str | None) -> int | dict[str, int] | None:

@@ -113,3 +113,8 @@ def check_names(graph: Graph, target: Target) -> None:
         near = difflib.get_close_matches(name, graph.by_name, 1)
         hint = f'; did you mean {near[0]!r}?' if near else ''
         raise CostError(f'the target has a setting for node {name!r}, which the graph does not have{hint}')
+    if isinstance(target, PEArray) and target.frame:
+        blocks = {node.block or node.name for node in graph.nodes}
+        for name in sorted(set(target.frame) - blocks):
+            near = difflib.get_close_matches(name, blocks, 1)
+            raise CostError(f'frame names block {name!r}, which the graph does not have' + (f'; did you mean {near[0]!r}?' if near else ''))

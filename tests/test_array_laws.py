@@ -3,6 +3,7 @@
 The default run takes few graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000 (250 for the gradient).
 """
 
+import dataclasses
 import random
 
 import jax
@@ -51,6 +52,22 @@ def cases(draw: st.DrawFn, max_gates: int = 8) -> tuple[Graph, costmodel.PEArray
     return graph, target, random.Random(draw(st.integers(0, 1 << 32)))
 
 
+def pinned(graph: Graph, target: costmodel.PEArray, rng: random.Random) -> costmodel.PEArray:
+    """The target with one of its alternatives, where it has some: a choice among them is not linear in the probabilities, each of them is."""
+    alternatives = POLICIES[target.policy].alternatives
+    fitting = [each for each in alternatives(graph, target) if fits(graph, each)] if alternatives else [target]
+    return rng.choice(fitting)
+
+
+def fits(graph: Graph, target: costmodel.PEArray) -> bool:
+    try:
+        costmodel.tabulate(graph, target)
+    except costmodel.CostError as error:
+        assert 'no alternative' in str(error)
+        return False
+    return True
+
+
 def random_setting(graph: Graph, rng: random.Random) -> dict[str, int]:
     return {gate: rng.randint(0, 1) for gate in graph.gates}
 
@@ -75,6 +92,7 @@ def test_the_expectation_at_a_vertex_is_the_cost_of_the_pruned_graph(case):
 def test_the_expectation_is_the_sum_over_all_settings(case):
     """Not a sample: every setting with its probability, for every resource."""
     graph, target, rng = case
+    target = pinned(graph, target, rng)
     table = costmodel.tabulate(graph, target)
     p = {gate: rng.uniform(0.05, 0.95) for gate in graph.gates}
     mean = dict.fromkeys(table.resources, 0.0)
@@ -94,6 +112,7 @@ def test_the_gradient_is_the_finite_difference(case):
     """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative; for all resources mixed, under jit."""
     graph, target, rng = case
     assume(graph.gates)
+    target = pinned(graph, target, rng)
     table = costmodel.tabulate(graph, target)
     p = {gate: rng.uniform(0.05, 0.95) for gate in graph.gates}
     weight = {name: rng.uniform(0.5, 1) / max(1.0, table_peak(table, name)) for name in table.resources}
@@ -117,3 +136,20 @@ def test_removing_a_skip_never_raises_a_monotone_cost(case):
         after = price(graph, setting | {gate: 0}, target)
         for name in costmodel.monotone(target):
             assert after[name] <= before[name], f'{name} rises from {before[name]} to {after[name]} when {gate} closes'
+
+
+@settings(max_examples=FEW)
+@given(cases(max_gates=6))
+def test_a_choice_is_the_best_alternative_for_the_probabilities(case):
+    """Among those that fit under every setting; all settings are possible here."""
+    graph, target, rng = case
+    target = dataclasses.replace(target, policy='shortcut_fusion')
+    tables = {each: costmodel.tabulate(graph, each) for each in POLICIES['shortcut_fusion'].alternatives(graph, target) if fits(graph, each)}
+    assume(tables)
+    p = {gate: rng.uniform(0.05, 0.95) for gate in graph.gates}
+    apart = [costmodel.expected(table, p) for table in tables.values()]
+    chosen = costmodel.expected(costmodel.tabulate(graph, target), p)
+    least = min(each['dram_bytes'] for each in apart)
+    assert chosen['dram_bytes'] == pytest.approx(least, rel=1e-12)
+    best = [each for each in apart if each['dram_bytes'] <= least * (1 + 1e-12)]
+    assert any(chosen == pytest.approx(each, rel=1e-12) for each in best)

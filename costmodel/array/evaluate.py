@@ -9,6 +9,7 @@ row of the add, the write of results in the row of the node that makes the last 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -19,6 +20,8 @@ from costmodel.array.layer_by_layer import LAYER_BY_LAYER
 from costmodel.array.layers import Plan, plan
 from costmodel.array.policy import Policy, Traffic
 from costmodel.array.retain import RETAIN
+from costmodel.array.shortcut_fusion import SHORTCUT_FUSION, block
+from costmodel.array.shortcut_mining import SHORTCUT_MINING
 from costmodel.array.stretches import Stretch, stretches
 from costmodel.array.target import PEArray
 from costmodel.chain import Chain, Choice, Run, carried
@@ -39,7 +42,12 @@ KINDS = {
     'energy_pj': 'sum',
     'macs': 'sum',
 }
-POLICIES: dict[str, Policy] = {'layer_by_layer': LAYER_BY_LAYER, 'retain': RETAIN}
+POLICIES: dict[str, Policy] = {
+    'layer_by_layer': LAYER_BY_LAYER,
+    'retain': RETAIN,
+    'shortcut_mining': SHORTCUT_MINING,
+    'shortcut_fusion': SHORTCUT_FUSION,
+}
 
 
 def evaluate(graph: Graph, target: PEArray) -> Cost:
@@ -50,15 +58,17 @@ def evaluate(graph: Graph, target: PEArray) -> Cost:
     Raises:
       GraphError, CostError: for a node without a place on the array, or a layer that the buffers are too small for.
     """
-    folded = rewrite.fold(graph)
-    found = [(each, _rows(folded, each)) for each in _alternatives(graph, target)]
-    priced = [(reduced(rows, KINDS), each, rows) for each, rows in found]
-    fitting = [each for each in priced if each[0]['buffer_bytes'] <= target.sram_bytes]
-    if not fitting:
-        least = min(total['buffer_bytes'] for total, _, _ in priced)
-        raise CostError(f'policy {target.policy} needs at least {least} bytes of buffers for this network, and sram_bytes is {target.sram_bytes}')
-    total, chosen, nodes = min(fitting, key=lambda each: each[0]['dram_bytes'])
-    return Cost(chosen, total, nodes, by_block(nodes, KINDS), [], {})
+    policy, planned = POLICIES[target.policy], plan(rewrite.fold(graph), target)
+    tried = [(policy.run(planned, policy.start, each)[0], each) for each in _alternatives(graph, target)]
+    taken = [max((traffic.buffer_bytes for traffic in moved), default=0) for moved, _ in tried]
+    if min(taken) > target.sram_bytes:
+        raise CostError(
+            f'policy {target.policy} takes at least {min(taken)} bytes of buffers for this network, and sram_bytes is {target.sram_bytes}'
+        )
+    fitting = [each for each, size in zip(tried, taken) if size <= target.sram_bytes]
+    moved, chosen = min(fitting, key=lambda each: sum(traffic.dram_bytes for traffic in each[0]))
+    nodes = price(planned, moved, chosen)
+    return Cost(chosen, reduced(nodes, KINDS), nodes, by_block(nodes, KINDS), [], {})
 
 
 def chains(graph: Graph, target: PEArray) -> list[Chain]:
@@ -66,7 +76,7 @@ def chains(graph: Graph, target: PEArray) -> list[Chain]:
     parts = stretches(graph)
 
     def runs(each: PEArray) -> list[tuple[tuple[str, ...], Run]]:
-        return [(part.graph.gates, functools.partial(_run, part, each)) for part in parts]
+        return [(part.graph.gates, functools.partial(_run, part, _within(part, each))) for part in parts]
 
     return [carried(runs(each), POLICIES[target.policy].start, KINDS) for each in _alternatives(graph, target)]
 
@@ -81,8 +91,21 @@ def _alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
     return alternatives(graph, target) if alternatives else (target,)
 
 
+def _within(part: Stretch, target: PEArray) -> PEArray:
+    """The target with what it says of this part, so that alternatives that differ elsewhere share what is known of it."""
+    if not target.frame:
+        return target
+    blocks = {block(node) for node in part.graph.nodes}
+    return dataclasses.replace(target, frame=tuple(name for name in target.frame if name in blocks))
+
+
 def _run(part: Stretch, target: PEArray, setting: Mapping[str, int], state: Hashable) -> tuple[dict[str, int], Hashable]:
-    planned = plan(_binarized(part.graph, tuple(setting.items())), target, part.final)
+    return _tabulated(part, target, tuple(setting.items()), state)
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _tabulated(part: Stretch, target: PEArray, setting: tuple[tuple[str, int], ...], state: Hashable) -> tuple[dict[str, int], Hashable]:
+    planned = plan(_binarized(part.graph, setting), target, part.final)
     moved, after = POLICIES[target.policy].run(planned, state, target)
     return reduced(price(planned, moved, target), KINDS), after
 
@@ -90,11 +113,6 @@ def _run(part: Stretch, target: PEArray, setting: Mapping[str, int], state: Hash
 @functools.lru_cache(maxsize=1 << 12)
 def _binarized(graph: Graph, setting: tuple[tuple[str, int], ...]) -> Graph:
     return rewrite.fold(rewrite.binarize(graph, dict(setting)))
-
-
-def _rows(folded: Graph, target: PEArray) -> list[dict[str, Any]]:
-    policy, planned = POLICIES[target.policy], plan(folded, target)
-    return price(planned, policy.run(planned, policy.start, target)[0], target)
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ import dataclasses
 from collections.abc import Callable, Collection, Hashable, Sequence
 
 from costmodel.array.layers import Layer, Plan, bits_to_bytes
-from costmodel.array.target import PEArray
+from costmodel.array.target import BUFFERS, PEArray
 from costmodel.array.tiling import Tiling
+from costmodel.cost import CostError
 from tailor_jax.graph import Graph
 
 
@@ -63,6 +64,14 @@ class Policy:
     run: Callable[[Plan, Hashable, PEArray], tuple[list[Traffic], Hashable]]
     monotone: Callable[[PEArray], tuple[str, ...]]
     alternatives: Callable[[Graph, PEArray], Sequence[PEArray]] | None = None
+
+
+def check_shared(target: PEArray) -> None:
+    """Raises CostError if the target has separate buffers, which the policies that keep tensors cannot use."""
+    if target.input_buffer_bytes:
+        raise CostError(
+            f'policy {target.policy} keeps tensors in one shared buffer, and the target has {", ".join(BUFFERS)}; give sram_bytes instead'
+        )
 
 
 def traffic(plan: Plan, layer: Layer, target: PEArray, tiles: Tiling, on_chip: Collection[str] = ()) -> Traffic:

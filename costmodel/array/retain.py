@@ -19,16 +19,14 @@ import math
 from collections.abc import Collection, Hashable
 
 from costmodel.array.layers import Plan
-from costmodel.array.policy import Policy, Traffic, traffic
-from costmodel.array.target import BUFFERS, PEArray
+from costmodel.array.policy import Policy, Traffic, check_shared, traffic
+from costmodel.array.target import PEArray
 from costmodel.array.tiling import Tiling, tiled, whole
-from costmodel.cost import CostError
 
 
 def run(plan: Plan, state: Hashable, target: PEArray) -> tuple[list[Traffic], Hashable]:
     """See `costmodel.array.policy`; the state is whether the plan's first (last) tensor lies on chip."""
-    if target.input_buffer_bytes:
-        raise CostError(f'policy retain keeps tensors in one shared buffer, and the target has {", ".join(BUFFERS)}; give sram_bytes instead')
+    check_shared(target)
     held = {plan.graph.input.name: plan.tensor_bytes(plan.graph.input.name, target)} if state else {}
     moved = []
     for index, layer in enumerate(plan.layers):

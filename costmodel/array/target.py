@@ -13,7 +13,7 @@ from typing import Any
 
 from costmodel.cost import CostError
 
-POLICIES = ('layer_by_layer', 'retain')
+POLICIES = ('layer_by_layer', 'retain', 'shortcut_mining', 'shortcut_fusion')
 DATAFLOWS = ('output_stationary', 'weight_stationary', 'input_stationary', 'channel_parallel')
 ENERGIES = ('asic_45nm', 'fpga_zc706')
 BUFFERS = ('input_buffer_bytes', 'weight_buffer_bytes', 'output_buffer_bytes')
@@ -38,6 +38,9 @@ class PEArray:
       rereads: whether traffic counts what tiles read again, and cycles the fill and drain of each tile; else each operand counts once.
       fuse_add: whether an add runs in the layer of its main branch, which then reads the shortcut and writes the sum, in place of a layer of its own.
       energy: the table of energies for each operation, one of `ENERGIES`.
+      bank_bytes: size of a bank, which holds a part of one tensor (shortcut_mining).
+      cuts: how many cuts between row mode and frame mode there may be, 1 or 2; 0 for two where the network upsamples, else one (shortcut_fusion).
+      frame: the blocks in frame mode; None for the best ones (shortcut_fusion).
     """
 
     preset: str
@@ -59,12 +62,19 @@ class PEArray:
     rereads: bool
     fuse_add: bool
     energy: str
+    bank_bytes: int = 4096
+    cuts: int = 0
+    frame: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         _one_of('policy', self.policy, POLICIES)
         _one_of('dataflow', self.dataflow, DATAFLOWS)
         _one_of('energy', self.energy, ENERGIES)
-        for key in ('rows', 'columns', 'sram_bytes', 'weight_bits', 'activation_bits', 'accumulator_bits', 'batch'):
+        if self.cuts not in (0, 1, 2):
+            raise CostError(f'cuts must be 0, 1 or 2, got {self.cuts!r}')
+        if self.frame is not None and not (isinstance(self.frame, tuple) and all(isinstance(name, str) for name in self.frame)):
+            raise CostError(f'frame must be a tuple of names of blocks, or None for the best ones, got {self.frame!r}')
+        for key in ('rows', 'columns', 'sram_bytes', 'weight_bits', 'activation_bits', 'accumulator_bits', 'batch', 'bank_bytes'):
             _integer(key, getattr(self, key), 1)
         for key in BUFFERS:
             _integer(key, getattr(self, key), 0)
@@ -119,7 +129,8 @@ def pe_array(preset: str = 'tailor_2d', **settings: Any) -> PEArray:
     if (bandwidth := merged.pop('bandwidth_gb_s', None)) is not None:
         _positive('clock_mhz', merged['clock_mhz'])
         merged['dram_bytes_per_cycle'] = bandwidth * 1000 / merged['clock_mhz']
-    if missing := [key for key in known if key not in merged and key != 'bandwidth_gb_s']:
+    optional = ('bandwidth_gb_s', *(field.name for field in dataclasses.fields(PEArray) if field.default is not dataclasses.MISSING))
+    if missing := [key for key in known if key not in merged and key not in optional]:
         raise CostError(f'preset {preset} lacks {", ".join(missing)}')
     return PEArray(preset=preset, **merged)
 

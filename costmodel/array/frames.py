@@ -1,0 +1,254 @@
+"""Row mode and frame mode: which tensors three buffers hold, layer after layer, and how large the buffers must be.
+
+In row mode a layer streams its rows: every operand comes from DRAM and every result goes there, and nothing survives a layer. In frame mode whole
+feature maps stay in the buffers. With a layer of K x K windows, N input and M output channels, an H x W output of QS-bit accumulators, a W_in wide
+input of QA-bit values, and R x C multipliers (all for one image; ceil to bytes):
+
+    memory        row mode                              frame mode
+    buffer 0      (K + 1) N W_in QA, at most the map    the largest map that is given to it
+    buffer 1      rows of a fused pool's window         the same
+    buffer 2                                            the same
+    vectors       factors of a scale                    1 x 1 maps, first fit
+    weights       all of the layer; if H = 1 a tile     two tiles of K K min(N, R) min(M, C) weights
+    accumulators  min(M, C) W QS                        min(M, C) H W QS
+
+Each memory is as large as its largest user. Frame mode gives out the buffers by these rules:
+
+1. What a layer's main operand needs and does not lie on chip is loaded. A shortcut that does not lie on chip streams past the adder.
+2. A map goes to the highest free buffer if no other tensor lives, else to the lowest. An element-wise operand that dies counts as free: conv + add
+   writes over its shortcut. So plain layers take turns, a residual block's input sits in buffer 2, and its convolutions take turns in 0 and 1.
+3. If none is free, the tensor whose next reader is farthest, and that the layer does not read, goes to DRAM: it is written there unless it came from
+   there. That may be the result itself. If operands alone need more than three buffers, the layer runs in row mode.
+4. A layer in row mode finds the buffers empty: what lives is written to DRAM before it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+from costmodel.array.layers import Layer, Plan, bits_to_bytes
+from costmodel.array.policy import Traffic
+from costmodel.array.target import PEArray
+from tailor_jax.graph import Node, weight_shape
+
+MEMORIES = ('buffer0_bytes', 'buffer1_bytes', 'buffer2_bytes', 'vector_bytes', 'weight_bytes', 'accumulator_bytes')
+MAPS, VECTORS, DRAM = (0, 1, 2), 3, 4
+ELEMENT_WISE = ('add', 'scale', 'relu', 'leaky_relu', 'sigmoid', 'swish')
+
+Place = tuple[int, int]  # (memory, address); the address of a tensor in DRAM is not given here
+State = tuple[Place, bool] | None  # of the one tensor that lives: where it lies on chip, and whether DRAM has it too; None if only DRAM has it
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One layer as the machine runs it, in this order: stores, loads, the layer, late stores.
+
+    Attributes:
+      layer: the layer.
+      frame: whether it runs in frame mode.
+      stores: (tensor, place) written to DRAM to make room.
+      loads: (tensor, place) read from DRAM into a buffer.
+      places: {tensor: place} of the operands and results during the layer.
+      late_stores: (tensor, place) of results of the network that must not end on chip.
+      memories: bytes of each of `MEMORIES` that the step needs.
+    """
+
+    layer: Layer
+    frame: bool
+    stores: tuple[tuple[str, Place], ...]
+    loads: tuple[tuple[str, Place], ...]
+    places: dict[str, Place]
+    late_stores: tuple[tuple[str, Place], ...]
+    memories: tuple[int, ...]
+
+
+class Machine:
+    """Runs the layers of one plan; a value but for what it remembers of the plan, so that many cuts can be tried quickly."""
+
+    def __init__(self, plan: Plan, target: PEArray):
+        self.plan, self.target = plan, target
+        names = [plan.graph.input.name, *(name for layer in plan.layers for name in layer.outputs)]
+        self.bytes = {name: plan.tensor_bytes(name, target) for name in names}
+        self.vector = {name: plan.graph[name].shape[:2] == (1, 1) for name in names}
+        self.readers: dict[str, list[int]] = {name: [] for name in names}
+        for index, layer in enumerate(plan.layers):
+            for name in layer.reads:
+                self.readers[name].append(index)
+        self.results = set(plan.results())
+        self.outliving = set() if plan.final else self.results
+        born = {name: index for index, layer in enumerate(plan.layers) for name in layer.outputs} | {plan.graph.input.name: -1}
+        last = {name: self.last(name) for name in names}
+        self.beside = [[name for name in names if born[name] < index <= last[name]] for index in range(len(plan.layers))]
+        self.memories = [(row_memories(plan, layer, target), _frame_memories(plan, layer, target)) for layer in plan.layers]
+
+    def last(self, name: str) -> float:
+        """Index of the last layer that reads a tensor; infinite if it outlives the plan."""
+        return math.inf if name in self.outliving else self.readers[name][-1] if self.readers[name] else -1
+
+    def next(self, index: int, name: str) -> float:
+        """Index of the next layer after this one that reads a tensor."""
+        return next((reader for reader in self.readers[name] if reader > index), math.inf)
+
+    def run(self, state: State, frame: Sequence[bool]) -> tuple[list[Step], State]:
+        """Runs all layers from a state, layer i in frame mode if frame[i]; the state after."""
+        first = self.plan.graph.input.name
+        places: dict[str, Place] = {first: state[0]} if state else {}
+        stored = {first} if state is None or state[1] else set()
+        steps = []
+        for index in range(len(self.plan.layers)):
+            step = self._frame(index, places, stored) if frame[index] else None
+            step = step or self._row(index, places, stored)
+            for name in [name for name in places if self.last(name) <= index and (name in stored or name not in self.results)]:
+                del places[name]
+            steps.append(step)
+        if self.plan.final and (left := [(name, places[name]) for name in self.results if name in places and name not in stored]):
+            steps[-1] = dataclasses.replace(steps[-1], late_stores=tuple(left))
+        (end, *_) = self.plan.results()
+        return steps, (places[end], end in stored) if end in places and not self.plan.final else None
+
+    def _row(self, index: int, places: dict[str, Place], stored: set[str]) -> Step:
+        layer = self.plan.layers[index]
+        stores = tuple((name, place) for name, place in places.items() if name not in stored)
+        places.clear()
+        stored.update(name for name, _ in stores)
+        stored.update(layer.outputs)
+        at = dict.fromkeys((*layer.reads, *layer.outputs), (DRAM, 0))
+        return Step(layer, False, stores, (), at, (), self.memories[index][0])
+
+    def _frame(self, index: int, places: dict[str, Place], stored: set[str]) -> Step | None:
+        """The step in frame mode, or None if three buffers do not hold its operands; then nothing has changed."""
+        layer = self.plan.layers[index]
+        if len({name for name in layer.reads if not self.vector[name] and (name in layer.inputs or name in places)}) > len(MAPS):
+            return None
+        stores: list[tuple[str, Place]] = []
+        loads = []
+
+        def leave(later_than: float) -> bool:
+            """Sends the tensor that is needed last to DRAM, if that is after `later_than`; whether there is one."""
+            others = [name for name, place in places.items() if name not in layer.reads and place[0] in MAPS]
+            farthest = max(others, key=lambda name: self.next(index, name), default=None)
+            if farthest is None or self.next(index, farthest) <= later_than:
+                return False
+            place = places.pop(farthest)
+            if farthest not in stored:
+                stores.append((farthest, place))
+                stored.add(farthest)
+            return True
+
+        def room(name: str, alone: bool, dying: Iterable[str] = ()) -> int | None:
+            taken = {place[0] for other, place in places.items() if other not in dying}
+            free = [buffer for buffer in MAPS if buffer not in taken]
+            return (free[-1] if alone else free[0]) if free else None
+
+        for name in dict.fromkeys(layer.inputs):
+            if name in places:
+                continue
+            if self.vector[name]:
+                places[name] = (VECTORS, self._fit(name, places))
+            else:
+                alone = self.beside[index] == [name]
+                while (buffer := room(name, alone)) is None:
+                    leave(-1)
+                places[name] = (buffer, 0)
+            loads.append((name, places[name]))
+        at = {name: places.get(name, (DRAM, 0)) for name in layer.reads}
+        alone = all(self.last(name) <= index for name in self.beside[index])
+        held = dict(places)
+        for name in layer.outputs:
+            if self.last(name) < 0:
+                at[name] = (DRAM, 0)
+            elif self.vector[name]:
+                at[name] = places[name] = (VECTORS, self._fit(name, places))
+            else:
+                dying = [other for other in overwritable(self.plan, layer, name) if other in places and self.last(other) <= index]
+                while (buffer := room(name, alone, dying)) is None and leave(self.next(index, name)):
+                    pass
+                at[name] = (DRAM, 0) if buffer is None else (buffer, 0)
+                if buffer is not None:
+                    for other in [other for other in dying if places[other][0] == buffer]:
+                        del places[other]
+                    places[name] = at[name]
+            if at[name][0] == DRAM:
+                stored.add(name)
+        sizes = list(self.memories[index][1])
+        for name, (memory, address) in (held | places).items():
+            sizes[memory] = max(sizes[memory], address + self.bytes[name])
+        return Step(layer, True, tuple(stores), tuple(loads), at, (), tuple(sizes))
+
+    def _fit(self, name: str, places: dict[str, Place]) -> int:
+        """The lowest address of the vector memory at which a vector fits beside those that are there."""
+        address = 0
+        for begin, end in sorted((place[1], place[1] + self.bytes[other]) for other, place in places.items() if place[0] == VECTORS):
+            if address + self.bytes[name] <= begin:
+                break
+            address = end
+        return address
+
+    def traffic(self, step: Step) -> Traffic:
+        """What a step moves."""
+        layer = step.layer
+
+        def from_dram(names: Iterable[str]) -> int:
+            return sum(self.bytes[name] for name in names if step.places[name][0] == DRAM)
+
+        loaded, written = (sum(self.bytes[name] for name, _ in moves) for moves in (step.loads, (*step.stores, *step.late_stores)))
+        return Traffic(
+            input_bytes=from_dram(layer.inputs) + loaded,
+            weight_bytes=bits_to_bytes(layer.weights * self.target.weight_bits),
+            output_bytes=from_dram(layer.outputs) + written,
+            shortcut_bytes=from_dram(layer.shortcuts),
+            buffer_bytes=sum(step.memories),
+        )
+
+
+def overwritable(plan: Plan, layer: Layer, output: str) -> list[str]:
+    """The operands that a layer reads element by element, each just before it writes the same element of this output."""
+    graph, add = plan.graph, layer.member('add')
+    if layer.member('max_pool', 'avg_pool', 'upsample') or graph[output].op == 'global_avg_pool':
+        return []
+    found = [add.inputs[1]] if add else []
+    if layer.op in ELEMENT_WISE:
+        found.append(layer.nodes[0].inputs[0])
+    elif add and add.inputs[1] in layer.inputs:
+        return []
+    return [name for name in found if name in layer.reads and graph[name].shape == graph[output].shape]
+
+
+def sizes(steps: Iterable[Step]) -> tuple[int, ...]:
+    """Bytes of each of `MEMORIES`: as large as its largest user."""
+    return tuple(map(max, zip(*(step.memories for step in steps))))
+
+
+def row_memories(plan: Plan, layer: Layer, target: PEArray) -> tuple[int, ...]:
+    node, graph = layer.nodes[0], plan.graph
+    height, width, channels = graph.in_shape(node)
+    lines = bits_to_bytes(min(node.kernel[0] + 1, height) * width * channels * target.activation_bits)
+    pool = layer.member('max_pool', 'avg_pool')
+    pooled = 0
+    if pool and pool is not node:
+        height, width, channels = graph.in_shape(pool)
+        pooled = bits_to_bytes(min(pool.kernel[0], height) * width * channels * target.activation_bits)
+    vector = bits_to_bytes(graph[node.inputs[1]].shape[2] * target.activation_bits) if node.op == 'scale' else 0
+    weights = bits_to_bytes(layer.weights * target.weight_bits) if node.shape[0] > 1 else weight_tile(plan, node, target)
+    return lines, pooled, 0, vector, weights, _accumulators(node, target, 1)
+
+
+def _frame_memories(plan: Plan, layer: Layer, target: PEArray) -> tuple[int, ...]:
+    node = layer.nodes[0]
+    return 0, 0, 0, 0, weight_tile(plan, node, target), _accumulators(node, target, target.batch * node.shape[0])
+
+
+def weight_tile(plan: Plan, node: Node, target: PEArray) -> int:
+    if node.op not in ('conv', 'dense'):
+        return 0
+    *window, inputs, outputs = weight_shape(plan.graph, node)
+    tile = math.prod(window) * min(inputs, target.rows) * min(outputs, target.columns)
+    return (1 + target.double_buffered) * bits_to_bytes(tile * target.weight_bits)
+
+
+def _accumulators(node: Node, target: PEArray, rows: int) -> int:
+    if node.op not in ('conv', 'dense'):
+        return 0
+    return bits_to_bytes(rows * node.shape[1] * min(node.shape[2], target.columns) * target.accumulator_bits)

@@ -1,0 +1,127 @@
+"""ShortcutFusion: early blocks in row mode, later ones in frame mode, cut where it moves the fewest bytes (Nguyen et al., arXiv 2106.08167).
+
+Each block of the network runs in row mode or in frame mode (`costmodel.array.frames`); the blocks in frame mode follow one another:
+
+    cuts = 1     row | frame            classification networks
+    cuts = 2     row | frame | row      networks that upsample (encoder-decoder, feature pyramid)
+
+    DRAM bytes = weights + inputs, shortcuts and results of layers in row mode + the first load in frame mode + network results + spills
+    buffer bytes = the sum over the six memories of the most that a layer needs of each
+
+Every pair of cuts is tried. That of the fewest DRAM bytes whose buffers fit `sram_bytes` is taken; of equals, the one with the fewest blocks in frame
+mode. A node without a block is a block of its own. Adds are fused or not as the target's `fuse_add` says.
+
+    search(graph, target)            what every cut takes and moves
+    curve(graph, target)             the fewest DRAM bytes against the buffer bytes that they take
+    steps(plan, target)              the layers as the machine runs them, for instruction lists
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from costmodel.array import frames
+from costmodel.array.frames import Machine, State, Step
+from costmodel.array.layers import Layer, Plan, plan
+from costmodel.array.policy import Policy, Traffic, check_shared
+from costmodel.array.target import PEArray
+from costmodel.cost import CostError
+from tailor_jax import rewrite
+from tailor_jax.graph import Graph, Node
+
+Sizes = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """One way to cut a network.
+
+    Attributes:
+      frame: the blocks in frame mode.
+      memories: bytes of each of `frames.MEMORIES`.
+      dram_bytes: bytes moved.
+    """
+
+    frame: tuple[str, ...]
+    memories: Sizes
+    dram_bytes: int
+
+    @property
+    def buffer_bytes(self) -> int:
+        return sum(self.memories)
+
+
+def run(plan: Plan, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
+    """See `costmodel.array.policy`. The state is that of the machine, and what the layers so far need of each memory."""
+    check_shared(target)
+    machine = _machine(plan, dataclasses.replace(target, frame=None))
+    done, after = machine.run(state[0], _modes(plan, target))
+    needed, moved = state[1], []
+    for step in done:
+        needed = tuple(map(max, needed, step.memories))
+        moved.append(dataclasses.replace(machine.traffic(step), buffer_bytes=sum(needed)))
+    return moved, (after, needed)
+
+
+def alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
+    """The target with each cut that can be made, fewest blocks in frame mode first."""
+    if target.frame is not None:
+        return (target,)
+    blocks = list(dict.fromkeys(map(block, graph.nodes[1:])))
+    two = target.cuts == 2 or (target.cuts == 0 and any(node.op == 'upsample' for node in graph.nodes))
+    count = len(blocks)
+    ranges = [(begin, end) for begin in reversed(range(count)) for end in (range(count, begin, -1) if two else (count,))]
+    return [dataclasses.replace(target, frame=tuple(blocks[begin:end])) for begin, end in [(count, count), *ranges]]
+
+
+def search(graph: Graph, target: PEArray) -> list[Cut]:
+    """What every cut of a network takes and moves, fewest blocks in frame mode first; gated adds count as open."""
+    planned = plan(rewrite.fold(graph), target)
+    found = []
+    for each in alternatives(graph, target):
+        moved, (_, needed) = run(planned, START, each)
+        found.append(Cut(each.frame or (), needed, sum(traffic.dram_bytes for traffic in moved)))
+    return found
+
+
+def curve(graph: Graph, target: PEArray) -> list[Cut]:
+    """The cuts that no other one beats in both bytes, from the smallest buffers to the largest."""
+    best: list[Cut] = []
+    for cut in sorted(search(graph, target), key=lambda cut: (cut.buffer_bytes, cut.dram_bytes)):
+        if not best or cut.dram_bytes < best[-1].dram_bytes:
+            best.append(cut)
+    return best
+
+
+def steps(plan: Plan, target: PEArray) -> list[Step]:
+    """The layers of a whole network as the machine runs them under `target.frame`."""
+    if target.frame is None:
+        raise CostError('frame must say which blocks run in frame mode; costmodel.evaluate(graph, target).target has the best')
+    return _machine(plan, dataclasses.replace(target, frame=None)).run(None, _modes(plan, target))[0]
+
+
+def block(node: Node | Layer) -> str:
+    """The block that a node or layer belongs to: its own name where it has none."""
+    return node.block or node.name
+
+
+def _modes(plan: Plan, target: PEArray) -> list[bool]:
+    framed = set(target.frame or ())
+    return [block(layer) in framed for layer in plan.layers]
+
+
+@functools.lru_cache(maxsize=64)
+def _machine(plan: Plan, target: PEArray) -> Machine:
+    return Machine(plan, target)
+
+
+def monotone(target: PEArray) -> tuple[str, ...]:
+    """Traffic of maps falls as a rule, not by law, as under `retain`."""
+    return ('macs', 'dram_weight_bytes')
+
+
+START: tuple[State, Sizes] = (None, (0,) * len(frames.MEMORIES))
+SHORTCUT_FUSION = Policy(START, run, monotone, alternatives)

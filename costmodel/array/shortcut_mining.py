@@ -1,0 +1,130 @@
+"""ShortcutMining: banks that change roles between input, output and shortcut (Azizimazreh and Chen, HPCA 2019).
+
+The buffer is a pool of banks of `bank_bytes`. A bank holds a part of one tensor, whatever its role, so that a result is the next layer's input where
+it lies, and a shortcut stays where it is while other layers run. Beside the banks a layer takes the memory that it works in: K + 1 input rows, two
+tiles of weights, accumulators of one row (`working_bytes`). A tensor's first banks lie on chip, the rest in DRAM. Layer after layer, in this order:
+
+1. If the working memory leaves too few banks for what they hold, tensors that the layer does not read give banks up, the one needed last first; then
+   its operands, the largest first.
+2. The result takes free banks. An operand that it can overwrite element by element and that nobody needs afterwards counts as free. If these are too
+   few, tensors that the layer does not read and that are needed later than the result give banks up. The rest of the result goes to DRAM.
+3. What the layer reads from DRAM and a later layer reads again stays in the banks that are still free.
+4. Tensors that no later layer reads are gone.
+
+A bank that is given up is the tensor's last on chip. It is written to DRAM unless it came from there; only what exceeds the banks is ever moved. What
+does not lie on chip is read from DRAM by each of its readers. The network's input comes from DRAM and its results go there. The state between two
+layers that every path passes: how many banks of the tensor lie on chip, and how many of those DRAM has too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from costmodel.array import frames
+from costmodel.array.layers import Layer, Plan, bits_to_bytes
+from costmodel.array.policy import Policy, Traffic, check_shared
+from costmodel.array.target import PEArray
+from costmodel.cost import CostError
+
+State = tuple[int, int]
+
+
+@dataclasses.dataclass
+class _Held:
+    """A tensor that lives: its bytes, its banks on chip, and how many of these, the last ones, DRAM has too."""
+
+    size: int
+    banks: int = 0
+    copied: int = 0
+
+    def on_chip(self, bank: int) -> int:
+        return min(self.size, self.banks * bank)
+
+    def give(self, count: int, bank: int) -> int:
+        """Gives up its last banks; the bytes written to DRAM."""
+        kept = self.banks - count
+        written = min(self.size, max(kept, self.banks - self.copied) * bank) - min(self.size, kept * bank)
+        self.banks, self.copied = kept, max(0, self.copied - count)
+        return written
+
+
+def run(plan: Plan, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
+    """See `costmodel.array.policy`. Raises CostError naming a layer that the buffer is too small to work in."""
+    check_shared(target)
+    machine = _Mining(plan, target)
+    first = plan.graph.input.name
+    held = {first: _Held(plan.tensor_bytes(first, target), *state)}
+    moved = [machine.step(index, held) for index in range(len(plan.layers))]
+    (end, *_) = plan.results()
+    return moved, (held[end].banks, held[end].copied) if end in held and not plan.final else START
+
+
+def working_bytes(plan: Plan, layer: Layer, target: PEArray) -> int:
+    """What a layer takes beside the banks."""
+    lines, pooled, _, vector, _, accumulators = frames.row_memories(plan, layer, target)
+    return lines + pooled + vector + accumulators + frames.weight_tile(plan, layer.nodes[0], target)
+
+
+class _Mining:
+    def __init__(self, plan: Plan, target: PEArray):
+        self.plan, self.target, self.bank = plan, target, target.bank_bytes
+        self.results = set(plan.results())
+
+    def next(self, index: int, name: str) -> float:
+        return next((later for later in range(index + 1, len(self.plan.layers)) if name in self.plan.layers[later].reads), math.inf)
+
+    def step(self, index: int, held: dict[str, _Held]) -> Traffic:
+        layer, bank = self.plan.layers[index], self.bank
+        working = working_bytes(self.plan, layer, self.target)
+        if working > self.target.sram_bytes:
+            raise CostError(f'node {layer.name!r} takes at least {working} bytes of buffers, and sram_bytes is {self.target.sram_bytes}')
+        banks = (self.target.sram_bytes - working) // bank
+        others = sorted((name for name in held if name not in layer.reads), key=lambda name: -self.next(index, name))
+        written = 0
+        for name in [*others, *sorted(layer.reads, key=lambda name: -held[name].size)]:
+            excess = sum(each.banks for each in held.values()) - banks
+            written += held[name].give(min(max(excess, 0), held[name].banks), bank)
+
+        def missing(names: tuple[str, ...]) -> int:
+            return sum(held[name].size - held[name].on_chip(bank) for name in names)
+
+        inputs, shortcuts = missing(layer.inputs), missing(layer.shortcuts)
+        occupied = sum(each.banks for each in held.values())
+        for name in layer.outputs:
+            result = held[name] = _Held(self.plan.tensor_bytes(name, self.target))
+            dying = [other for other in frames.overwritable(self.plan, layer, name) if self.next(index, other) == math.inf]
+            reused = max((held[other].banks for other in dying), default=0)
+            if not (self.plan.final and name in self.results and self.next(index, name) == math.inf):
+                wanted = -(-result.size // bank)
+                free = banks - occupied + reused
+                for other in others:
+                    if self.next(index, other) > self.next(index, name) and free < wanted:
+                        given = min(wanted - free, held[other].banks)
+                        written += held[other].give(given, bank)
+                        occupied, free = occupied - given, free + given
+                result.banks = min(wanted, free)
+                occupied += max(0, result.banks - reused)
+            rest = result.size - result.on_chip(bank)
+            written += result.size if self.plan.final and name in self.results else rest
+            if self.plan.final and name in self.results:
+                result.copied = result.banks
+        for name in layer.reads:
+            if self.next(index, name) < math.inf:
+                kept = min(banks - occupied, -(-held[name].size // bank) - held[name].banks)
+                held[name].banks, held[name].copied, occupied = held[name].banks + kept, held[name].copied + kept, occupied + kept
+        for name in [*held]:
+            if self.next(index, name) == math.inf and (self.plan.final or name not in self.results):
+                del held[name]
+        weights = bits_to_bytes(layer.weights * self.target.weight_bits)
+        return Traffic(inputs, weights, written, shortcuts, working + occupied * bank)
+
+
+def monotone(target: PEArray) -> tuple[str, ...]:
+    """Traffic of maps falls as a rule, not by law, as under `retain`."""
+    return ('macs', 'dram_weight_bytes')
+
+
+START: State = (0, 0)
+SHORTCUT_MINING = Policy(START, run, monotone)
