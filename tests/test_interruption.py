@@ -1,7 +1,5 @@
 """Interruption: real `experiments.train` processes killed where it hurts, stopped by signals, and gone on with, against one that never was."""
 
-import json
-import os
 import re
 import signal
 import subprocess
@@ -9,27 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
 import pytest
+from run_processes import FLAGS, QUICK_TO_COMPILE, ROOT, assert_same_run, end, last_saved, rows, start, wait_for_step
 
-from experiments import config as config_lib
 from tailor_jax.train import interruption
-
-ROOT = Path(__file__).parents[1]
-PHASES = config_lib.PHASES
-FLAGS = [
-    '--config=experiments/configs/digits_resnet8.py',
-    '--config.model.width=4',
-    '--config.cost.interval_cycles=4096',
-    '--config.data.train_split=train[:20%]',
-    '--config.train.batch_size=32',
-    '--config.train.save_every_epochs=0.5',
-    *(f'--config.train.{phase}.epochs=1' for phase in PHASES),
-    '--config.train.student.epochs=6',
-]
-STEPS_PER_EPOCH, SAVED_EVERY = 8, 4
 
 # Every file event of the process passes this: the first that is named in KILL_AT ends it, before it happens, as a SIGKILL from outside would.
 HOOK = """
@@ -42,52 +23,6 @@ sys.addaudithook(kill)
 """
 
 
-def start(module: str, *flags: str, **environment: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, '-m', module, *flags],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(process: subprocess.Popen) -> tuple[int, str]:
-    """(exit status, what it wrote to stderr)"""
-    _, errors = process.communicate(timeout=300)
-    return process.returncode, errors
-
-
-def rows(workdir: Path) -> list[dict]:
-    path = workdir / 'metrics.jsonl'
-    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith('\n')] if path.exists() else []
-
-
-def wait_for_step(process: subprocess.Popen, workdir: Path, phase: str, step: int) -> None:
-    while not any(row.get('phase') == phase and row['step'] >= step for row in rows(workdir)):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.002)
-
-
-def last_saved(workdir: Path, phase: str) -> int:
-    return max(int(path.name) for path in (workdir / 'checkpoints' / phase).iterdir() if path.name.isdigit())
-
-
-def assert_same_run(ours: Path, theirs: Path) -> None:
-    """Bit for bit: the integer network, every metrics row, every checkpoint; and all the summary says but how long it took."""
-    for name in ('qgraph.npz', 'metrics.jsonl', 'graph.json', 'quant.json', 'config.json'):
-        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
-    for phase in (path.name for path in sorted((theirs / 'checkpoints').iterdir())):
-        assert last_saved(ours, phase) == last_saved(theirs, phase)
-        one, other = (
-            ocp.StandardCheckpointer().restore(each / 'checkpoints' / phase / str(last_saved(each, phase)) / 'state') for each in (ours, theirs)
-        )
-        jax.tree.map(np.testing.assert_array_equal, one, other)
-    one, other = (json.loads((each / 'summary.json').read_text()) for each in (ours, theirs))
-    assert all(one[key] == other[key] for key in one.keys() | other.keys() if key not in ('seconds', 'images_per_second'))
-
-
 @pytest.fixture(scope='module')
 def environment(tmp_path_factory) -> dict[str, str]:
     """Programs are compiled once, and the same for all runs of this module."""
@@ -97,7 +32,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
         'JAX_NUM_CPU_DEVICES': '1',
         'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('cache')),
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-        'XLA_FLAGS': '--xla_backend_optimization_level=0',  # compiles in half the time
+        **QUICK_TO_COMPILE,
         'PYTHONPATH': str(hook),
         'KILL_AT': 'none none',
     }
@@ -119,7 +54,6 @@ KILLS = {
     'while an old checkpoint is deleted': 'os.remove _METADATA',
     'before quant.json': 'os.rename */.quant.json.partial',
     'after quant.json': 'os.mkdir */checkpoints/qat',
-    'before the integer network': 'os.rename */.qgraph.npz.partial',
     'before the summary': 'os.rename */.summary.json.partial',
 }
 
