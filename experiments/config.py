@@ -24,6 +24,8 @@ AUGMENTS = ('default', 'none')
 NETWORKS = ('resnet', 'mobilenet_v2')
 SCALES = ('calibrated', 'learned')
 COMPUTE_DTYPES = ('float32', 'bfloat16')
+# The targets, and what the cost is made of where `cost.resources` does not say.
+RESOURCES = {'dataflow': ('lut', 'ff', 'bram18', 'fifo_bits'), 'pe_array': ('dram_bytes', 'cycles')}
 # What a budget can limit; a target prices some of them.
 BUDGETED = ('bram18', 'uram', 'lut', 'ff', 'dsp', 'fifo_bits', 'dram_bytes', 'dram_feature_map_bytes', 'buffer_bytes', 'cycles', 'energy_pj')
 
@@ -100,11 +102,11 @@ def defaults() -> ConfigDict:
     config.distill.temperature = 0.0  # of the KL divergence; 0 takes the squared error of the logits
 
     config.cost = ConfigDict()
-    config.cost.target = 'dataflow'
+    config.cost.target = 'dataflow'  # or pe_array
     config.cost.weight = 0.1  # loss units that all skips together cost, see experiments/cost.py; not used where there is a budget
     config.cost.budget = ConfigDict({name: config_dict.placeholder(float) for name in BUDGETED})  # the most of a resource that may be used
     config.cost.budget.device_share = config_dict.placeholder(float)  # the most of each of the device's resources, as a share of what it has
-    config.cost.resources = ('lut', 'ff', 'bram18', 'fifo_bits')
+    config.cost.resources = ()  # what the cost is the mean of; () for lut, ff, bram18, fifo_bits (dataflow) or dram_bytes, cycles (pe_array)
     config.cost.device = 'zcu104'
     config.cost.fifo_policy = 'exact'
     # Cycles from a process's last trip to its write, that FIFO depths allow for. An estimate until synthesis says better: a FIFO read, an operand
@@ -112,6 +114,15 @@ def defaults() -> ConfigDict:
     # deadlock; too many cost a few tokens of the skip FIFOs.
     config.cost.process_latency_cycles = 8
     config.cost.interval_cycles = 0  # target initiation interval; 0 for 16 cycles an input pixel
+    config.cost.preset = 'tailor_2d'  # of the PE array, as the keys below, which change it where they are given: see docs/pe_array.md
+    config.cost.policy = 'layer_by_layer'
+    config.cost.rows = config_dict.placeholder(int)
+    config.cost.columns = config_dict.placeholder(int)
+    config.cost.dataflow = config_dict.placeholder(str)
+    config.cost.sram_bytes = config_dict.placeholder(int)
+    config.cost.bandwidth_gb_s = config_dict.placeholder(float)
+    config.cost.batch = config_dict.placeholder(int)
+    config.cost.fuse_add = config_dict.placeholder(bool)
 
     config.quant = ConfigDict()
     config.quant.weight_bits = 8
@@ -133,7 +144,7 @@ def validate(config: ConfigDict) -> None:
         'method': tuple(METHODS),
         'model.name': NETWORKS,
         'model.skips': tuple(dict.fromkeys(skips for method in METHODS.values() for skips in method.skips)),
-        'cost.target': ('dataflow',),
+        'cost.target': tuple(RESOURCES),
         'data.augment': AUGMENTS,
         'train.schedule': SCHEDULES,
         'train.compute_dtype': COMPUTE_DTYPES,

@@ -4,8 +4,8 @@ With C_r(all) and C_r(none) the exact cost of resource r with every skip kept an
 
     cost(p) = mean over r of (E[C_r](p) - C_r(none)) / (C_r(all) - C_r(none))
 
-over the resources of `cost.resources` that skips add to. It is 1 with every skip and 0 with none, so `cost.weight` is what all
-skips together cost in units of the loss, whatever the network and the target.
+over the resources of `cost.resources` (by default those of `config.RESOURCES`) that skips add to. It is 1 with every skip and 0 with none, so
+`cost.weight` is what all skips together cost in units of the loss, whatever the network and the target.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 import costmodel
-from experiments.config import ConfigError, bits_of
+from costmodel.targets import Target
+from experiments.config import RESOURCES, ConfigError, bits_of
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
@@ -27,7 +28,7 @@ class HardwareCost:
     """The cost term of one graph on one target: callable on {gate: P(open)}, differentiable, jittable and hashable by identity of its inputs."""
 
     graph: Graph
-    target: costmodel.Dataflow
+    target: Target
     resources: tuple[str, ...]
 
     @functools.cached_property
@@ -50,8 +51,19 @@ class HardwareCost:
         return sum(parts) / len(parts) if parts else 0.0
 
 
-def target_of(config: ConfigDict) -> costmodel.Dataflow:
-    """The hardware target that a config describes."""
+def target_of(config: ConfigDict) -> Target:
+    """The hardware target that a config describes, the one that skips are priced on."""
+    match config.cost.target:
+        case 'dataflow':
+            return dataflow_of(config)
+        case 'pe_array':
+            return pe_array_of(config)
+        case _:
+            raise ConfigError(f'config.cost.target is {config.cost.target!r}; expected one of {", ".join(RESOURCES)}')
+
+
+def dataflow_of(config: ConfigDict) -> costmodel.Dataflow:
+    """The streaming design that a config describes, the one that is exported, whatever skips are priced on."""
     cost = config.cost
     return costmodel.dataflow(
         device=cost.device,
@@ -65,9 +77,19 @@ def target_of(config: ConfigDict) -> costmodel.Dataflow:
     )
 
 
+def pe_array_of(config: ConfigDict) -> costmodel.PEArray:
+    """The PE array that a config describes. Raises ConfigError where single nodes have widths of their own."""
+    for key in ('quant.weight_bits_of', 'quant.activation_bits_of'):
+        if bits_of(config, key):
+            raise ConfigError(f'config.{key} gives single nodes a width, but a PE array has one for all; leave it out with cost.target=pe_array')
+    cost = config.cost
+    settings = {key: cost[key] for key in ('policy', 'rows', 'columns', 'dataflow', 'sram_bytes', 'bandwidth_gb_s', 'batch', 'fuse_add')}
+    return costmodel.pe_array(cost.preset, **settings, weight_bits=config.quant.weight_bits, activation_bits=config.quant.activation_bits)
+
+
 def cost_of(config: ConfigDict, graph: Graph) -> HardwareCost:
     """The cost term that a config describes. Raises ConfigError for a resource that the target does not price."""
-    cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources))
+    cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
     for resource in cost.resources:
         if resource not in cost.table.resources:
             raise ConfigError(
@@ -75,6 +97,7 @@ def cost_of(config: ConfigDict, graph: Graph) -> HardwareCost:
             )
     if config.cost.weight > 0 and not cost.bounds:
         raise ConfigError(
-            f'config.cost.resources are {", ".join(cost.resources) or "empty"}; no skip of this network adds to any of them on this target'
+            f'config.cost.resources are {", ".join(cost.resources)}; no skip of this network adds to any of them on this target, '
+            f'which prices {", ".join(cost.table.resources)}'
         )
     return cost

@@ -23,7 +23,7 @@ import costmodel
 import hls_export
 from experiments import cli, dataset
 from experiments.config import ConfigError
-from experiments.cost import target_of
+from experiments.cost import dataflow_of
 from experiments.workdir import read_config
 from hls_export import qonnx
 from tailor_jax import data, qgraph
@@ -38,7 +38,7 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     Raises FileNotFoundError if `workdir` holds no finished training, FileExistsError if `out` exists and `overwrite` is not given.
     """
     config, integers = _finished(workdir)
-    target = target_of(config)
+    target = dataflow_of(config)
     cost = costmodel.evaluate(from_json((workdir / 'graph.json').read_text()), target)
     device = costmodel.devices.device(target.device)
     plan = hls_export.Plan(
@@ -94,7 +94,8 @@ def _test_split(config: ConfigDict, integers: qgraph.QGraph) -> tuple[np.ndarray
 def main(options: Any) -> None:
     workdir, out = Path(cli.required(options, 'workdir', 'runs/mine')), Path(cli.required(options, 'out', 'runs/mine/hls'))
     if options.target not in TARGETS:
-        raise ConfigError(f'--target is {options.target!r}; networks can be exported to {", ".join(TARGETS)}')
+        hint = '; a PE array can be priced (python -m costmodel ... --target=pe_array), not exported' if options.target == 'pe_array' else ''
+        raise ConfigError(f'--target is {options.target!r}; networks can be exported to {", ".join(TARGETS)}{hint}')
     if options.target == 'qonnx':
         out = out if out.suffix == '.onnx' else out / 'network.onnx'
         count = export_qonnx(workdir, out, options.overwrite)

@@ -26,6 +26,9 @@ SHOWN = (
     'dsp',
     'fifo_bits',
     'interval_cycles',
+    'dram_bytes',
+    'buffer_bytes',
+    'cycles',
     'cost',
     'pareto',
 )
@@ -94,7 +97,8 @@ def draw(rows: Sequence[dict]) -> bytes:
     import matplotlib.pyplot as plt
     import matplotlib.ticker
 
-    panels = [('cost', 'hardware cost of the kept skips (1 = all)'), ('lut', 'LUT'), ('fifo_bits', 'FIFO storage (bits)')]
+    labels = {'lut': 'LUT', 'fifo_bits': 'FIFO storage (bits)', 'dram_bytes': 'DRAM traffic (bytes)', 'cycles': 'cycles'}
+    panels = [('cost', 'hardware cost of the kept skips (1 = all)'), *((name, label) for name, label in labels.items() if name in rows[0])]
     seeds = len({row['seed'] for row in rows})
     figure, axes = plt.subplots(1, len(panels), figsize=(12, 4), sharey=True, layout='constrained')
     front = sorted((row for row in rows if row['pareto']), key=lambda row: row['cost'])
