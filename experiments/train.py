@@ -23,7 +23,7 @@ from experiments.workdir import prepare_run
 
 def main(options: Any) -> None:
     path = cli.required(options, 'workdir', 'runs/mine')
-    from experiments import run  # imports jax; bad flags should not wait for it
+    from experiments import run  # only now: several processes must have joined before anything uses jax
     from tailor_jax.train import cluster
 
     run.check(options.config)
