@@ -22,6 +22,7 @@ Chains whose expected objectives differ by less than that may be taken for one a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,33 +61,56 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
     opened = xp.stack([xp.asarray(p[gate], float) for gate in table.gates]) if table.gates else xp.zeros(0)
     weights = [_setting_probabilities(xp, opened[bucket.gates]) for bucket in table.buckets]  # each [n, 2^k]
 
-    values, moves = ([xp.asarray(getattr(bucket, name)) for bucket in table.buckets] for name in ('values', 'after'))
-    places = [bucket.places for bucket in table.buckets]
-    total = xp.asarray(table.constant)
-    if table.buckets:
-        steps = _in_order(xp, places, [xp.einsum('ns,...nisj->...nij', *pair) for pair in zip(weights, moves)])
-        costs = _in_order(xp, places, [xp.einsum('ns,...nisa->...nia', *pair) for pair in zip(weights, values)])
-        total = total + _walked(xp, steps, costs)
-    chosen = ...
     if table.objective:
-        objective = total[:, table.additive.index(table.objective)]
-        chosen = xp.argmin(xp.where(total[:, -1] > 0, xp.inf, objective))
-        total, moves = total[chosen], [each[chosen] for each in moves]
+        table = _chosen(xp, table, weights)
+    total = _additive(xp, table, weights, slice(len(table.additive)))
     result = {name: total[index] for index, name in enumerate(table.additive)}
     for index, name in enumerate(table.maxima):
-        support = xp.asarray(table.support[index])[chosen]
+        support = xp.asarray(table.support[index])
         at_most = xp.ones(support.shape)
         if table.buckets:
-            below = [xp.asarray(bucket.below[index])[chosen] for bucket in table.buckets]
-            parts = [xp.einsum('ns,nisj,nism->nmij', *each) for each in zip(weights, moves, below)]
-            at_most = _product(xp, xp.swapaxes(_in_order(xp, places, parts, -4), -4, -3))[..., 0, :].sum(-1)
+            parts = [
+                xp.einsum('ns,nisj,nism->nmij', weight, xp.asarray(bucket.after), xp.asarray(bucket.below[index]))
+                for weight, bucket in zip(weights, table.buckets)
+            ]
+            at_most = _product(xp, xp.swapaxes(_in_order(xp, table, parts, -4), -4, -3))[..., 0, :].sum(-1)
         result[name] = support[0] + xp.sum((support[1:] - support[:-1]) * (1 - at_most[:-1]))
     return result
 
 
-def _in_order(xp: Any, places: Sequence[Any], parts: Sequence[Any], axis: int = -3) -> Any:
+def _chosen(xp: Any, table: CostTable, weights: Sequence[Any]) -> CostTable:
+    """The chain that is best for these probabilities, as a table of its own."""
+    fixed = [jax.lax.stop_gradient(weight) for weight in weights] if xp is jnp else weights
+    objective, violations = xp.moveaxis(_additive(xp, table, fixed, [table.additive.index(table.objective), -1]), -1, 0)
+    index = xp.argmin(xp.where(violations > 0, xp.inf, objective))
+    buckets = tuple(
+        Bucket(
+            bucket.gates,
+            bucket.places,
+            xp.asarray(bucket.values)[index],
+            xp.asarray(bucket.after)[index],
+            tuple(xp.asarray(below)[index] for below in bucket.below),
+        )
+        for bucket in table.buckets
+    )
+    support = tuple(xp.asarray(numbers)[index] for numbers in table.support)
+    return dataclasses.replace(table, objective='', constant=xp.asarray(table.constant)[index], support=support, buckets=buckets)
+
+
+def _additive(xp: Any, table: CostTable, weights: Sequence[Any], columns: Any) -> Any:
+    """[..., columns] expectations of these columns of the additive resources."""
+    total = xp.asarray(table.constant)[..., columns]
+    if not table.buckets:
+        return total
+    pairs = list(zip(weights, table.buckets))
+    steps = [xp.einsum('ns,...nisj->...nij', weight, xp.asarray(bucket.after)) for weight, bucket in pairs]
+    costs = [xp.einsum('ns,...nisa->...nia', weight, xp.asarray(bucket.values)[..., columns]) for weight, bucket in pairs]
+    return total + _walked(xp, _in_order(xp, table, steps), _in_order(xp, table, costs))
+
+
+def _in_order(xp: Any, table: CostTable, parts: Sequence[Any], axis: int = -3) -> Any:
     """The buckets' entries along `axis` as one array, in the order of the chain."""
-    return xp.take(xp.concatenate(parts, axis=axis), xp.argsort(xp.concatenate(places)), axis=axis)
+    return xp.take(xp.concatenate(parts, axis=axis), xp.argsort(xp.concatenate([bucket.places for bucket in table.buckets])), axis=axis)
 
 
 def _walked(xp: Any, steps: Any, costs: Any) -> Any:

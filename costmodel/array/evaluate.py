@@ -100,18 +100,18 @@ def _within(part: Stretch, target: PEArray) -> PEArray:
 
 
 def _run(part: Stretch, target: PEArray, setting: Mapping[str, int], state: Hashable) -> tuple[dict[str, int], Hashable]:
-    return _tabulated(part, target, tuple(setting.items()), state)
+    return tabulated(part, target, tuple(setting.items()), state)
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def _tabulated(part: Stretch, target: PEArray, setting: tuple[tuple[str, int], ...], state: Hashable) -> tuple[dict[str, int], Hashable]:
-    planned = plan(_binarized(part.graph, setting), target, part.final)
+def tabulated(part: Stretch, target: PEArray, setting: tuple[tuple[str, int], ...], state: Hashable) -> tuple[dict[str, int], Hashable]:
+    planned = plan(binarized(part.graph, setting), target, part.final)
     moved, after = POLICIES[target.policy].run(planned, state, target)
     return reduced(price(planned, moved, target), KINDS), after
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def _binarized(graph: Graph, setting: tuple[tuple[str, int], ...]) -> Graph:
+def binarized(graph: Graph, setting: tuple[tuple[str, int], ...]) -> Graph:
     return rewrite.fold(rewrite.binarize(graph, dict(setting)))
 
 

@@ -4,6 +4,7 @@
 
 `price` and `tabulate` are single calls in a fresh state of the machine's schedule caches; `expected` is the expected cost of five resources and
 its gradient in all gates in a compiled call of its own, dispatch included, which a training step that contains it does not even pay. The best of 5.
+The second table is of the PE array, preset shortcut_fusion.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ import functools
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from absl import app, flags
 
 import costmodel
+from costmodel.array import evaluate as array
+from costmodel.array import tiling
 from costmodel.streams import schedule, taps
 from tailor_jax import build, rewrite
 
 _NETWORKS = flags.DEFINE_list('networks', ['8 long', '20 long', '20 long+short', '110 long'], 'Depth and skips of ResNets on 32x32x3.')
+_ARRAYS = flags.DEFINE_list(
+    'arrays', ['resnet20 retain 20000', 'resnet56 retain 40000', 'resnet152 retain 1500000'], 'Network, policy and SRAM bytes of PE arrays.'
+)
 _CALLS = 200
 
 
@@ -40,21 +46,21 @@ def cold(function: Callable[[], object]) -> Callable[[], object]:
     """The call with the schedules of earlier ones forgotten."""
 
     def call() -> object:
-        for cached in (schedule.depths, schedule.write_mask, taps.tapped):
+        for cached in (schedule.depths, schedule.write_mask, taps.tapped, tiling.search, array.binarized):
             cached.cache_clear()
         return function()
 
     return call
 
 
-def expectation(table: costmodel.CostTable) -> float:
+def expectation(table: costmodel.CostTable, resources: Sequence[str]) -> float:
     """Seconds of one compiled call of the expectation and its gradient."""
 
     @jax.jit
     @jax.value_and_grad
     def total(p: jax.Array) -> jax.Array:
         value = costmodel.expected(table, dict(zip(table.gates, p)))
-        return sum(value[name] / 1e5 for name in ('bram18', 'lut', 'ff', 'fifo_bits', 'interval_cycles'))
+        return sum(value[name] / 1e5 for name in resources)
 
     p = jnp.full(len(table.gates), 0.5)
 
@@ -67,6 +73,20 @@ def expectation(table: costmodel.CostTable) -> float:
     return seconds(calls) / _CALLS
 
 
+def arrays() -> None:
+    columns = ('network', 'policy', 'SRAM, bytes', 'gates', 'states', 'price, ms', 'tabulate, s', 'expected and gradient, us')
+    print(f'\n| {" | ".join(columns)} |\n|{"---|" * len(columns)}')
+    for name in _ARRAYS.value:
+        network, policy, sram = name.split()
+        graph, target = build.named(network), costmodel.pe_array('shortcut_fusion', policy=policy, sram_bytes=int(sram))
+        price = seconds(cold(functools.partial(costmodel.evaluate, graph, target)))
+        tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)
+        table = costmodel.tabulate(graph, target)
+        call = expectation(table, ('dram_bytes', 'cycles', 'energy_pj', 'buffer_bytes'))
+        states = table.buckets[0].values.shape[-3]
+        print(f'| {network} | {policy} | {sram} | {len(graph.gates)} | {states} | {1e3 * price:.0f} | {tabulate:.2f} | {1e6 * call:.0f} |')
+
+
 def main(_: list[str]) -> None:
     target = costmodel.dataflow()
     print('| network | gates | price, ms | tabulate, s | expected and gradient, us |\n|---|---|---|---|---|')
@@ -76,8 +96,9 @@ def main(_: list[str]) -> None:
         closed = rewrite.binarize(graph, dict.fromkeys(graph.gates, 0))
         price = seconds(cold(functools.partial(costmodel.evaluate, closed, target)))
         tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)
-        call = expectation(costmodel.tabulate(graph, target))
+        call = expectation(costmodel.tabulate(graph, target), ('bram18', 'lut', 'ff', 'fifo_bits', 'interval_cycles'))
         print(f'| ResNet-{depth}, {skips} | {len(graph.gates)} | {1e3 * price:.1f} | {tabulate:.2f} | {1e6 * call:.0f} |')
+    arrays()
     for keep in ('none', 'all'):
         command = ['resnet20', '--target=dataflow', '--fifo_policy=full_map', f'--keep={keep}', '--json']
         took = seconds(functools.partial(subprocess.run, [sys.executable, '-m', 'costmodel', *command], check=True, capture_output=True))
