@@ -27,7 +27,9 @@ from tailor_jax import build, rewrite
 
 _NETWORKS = flags.DEFINE_list('networks', ['8 long', '20 long', '20 long+short', '110 long'], 'Depth and skips of ResNets on 32x32x3.')
 _ARRAYS = flags.DEFINE_list(
-    'arrays', ['resnet20 retain 20000', 'resnet56 retain 40000', 'resnet152 retain 1500000'], 'Network, policy and SRAM bytes of PE arrays.'
+    'arrays',
+    ['resnet20 retain 20000', 'resnet56 retain 40000', 'resnet152 retain 1500000', 'resnet152 shortcut_fusion 1500000'],
+    'Network, policy and SRAM bytes of PE arrays.',
 )
 _CALLS = 200
 
@@ -46,7 +48,7 @@ def cold(function: Callable[[], object]) -> Callable[[], object]:
     """The call with the schedules of earlier ones forgotten."""
 
     def call() -> object:
-        for cached in (schedule.depths, schedule.write_mask, taps.tapped, tiling.search, array.binarized):
+        for cached in (schedule.depths, schedule.write_mask, taps.tapped, tiling.search, array.tabulated, array.binarized):
             cached.cache_clear()
         return function()
 
