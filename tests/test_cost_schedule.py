@@ -1,5 +1,6 @@
 """FIFO depths, intervals and latencies against the token-by-token simulator, which shares no code with the schedule."""
 
+import dataclasses
 import math
 
 import pytest
@@ -9,7 +10,10 @@ from random_graphs import nested_graphs, same_rate
 
 import costmodel
 from costmodel.streams.deadlock import deadlock_free_depths
-from costmodel.streams.simulate import simulate
+from costmodel.streams.schedule import own_period
+from costmodel.streams.segments import segments
+from costmodel.streams.simulate import Run, simulate
+from costmodel.streams.target import reuse_factors
 from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, Node
 
@@ -117,12 +121,44 @@ def test_at_the_depths_given_the_network_keeps_the_interval_of_its_slowest_proce
 
 
 @given(pruned())
-def test_the_latency_is_that_of_the_machine_with_room_everywhere(case):
-    """With bounded FIFOs the first image can come out later, never earlier."""
+def test_the_latency_is_that_of_the_machine(case):
+    """With its FIFOs as they are: where one is full, the first image can come out later than with room everywhere."""
     graph, target = case
     cost = costmodel.evaluate(graph, target)
-    assert simulated(graph, cost, bounded=False).latency_cycles == cost.total['latency_cycles']
-    assert simulated(graph, cost).latency_cycles >= cost.total['latency_cycles']
+    assert simulated(graph, cost).latency_cycles == cost.total['latency_cycles'] >= simulated(graph, cost, bounded=False).latency_cycles
+
+
+@st.composite
+def fed(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
+    """A segment of a random network behind a layer that writes one token every R cycles and can do no better, nothing in the segment being slower."""
+    graph, target = draw(pruned())
+    folded = rewrite.fold(graph)
+    segment = draw(st.sampled_from(list(segments(folded, reuse_factors(folded, target)))))
+    height, width, channels = segment.entry.shape
+    pace = -(-own_period(segment.shape) // (height * width))
+    pace += draw(st.integers(0, 2))
+    entry = Node(segment.entry.name, 'conv', ('port',), (height, width, channels))
+    reuse = {name: factor for name, factor in reuse_factors(folded, target).items() if name in {node.name for node in segment.nodes}}
+    alone = Graph((Node('port', 'input', (), (height, width, pace)), entry, *segment.nodes))
+    return alone, dataclasses.replace(target, reuse_factor=tuple(sorted({**reuse, entry.name: pace}.items())), interval_cycles=None)
+
+
+@given(fed())
+def test_one_token_less_in_any_fifo_costs_throughput(case):
+    """Of a segment that is fed at the pace of the network: the interval grows or it deadlocks, the other FIFOs as they are."""
+    graph, target = case
+    cost = costmodel.evaluate(graph, target)
+    interval, given_depths = cost.total['interval_cycles'], depths(cost)
+
+    def grows(run: Run) -> bool:
+        ends = run.outputs[run.per_image - 1 :: run.per_image]
+        return run.deadlocked or ends[26] - ends[10] > 16 * interval
+
+    assert not grows(simulated(graph, cost, images=30))
+    for row in cost.fifos:
+        if row['depth'] > target.stream_depth:
+            less = dataclasses.replace(cost, fifos=[each | {'depth': each['depth'] - (each is row)} for each in cost.fifos])
+            assert grows(simulated(graph, less, images=30)), (row['name'], given_depths)
 
 
 @given(same_rate(), st.sampled_from(LATENCIES))

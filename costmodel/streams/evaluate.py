@@ -61,9 +61,13 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
     planned = plan(folded, target, reuse)
     streams = fifos(folded, target, planned)
     nodes = _rows(folded, target, reuse, planned, streams)
-    total = reduced(nodes, KINDS) | {'latency_cycles': schedule.latency_cycles([segment.shape for segment in planned])}
+    total = reduced(nodes, KINDS) | {'latency_cycles': _latency_cycles(planned, streams)}
     part = devices.device(target.device)
     return Cost(target, total, nodes, by_block(nodes, KINDS), [_fifo_row(each, part) for each in streams], reuse)
+
+
+def _latency_cycles(planned: list[Segment], streams: list[Fifo]) -> int:
+    return schedule.latency_cycles(schedule.joined([segment.shape for segment in planned]), {each.stream: each.depth for each in streams})
 
 
 def rows(graph: Graph, target: Dataflow) -> list[dict]:

@@ -18,7 +18,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from costmodel.streams import schedule
-from costmodel.streams.segments import Segment, Tap, segments
+from costmodel.streams.segments import CLONE, Segment, Stream, Tap, segments
 from costmodel.streams.taps import tapped
 from costmodel.streams.target import Dataflow, activation_bits
 from tailor_jax import streaming
@@ -35,6 +35,7 @@ class Fifo:
       consumer: the node that reads it, or '' for the clone process.
       row: the node whose row it is charged to.
       depth: tokens; width_bits: bits of a token.
+      stream: its place in the network's processes, all segments in a row (`schedule.joined`).
       tap_host, tap_lag: the layer whose window the tokens are taken from, and how many iterations after it read them; '' for none.
     """
 
@@ -44,6 +45,7 @@ class Fifo:
     row: str
     depth: int
     width_bits: int
+    stream: Stream
     tap_host: str = ''
     tap_lag: int = 0
 
@@ -64,8 +66,10 @@ class Fork:
 def plan(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[Segment]:
     """The segments of a folded graph as the target builds them."""
     found = list(segments(graph, reuse, target.add == 'absorbed', target.process_latency_cycles))
+    pace = pace_cycles(graph, reuse) if smooths(target) else 0
+    found = [dataclasses.replace(each, period=max(pace, schedule.own_period(each.shape)) if pace else 0) for each in found]
     if target.skip == 'line_buffer':
-        found = [dataclasses.replace(each, shape=tapped(each.shape, smooths(target))) for each in found]
+        found = [dataclasses.replace(each, shape=tapped(each.shape, each.period)) for each in found]
     return found
 
 
@@ -74,14 +78,24 @@ def smooths(target: Dataflow) -> bool:
     return target.reuse_factor != 1 or target.process_latency_cycles > 0
 
 
+def pace_cycles(graph: Graph, reuse: Mapping[str, int]) -> int:
+    """The largest period of the processes that no gate can take away: those on the path of main branches."""
+    node, found = graph.output, 0
+    while node.inputs:
+        found = max(found, streaming.period_cycles(graph, node, reuse.get(node.name, 1)))
+        node = graph[node.inputs[0]]
+    return max(found, streaming.period_cycles(graph, node))
+
+
 def fifos(graph: Graph, target: Dataflow, planned: list[Segment]) -> list[Fifo]:
     """All FIFOs of a folded graph, in the order of their readers; `planned` as from `plan`."""
     found: list[Fifo] = []
-    burst = 0
+    before, processes = None, 0
     for segment in planned:
-        depths = schedule.depths(segment.shape, smooths(target))
-        found += _segment_fifos(graph, target, segment, depths, burst)
-        burst = depths.burst
+        depths = schedule.depths(segment.shape, segment.period, target.stream_depth)
+        first: dict[Stream, int] = {schedule.entry(segment.shape): schedule.behind(before, depths, segment.shape)} if before else {}
+        found += _segment_fifos(graph, target, segment, {**depths.streams, **first}, processes)
+        before, processes = depths, processes + len(segment.shape.processes)
     return found
 
 
@@ -96,32 +110,34 @@ def forks(graph: Graph, segment: Segment) -> list[Fork]:
     return [Fork(tensor, add, tap) for (tensor, tap), add in zip(extra, adds, strict=True)]
 
 
-def _segment_fifos(graph: Graph, target: Dataflow, segment: Segment, depths: schedule.Depths, burst: int) -> Iterator[Fifo]:
+def _segment_fifos(graph: Graph, target: Dataflow, segment: Segment, depths: Mapping[Stream, int], processes: int) -> Iterator[Fifo]:
+    tensors = {segment.entry.name: 0} | {edges[-1][0].name: number for number, edges in enumerate(segment.edges, 1)}
     cloned: dict[str, str] = {}
     for fork in forks(graph, segment):
         if not fork.tap:
             cloned.setdefault(fork.tensor.name, fork.row)
+
+    def fifo(tensor: Node, reader: Node | None, row: str, stream: Stream, suffix: str = '') -> Fifo:
+        return _fifo(graph, target, tensor, reader, row, depths[stream], (stream[0] + processes, stream[1]), suffix)
+
     for name, add in cloned.items():
         if name != graph.input.name:
-            yield _fifo(graph, target, graph[name], None, add, 1 + (burst if name == segment.entry.name else 0))
-    for process, edges, needs in zip(segment.shape.processes, segment.edges, depths.inputs):
+            yield fifo(graph[name], None, add, (tensors[name], CLONE))
+    for number, (process, edges) in enumerate(zip(segment.shape.processes, segment.edges), 1):
         seen = []
-        for source, (node, tensor), needed in zip(process.sources, edges, needs):
-            direct = not isinstance(source, Tap) and tensor.name not in cloned
-            if not (direct and tensor.name == graph.input.name):
-                suffix = '__2' if (node, tensor) in seen else ''
-                waiting = burst if direct and tensor.name == segment.entry.name else 0
-                made = _fifo(graph, target, tensor, node, node.name, needed + waiting, suffix)
+        for slot, (source, (node, tensor)) in enumerate(zip(process.sources, edges)):
+            if tensor.name != graph.input.name or tensor.name in cloned or isinstance(source, Tap):
+                made = fifo(tensor, node, node.name, (number, slot), '__2' if (node, tensor) in seen else '')
                 if isinstance(source, Tap):
                     made = dataclasses.replace(made, tap_host=segment.edges[source.process - 1][0][0].name, tap_lag=source.lag)
                 yield made
             seen.append((node, tensor))
 
 
-def _fifo(graph: Graph, target: Dataflow, tensor: Node, reader: Node | None, row: str, needed: int, suffix: str = '') -> Fifo:
+def _fifo(graph: Graph, target: Dataflow, tensor: Node, reader: Node | None, row: str, needed: int, stream: Stream, suffix: str) -> Fifo:
     height, width, channels = tensor.shape
     depth = max(target.stream_depth, height * width if target.fifo_policy == 'full_map' else needed)
     if target.fifo_policy == 'pow2':
         depth = 1 << (depth - 1).bit_length()
     name = streaming.fifo_name(tensor.name, reader.name if reader else 'clone') + suffix
-    return Fifo(name, tensor.name, reader.name if reader else '', row, depth, channels * activation_bits(target, tensor))
+    return Fifo(name, tensor.name, reader.name if reader else '', row, depth, channels * activation_bits(target, tensor), stream)

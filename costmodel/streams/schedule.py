@@ -1,36 +1,34 @@
-"""The cycle-level schedule of a segment, and the FIFO depths that follow from it.
+"""FIFO depths from the cycle-level schedule of a segment, and the latency of a network.
 
-As soon as possible, in max-plus algebra: iteration k of a process, with arrival_k the cycle in which all its input tokens are written,
+Depths. Tokens enter a segment from a process that can produce them no faster than the network needs them: token n in cycle n P / (H W), never
+caught up if one has to wait, with
 
-    start_k = max(arrival_k, start_{k-1} + cost_{k-1}) = S_k + max over j <= k of (arrival_j - S_j),     S_k = sum of cost_j, j < k
-    written = start_k + cost_k - 1 + L                   cost = write_cycles when the iteration writes, else 1; L the latency of a process
+    P = the largest period of the segment's processes and of those that no gate can take away (`pace`)
 
-A tensor with several readers is written once more, L cycles later, by its clone process. A FIFO of depth d never delays its writer if token
-n + d is written after token n was read, so the depth that keeps full throughput is
+A set of depths keeps full throughput if `Machine` has a steady state at the period P in which no entering token waits, and if the order of reads
+and writes alone lets nobody wait for ever. The set that is given cannot be made smaller in any one place:
 
-    d = max over n of #{m >= n : written_m < read_n + 1}        (tokens present, the interval [written, read] closed)
+    entry       the fewest tokens that hold when nothing behind is bounded:  max over n of #{m >= n : written_m < read_n + 1}
+    the others  from the same schedule downwards, one after the other in the order of the streams, each as small as the rest allows
 
-in the steady state of a segment that is fed one token every P / (H W) cycles, P being the segment's slowest period.
+The network's interval is P or more, and a schedule at P stretched to it is one, too; a set of depths is good for every longer interval. P is that
+of the network unless a process on a skip is slower than all others, elsewhere. It depends on no gate, so depths depend on their segment only.
 
 Bursts. A strided layer writes a row of tokens, then nothing for a row; its neighbours, which pass over their multipliers at their own even
-pace, must not wait for each other. So the schedule that all depths refer to hands every segment its tokens evenly: token n of the tensor
-leaving segment s is released at r_n = theta + n P / (H W), theta the least offset with r_n >= written_n, and waits in the FIFO until then:
+pace, must not wait for each other. So the tokens that leave a segment are handed on evenly: token n of the tensor leaving segment s is
+released at r_n = theta + n P / (H W), theta the least offset with r_n >= written_n, and waits in the FIFO until then:
 
-    burst = max over n of #{m >= n : written_m < r_n}           depth of the FIFO after s = burst(s) + d
+    burst = max over n of #{m >= n : written_m < r_n}           depth of the FIFO after s = burst(s) + entry
 
-This schedule exists at the network's pace (stretch each segment's times), satisfies every FIFO's bound, and the machine, running as soon as
-it can, is never later than it: the network keeps the interval of its slowest process. All depths depend on one segment, but that `burst`
-of one adds to the first FIFO of the next. Where every process takes one cycle a token (reuse factor 1) nobody ever waits for a slow
-neighbour if L = 0, and `smooth=False` leaves the bursts out.
+This schedule exists at the network's pace, satisfies every FIFO's bound, and the machine, running as soon as it can, is never later than it: the
+network keeps the interval of its slowest process. All depths depend on one segment, but that `burst` of one adds to the first FIFO of the next.
+Where every process takes one cycle a token (reuse factor 1) and L = 0, segments are fed a token a cycle instead, as fast as any neighbour could,
+and the time between tokens stretched to what they really get: a schedule again, with no bursts to count (period 0).
 
-Pipelines hold tokens too, but no depth counts on that: where a short branch of many processes is late only by their latency, the schedule with
-L could do with fewer tokens than must be read for the other branch to write its first, and hardware with shorter pipelines would deadlock. So a
-depth is never less than that for L = 0, whose schedule is in an order that needs no pipeline.
+Latency: the machine of the whole network with the depths chosen, from the first pixel in to the last value out of the first image, images
+following back to back and pixels coming as fast as they are taken. It is a sum over nothing, so it has no rows and no expectation.
 
-Latency: the same schedule of the whole network, from the first pixel in to the last value out of the first image, images following back to
-back and pixels coming as fast as they are taken. It is a sum over nothing, so it has no rows and no expectation.
-
-Times are exact integers: one cycle is `unit` = H W (entering) x H W (leaving) ticks.
+Times are exact integers: a cycle is `unit` ticks, such that even paces are whole numbers.
 """
 
 from __future__ import annotations
@@ -38,150 +36,151 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from costmodel.streams.segments import Process, Shape, Source, Tap
+from costmodel.streams.machine import ENDLESS, Machine
+from costmodel.streams.segments import CLONE, Process, Shape, Source, Stream, Tap
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Depths:
-    """Least depths, in tokens, for full throughput: `inputs[i][j]` of source j of process i; `burst` of the tensor that leaves."""
+    """Depths of a segment, and what its neighbours must know of its schedule.
 
-    inputs: tuple[tuple[int, ...], ...]
+    Attributes:
+      streams: the depth of each stream, in tokens; `behind` replaces that of the one through which tokens enter.
+      burst: tokens that leave before their even release, at most.
+      left, read: times of one image, in ticks, at which tokens leave, the latest just when it is released, and at which they are read on entry.
+      unit, period: ticks a cycle, cycles from one image to the next (0: bursts do not count).
+    """
+
+    streams: Mapping[Stream, int]
     burst: int
+    left: np.ndarray
+    read: np.ndarray
+    unit: int
+    period: int
 
 
-@functools.lru_cache(maxsize=256)
-def write_mask(process: Process, iterations: int) -> np.ndarray:
-    """[iterations] bool: which iterations write a token."""
-    (height, width), (rows, columns) = process.in_size, process.out_size
-    anchor = np.arange(iterations) - process.lag
-    row, column = anchor % (height * width) // width, anchor % width
-    mask = (
-        (anchor >= 0)
-        & (row % process.stride[0] == 0)
-        & (row < rows * process.stride[0])
-        & (column % process.stride[1] == 0)
-        & (column < columns * process.stride[1])
-    )
-    mask.setflags(write=False)
-    return mask
+def own_period(shape: Shape) -> int:
+    """The largest period of the segment's processes; tokens enter no faster than one a cycle."""
+    return max(math.prod(shape.size), *(process.period_cycles for process in shape.processes))
 
 
-def run(process: Process, arrivals: np.ndarray, unit: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """First and last cycle of each iteration [k], given when each iteration's tokens are there [k]."""
-    cost = np.where(write_mask(process, len(arrivals)), process.write_cycles, 1) * unit
-    before = np.cumsum(cost) - cost
-    start = before + np.maximum.accumulate(arrivals - before)
-    return start, start + cost - unit
+def entry(shape: Shape) -> Stream:
+    """The stream through which tokens enter: into the clone of the entering tensor, or to its one reader that does not tap."""
+    if 0 in shape.cloned:
+        return 0, CLONE
+    return next((number, slot) for number, process in enumerate(shape.processes, 1) for slot, source in enumerate(process.sources) if source == 0)
 
 
 @functools.lru_cache(maxsize=4096)
-def depths(shape: Shape, smooth: bool = True) -> Depths:
-    """The least FIFO depths of a segment that keep full throughput; see the module docstring."""
-    tokens_in, tokens_out = math.prod(shape.size), math.prod(shape.processes[-1].out_size)
-    period = max(tokens_in, *(process.period_cycles for process in shape.processes))
-    # The steady state is reached after the lags, and after each process at most one image more; two more to look at.
-    images = 4 + len(shape.processes) + math.ceil(sum(process.lag / math.prod(process.in_size) for process in shape.processes))
-    images += math.ceil(2 * len(shape.processes) * shape.latency / period)  # a process and a clone each
-    unit = tokens_in * tokens_out
-    times = _Times(shape, np.arange(images * tokens_in, dtype=np.int64) * (period * tokens_out), unit)
-    found = []
-    for process in shape.processes:
-        reads = times.run(process)
-        found.append(tuple(_presence(times[source], read, unit, tokens) for source, read, tokens in zip(process.sources, reads, _tokens(process))))
-    least = Depths(tuple(found), _burst(times[len(found)], period * tokens_in, tokens_out) if smooth else 0)
-    return _at_least(least, depths(dataclasses.replace(shape, latency=0), smooth)) if shape.latency else least
+def depths(shape: Shape, period: int, floor: int = 1) -> Depths:
+    """Depths of a segment that keep full throughput, none of which could be less by one; see the module docstring.
 
+    Args:
+      shape: the segment.
+      period: P, cycles from one image to the next; 0 for a token a cycle and no bursts.
+      floor: the least depth of any stream.
+    """
+    machine, most = _unbounded(shape, period, floor)
+    chosen = dict(most.streams)
+    while machine.deadlocks(chosen):  # it counts on tokens that stay in long pipelines
+        chosen = {stream: depth + 1 for stream, depth in chosen.items()}
+    machine.settle(chosen)
 
-def _at_least(one: Depths, other: Depths) -> Depths:
-    inputs = tuple(tuple(max(pair) for pair in zip(*both, strict=True)) for both in zip(one.inputs, other.inputs, strict=True))
-    return Depths(inputs, max(one.burst, other.burst))
+    def enough(stream: Stream, depth: int) -> bool:
+        def throughout() -> bool:
+            return _depths(machine, shape, period, {}).burst <= most.burst and not machine.deadlocks(chosen | {stream: depth})
 
+        return machine.settle({stream: depth}, throughout)
 
-class _Times:
-    """Times of the tokens of a segment's tensors, filled in process by process: when they are written for their readers, after a clone."""
-
-    def __init__(self, shape: Shape, entering: np.ndarray, unit: int):
-        self.unit, self.cloned, self.latency = unit, shape.cloned, shape.latency * unit
-        self.written, self.ends = [self._copied(0, entering)], [entering]
-
-    def _copied(self, tensor: int, written: np.ndarray) -> np.ndarray:
-        return written + self.latency if tensor in self.cloned else written
-
-    def __getitem__(self, source: Source) -> np.ndarray:
-        return self.ends[source.process][source.lag :] if isinstance(source, Tap) else self.written[source]
-
-    def run(self, process: Process) -> list[np.ndarray]:
-        """Runs a process as far as its inputs go; the times at which it reads each of its sources."""
-        count = min(len(self[source]) for source in process.inputs)
-        arrivals = functools.reduce(np.maximum, (self[source][:count] for source in process.inputs))
-        for source in process.starts:
-            writing = np.flatnonzero(write_mask(process, count))[: len(self[source])]
-            count = count if len(writing) < len(self[source]) else int(writing[-1]) + 1
-            arrivals = arrivals[:count].copy()
-            arrivals[writing] = np.maximum(arrivals[writing], self[source][: len(writing)])
-        start, end = run(process, arrivals, self.unit)
-        mask = write_mask(process, count)
-        self.ends.append(end + self.latency)
-        self.written.append(self._copied(len(self.written), end[mask] + self.latency))
-        return [start] * len(process.inputs) + [start[mask]] * len(process.starts)
-
-
-def _tokens(process: Process) -> list[int]:
-    """Tokens of one image of each source."""
-    return [math.prod(process.in_size)] * len(process.inputs) + [math.prod(process.out_size)] * len(process.starts)
-
-
-def latency_cycles(shapes: Sequence[Shape]) -> int:
-    """Cycles from the first pixel read to the last value of the first image written, both included, of a network given as its segments."""
-    needed = math.prod(shapes[-1].processes[-1].out_size)
-    for shape in reversed(shapes):
-        needed = _entering(shape, needed)
-    times = np.zeros(needed, np.int64)
-    for shape in shapes:
-        found = _Times(shape, times, 1)
-        for process in shape.processes:
-            found.run(process)
-        times = found[len(shape.processes)]
-    return int(times[math.prod(shapes[-1].processes[-1].out_size) - 1]) + 1
-
-
-def _entering(shape: Shape, leaving: int) -> int:
-    """Tokens that must enter a segment for `leaving` tokens to leave it."""
-    iterations = [0] * (len(shape.processes) + 1)
-    written = [0] * len(shape.processes) + [leaving]
-    for index in range(len(shape.processes), 0, -1):
-        process = shape.processes[index - 1]
-        iterations[index] = max(iterations[index], _tokens_read(process, written[index]))
-        for source, count in zip(process.sources, [iterations[index]] * len(process.inputs) + [written[index]] * len(process.starts)):
-            if isinstance(source, Tap):
-                iterations[source.process] = max(iterations[source.process], count + source.lag)
+    for stream in sorted(chosen, key=lambda stream: -chosen[stream]):
+        step = 1
+        while stream != entry(shape) and step and chosen[stream] > floor:
+            depth = max(floor, chosen[stream] - step)
+            if enough(stream, depth):
+                chosen[stream], step = depth, 2 * step
             else:
-                written[source] = max(written[source], count)
-    return written[0]
+                step = (chosen[stream] - depth) // 2
+    return _depths(machine, shape, period, chosen)
 
 
-def _tokens_read(process: Process, written: int) -> int:
-    """Tokens that a process has read once it has written that many."""
-    (height, width), (_, columns) = process.in_size, process.out_size
-    image, position = divmod(written - 1, math.prod(process.out_size))
-    row, column = divmod(position, columns)
-    return image * height * width + row * process.stride[0] * width + column * process.stride[1] + process.lag + 1
+def behind(before: Depths, after: Depths, shape: Shape) -> int:
+    """The depth of the stream through which tokens pass from a segment to the next, whose shape is given."""
+    alone = after.streams[entry(shape)]
+    if not (before.burst and after.period):
+        return alone
+    if before.period != after.period:
+        return before.burst + alone
+    unit = math.lcm(before.unit, after.unit)
+    written, read = before.left * (unit // before.unit), after.read * (unit // after.unit)
+    return max(alone, _presence(written, read, unit, unit * after.period))
 
 
-def _presence(written: np.ndarray, read: np.ndarray, unit: int, tokens: int) -> int:
-    """Largest number of tokens present at once, over one image in the steady state."""
-    known = int(np.searchsorted(read, written[-1] - unit, 'right'))  # up to here all that is written before the read is in `written`
-    window = np.arange(max(0, known - tokens), known)
-    return int((np.searchsorted(written, read[window] + unit, 'left') - window).max())
+def greatest(shape: Shape, period: int, floor: int = 1) -> Depths:
+    """Depths at which nothing in the segment is ever held up."""
+    return _unbounded(shape, period, floor)[1]
 
 
-def _burst(written: np.ndarray, spacing: int, tokens: int) -> int:
-    """Largest number of tokens written before their even release, over one image in the steady state."""
-    steady = np.arange(max(0, len(written) - 3 * tokens), len(written))
-    offset = int((written[steady] - steady * spacing).max())
-    window = steady[:tokens]
-    return int((np.searchsorted(written, offset + window * spacing, 'left') - window).max())
+def _unbounded(shape: Shape, period: int, floor: int) -> tuple[Machine, Depths]:
+    """The steady state with tokens entering evenly and room everywhere, and the most tokens in each stream."""
+    entering, leaving = math.prod(shape.size), math.prod(shape.processes[-1].out_size)
+    cycles = period or own_period(shape)
+    unit = math.lcm(entering // math.gcd(entering, cycles), leaving // math.gcd(leaving, cycles))
+    machine = Machine(shape, np.arange(entering, dtype=np.int64) * (cycles * unit // entering), cycles * unit, unit)
+    machine.settle({})
+    return machine, _depths(
+        machine, shape, period, {stream: max(floor, _presence(*machine.times(stream), unit, machine.period)) for stream in machine.ends}
+    )
+
+
+def _depths(machine: Machine, shape: Shape, period: int, streams: Mapping[Stream, int]) -> Depths:
+    left = machine.left()
+    release = np.arange(len(left)) * (machine.period // len(left))
+    left = left - int((left - release).max())
+    burst = _presence(left, release, 0, machine.period) if period else 0
+    return Depths(streams, burst, left, machine.times(entry(shape))[1], machine.unit, period)
+
+
+def _presence(written: np.ndarray, read: np.ndarray, unit: int, period: int) -> int:
+    """The most tokens present at once, #{m >= n: written_m < read_n + unit} over all n, of times that repeat with the period."""
+    images = 2 + max(0, int((read - written).max())) // period
+    following = (np.arange(images)[:, None] * period + written).ravel()
+    return int((np.searchsorted(following, read + unit, 'left') - np.arange(len(read))).max())
+
+
+def latency_cycles(shape: Shape, depths: Mapping[Stream, int]) -> int:
+    """Cycles from the first pixel read to the last value of the first image written, both included, of a network with FIFOs of these depths.
+
+    Streams that `depths` lacks are unbounded. A network that deadlocks (`full_map` on maps smaller than their delay) is taken as unbounded.
+    """
+    lags = [0.0]  # of each tensor: images that must come in before its first image is complete
+    for process in shape.processes:
+        reached = max(lags[source.process if isinstance(source, Tap) else source] for source in process.sources)
+        lags.append(reached + process.lag / math.prod(process.in_size))
+    last = math.prod(shape.processes[-1].out_size) - 1
+    images = 1 + math.ceil(lags[-1])
+    for bounded in (True, True, True, False):
+        machine = Machine(shape, np.zeros(images * math.prod(shape.size), np.int64), ENDLESS)
+        machine.settle({})
+        if bounded:
+            machine.settle(depths)
+        if (left := int(machine.left()[last])) < ENDLESS // 2:
+            break
+        images += 1
+    return left + 1
+
+
+def joined(shapes: Sequence[Shape]) -> Shape:
+    """Segments in a row as one."""
+    processes: list[Process] = []
+    for shape in shapes:
+        offset = len(processes)
+
+        def moved(sources: tuple[Source, ...], offset: int = offset) -> tuple[Source, ...]:
+            return tuple(Tap(source.process + offset, source.lag) if isinstance(source, Tap) else source + offset for source in sources)
+
+        processes += [dataclasses.replace(each, inputs=moved(each.inputs), starts=moved(each.starts)) for each in shape.processes]
+    return Shape(shapes[0].size, tuple(processes), shapes[0].latency)

@@ -33,6 +33,10 @@ class Tap(NamedTuple):
 
 Source = int | Tap
 
+# A FIFO of a segment: (process, position in its `sources`), or (tensor, CLONE) for the one into a tensor's clone process. Processes count from 1.
+Stream = tuple[int, int]
+CLONE = -1
+
 
 @dataclasses.dataclass(frozen=True)
 class Process:
@@ -94,12 +98,14 @@ class Segment:
       shape: its canonical form.
       entry: the node whose tensor enters it; nodes: the others.
       edges: for each process, for each of its `sources`, (the node that reads it, the node whose tensor it is).
+      period: cycles from one image to the next that depths are found for (see `schedule`); 0 for a token a cycle.
     """
 
     shape: Shape
     entry: Node
     nodes: tuple[Node, ...]
     edges: tuple[tuple[tuple[Node, Node], ...], ...]
+    period: int = 0
 
 
 def process(graph: Graph, node: Node, reuse_factor: int, inputs: tuple[Source, ...], starts: tuple[Source, ...] = ()) -> Process:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from costmodel.streams.schedule import depths
+from costmodel.streams.schedule import greatest
 from costmodel.streams.segments import Process, Shape, Tap
 
 
 @functools.lru_cache(maxsize=4096)
-def tapped(shape: Shape, smooth: bool = True) -> Shape:
+def tapped(shape: Shape, period: int) -> Shape:
     """The segment with every clone that a windowed reader can stand in for replaced by a tap."""
     for tensor in range(len(shape.processes)):
         readers = [index for index, process in enumerate(shape.processes, 1) for source in process.sources if source == tensor]
@@ -32,7 +32,7 @@ def tapped(shape: Shape, smooth: bool = True) -> Shape:
         if len(others) < len(readers) - 1:
             continue
         candidates = [_with_taps(shape, tensor, host, lag) for lag in shape.processes[host - 1].window]
-        shape = min(candidates, key=lambda each: sum(map(sum, depths(each, smooth).inputs)))
+        shape = min(candidates, key=lambda each: sum(greatest(each, period).streams.values()))
     return shape
 
 

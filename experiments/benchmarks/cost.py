@@ -48,7 +48,7 @@ def cold(function: Callable[[], object]) -> Callable[[], object]:
     """The call with the schedules of earlier ones forgotten."""
 
     def call() -> object:
-        for cached in (schedule.depths, schedule.write_mask, taps.tapped, tiling.search, array.tabulated, array.binarized):
+        for cached in (schedule.depths, taps.tapped, tiling.search, array.tabulated, array.binarized):
             cached.cache_clear()
         return function()
 
