@@ -1,27 +1,28 @@
 """FIFO depths from the cycle-level schedule of a segment, and the latency of a network.
 
-Depths. Tokens enter a segment from a process that can produce them no faster than the network needs them: token n in cycle n P / (H W), never
-caught up if one has to wait, with
+Depths. A segment is fed by a process that is as fast as the network needs and no faster: it writes token n in cycle n P / (H W), and a cycle that
+it has to wait is lost, with
 
-    P = the largest period of the segment's processes and of those that no gate can take away (`pace`)
+    P = the largest period of the segment's own processes and of those on the main branches, which no gate takes away (`fifos.pace_cycles`)
 
-A set of depths keeps full throughput if `Machine` has a steady state at the period P in which no entering token waits, and if the order of reads
-and writes alone lets nobody wait for ever. The set that is given cannot be made smaller in any one place:
+Depths keep full throughput if `Machine` has a steady state of the period P in which no entering token waits, and if the order of reads and writes
+alone lets nobody wait for ever. Those chosen do, and with one token less in any one FIFO they would not:
 
-    entry       the fewest tokens that hold when nothing behind is bounded:  max over n of #{m >= n : written_m < read_n + 1}
-    the others  from the same schedule downwards, one after the other in the order of the streams, each as small as the rest allows
+    entry       the most tokens present if nothing behind is bounded, max over n of #{m >= n : written_m < read_n + 1}; less is never enough
+    the others  from the same schedule downwards, the deepest first, each as small as the rest allows
 
-The network's interval is P or more, and a schedule at P stretched to it is one, too; a set of depths is good for every longer interval. P is that
-of the network unless a process on a skip is slower than all others, elsewhere. It depends on no gate, so depths depend on their segment only.
+The network's interval is P or more. A schedule at P, stretched, is one at any longer interval, so the depths hold there, too. P is the network's
+interval unless a layer on a skip elsewhere is slower than all that is on main branches. It depends on no gate outside the segment.
 
 Bursts. A strided layer writes a row of tokens, then nothing for a row; its neighbours, which pass over their multipliers at their own even
 pace, must not wait for each other. So the tokens that leave a segment are handed on evenly: token n of the tensor leaving segment s is
 released at r_n = theta + n P / (H W), theta the least offset with r_n >= written_n, and waits in the FIFO until then:
 
-    burst = max over n of #{m >= n : written_m < r_n}           depth of the FIFO after s = burst(s) + entry
+    depth of the FIFO behind s = max over n of #{m >= n : written_m < read_n + 1},     written_m in s; read_n in the next segment, fed at r_n
+                                 burst + entry where the two have different P:         burst = max over n of #{m >= n : written_m < r_n}
 
 This schedule exists at the network's pace, satisfies every FIFO's bound, and the machine, running as soon as it can, is never later than it: the
-network keeps the interval of its slowest process. All depths depend on one segment, but that `burst` of one adds to the first FIFO of the next.
+network keeps the interval of its slowest process. All depths depend on one segment, but for a FIFO behind bursts, which depends on two.
 Where every process takes one cycle a token (reuse factor 1) and L = 0, segments are fed a token a cycle instead, as fast as any neighbour could,
 and the time between tokens stretched to what they really get: a schedule again, with no bursts to count (period 0).
 
@@ -154,7 +155,7 @@ def _presence(written: np.ndarray, read: np.ndarray, unit: int, period: int) -> 
 def latency_cycles(shape: Shape, depths: Mapping[Stream, int]) -> int:
     """Cycles from the first pixel read to the last value of the first image written, both included, of a network with FIFOs of these depths.
 
-    Streams that `depths` lacks are unbounded. A network that deadlocks (`full_map` on maps smaller than their delay) is taken as unbounded.
+    Streams that `depths` lacks are unbounded. So are all if the network would deadlock (`full_map` on maps smaller than their delay).
     """
     lags = [0.0]  # of each tensor: images that must come in before its first image is complete
     for process in shape.processes:
