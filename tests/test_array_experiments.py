@@ -7,6 +7,7 @@ from test_experiments import small_config
 
 import costmodel
 from experiments import results, run
+from experiments.budget import budget_of, repair
 from experiments.config import ConfigError, validate
 from experiments.cost import cost_of, target_of
 from experiments.export import export
@@ -59,6 +60,19 @@ def test_the_cost_is_of_the_targets_own_resources():
     assert cost.resources == ('dram_bytes', 'cycles') and set(cost.bounds) == {'dram_bytes', 'cycles'}
     assert float(cost(dict.fromkeys(net.gates, 1.0))) == pytest.approx(1.0)
     assert float(cost(dict.fromkeys(net.gates, 0.0))) == pytest.approx(0.0)
+
+
+def test_a_budget_of_dram_bytes_is_met_exactly():
+    config = array_config()
+    net = run.build_graph(config, data.load('digits'))
+    cost = cost_of(config, net)
+    none, every = cost.bounds['dram_bytes']
+    config.cost.budget.dram_bytes = (none + every) / 2
+    budget = budget_of(config, cost)
+    assert budget is not None and budget.resources == ('dram_bytes',)
+    kept, _ = repair(budget, dict.fromkeys(net.gates, 0.9), 3, lambda setting: -sum(setting.values()))
+    assert 0 < sum(kept.values()) < len(kept)
+    assert costmodel.evaluate(rewrite.binarize(net, kept), cost.target).total['dram_bytes'] <= (none + every) / 2
 
 
 @pytest.mark.parametrize(

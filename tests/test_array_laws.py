@@ -17,7 +17,7 @@ from test_cost_laws import table_peak
 
 import costmodel
 from costmodel.array.evaluate import POLICIES
-from tailor_jax import rewrite
+from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph
 
 FEW = max(12, settings.default.max_examples // 4 if settings.default.max_examples < 1000 else 1000)
@@ -153,3 +153,22 @@ def test_a_choice_is_the_best_alternative_for_the_probabilities(case):
     assert chosen['dram_bytes'] == pytest.approx(least, rel=1e-12)
     best = [each for each in apart if each['dram_bytes'] <= least * (1 + 1e-12)]
     assert any(chosen == pytest.approx(each, rel=1e-12) for each in best)
+
+
+@pytest.mark.parametrize('network', ['squeezenet', 'efficientnet_b1', 'mobilenet_v2', 'resnet20_long+short'])
+@pytest.mark.parametrize('sram_bytes', [100_000, 400_000])
+def test_a_vertex_of_real_networks_with_concats_and_scales(network, sram_bytes):
+    graph = build.named(network, (32, 32, 3))
+    target = costmodel.pe_array('shortcut_fusion', policy='retain', sram_bytes=sram_bytes, fuse_add=network != 'squeezenet')
+    table, rng = costmodel.tabulate(graph, target), random.Random(sram_bytes)
+    for _ in range(2):
+        setting = random_setting(graph, rng)
+        assert price(graph, setting, target) == costmodel.expected(table, setting)
+
+
+def test_the_state_between_blocks_matters():
+    """A network of which some setting leaves a block's result on chip and another does not."""
+    graph = build.resnet(56)
+    table = costmodel.tabulate(graph, costmodel.pe_array('shortcut_fusion', policy='retain', sram_bytes=40_000))
+    assert table.buckets[0].values.shape[1] == 2
+    assert (table.buckets[0].values[:, 0] != table.buckets[0].values[:, 1]).any()
