@@ -168,7 +168,11 @@ First block of a ResNet-8, 8 bits, one skip over two convolutions -> two skips o
 - **pow2, exact.** No tokens are saved: 2 (W + 2) against 2 W + 3, and reuse adds one. What is saved is granularity: W + 2 (or 64 after
   rounding up) is LUTRAM, 2 W + 3 (128) is block RAM. So block RAM falls to nothing for rows up to W = 62, paid for in LUTs, and for wider rows it
   doubles: a RAMB18 is 512 deep anyway, so two short FIFOs take twice the blocks of a long one.
-- Hence shortening saves block RAM under `exact` and `pow2` on maps up to 62 wide and never under `full_map`. Tailor's saving through shortening is
+- That exact sizing gains nothing by shortening is, in bits, what the model says at every width. In blocks the saving is a matter of
+  the threshold between LUTRAM and block RAM, T = 64 tokens here (`devices.Family`): it is there where
+  W + 2 <= T < 2 W + 3, that is for 31 <= W <= 62, under `exact` and `pow2` alike. Below, neither skip takes block RAM; above, both do.
+- Under `full_map` it would need two short skips to have fewer deep FIFOs than a long one. They have more, whether or not the clones' copies are
+  counted, so never. Tailor's saving through shortening is
   in line with this if its FIFOs were sized by hls4ml's co-simulation (the largest occupancy plus one), as it would be for a tight design."""
 
 

@@ -14,6 +14,8 @@ from random_nets import random_images, random_qgraph
 
 import costmodel
 import hls_export
+from costmodel.calibrate import __main__ as calibrate
+from costmodel.streams import coefficients
 from hls_export import csim, report
 from tailor_jax.graph import Graph, Node
 
@@ -64,6 +66,26 @@ def test_csynth_node_by_node(project, capsys):
     assert 'lut est  vitis' in printed and 'Vitis HLS 2023.2, clock 3.412 ns of 5 ns' in printed and 'entry_proc' in printed
     assert report.main([str(project), f'--csynth={CSYNTH}', '--json']) == 0
     assert json.loads(capsys.readouterr().out) == compared
+
+
+def test_coefficients_from_a_report(project, tmp_path, capsys, monkeypatch):
+    """csynth.xml -> report.json -> coefficients: with them the estimate of the adds is what synthesis said."""
+    file, kept = tmp_path / 'report.json', tmp_path / 'coefficients.json'
+    assert report.main([str(project), f'--csynth={CSYNTH}', '--json']) == 0
+    file.write_text(capsys.readouterr().out)
+    monkeypatch.setattr(coefficients, 'FILE', kept)
+    assert calibrate.main([f'--csynth={file}', '--write']) == 0
+    found = json.loads(kept.read_text())
+    assert found.keys() == coefficients.COEFFICIENTS.keys()
+    row = next(row for row in json.loads(file.read_text())['rows'] if row['op'] == 'add')
+    for resource in ('lut', 'ff'):
+        for part in ('add', 'clone'):
+            for term, value in coefficients.COEFFICIENTS[f'{part}.{resource}'].items():
+                assert found[f'{part}.{resource}'][term] == pytest.approx(value * row['synthesis'][resource] / row['estimate'][resource], rel=1e-3)
+    assert 'adds, clones, lut' in capsys.readouterr().out
+    file.write_text('{"rows": 3}')
+    assert calibrate.main([f'--csynth={file}']) == 1
+    assert 'is not what python -m hls_export.report' in capsys.readouterr().err
 
 
 def test_module_names():

@@ -4,7 +4,8 @@ python -m costmodel.calibrate                      # simulate and synthesize wha
 python -m costmodel.calibrate --fit                # fit and report from the committed parts.csv; needs no tool
 python -m costmodel.calibrate --fit --write        # and make these coefficients the model's
 python -m costmodel.calibrate --again              # measure every point anew
-python -m costmodel.calibrate --csynth=mine.csv    # fit to parts measured elsewhere, such as in Vitis reports; see docs/cost_model.md
+python -m costmodel.calibrate --csynth=mine.csv    # fit to parts measured elsewhere; see docs/cost_model.md
+python -m costmodel.calibrate --csynth=report.json # scale to a design's Vitis report, as hls_export.report --csynth=... --json prints it
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from costmodel.calibrate import fit, grid, table
+from costmodel.calibrate import fit, grid, scale, table
 from costmodel.calibrate.parts import Point
 from costmodel.streams import coefficients
 from costmodel.streams.coefficients import Coefficients
@@ -26,7 +27,9 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog='python -m costmodel.calibrate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--fit', action='store_true', help='measure nothing')
     parser.add_argument('--again', action='store_true', help='measure every point anew')
-    parser.add_argument('--csynth', metavar='CSV', type=Path, help='fit to this table: part, lut, ff, bram18, uram, dsp')
+    parser.add_argument(
+        '--csynth', metavar='FILE', type=Path, help='fit to this CSV: part, lut, ff, bram18, uram, dsp; or scale to this report (.json)'
+    )
     parser.add_argument('--write', action='store_true', help=f'write the coefficients to {coefficients.FILE.name}, which the model reads')
     args = parser.parse_args(argv)
     try:
@@ -34,6 +37,10 @@ def main(argv: Sequence[str]) -> int:
             _measure(args.again)
         if args.csynth and not args.csynth.exists():
             raise ValueError(f'there is no table {str(args.csynth)!r}')
+        if args.csynth and args.csynth.suffix == '.json':
+            factors = scale.factors(args.csynth)
+            print(scale.report(factors))
+            return _written(scale.scaled(coefficients.COEFFICIENTS, factors), args.write)
         measured = table.read(args.csynth or table.PARTS_CSV)
         unseen = fit.held_out(measured)
         fitted = fit.fit(measured, unseen)
@@ -41,10 +48,14 @@ def main(argv: Sequence[str]) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 1
     print(report(fitted, measured, unseen))
-    if args.write:
-        kept = coefficients.COEFFICIENTS | fitted
+    return _written(fitted, args.write)
+
+
+def _written(found: Coefficients, wanted: bool) -> int:
+    if wanted:
+        kept = coefficients.COEFFICIENTS | found
         coefficients.FILE.write_text(json.dumps(kept, indent=1) + '\n')
-        print(f'\nwrote {len(fitted)} sets of coefficients to {coefficients.FILE.name}; {len(kept) - len(fitted)} kept as they were')
+        print(f'\nwrote {len(found)} sets of coefficients to {coefficients.FILE.name}; {len(kept) - len(found)} kept as they were')
     return 0
 
 
