@@ -134,7 +134,7 @@ def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> n
     kept = {}
     for index, qnode in enumerate(qgraph.nodes):
         inputs = [tensors[name] for name in qnode.node.inputs]
-        tensors[qnode.name] = _run_node(qnode, qgraph, inputs) if inputs else images.astype(np.int32)
+        tensors[qnode.name] = run_node(qnode, inputs, qgraph[qnode.node.inputs[0]].out.lo) if inputs else images.astype(np.int32)
         if qnode.name in keep:
             kept[qnode.name] = tensors[qnode.name]
         for name in qnode.node.inputs:
@@ -143,12 +143,19 @@ def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> n
     return kept if keep else tensors[qgraph.output.name].reshape(len(images), -1)
 
 
-def _run_node(qnode: QNode, qgraph: QGraph, inputs: list[np.ndarray]) -> np.ndarray:
+def run_node(qnode: QNode, inputs: list[np.ndarray], least: int = 0) -> np.ndarray:
+    """What one node computes.
+
+    Args:
+      qnode: the node.
+      inputs: integers of its inputs, [b, h, w, c] each.
+      least: the least integer of the first input's type, where a table begins.
+    """
     node, x = qnode.node, inputs[0]
     match node.op:
         case 'conv':
             assert qnode.weight is not None and qnode.bias is not None
-            accumulator = _convolve(x, qnode.weight, node) + qnode.bias
+            accumulator = convolve(x, qnode.weight, node) + qnode.bias
         case 'dense':
             assert qnode.weight is not None and qnode.bias is not None
             accumulator = x.astype(np.int64) @ qnode.weight.astype(np.int64) + qnode.bias
@@ -170,7 +177,7 @@ def _run_node(qnode: QNode, qgraph: QGraph, inputs: list[np.ndarray]) -> np.ndar
             return np.maximum(x, 0)
         case 'sigmoid' | 'swish':
             assert qnode.table is not None
-            return qnode.table[x - qgraph[node.inputs[0]].out.lo]
+            return qnode.table[x - least]
         case 'upsample':
             return x.repeat(node.factor[0], axis=1).repeat(node.factor[1], axis=2)
         case 'flatten':
@@ -190,12 +197,14 @@ def _windows(x: np.ndarray, node: Node, pad_value: int) -> np.ndarray:
     return view[:, :: node.stride[0], :: node.stride[1]].transpose(0, 1, 2, 4, 5, 3)
 
 
-def _convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
-    """Exact int64 convolution, as float64 matrix products, which are exact: every partial sum is an integer below 2^53 (see `lower`)."""
+def convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
+    """The sums of products of a convolution's window, stride, padding and groups over x [b, h, w, c]: [b, oh, ow, channels of `weight`].
+
+    Exact int64 convolution, as float64 matrix products, which are exact: every partial sum is an integer below 2^53 (see `lower`)."""
     windows = _windows(x, node, 0)
     *lead, kernel_h, kernel_w, channels = windows.shape
-    per_group_in, per_group_out = channels // node.groups, node.shape[2] // node.groups
-    out = np.empty((*lead, node.shape[2]), np.int64)
+    per_group_in, per_group_out = channels // node.groups, weight.shape[3] // node.groups
+    out = np.empty((*lead, weight.shape[3]), np.int64)
     for group in range(node.groups):
         columns = windows[..., group * per_group_in : (group + 1) * per_group_in].reshape(-1, kernel_h * kernel_w * per_group_in)
         kernel = weight[..., group * per_group_out : (group + 1) * per_group_out].reshape(-1, per_group_out)

@@ -9,8 +9,9 @@ input of QA-bit values, and R x C multipliers (all for one image; ceil to bytes)
     buffer 1      rows of a fused pool's window         the same
     buffer 2                                            the same
     vectors       factors of a scale                    1 x 1 maps, first fit
-    weights       all of the layer; if H = 1 a tile     two tiles of K K min(N, R) min(M, C) weights
-    accumulators  min(M, C) W QS                        min(M, C) H W QS
+    weights       all of the layer; if H = 1 as frame   a tile of K K min(N, R) min(M, C) weights, and the next one
+    accumulators  min(M, C) W QS                        min(M, C) H W QS, also for a pool fused to a layer without weights
+                  N QS for the sums of a global average pool, in both modes
 
 Each memory is as large as its largest user. Frame mode gives out the buffers by these rules:
 
@@ -225,30 +226,44 @@ def row_memories(plan: Plan, layer: Layer, target: PEArray) -> tuple[int, ...]:
     node, graph = layer.nodes[0], plan.graph
     height, width, channels = graph.in_shape(node)
     lines = bits_to_bytes(min(node.kernel[0] + 1, height) * width * channels * target.activation_bits)
-    pool = layer.member('max_pool', 'avg_pool')
-    pooled = 0
-    if pool and pool is not node:
+    pool, pooled = _fused_pool(layer), 0
+    if pool:
         height, width, channels = graph.in_shape(pool)
         pooled = bits_to_bytes(min(pool.kernel[0], height) * width * channels * target.activation_bits)
     vector = bits_to_bytes(graph[node.inputs[1]].shape[2] * target.activation_bits) if node.op == 'scale' else 0
     weights = bits_to_bytes(layer.weights * target.weight_bits) if node.shape[0] > 1 else weight_tile(plan, node, target)
-    return lines, pooled, 0, vector, weights, _accumulators(node, target, 1)
+    return lines, pooled, 0, vector, weights, _accumulators(layer, target, 1, node.op in ('conv', 'dense'))
 
 
 def _frame_memories(plan: Plan, layer: Layer, target: PEArray) -> tuple[int, ...]:
     node = layer.nodes[0]
-    return 0, 0, 0, 0, weight_tile(plan, node, target), _accumulators(node, target, target.batch * node.shape[0])
+    summed = node.op in ('conv', 'dense') or _fused_pool(layer) is not None
+    return 0, 0, 0, 0, weight_tile(plan, node, target), _accumulators(layer, target, target.batch * node.shape[0], summed)
+
+
+def _fused_pool(layer: Layer) -> Node | None:
+    """The pool whose window needs rows of what the layer computes."""
+    pool = layer.member('max_pool', 'avg_pool')
+    return pool if pool is not layer.nodes[0] else None
 
 
 def weight_tile(plan: Plan, node: Node, target: PEArray) -> int:
+    """Bytes of the tile of weights in use and, with double buffering, of the one that follows."""
     if node.op not in ('conv', 'dense'):
         return 0
     *window, inputs, outputs = weight_shape(plan.graph, node)
-    tile = math.prod(window) * min(inputs, target.rows) * min(outputs, target.columns)
-    return (1 + target.double_buffered) * bits_to_bytes(tile * target.weight_bits)
+    high, wide = min(inputs, target.rows), min(outputs, target.columns)
+    second = 0
+    if target.double_buffered and inputs > high:  # tiles go over the inputs first
+        second = min(inputs - high, high) * wide
+    elif target.double_buffered and outputs > wide:
+        second = high * min(outputs - wide, wide)
+    return sum(bits_to_bytes(math.prod(window) * tile * target.weight_bits) for tile in (high * wide, second))
 
 
-def _accumulators(node: Node, target: PEArray, rows: int) -> int:
-    if node.op not in ('conv', 'dense'):
-        return 0
-    return bits_to_bytes(rows * node.shape[1] * min(node.shape[2], target.columns) * target.accumulator_bits)
+def _accumulators(layer: Layer, target: PEArray, rows: int, summed: bool) -> int:
+    """Bytes of the partial sums of so many rows of one tile of channels, and of the sums of a global average pool."""
+    node, average = layer.nodes[0], layer.member('global_avg_pool')
+    tile = rows * node.shape[1] * min(node.shape[2], target.columns) if summed else 0
+    sums = average.shape[2] if average else 0
+    return bits_to_bytes((tile + sums) * target.accumulator_bits)

@@ -1,0 +1,121 @@
+"""The engine: executes the words of a program on memories of the stated sizes, with real integers, and counts every byte that DRAM moves.
+
+    result, traffic = run(program, image)       # image [h, w, c], integers of the input's type
+
+It knows nothing but the program: no graph, no cost model. Memories are bytes; an access beyond a memory's end, or a read of bytes that were never
+written, is a `MachineFault` that names the instruction. What a stage computes is `tailor_jax.qgraph.run_node`, on the rows or channels at hand.
+
+    row mode      rows of the input enter a ring of K + 1 rows in buffer 0, each read from DRAM once; one more than the window needs is fetched ahead.
+                  The rows of a fused pool's window wait in buffer 1. All weights of the layer are loaded first.
+    frame mode    the output is made `columns` channels at a time; tiles of weights come into two places in turn.
+
+Partial sums lie in the accumulators, those of a tile first, then those of a global average pool.
+"""
+
+from __future__ import annotations
+
+import collections
+
+import numpy as np
+
+from costmodel.array.frames import DRAM, MEMORIES
+from costmodel.array.group import Group
+from costmodel.array.instructions import Instruction, decode, decode_stage
+from costmodel.array.memory import EVERY, MachineFault, Memory, Operand, applied, stage_node, to_bytes, to_integers
+from costmodel.array.program import Program
+from tailor_jax.qgraph import QNode
+
+
+def run(program: Program, image: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    """Executes a program on one image.
+
+    Returns:
+      The network's result, flat, as `run_int` gives it; {kind: bytes moved between DRAM and the chip}.
+
+    Raises:
+      MachineFault: for an access outside a memory, or of bytes that were never written.
+    """
+    return Engine(program).run(image)
+
+
+class Engine:
+    def __init__(self, program: Program):
+        self.program = program
+        self.traffic = collections.Counter[str](input=0, weight=0, output=0, shortcut=0)
+        self.dram = Memory('dram', program.dram_bytes, self.traffic)
+        self.chip = [Memory(name.removesuffix('_bytes'), size) for name, size in zip(MEMORIES, program.memories)]
+        self.next_constant = 0
+        self.pieces: list[Operand] = []
+
+    def run(self, image: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+        self.dram.write(0, self.program.weights.shape, self.program.weights, 'host')
+        values = to_bytes(image, self.program.value_bytes)
+        self.dram.write(self.program.input_address, values.shape, values, 'host')
+        for number, words in enumerate(self.program.words):
+            each = decode([int(word) for word in words])
+            try:
+                match each.operation:
+                    case 'piece':
+                        self.pieces.append(self._piece(each))
+                    case 'load' | 'store':
+                        self._move(each)
+                    case 'group':
+                        self._group(each)
+                    case 'end':
+                        result = self.gather(self.pieces, 'host').reshape(-1)
+                        return result, {kind: size for kind, size in self.traffic.items() if kind != 'host'}
+            except MachineFault as fault:
+                raise MachineFault(f'instruction {number} ({each.operation} {self.program.names[number]}): {fault}') from None
+        raise MachineFault('the program has no end')
+
+    def memory(self, index: int) -> Memory:
+        return self.dram if index == DRAM else self.chip[index]
+
+    def _move(self, each: Instruction) -> None:
+        kind = 'input' if each.operation == 'load' else 'output'
+        moved = self.memory(each.input_memory).read(each.input, (each.weights,), kind)
+        self.memory(each.output_memory).write(each.output, (each.weights,), moved, kind)
+
+    def _constants(self, count: int) -> np.ndarray:
+        begin, self.next_constant = self.next_constant, self.next_constant + count
+        if self.next_constant > len(self.program.constants):
+            raise MachineFault(f'constants end at {len(self.program.constants)}, and {self.next_constant} are read')
+        return self.program.constants[begin : self.next_constant].astype(np.int32).astype(np.int64)
+
+    def _stages(self, count: int, bits: int, bias: np.ndarray | None = None) -> tuple[QNode, ...]:
+        found = []
+        for _ in range(count):
+            stage = decode_stage([int(word) & 0xFFFFFFFF for word in self._constants(4)])
+            table = self._constants(1 << bits) if stage.operation == 'table' else None
+            found.append(stage_node(stage, table, bias if stage.operation == 'products' else None))
+            bits = stage.bits
+        return tuple(found)
+
+    def _piece(self, each: Instruction) -> Operand:
+        stages = self._stages(each.stages, each.input_bits)
+        shape = (each.height, each.width, each.channels_in)
+        return Operand(each.input_memory, each.input, shape, each.output_bytes, bool(each.input_signed), each.input_bits, stages)
+
+    def _group(self, each: Instruction) -> None:
+        bias = self._constants(each.channels_out) if each.weighted else None
+        stages = self._stages(each.stages, each.input_bits, bias)
+        shape = (each.height, each.width, each.channels_in)
+        single = Operand(each.input_memory, each.input, shape, self.program.value_bytes, bool(each.input_signed), each.input_bits)
+        if len(self.pieces) != each.pieces + each.second_pieces:
+            raise MachineFault(f'{each.pieces + each.second_pieces} pieces are due, and {len(self.pieces)} were given')
+        operands, second = self.pieces[: each.pieces] or [single], self.pieces[each.pieces :]
+        self.pieces = []
+        Group(self, each, stages, operands, second).run()
+
+    def gather(self, operands: list[Operand], kind: str, rows: slice = EVERY, channels: slice = EVERY) -> np.ndarray:
+        """These rows and channels of operands that lie one after another in each pixel, [h, w, c]."""
+        found, at = [], 0
+        for each in operands:
+            depth = each.shape[2]
+            begin, end = (channels.start or 0) - at, depth if channels.stop is None else channels.stop - at
+            part = slice(max(begin, 0), min(end, depth))
+            if part.start < part.stop:
+                raw = self.memory(each.memory).read(each.address, (*each.shape, each.value_bytes), kind, (rows, EVERY, part))
+                found.append(applied(to_integers(raw, each.signed), each))
+            at += depth
+        return np.concatenate(found, axis=-1)
