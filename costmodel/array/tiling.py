@@ -12,8 +12,8 @@ An operand that is a single tile is read once whatever the order. Results are wr
 buffering: Tc ((Th-1) sh + fh) ((Tw-1) sw + fw) inputs, Tk Tc fh fw weights, Tk Th Tw partial sums, and as many shortcut values where an add is fused.
 Tiles are whole rows, unless one row is too much. Grouped layers hold one group at a time; layers without weights a channel at a time.
 
-Bytes grow with n_s in every order, so for each (Tk, Tc) the tallest tile that fits is the best; the search is exact over all tile counts. Ties go to
-the fewest cycles (where `rereads` counts tile by tile), then to the smallest occupancy.
+Bytes grow with n_s in every order, so for each (Tk, Tc) no tile moves fewer than the tallest that fits; the search is exact over all tiles. Ties go
+to the fewest cycles (where `rereads` counts tile by tile), then to the smallest occupancy.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import functools
 import math
 from collections.abc import Collection
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -144,52 +145,68 @@ def _too_small(given: Shape, target: PEArray) -> str:
 
 
 def _best(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: bool) -> Tiling | None:
-    across, down = _sizes(given.channels_in), _sizes(given.channels)
-    inner, outer = (grid.ravel() for grid in np.meshgrid(across, down, indexing='ij'))  # Tc, Tk
-    height, width = given.size
+    grids = np.meshgrid(_sizes(given.channels_in), _sizes(given.channels), indexing='ij')
+    inner, outer = (grid.ravel() for grid in grids)  # Tc, Tk
     extent = _tallest(given, target, input_on_chip, room, rows, outer, inner)
     fits = extent >= 1
     if not fits.any():
         return None
     inner, outer, extent = inner[fits], outer[fits], extent[fits]
-    tall, wide = (extent, np.full_like(extent, width)) if rows else (np.ones_like(extent), extent)
-    n_c, n_k = -(-given.channels_in // inner), -(-given.channels // outer)
-    n_s = -(-height // tall) * -(-width // wide) * target.batch
-    whole = _walked(given, 0)[tall] * _walked(given, 1)[wide]  # pixels of I', for one image
-    reads = np.where(n_s * n_c > 1, n_k, 1)
-    pixels = {'output': reads * whole, 'weight': reads * whole, 'input': whole}
-    again = np.where(n_k * n_c > 1, n_s, 1)
-    weights = {'output': again, 'weight': np.ones_like(again), 'input': again}
-    spills = 2 * (n_c - 1) * (n_k * n_s > 1)
-    spilled = {'output': np.zeros_like(spills), 'weight': spills, 'input': spills}
-    values = given.groups * given.channels * height * width * target.batch
-    best = []
+    found = []
+    for order in ORDERS if given.weighted else ORDERS[:1]:
+        moved = _moved(given, target, input_on_chip, order, *_tile(given, rows, extent), outer, inner)[0]
+        best = np.flatnonzero(moved == moved.min())
+        # Smaller tiles may move as few: every extent of the best.
+        which, shorter = (grid.ravel() for grid in np.meshgrid(best, np.arange(1, extent[best].max() + 1), indexing='ij'))
+        held = shorter <= extent[which]
+        which, shorter = which[held], shorter[held]
+        found.append(_least(given, target, input_on_chip, order, *_tile(given, rows, shorter), outer[which], inner[which]))
+    return min(found, key=lambda tiling: (tiling.moved_bits, tiling.cycles, tiling.buffer_bytes))
+
+
+def _tile(given: Shape, rows: bool, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(Th, Tw) of tiles of whole rows, or of parts of one row."""
+    return (extent, np.full_like(extent, given.size[1])) if rows else (np.ones_like(extent), extent)
+
+
+def _counts(given: Shape, target: PEArray, tall: Any, wide: Any, outer: Any, inner: Any) -> tuple[Any, Any, Any]:
+    """(n_s, n_k, n_c), the images of the batch one after another."""
+    spatial = -(-given.size[0] // tall) * -(-given.size[1] // wide) * target.batch
+    return spatial, -(-given.channels // outer), -(-given.channels_in // inner)
+
+
+def _moved(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any) -> tuple[Any, Any, Any, Any]:
+    """Bits moved for the batch, results aside; and of what they consist: input pixels of one image, times of the weights, bits of partial sums."""
+    n_s, n_k, n_c = _counts(given, target, tall, wide, outer, inner)
+    pixels = _walked(given, 0)[tall] * _walked(given, 1)[wide]  # I', for one image
+    if order != 'input':
+        pixels = pixels * np.where(n_s * n_c > 1, n_k, 1)
+    weights = np.where(n_k * n_c > 1, n_s, 1) if order != 'weight' else np.ones_like(n_s)
+    values = given.groups * given.channels * math.prod(given.size) * target.batch
+    partial = 2 * (n_c - 1) * (n_k * n_s > 1) * (order != 'output') * values * target.accumulator_bits
+    inputs = 0 if input_on_chip else pixels * given.groups * given.channels_in * target.batch * target.activation_bits
+    return inputs + weights * _weight_count(given) * target.weight_bits + partial, pixels, weights, partial
+
+
+def _least(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any) -> Tiling:
+    """Of these tiles those of the fewest bits, then cycles, then bytes of the buffers."""
+    moved, pixels, weights, partial = _moved(given, target, input_on_chip, order, tall, wide, outer, inner)
     busy = _busy(given, target, tall, wide, outer, inner) if target.rereads else np.zeros_like(outer)
     held = sum(_occupied(given, target, input_on_chip, outer, inner, tall, wide))
-    for order in ORDERS:
-        if not given.weighted and order != 'output':
-            continue
-        moved = (
-            (0 if input_on_chip else pixels[order] * given.groups * given.channels_in * target.batch * target.activation_bits)
-            + weights[order] * _weight_count(given) * target.weight_bits
-            + spilled[order] * values * target.accumulator_bits
-        )
-        index = np.lexsort((held, busy, moved))[0]
-        counts = (int(n_s[index]), int(n_k[index]), int(n_c[index]))
-        tiling = Tiling(
-            int(moved[index]),
-            order,
-            (int(tall[index]), int(wide[index]), int(outer[index]), int(inner[index])),
-            counts,
-            math.prod(given.size_in),
-            int(pixels[order][index]),
-            int(weights[order][index]),
-            bits_to_bytes(int(spilled[order][index]) * values * target.accumulator_bits),
-            int(held[index]),
-            int(busy[index]),
-        )
-        best.append(tiling)
-    return min(best, key=lambda tiling: (tiling.moved_bits, tiling.cycles, tiling.buffer_bytes))
+    index = np.lexsort((held, busy, moved))[0]
+    counts = _counts(given, target, tall, wide, outer, inner)
+    return Tiling(
+        int(moved[index]),
+        order,
+        (int(tall[index]), int(wide[index]), int(outer[index]), int(inner[index])),
+        (int(counts[0][index]), int(counts[1][index]), int(counts[2][index])),
+        math.prod(given.size_in),
+        int(pixels[index]),
+        int(weights[index]),
+        bits_to_bytes(int(partial[index])),
+        int(held[index]),
+        int(busy[index]),
+    )
 
 
 def _sizes(count: int) -> np.ndarray:
@@ -212,7 +229,7 @@ def _tile_bits(given: Shape, target: PEArray, input_on_chip: bool) -> tuple[int,
     )
 
 
-def _occupied(given: Shape, target: PEArray, input_on_chip: bool, outer, inner, tall, wide) -> tuple:
+def _occupied(given: Shape, target: PEArray, input_on_chip: bool, outer: Any, inner: Any, tall: Any, wide: Any) -> tuple[Any, Any, Any]:
     """Bytes of the buffers for inputs, weights and outputs. Arrays or numbers."""
     bits_in, bits_weight, bits_out = _tile_bits(given, target, input_on_chip)
     covered_rows = np.minimum((tall - 1) * given.stride[0] + given.kernel[0], given.size_in[0])
@@ -229,8 +246,7 @@ def _tallest(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows
     low, high = np.zeros_like(outer), np.full_like(outer, given.size[0] if rows else given.size[1])
 
     def holds(extent: np.ndarray) -> np.ndarray:
-        tall, wide = (extent, np.int64(given.size[1])) if rows else (np.int64(1), extent)
-        parts = _occupied(given, target, input_on_chip, outer, inner, tall, wide)
+        parts = _occupied(given, target, input_on_chip, outer, inner, *_tile(given, rows, extent))
         if not target.input_buffer_bytes:
             return sum(parts) <= room
         return np.logical_and.reduce([part <= getattr(target, key) for part, key in zip(parts, BUFFERS)])
