@@ -61,7 +61,7 @@ def test_the_picture(capsys, tmp_path):
 
 
 @pytest.mark.parametrize('network', ['vgg16', 'squeezenet', 'efficientnet_b1', 'yolov3', 'retinanet_r50_fpn', 'mobilenet_v2', 'quartznet'])
-@pytest.mark.parametrize('policy', ['layer_by_layer', 'retain'])
+@pytest.mark.parametrize('policy', ['retain'])
 def test_every_network_is_priced(capsys, network, policy):
     status, out, error = run(capsys, network, '--target=pe_array', '--preset=shortcut_fusion', f'--policy={policy}', '--json')
     assert status == 0, error
