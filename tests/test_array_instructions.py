@@ -126,14 +126,17 @@ def test_shapes_of_larger_networks(name, shape, width):
 
 
 def decoder():
-    """Upsampling, concats of concats, leaky ReLUs, a swish, an average pool, shared weights, heads that are flattened and joined."""
+    """Upsampling, concats, squeeze and excite, leaky ReLUs, a swish, an average pool, shared weights, heads that are flattened and joined."""
     shape = {'a': (8, 8, 6), 'b': (4, 4, 6)}
     same = {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
     nodes = [
         Node('input', 'input', (), (8, 8, 3)),
         Node('conv1', 'conv', ('input',), shape['a'], **same),
         Node('leaky1', 'leaky_relu', ('conv1',), shape['a']),
-        Node('pool', 'avg_pool', ('leaky1',), shape['b'], (3, 3), (2, 2), (1, 0, 1, 0)),
+        Node('mean', 'global_avg_pool', ('leaky1',), (1, 1, 6)),
+        Node('gate', 'sigmoid', ('mean',), (1, 1, 6)),
+        Node('scaled', 'scale', ('leaky1', 'gate'), shape['a']),
+        Node('pool', 'avg_pool', ('scaled',), shape['b'], (3, 3), (2, 2), (1, 0, 1, 0)),
         Node('conv2', 'conv', ('pool',), shape['b'], **same, groups=3),
         Node('swish', 'swish', ('conv2',), shape['b']),
         Node('both', 'concat', ('swish', 'pool'), (4, 4, 12)),

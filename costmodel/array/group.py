@@ -66,8 +66,9 @@ class Group:
         if self.side:
             raw = self.accumulators.read(self.sums_at, (each.channels_out, 4), '')
             value = to_integers(raw, True).reshape(1, 1, 1, -1)
+            least = 0
             for stage in self.side:
-                value = run_node(stage, [value], 0)
+                value, least = run_node(stage, [value], least), stage.out.lo
             self._write(each.average_memory, each.average, (1, 1, each.channels_out), value[0], ())
 
     def _load_factors(self) -> None:
@@ -92,7 +93,7 @@ class Group:
                 if self.pooling:
                     self._hold(x)
                 x = self._run(self.pooling, x, channels, EVERY, self.pool_at)
-            self._store(x, channels, 0, None)
+            self._store(x, channels, 0)
 
     def _input(self, channels: slice = EVERY) -> np.ndarray:
         """The main operand's channels, [h, w, c]."""
@@ -114,21 +115,16 @@ class Group:
                 x = self._products(channels, window) if each.weighted else window[..., channels]
                 x = self._run(self.before, x, channels, slice(row, row + 1), by_rows=True)
                 if pool is None:
-                    self._store(x, channels, row, self.out_rows)
+                    self._store(x, channels, row)
                 else:
                     ring.write(0, shape, to_bytes(x, self.vb), '', (slice(row % rows, row % rows + 1), EVERY, channels))
             while pool is not None and (complete := self._pooled_row(made, row)) is not None:
-                held = [to_integers(ring.read(0, shape, '', (slice(index % rows, index % rows + 1),)), self._signed()) for index in complete[0]]
-                x = np.concatenate(held)[None]
-                first = dataclasses.replace(self.pooling[0], node=dataclasses.replace(pool, padding=(*complete[1], *pool.padding[2:])))
-                x = run_node(first, [x])[0]
+                signed, (inside, padding) = self.before[-1].out.signed, complete
+                held = [to_integers(ring.read(0, shape, '', (slice(index % rows, index % rows + 1),)), signed) for index in inside]
+                x = run_node(_padded(self.pooling[0], padding), [np.concatenate(held)[None]])[0]
                 x = self._run(self.pooling[1:], x, EVERY, slice(made, made + 1), self.pool_at + 1)
-                self._store(x, EVERY, made, None)
+                self._store(x, EVERY, made)
                 made += 1
-
-    def _signed(self) -> bool:
-        """Whether the values before the fused pool are signed."""
-        return self.before[-1].out.signed
 
     def _pooled_row(self, made: int, row: int) -> tuple[range, tuple[int, int]] | None:
         """(rows of the window, padding above and below) of the fused pool's next row, if all of them are there."""
@@ -185,21 +181,23 @@ class Group:
         each, node = self.each, self.window
         if window is not None:
             node = dataclasses.replace(node, padding=(*self.missing, *node.padding[2:]))
-        total = None
+        shape: tuple[int, ...] = ()
         for inputs, tile in self._weight_tiles(channels):
             if each.groups == 1:
                 x = self._input(inputs) if window is None else window[..., inputs]
                 part = convolve(x[None], tile, node)[0]
             else:
                 part = _grouped(self._input() if window is None else window, tile, node, channels, inputs, each.channels_out)
-            total = part if total is None else total + part
-            self._hold(total)
-        assert total is not None
-        return to_integers(self.accumulators.read(0, (*total.shape, 4), ''), True)
+            self._hold(part + self._held(shape) if shape else part)
+            shape = part.shape
+        return self._held(shape)
 
     def _hold(self, x: np.ndarray) -> None:
         values = to_bytes(x, 4)
         self.accumulators.write(0, values.shape, values, '')
+
+    def _held(self, shape: tuple[int, ...]) -> np.ndarray:
+        return to_integers(self.accumulators.read(0, (*shape, 4), ''), True)
 
     def _weight_tiles(self, channels: slice) -> Iterator[tuple[slice, np.ndarray]]:
         """(input channels of a group, weights [kh, kw, inputs, outputs]) of each tile for these output channels."""
@@ -232,7 +230,7 @@ class Group:
                 assert self.factors is not None
                 inputs.append(self.factors[None, :, :, channels])
             elif op in ('max_pool', 'avg_pool') and by_rows:
-                stage = dataclasses.replace(stage, node=dataclasses.replace(stage.node, padding=(*self.missing, *stage.node.padding[2:])))
+                stage = _padded(stage, self.missing)
             least = self.least if index == 0 else self.body[index - 1].out.lo
             x = run_node(stage, inputs, least)[0]
         return x
@@ -241,8 +239,8 @@ class Group:
         """The shortcut's values for these rows and channels."""
         return self.engine.gather(self.second, 'shortcut', rows, channels).reshape(shape)
 
-    def _store(self, x: np.ndarray, channels: slice, row: int, rows: int | None) -> None:
-        """Writes rows of results, from the given one on, and adds them to the sums of a global average pool."""
+    def _store(self, x: np.ndarray, channels: slice, row: int) -> None:
+        """Writes what was made of a row, or of the whole map in frame mode, and adds it to the sums of a global average pool."""
         each = self.each
         if self.side:
             part = x.sum(axis=(0, 1), dtype=np.int64)
@@ -269,6 +267,11 @@ class Group:
     def _write(self, memory: int, address: int, shape: tuple[int, int, int], x: np.ndarray, where: tuple[slice, ...]) -> None:
         values = to_bytes(x, self.each.output_bytes)
         self.engine.memory(memory).write(address, (*shape, self.each.output_bytes), values, 'output', where)
+
+
+def _padded(stage: QNode, vertical: tuple[int, int]) -> QNode:
+    """A pool over the rows at hand, so many of its window missing above and below."""
+    return dataclasses.replace(stage, node=dataclasses.replace(stage.node, padding=(*vertical, *stage.node.padding[2:])))
 
 
 def _grouped(x: np.ndarray, weights: np.ndarray, node: Node, outputs: slice, inputs: slice, channels_out: int) -> np.ndarray:

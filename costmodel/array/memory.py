@@ -22,7 +22,7 @@ class MachineFault(ValueError):
 
 
 class Memory:
-    """Bytes that know who may touch them. `counts` gets the bytes moved by kind where it is given."""
+    """Bytes that know their end and which of them were written. `counts` gets the bytes moved by kind where it is given."""
 
     def __init__(self, name: str, size: int, counts: collections.Counter[str] | None = None):
         self.name, self.counts = name, counts

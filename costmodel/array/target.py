@@ -132,6 +132,8 @@ def pe_array(preset: str = 'tailor_2d', **settings: Any) -> PEArray:
     optional = ('bandwidth_gb_s', *(field.name for field in dataclasses.fields(PEArray) if field.default is not dataclasses.MISSING))
     if missing := [key for key in known if key not in merged and key not in optional]:
         raise CostError(f'preset {preset} lacks {", ".join(missing)}')
+    if isinstance(merged.get('frame'), list):
+        merged['frame'] = tuple(merged['frame'])
     return PEArray(preset=preset, **merged)
 
 
