@@ -23,6 +23,7 @@ Chains whose expected objectives differ by less than that may be taken for one a
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,13 +68,7 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
     result = {name: total[index] for index, name in enumerate(table.additive)}
     for index, name in enumerate(table.maxima):
         support = xp.asarray(table.support[index])
-        at_most = xp.ones(support.shape)
-        if table.buckets:
-            parts = [
-                xp.einsum('ns,nisj,nism->nmij', weight, xp.asarray(bucket.after), xp.asarray(bucket.below[index]))
-                for weight, bucket in zip(weights, table.buckets)
-            ]
-            at_most = _product(xp, xp.swapaxes(_in_order(xp, table, parts, -4), -4, -3))[..., 0, :].sum(-1)
+        at_most = _at_most(xp, table, weights, index)
         result[name] = support[0] + xp.sum((support[1:] - support[:-1]) * (1 - at_most[:-1]))
     return result
 
@@ -100,12 +95,22 @@ def _chosen(xp: Any, table: CostTable, weights: Sequence[Any]) -> CostTable:
 def _additive(xp: Any, table: CostTable, weights: Sequence[Any], columns: Any) -> Any:
     """[..., columns] expectations of these columns of the additive resources."""
     total = xp.asarray(table.constant)[..., columns]
-    if not table.buckets:
-        return total
     pairs = list(zip(weights, table.buckets))
+    if table.states == 1:
+        return sum((xp.einsum('ns,...nisa->...a', weight, xp.asarray(bucket.values)[..., columns]) for weight, bucket in pairs), total)
     steps = [xp.einsum('ns,...nisj->...nij', weight, xp.asarray(bucket.after)) for weight, bucket in pairs]
     costs = [xp.einsum('ns,...nisa->...nia', weight, xp.asarray(bucket.values)[..., columns]) for weight, bucket in pairs]
     return total + _walked(xp, _in_order(xp, table, steps), _in_order(xp, table, costs))
+
+
+def _at_most(xp: Any, table: CostTable, weights: Sequence[Any], index: int) -> Any:
+    """[M] probabilities that a max-type resource is at most each number of its support."""
+    pairs = [(weight, bucket, xp.asarray(bucket.below[index])) for weight, bucket in zip(weights, table.buckets)]
+    if table.states == 1:
+        parts = [xp.prod(xp.einsum('ns,nism->nm', weight, below), axis=0) for weight, _, below in pairs]
+        return functools.reduce(lambda one, other: one * other, parts, xp.ones(table.support[index].shape))
+    parts = [xp.einsum('ns,nisj,nism->nmij', weight, xp.asarray(bucket.after), below) for weight, bucket, below in pairs]
+    return _product(xp, xp.swapaxes(_in_order(xp, table, parts, -4), -4, -3))[..., 0, :].sum(-1)
 
 
 def _in_order(xp: Any, table: CostTable, parts: Sequence[Any], axis: int = -3) -> Any:
@@ -115,8 +120,6 @@ def _in_order(xp: Any, table: CostTable, parts: Sequence[Any], axis: int = -3) -
 
 def _walked(xp: Any, steps: Any, costs: Any) -> Any:
     """[..., G, S, S] moves and [..., G, S, A] costs of the links -> [..., A] expected cost of the chain from state 0."""
-    if steps.shape[-1] == 1:
-        return costs.sum(-3)[..., 0, :]
     while (count := steps.shape[-3]) > 1:
         even = count // 2 * 2
         first, second = steps[..., 0:even:2, :, :], steps[..., 1:even:2, :, :]
@@ -127,8 +130,6 @@ def _walked(xp: Any, steps: Any, costs: Any) -> Any:
 
 def _product(xp: Any, matrices: Any) -> Any:
     """[..., G, S, S] -> [..., S, S], the product in order."""
-    if matrices.shape[-1] == 1:
-        return xp.prod(matrices, axis=-3)
     while (count := matrices.shape[-3]) > 1:
         even = count // 2 * 2
         matrices = xp.concatenate([matrices[..., 0:even:2, :, :] @ matrices[..., 1:even:2, :, :], matrices[..., even:, :, :]], axis=-3)

@@ -65,6 +65,11 @@ class CostTable:
         return self.additive + self.maxima
 
     @property
+    def states(self) -> int:
+        """The largest number of states between two links; 1 where the links are independent."""
+        return self.buckets[0].values.shape[-3] if self.buckets else 1
+
+    @property
     def groups(self) -> list[tuple[str, ...]]:
         """The gates of each link that has some."""
         return [tuple(self.gates[index] for index in row) for bucket in self.buckets for row in bucket.gates if len(row)]
