@@ -17,7 +17,7 @@ test: setup
 
 # The laws of the cost model on 1,000 random graphs each (up to 12 gates, nested), and its depths against the simulator: some minutes.
 laws: setup
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/test_cost_laws.py tests/test_cost_schedule.py tests/test_cost_chain.py tests/test_array_laws.py tests/test_array_tiling.py
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/test_cost_laws.py tests/test_cost_schedule.py tests/test_cost_chain.py tests/test_array_laws.py tests/test_array_tiling.py tests/test_array_shortcut.py tests/test_array_instructions.py
 
 # 200 random networks through all three C-simulations, against the integer reference (some 7 minutes).
 fuzz: setup
