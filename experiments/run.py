@@ -10,10 +10,11 @@ Every phase ends in a checkpoint and starts from one if it is there, so an inter
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
@@ -128,6 +129,13 @@ def teacher_accuracy(config: ConfigDict, workdir: Path) -> float:
         return accuracy(run, 'teacher', graph, _teacher(run, graph))
     finally:
         run.metrics.close()
+
+
+def reference_cost(config: ConfigDict) -> Callable[[Mapping], float]:
+    """{resource: number} -> the cost of skips on the scale of the plain residual network: 1 with all its skips, 0 with none."""
+    plain = copy.deepcopy(config)
+    plain.model.skips = 'long'
+    return cost_of(plain, build_graph(plain, dataset.load(plain))).share
 
 
 def _open(config: ConfigDict, source: data.Source, workdir: Path, quiet: bool) -> Run:

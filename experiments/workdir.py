@@ -15,6 +15,7 @@ from experiments.config import ConfigError
 
 RUN = ('config.json', 'summary.json', 'metrics.jsonl', 'graph.json', 'quant.json', 'qgraph.npz', 'csim.json', 'checkpoints', 'tensorboard')
 SWEEP = ('sweep.json', 'pareto.csv', 'pareto.png', 'report.html')
+COMPARISON = ('compare.json', 'comparison.csv', 'comparison.md', 'comparison.png')
 
 
 def write(path: Path, text: str) -> None:
@@ -53,9 +54,18 @@ def prepare_run(config: ConfigDict, path: str, overwrite: bool) -> Path:
 
 def prepare_sweep(config: ConfigDict, path: str, overwrite: bool) -> Path:
     """The directory of a sweep: new, or with an earlier sweep of the same config, which is gone on with. Raises as `prepare_run`."""
-    directory = _prepare(config, Path(path), 'sweep.json', 'sweep', SWEEP, overwrite)
+    return _prepare_many(config, path, 'sweep.json', 'sweep', SWEEP, overwrite)
+
+
+def prepare_comparison(config: ConfigDict, path: str, overwrite: bool) -> Path:
+    """The directory of a comparison: as `prepare_sweep`."""
+    return _prepare_many(config, path, 'compare.json', 'comparison', COMPARISON, overwrite)
+
+
+def _prepare_many(config: ConfigDict, path: str, record: str, what: str, own: tuple[str, ...], overwrite: bool) -> Path:
+    directory = _prepare(config, Path(path), record, what, own, overwrite)
     directory.mkdir(parents=True, exist_ok=True)
-    write(directory / 'sweep.json', config_lib.to_json(config))
+    write(directory / record, config_lib.to_json(config))
     return directory
 
 
@@ -90,6 +100,6 @@ def _foreign(directory: Path, record: str, own: tuple[str, ...]) -> str | None:
     for path in sorted(directory.iterdir()):
         if path.name in own or _partial(path) or hls_export.project.is_project(path):
             continue
-        if record != 'sweep.json' or not path.is_dir() or _foreign(path, 'config.json', RUN):
+        if record == 'config.json' or not path.is_dir() or _foreign(path, 'config.json', RUN):
             return repr(path.name)
     return None
