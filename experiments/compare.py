@@ -1,6 +1,6 @@
 """Compares the methods: each trained with the same data, epochs and seeds, in one table and one plot.
 
-    python -m experiments.compare --config=experiments/configs/digits_resnet8.py --workdir=C [--methods=keep,gates:0.3,remove] [--seeds=0,1,2] [--overwrite]
+    python -m experiments.compare --config=experiments/configs/compare_resnet20.py --workdir=C [--methods=keep,gates:0.3,remove] [--seeds=0,1,2]
 
 A method is one of `experiments.methods`, or gates:WEIGHT for learned gates at a cost.weight other than the config's. Writes C/comparison.csv (a row a
 run), C/comparison.md (mean and standard deviation over the seeds), C/comparison.png, and a workdir for each run and teacher. The same command goes on
@@ -49,8 +49,8 @@ def compare(config: ConfigDict, directory: Path, entries: Sequence[str], seeds: 
     from experiments import run
 
     reference = run.reference_cost(config)
-    for seed in seeds:
-        for entry in entries:
+    for entry in entries:  # the seeds of a method share its compiled programs
+        for seed in seeds:
             workdir = directory / f'{entry.replace(":", "")}_seed{seed}'
             if (workdir / 'summary.json').exists():
                 continue
