@@ -3,9 +3,11 @@
     loss = (1 - d) CE(y, label) + d distill(y, y_teacher) + cost_weight * cost(p) + sum over r of m_r excess_r(p)
 
 with y the logits of the network under one draw of the gates, p the gates' P(open), d the share of distillation, and `cost` and `excess` any
-functions of {gate: probability}: this package does not know hardware. A constraint excess_r(p) <= 0 is met by ascent on its multiplier,
+functions of {gate: probability}: this package does not know hardware. A constraint excess_r(p) <= 0 is met by ascent on its multiplier, which
+starts anew once the constraint holds (dual restarts, Gallego-Posada et al. 2022, arXiv 2208.04425; without them the multiplier that has built up goes
+on closing gates long after there is room again),
 
-    m_r <- max(0, m_r + dual_learning_rate * excess_r(p))
+    m_r <- m_r + dual_learning_rate * excess_r(p) where that excess is positive, else 0
 
 Gates that learn are drawn; gates that follow a plan (`Context.switches`) take its value; the others are open.
 
@@ -167,8 +169,9 @@ def make_train_step(objective: Objective, recipe: Recipe, devices: tuple[jax.Dev
         gradient, metrics, batch_stats = jax.lax.pmean((gradient, metrics, batch_stats), AXIS)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
+        excess = {name: metrics[f'excess/{name}'] for name in state.multipliers}
         multipliers = {
-            name: jnp.maximum(0.0, value + recipe.dual_learning_rate * metrics[f'excess/{name}']) for name, value in state.multipliers.items()
+            name: jnp.where(excess[name] > 0, value + recipe.dual_learning_rate * excess[name], 0.0) for name, value in state.multipliers.items()
         }
         metrics |= {f'p_open/{name}': value for name, value in gate_lib.p_open(params['gates']).items()}
         return TrainState(state.step + 1, params, batch_stats, opt_state, multipliers), metrics
