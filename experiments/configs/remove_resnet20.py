@@ -2,7 +2,7 @@
 
 python -m experiments.train --config=experiments/configs/remove_resnet20.py --workdir=runs/remove_resnet20
 
-A day on two CPU cores, so for a GPU. A first look: --config.data.name=photo_digits/small and a tenth of the epochs with --config.removal.every_epochs=0.
+Days on two CPU cores, so for a GPU. A first look: --config.data.name=photo_digits/small, a tenth of the epochs, --config.removal.every_epochs=0.
 """
 
 from experiments.configs import photo_digits_resnet20

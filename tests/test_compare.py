@@ -1,0 +1,133 @@
+"""The methods through the whole road, and the comparison of them."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+import costmodel
+from experiments import compare, methods, run
+from experiments import config as config_lib
+from experiments.config import ConfigError
+from experiments.configs import digits_resnet8
+from experiments.cost import RESOURCES, target_of
+from experiments.workdir import prepare_comparison
+from tailor_jax import build, graph, rewrite
+
+
+def small_config():
+    config = digits_resnet8.get_config()
+    config.model.width = 4
+    config.cost.interval_cycles = 4096
+    config.data.update(train_split='train[:30%]', test_split='test[:50%]')
+    for phase in config_lib.PHASES:
+        config.train[phase].epochs = 1.0
+    return config
+
+
+def test_a_comparison_trains_each_method_and_tells_mean_and_spread(tmp_path):
+    entries, config = ['shorten', 'nonresnet', 'kd_only'], small_config()
+    config.train.student.epochs = 3.0
+    directory = prepare_comparison(config, str(tmp_path / 'c'), overwrite=False)
+    rows = compare.compare(config, directory, entries, [0])
+    with (directory / 'comparison.csv').open() as file:
+        assert [(row['method'], row['seed']) for row in csv.DictReader(file)] == [(entry, '0') for entry in entries]
+    assert (directory / 'comparison.png').read_bytes().startswith(b'\x89PNG')
+    assert all(row['method'] in (directory / 'comparison.md').read_text() for row in rows)
+    # What each ends with is the network that the builder makes without learnable gates, priced on the scale of the residual network.
+    plain = {'shorten': 'short', 'nonresnet': 'none', 'kd_only': 'none'}
+    for row in rows:
+        saved = graph.from_json((directory / f'{row["method"]}_seed0' / 'graph.json').read_text())
+        built = build.resnet(8, (8, 8, 1), width=4, skips=plain[row['method']])
+        assert saved == rewrite.binarize(built, dict.fromkeys(built.gates, 1))
+        ends = [costmodel.evaluate(build.resnet(8, (8, 8, 1), width=4, skips=skips), target_of(config)).total for skips in ('none', 'long')]
+        cost = costmodel.evaluate(saved, target_of(config)).total
+        parts = [(cost[name] - ends[0][name]) / (ends[1][name] - ends[0][name]) for name in RESOURCES['dataflow'] if ends[0][name] < ends[1][name]]
+        assert row['cost'] == pytest.approx(np.mean(parts), abs=1e-5)
+    before = {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
+    assert len(before) == 3
+    compare.compare(config, directory, entries, [0])
+    assert before == {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
+
+
+def test_mean_and_standard_deviation():
+    values = [0.5, 0.7, 0.9]
+    row = {'skips_kept': 1, 'cost': 0.5, 'accuracy_float': 0.5, 'lut': 10}
+    rows = [{'method': 'keep', 'seed': seed, 'accuracy_quantized': value, **row} for seed, value in enumerate(values)]
+    (only,) = compare.summarized(rows)
+    assert only['accuracy_quantized'] == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
+    assert '70.00 ± 20.00 %' in compare.markdown(rows)
+
+
+def test_a_budget_is_met_with_every_option_on(tmp_path):
+    """Budget, aids, accumulation, bfloat16, learned scales, single widths: what is exported meets the budget and is exact (run.train proves it)."""
+    config = small_config()
+    config.aids.update(preserve_variance=True, dirac=True, leaky_slope=0.2)
+    config.train.update(accumulate=2, compute_dtype='bfloat16', schedule='step')
+    config.quant.update(scales='learned', weight_bits_of='s1b0_conv1=4', activation_bits_of='s2b0_conv1=6')
+    config.gates.repair_candidates = 3
+    none, every = run.check(config).cost.bounds['fifo_bits']
+    limit = (none + every) / 2
+    config.cost.budget.update(fifo_bits=limit, lut=1e6)
+    summary = run.train(config, tmp_path / 'w', quiet=True)
+    exported = summary['hardware']['after']['fifo_bits']
+    assert exported <= limit < summary['hardware']['before']['fifo_bits'] == every
+    saved = graph.from_json((tmp_path / 'w' / 'graph.json').read_text())
+    assert costmodel.evaluate(saved, target_of(config)).total['fifo_bits'] == exported
+    candidates = summary['budget']['candidates']
+    assert summary['gates'] == min(candidates, key=lambda row: row['loss'])['gates'] and len(candidates) >= 2
+    config.cost.budget.update(fifo_bits=10.0)
+    with pytest.raises(costmodel.CostError, match='no setting of the gates meets the budget'):
+        run.check(config)
+    config.cost.budget.update(fifo_bits=None, dram_bytes=10.0)
+    with pytest.raises(ConfigError, match="config.cost.budget limits 'dram_bytes'; those with an expectation on this target are"):
+        run.check(config)
+
+
+def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
+    config = small_config()
+    config.cost.budget.device_share = 0.5
+    limits = dict(run.check(config).budget.limits)
+    device = costmodel.devices.device(config.cost.device).capacity
+    assert limits == {name: 0.5 * device[name] for name in limits} and {'lut', 'ff', 'dsp', 'bram18'} <= set(limits)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'method': 'shorten'}, "config.model.skips is 'long'; config.method 'shorten' takes long_post"),
+        ({'method': 'remove', 'removal.every_epochs': 2.0}, r'3 removals, 2 epochs apart, .* do not fit in the 1 epochs .*; give at most 0.333'),
+        ({'method': 'nonresnet', 'removal.rounds': 4}, 'config.removal.rounds is 4, but the network has 3 skips'),
+        ({'model.skips': 'long+short', 'aids.preserve_variance': True}, "config.aids.preserve_variance: node 's1b0_short2'"),
+        ({'train.accumulate': 5}, 'config.train.batch_size 64 is not divisible by config.train.accumulate 5'),
+        ({'train.accumulate': 32}, 'config.train.batch_size 64 in 32 parts is not divisible by 4 devices'),
+        ({'quant.weight_bits_of': 'conv=x'}, "config.quant.weight_bits_of is 'conv=x'; expected NODE=BITS"),
+        ({'quant.weight_bits_of': 'nowhere=4'}, "config.quant.weight_bits_of names node 'nowhere', which the folded network does not have"),
+        ({'quant.activation_bits_of': 'stem_conv=40'}, "gives node 'stem_conv' 40 bits; expected a width of 2 to 16 bits"),
+        ({'train.schedule': 'stpe'}, "config.train.schedule is 'stpe'.*did you mean 'step'"),
+        ({'cost.budget.lut': -1.0}, 'config.cost.budget.lut is -1.0; expected a limit, not negative'),
+    ],
+)
+def test_options_that_do_not_fit_together(change, message):
+    config = small_config()
+    config.update_from_flattened_dict(change)
+    with pytest.raises(ConfigError, match=message):
+        config_lib.validate(config)
+        run.check(config)
+
+
+@pytest.mark.parametrize(
+    'entry, message', [('gate', "did you mean 'gates'"), ('keep:0.3', 'only gates take a weight'), ('gates:x', 'expected numbers')]
+)
+def test_entries_of_a_comparison(entry, message):
+    with pytest.raises(ConfigError, match=message):
+        compare.config_of(small_config(), entry)
+
+
+def test_every_method_names_the_skips_it_takes():
+    for name, method in methods.METHODS.items():
+        for skips in method.skips:
+            net = build.resnet(8, (8, 8, 1), width=4, skips=skips)
+            ends = methods.before(net), methods.after(net)
+            assert set(ends[0]) == set(ends[1]) == set(net.gates) and not math.isnan(len(methods.units(net))), name
