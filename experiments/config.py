@@ -82,6 +82,7 @@ def defaults() -> ConfigDict:
 
     config.gates = ConfigDict()
     config.gates.learning_rate = 0.05
+    config.gates.keep = 'all'  # of method keep: all, none, or the gates whose skips stay, separated by commas
     config.gates.p_open = 0.8  # P(open) of every learned gate at the start
     config.gates.dual_learning_rate = 0.05  # of the multipliers of cost.budget, a step
     config.gates.repair_candidates = 8  # likeliest settings within the budget that are tried on training images, of two kinds each

@@ -1,6 +1,6 @@
 """The methods: how a network loses its skips, or keeps them. docs/methods.md has a page of each.
 
-    keep                 every skip stays: the network that the others are compared with
+    keep                 the skips of gates.keep stay from the start on, by default every one: the network that the others are compared with
     gates                learned gates under the expected hardware cost, as a penalty (cost.weight) or a constraint (cost.budget)
     remove               Tailor's SkipRemover: one skip after another closes, input side first; teacher's weights, distillation
     shorten              Tailor's SkipShortener: block after block, the skip over two convolutions gives way to one over each
@@ -29,7 +29,7 @@ class Method:
     """One method.
 
     Attributes:
-      gates: 'open', 'closed', 'learned', 'scheduled' (they switch during one phase) or 'rounds' (a phase for each group of skips that goes).
+      gates: 'chosen' (by gates.keep), 'closed', 'learned', 'scheduled' (they switch during one phase) or 'rounds' (a phase for each group of skips that goes).
       warm: whether the student starts from the teacher's weights.
       distills: whether the teacher's logits are part of the loss.
       skips: values of model.skips that it is defined for.
@@ -46,7 +46,7 @@ class Method:
 
 
 METHODS = {
-    'keep': Method('open', warm=True, distills=True),
+    'keep': Method('chosen', warm=True, distills=True),
     'gates': Method('learned', warm=True, distills=True, skips=(*PLAIN, 'long+short')),
     'remove': Method('scheduled', warm=True, distills=True),
     'shorten': Method('scheduled', warm=True, distills=True, skips=(SHORTENED,)),

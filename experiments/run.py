@@ -91,6 +91,7 @@ def check(config: ConfigDict) -> Checked:
         _removal_every_epochs(config, graph)
     if method.gates == 'rounds' and config.removal.rounds > len(graph.gates):
         raise ConfigError(f'config.removal.rounds is {config.removal.rounds}, but the network has {len(graph.gates)} skips')
+    _chosen(config, graph)
     check_bits(config, graph)
     if config.train.teacher_workdir:
         teacher_config(config)
@@ -214,8 +215,8 @@ def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> S
     common = {'compute_dtype': config.train.compute_dtype, **taught}
 
     match method.gates:
-        case 'open' | 'closed':
-            settings = dict.fromkeys(graph.gates, int(method.gates == 'open'))
+        case 'chosen' | 'closed':
+            settings = _chosen(config, graph) if method.gates == 'chosen' else dict.fromkeys(graph.gates, 0)
             pruned = rewrite.binarize(graph, settings)
             variables = _train(run, phase, Objective(pruned, **common), model.restrict(start, pruned), teacher)
             return _decided(graph, _completed(start, variables), settings)
@@ -291,6 +292,14 @@ def _with_dirac(config: ConfigDict, graph: Graph, variables: Mapping) -> dict:
 
 def _without_dirac(variables: Mapping) -> dict:
     return {**variables, 'params': jax.device_get(dirac.fold(variables['params']))}
+
+
+def _chosen(config: ConfigDict, graph: Graph) -> dict[str, int]:
+    """The setting of the gates that gates.keep names. Raises ConfigError for a gate that the network does not have."""
+    wanted = {'all': graph.gates, 'none': ()}.get(config.gates.keep, tuple(config.gates.keep.split(',')))
+    if unknown := sorted(set(wanted) - set(graph.gates)):
+        raise ConfigError(f'config.gates.keep names {unknown[0]!r}; expected all, none, or some of {", ".join(graph.gates)}')
+    return {gate: int(gate in wanted) for gate in graph.gates}
 
 
 def _removal_every_epochs(config: ConfigDict, graph: Graph) -> float:

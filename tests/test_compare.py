@@ -100,6 +100,7 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
         ({'method': 'remove', 'removal.every_epochs': 2.0}, r'3 removals, 2 epochs apart, .* do not fit in the 1 epochs .*; give at most 0.333'),
         ({'method': 'nonresnet', 'removal.rounds': 4}, 'config.removal.rounds is 4, but the network has 3 skips'),
         ({'model.skips': 'long+short', 'aids.preserve_variance': True}, "config.aids.preserve_variance: node 's1b0_short2'"),
+        ({'gates.keep': 's1b0_long,s9'}, "config.gates.keep names 's9'; expected all, none, or some of s1b0_long"),
         ({'train.accumulate': 5}, 'config.train.batch_size 64 is not divisible by config.train.accumulate 5'),
         ({'train.accumulate': 32}, 'config.train.batch_size 64 in 32 parts is not divisible by 4 devices'),
         ({'quant.weight_bits_of': 'conv=x'}, "config.quant.weight_bits_of is 'conv=x'; expected NODE=BITS"),
