@@ -34,8 +34,10 @@ class ConfigError(ValueError):
     """A config value that cannot be used. The message names the key, what was given and what is expected."""
 
 
-def _phase(epochs: float, learning_rate: float, weight_decay: float = 1e-4) -> ConfigDict:
-    return ConfigDict({'epochs': float(epochs), 'learning_rate': learning_rate, 'weight_decay': weight_decay, 'warmup_epochs': 1.0})
+def _phase(epochs: float, learning_rate: float, weight_decay: float = 1e-4, clip_norm: float = 0.0) -> ConfigDict:
+    """A section of config.train; `clip_norm` bounds the norm of the network's gradient, 0 for no bound."""
+    settings = {'epochs': float(epochs), 'learning_rate': learning_rate, 'weight_decay': weight_decay, 'warmup_epochs': 1.0, 'clip_norm': clip_norm}
+    return ConfigDict(settings)
 
 
 def defaults() -> ConfigDict:
@@ -68,7 +70,6 @@ def defaults() -> ConfigDict:
     config.train.batch_size = 64  # over all devices
     config.train.log_every_steps = 1
     config.train.save_every_epochs = 10.0
-    config.train.clip_norm = 0.0  # bound on the gradient's norm; 0 for none
     config.train.accumulate = 1  # parts that a batch is computed in, for batches that do not fit in memory; batch norms see a part at a time
     config.train.compute_dtype = 'float32'  # or bfloat16: of convolutions before quantization; parameters and statistics stay float32
     config.train.schedule = 'cosine'  # of the learning rate after warm-up: cosine (to zero over each phase), step, constant
@@ -78,7 +79,8 @@ def defaults() -> ConfigDict:
     config.train.teacher = _phase(40, 0.1)  # float, every skip open
     config.train.student = _phase(30, 0.05)  # the student meets its gates, learned or on a schedule; cost in the loss
     config.train.finetune = _phase(10, 0.02)  # gates binarized, skips gone
-    config.train.qat = _phase(10, 0.001, weight_decay=0.0)  # batch norm folded, weights and activations quantized
+    # Batch norm folded, weights and activations quantized. Without batch norms a shortened network's gradients are large enough to diverge.
+    config.train.qat = _phase(10, 0.001, weight_decay=0.0, clip_norm=1.0)
 
     config.gates = ConfigDict()
     config.gates.learning_rate = 0.05
@@ -166,7 +168,6 @@ def validate(config: ConfigDict) -> None:
         _check(config, key, lambda value: value >= 1, 'a positive integer')
     for key in ('seed', 'cost.interval_cycles'):
         _check(config, key, lambda value: value >= 0, 'an integer, not negative')
-    _check(config, 'train.clip_norm', lambda value: value >= 0, 'a norm, or 0 for none')
     if config.train.batch_size % config.train.accumulate:
         raise ConfigError(f'config.train.batch_size {config.train.batch_size} is not divisible by config.train.accumulate {config.train.accumulate}')
     for key in ('removal.every_epochs', 'removal.soften_epochs', 'aids.leaky_epochs', 'gates.dual_learning_rate', 'quant.scale_learning_rate'):
@@ -183,7 +184,7 @@ def validate(config: ConfigDict) -> None:
     _check(config, 'model.width', lambda value: value >= 0, 'a number of channels, or 0 for the usual')
     for phase in PHASES:
         _check(config, f'train.{phase}.epochs', lambda value: value >= 0 and math.isfinite(value), 'a number of epochs, not negative')
-        for key in ('warmup_epochs', 'weight_decay'):
+        for key in ('warmup_epochs', 'weight_decay', 'clip_norm'):
             _check(config, f'train.{phase}.{key}', lambda value: value >= 0 and math.isfinite(value), 'a finite number, not negative')
         _check(config, f'train.{phase}.learning_rate', lambda value: value > 0, 'a positive number')
     _check(config, 'train.teacher.epochs', lambda value: value > 0 or config.train.teacher_workdir, 'positive unless train.teacher_workdir is given')

@@ -29,7 +29,8 @@ class Method:
     """One method.
 
     Attributes:
-      gates: 'chosen' (by gates.keep), 'closed', 'learned', 'scheduled' (they switch during one phase) or 'rounds' (a phase for each group of skips that goes).
+      gates: 'chosen' (by gates.keep), 'closed', 'learned', 'scheduled' (they switch during one phase) or 'rounds' (a phase for each group of
+        skips that goes).
       warm: whether the student starts from the teacher's weights.
       distills: whether the teacher's logits are part of the loss.
       skips: values of model.skips that it is defined for.

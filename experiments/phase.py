@@ -89,7 +89,7 @@ def recipe_of(config: ConfigDict, phase: Phase, steps_per_epoch: int, dual: bool
         config.gates.learning_rate,
         phase.settings.weight_decay,
         updates(phase.settings.warmup_epochs),
-        train.clip_norm,
+        phase.settings.clip_norm,
         train.schedule,
         updates(train.decay_every_epochs),
         train.decay_factor,

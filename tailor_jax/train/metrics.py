@@ -25,7 +25,7 @@ class NotFiniteError(RuntimeError):
         kept = 'no checkpoint had been written yet' if saved_step is None else f'the checkpoint of step {saved_step} is good and stays'
         super().__init__(
             f'the {what} of phase {phase!r} became NaN or infinite at step {step}; training stopped, {kept}. Start again in a new workdir with a '
-            f'lower train.{phase}.learning_rate, or with train.clip_norm'
+            f'lower train.{phase}.learning_rate, or with train.{phase}.clip_norm'
         )
         self.phase, self.step = phase, step
 
