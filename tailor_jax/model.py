@@ -30,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tailor_jax.conv import conv_general_dilated
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.lower import mean_multiplier, slope_multiplier
@@ -118,6 +119,7 @@ class Net(nn.Module):
             use_bias=node.bias,
             precision=precision,
             dtype=self.dtype,
+            conv_general_dilated=conv_general_dilated,
             name=name,
         )
 
