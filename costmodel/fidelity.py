@@ -1,9 +1,10 @@
-"""The dataflow cost model against published and measured figures.
+"""The cost models against published and measured figures.
 
     python -m costmodel.fidelity                    # prints docs/fidelity.md
-    python -m costmodel.fidelity docs/fidelity.md   # writes it
+    python -m costmodel.fidelity docs/fidelity.md   # writes it, and docs/images/shortcut_fusion_curve.png
 
-Every figure of the page is computed here; the published ones stand beside them as constants, with their source.
+Every figure of the page is computed, here or, for the PE array, in `costmodel.array.fidelity`; the published ones stand beside them as constants,
+with their source.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import costmodel
+from costmodel.array import fidelity as array
+from costmodel.array import figures
+from costmodel.markdown import change, table
 from costmodel.streams import shapes
 from tailor_jax import build, rewrite, streaming
 from tailor_jax.graph import Graph, Node
@@ -25,7 +29,7 @@ PART = 'ultra96'
 
 def page() -> str:
     """The whole page, in Markdown."""
-    sections = (_head(), _hls4ml(), _skip_memories(), _shortening(), _block(), _line_buffer(), _sweep())
+    sections = (_head(), _hls4ml(), _skip_memories(), _shortening(), _block(), _line_buffer(), _sweep(), *array.sections())
     return '\n\n'.join(sections) + '\n'
 
 
@@ -33,20 +37,12 @@ def total(graph: Graph, **settings: object) -> dict[str, int]:
     return costmodel.evaluate(graph, costmodel.dataflow(**{'device': PART, **settings})).total  # type: ignore[arg-type]
 
 
-def change(before: float, after: float) -> str:
-    return f'{100 * (after / before - 1):+.1f} %' if before else 'none'
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ['---'] * len(head), *rows]
-    return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
-
-
 def _head() -> str:
     return """# Fidelity
 
-The dataflow cost model beside published and measured figures: `python -m costmodel.fidelity docs/fidelity.md` writes this page. LUT and FF
-against synthesis are in [cost_model.md](cost_model.md#calibration); depths and intervals against simulation in its section on checks."""
+The cost models beside published and measured figures: `python -m costmodel.fidelity docs/fidelity.md` writes this page. First the dataflow
+target: LUT and FF against synthesis are in [cost_model.md](cost_model.md#calibration); depths and intervals against simulation in its section on
+checks. Then the [PE array](pe_array.md)."""
 
 
 def hls4ml_streams(graph: Graph, word: int = 16) -> Iterator[tuple[str, int, int]]:
@@ -267,7 +263,9 @@ def _hits(hits: list[tuple]) -> str:
 
 def main(argv: Sequence[str]) -> int:
     if argv:
-        Path(argv[0]).write_text(page())
+        path = Path(argv[0])
+        path.write_text(page())
+        figures.plot(str(path.parent / array.CURVE))
     else:
         print(page(), end='')
     return 0
