@@ -87,8 +87,9 @@ def depths(shape: Shape, period: int, floor: int = 1) -> Depths:
     """
     machine, most = _unbounded(shape, period, floor)
     chosen = dict(most.streams)
-    while machine.deadlocks(chosen):  # it counts on tokens that stay in long pipelines
-        chosen = {stream: depth + 1 for stream, depth in chosen.items()}
+    lowered = [stream for stream in chosen if stream != entry(shape)]
+    while machine.deadlocks(chosen):  # it counts on tokens that stay in long pipelines; those that enter never do
+        chosen |= {stream: chosen[stream] + 1 for stream in lowered}
     machine.settle(chosen)
 
     def enough(stream: Stream, depth: int) -> bool:
@@ -97,9 +98,9 @@ def depths(shape: Shape, period: int, floor: int = 1) -> Depths:
 
         return machine.settle({stream: depth}, throughout)
 
-    for stream in sorted(chosen, key=lambda stream: -chosen[stream]):
+    for stream in sorted(lowered, key=lambda stream: -chosen[stream]):
         step = 1
-        while stream != entry(shape) and step and chosen[stream] > floor:
+        while step and chosen[stream] > floor:
             depth = max(floor, chosen[stream] - step)
             if enough(stream, depth):
                 chosen[stream], step = depth, 2 * step
