@@ -74,8 +74,7 @@ def shorten(project, fifo: str) -> None:
 
 @pytest.mark.parametrize(('reuse', 'latency'), [(None, 0), (None, 8), (1, 8)])
 def test_one_token_less_costs_throughput(tmp_path, reuse, latency):
-    """The depths are sufficient and not one token more: for every skip FIFO of this network without latency, for the first one always (the
-    later ones have slack where the tokens that come in are less even than the segment's own schedule assumes)."""
+    """The depths are sufficient and not one token more, for every skip FIFO of this network, with pipelines and without."""
     graph = kept(build.resnet(8, (8, 8, 1), 4, 8, 'long'))
     cost = export(tmp_path / 'p', graph, costmodel.dataflow(reuse_factor=reuse, process_latency_cycles=latency))
     source = (tmp_path / 'p' / 'tailor_top.cpp').read_text()

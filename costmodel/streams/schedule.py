@@ -5,8 +5,8 @@ it has to wait is lost, with
 
     P = the largest period of the segment's own processes and of those on the main branches, which no gate takes away (`fifos.pace_cycles`)
 
-Depths keep full throughput if `Machine` has a steady state of the period P in which no entering token waits, and if the order of reads and writes
-alone lets nobody wait for ever. Those chosen do, and with one token less in any one FIFO they would not:
+Depths are enough if `Machine` has a steady state of the period P in which no entering token waits, if its bursts (below) are no larger than with
+room everywhere, and if the order of reads and writes alone lets nobody wait for ever. With one token less in any one FIFO one of the three fails:
 
     entry       the most tokens present if nothing behind is bounded, max over n of #{m >= n : written_m < read_n + 1}; less is never enough
     the others  from the same schedule downwards, the deepest first, each as small as the rest allows
@@ -78,7 +78,7 @@ def entry(shape: Shape) -> Stream:
 
 @functools.lru_cache(maxsize=4096)
 def depths(shape: Shape, period: int, floor: int = 1) -> Depths:
-    """Depths of a segment that keep full throughput, none of which could be less by one; see the module docstring.
+    """Depths of a segment that are enough, none of which could be less by one; see the module docstring.
 
     Args:
       shape: the segment.
