@@ -69,7 +69,8 @@ def settings_within(table: CostTable, p: Mapping[str, float], budget: Mapping[st
     if not found:
         least = expected(table, {gate: 0.0 for gate in p})
         told = ', '.join(f'{resource} {least[resource]:g} of {limit:g}' for resource, limit in budget.items())
-        raise CostError(f'no setting of the gates meets the budget; with no skip at all the network needs {told}')
+        searched = 'no setting of the gates meets' if 2 ** len(p) <= SEARCHED else f'none of {SEARCHED:,} settings of the gates meets'
+        raise CostError(f'{searched} the budget; with no skip at all the network needs {told}')
     return found
 
 

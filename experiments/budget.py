@@ -2,7 +2,7 @@
 
 With B_r the limit of resource r, and C_r(all), C_r(none) its exact cost with every skip and with none, training is subject to
 
-    excess_r(p) = (E[C_r](p) - B_r) / (C_r(all) - C_r(none)) <= 0
+    excess_r(p) = (E[C_r](p) - B_r) / |C_r(all) - C_r(none)| <= 0
 
 by ascent on a multiplier for each r (`tailor_jax.train.step`). An expectation that meets a budget says nothing of the rounded gates, so
 `repair` chooses among the likeliest settings that meet it exactly, by the loss that the trained student has with each on training images.
@@ -62,9 +62,10 @@ def budget_of(config: ConfigDict, cost: HardwareCost) -> Budget | None:
         return None
     settings_within(cost.table, dict.fromkeys(cost.table.gates, 0.5), given, 1)
     ends = [costmodel.expected(cost.table, dict.fromkeys(cost.table.gates, end)) for end in (0.0, 1.0)]
-    # A resource that skips do not change has no gradient to scale; the budget then holds for all settings or for none.
+    # Where skips hardly change a resource, in whichever direction, a thousandth of the limit is the scale.
     limits = tuple((name, float(limit)) for name, limit in given.items())
-    return Budget(cost, limits, tuple(float(max(ends[1][name] - ends[0][name], 1.0)) for name, _ in limits))
+    scales = tuple(float(max(abs(ends[1][name] - ends[0][name]), 1e-3 * limit, 1.0)) for name, limit in limits)
+    return Budget(cost, limits, scales)
 
 
 def repair(budget: Budget, p: Mapping[str, float], candidates: int, loss: Callable[[Mapping[str, int]], float]) -> tuple[dict[str, int], list[dict]]:

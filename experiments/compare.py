@@ -19,8 +19,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiments import cli, results
-from experiments.config import ConfigError, validate
+from experiments import cli, options, results
+from experiments.config import ConfigError, defaults, get, validate
 from experiments.methods import METHODS
 from experiments.sweep import numbers
 from experiments.workdir import prepare_comparison, read_json, write
@@ -41,6 +41,9 @@ def config_of(config: ConfigDict, entry: str) -> ConfigDict:
             raise ConfigError(f'--methods has {entry!r}, but only gates take a weight, as in gates:0.3')
         each.cost.weight = numbers(weight, float, 'methods')[0]
     validate(each)
+    default = defaults()
+    for key in options.unused(each):  # one config serves all methods
+        each.update_from_flattened_dict({key: get(default, key)})
     return each
 
 
@@ -160,16 +163,16 @@ def draw(rows: Sequence[dict]) -> bytes:
     return buffer.getvalue()
 
 
-def main(options: Any) -> None:
-    path = cli.required(options, 'workdir', 'runs/compare')
-    entries = list(dict.fromkeys(options.methods.split(',')))
-    seeds = numbers(options.seeds, int, 'seeds')
+def main(flags: Any) -> None:
+    path = cli.required(flags, 'workdir', 'runs/compare')
+    entries = list(dict.fromkeys(flags.methods.split(',')))
+    seeds = numbers(flags.seeds, int, 'seeds')
     from experiments import run  # imports jax; bad flags should not wait for it
 
     for entry in entries:
-        run.check(config_of(options.config, entry))
-    directory = prepare_comparison(options.config, path, options.overwrite)
-    rows = compare(options.config, directory, entries, seeds)
+        run.check(config_of(flags.config, entry))
+    directory = prepare_comparison(flags.config, path, flags.overwrite)
+    rows = compare(flags.config, directory, entries, seeds)
     print(markdown(rows))
     print(f'wrote {directory}/comparison.csv, comparison.md and comparison.png')
 

@@ -10,7 +10,7 @@
     dynamic_scratch      as `remove`, from scratch and without distillation
     dynamic_pretrained   as `remove`, without distillation
 
-A method that starts from scratch trains as long as teacher and student of the others together, at the teacher's learning rate.
+A student that starts from scratch trains as long as teacher and student of the others together, at the teacher's learning rate.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ METHODS = {
     'gates': Method('learned', warm=True, distills=True, skips=(*PLAIN, 'long+short')),
     'remove': Method('scheduled', warm=True, distills=True),
     'shorten': Method('scheduled', warm=True, distills=True, skips=(SHORTENED,)),
-    'nonresnet': Method('rounds', warm=True, distills=False, skips=('short_pre', 'long')),
+    'nonresnet': Method('rounds', warm=True, distills=False, skips=('short_pre',)),
     'static': Method('closed', warm=False, distills=False),
     'kd_only': Method('closed', warm=False, distills=True),
     'dynamic_scratch': Method('scheduled', warm=False, distills=False),

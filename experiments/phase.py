@@ -57,7 +57,7 @@ class Phase:
     Attributes:
       name: of its checkpoints and metrics.
       settings: of its section in config.train.
-      epochs, learning_rate: over what the section says.
+      epochs, learning_rate, warmup_epochs: in place of what the section says.
       seed: distinguishes the data order and gate draws of phases.
     """
 
@@ -65,6 +65,7 @@ class Phase:
     settings: ConfigDict
     epochs: float
     learning_rate: float
+    warmup_epochs: float
     seed: int
 
 
@@ -72,7 +73,8 @@ def phase_of(config: ConfigDict, section: str, number: int = 0, **changes) -> Ph
     """The phase that a section of config.train describes; rounds of one section are numbered from 1."""
     settings, index = config.train[section], config_lib.PHASES.index(section)
     seed = len(config_lib.PHASES) * (config.seed + 1000 * number) + index
-    phase = Phase(f'{section}{number}' if number else section, settings, settings.epochs, settings.learning_rate, seed)
+    name = f'{section}{number}' if number else section
+    phase = Phase(name, settings, settings.epochs, settings.learning_rate, settings.warmup_epochs, seed)
     return dataclasses.replace(phase, **changes)
 
 
@@ -88,14 +90,14 @@ def recipe_of(config: ConfigDict, phase: Phase, steps_per_epoch: int, dual: bool
         phase.learning_rate,
         config.gates.learning_rate,
         phase.settings.weight_decay,
-        updates(phase.settings.warmup_epochs),
+        updates(phase.warmup_epochs),
         phase.settings.clip_norm,
         train.schedule,
         updates(train.decay_every_epochs),
         train.decay_factor,
         parts,
         config.quant.scale_learning_rate if config.quant.scales == 'learned' else 0.0,
-        config.gates.dual_learning_rate if dual else 0.0,
+        config.gates.dual_learning_rate / parts if dual else 0.0,  # multipliers move at every call, gates once an update
     )
 
 

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 import costmodel
 from experiments import config as config_lib
-from experiments import dataset, methods
+from experiments import dataset, methods, options
 from experiments.budget import Budget, budget_of, repair
 from experiments.config import ConfigError
 from experiments.cost import HardwareCost, cost_of
@@ -33,7 +33,7 @@ from experiments.quantization import check_bits, quantize
 from experiments.workdir import write
 from tailor_jax import build, data, dirac, gates, model, qgraph, rewrite
 from tailor_jax import graph as graph_lib
-from tailor_jax.graph import Graph, GraphError
+from tailor_jax.graph import Graph
 from tailor_jax.train import cluster, losses, step
 from tailor_jax.train.metrics import Metrics
 from tailor_jax.train.step import Objective
@@ -81,22 +81,12 @@ def check(config: ConfigDict) -> Checked:
         raise ConfigError(f'config.train.batch_size {config.train.batch_size} exceeds the {source.train_size} training images of {source.name}')
     dataset.augmentation(config, source, jax.process_count())
     graph = build_graph(config, source)
-    method = METHODS[config.method]
-    if config.aids.preserve_variance and method.gates in ('learned', 'scheduled'):
-        try:
-            model.gain_carriers(graph)
-        except GraphError as error:
-            raise ConfigError(f'config.aids.preserve_variance: {error}') from None
-    if method.gates == 'scheduled':
-        _removal_every_epochs(config, graph)
-    if method.gates == 'rounds' and config.removal.rounds > len(graph.gates):
-        raise ConfigError(f'config.removal.rounds is {config.removal.rounds}, but the network has {len(graph.gates)} skips')
-    _chosen(config, graph)
+    options.check(config, graph)
     check_bits(config, graph)
     if config.train.teacher_workdir:
         teacher_config(config)
     cost = cost_of(config, graph)
-    return Checked(source, graph, cost, budget_of(config, cost) if method.gates == 'learned' else None)
+    return Checked(source, graph, cost, budget_of(config, cost) if METHODS[config.method].gates == 'learned' else None)
 
 
 def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
@@ -208,7 +198,8 @@ def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> S
     phase = phase_of(config, 'student')
     if not method.warm:
         settings = config.train.teacher
-        phase = phase_of(config, 'student', settings=settings, epochs=settings.epochs + phase.epochs, learning_rate=settings.learning_rate)
+        recipe = {'learning_rate': settings.learning_rate, 'warmup_epochs': settings.warmup_epochs}
+        phase = phase_of(config, 'student', settings=settings, epochs=options.student_epochs(config), **recipe)
     start = model.init(graph, config.seed)  # nodes that the teacher lacks start fresh
     if method.warm:
         start = {kind: {**tree, **teacher.get(kind, {})} for kind, tree in start.items()}
@@ -216,7 +207,7 @@ def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> S
 
     match method.gates:
         case 'chosen' | 'closed':
-            settings = _chosen(config, graph) if method.gates == 'chosen' else dict.fromkeys(graph.gates, 0)
+            settings = options.chosen(config, graph) if method.gates == 'chosen' else dict.fromkeys(graph.gates, 0)
             pruned = rewrite.binarize(graph, settings)
             variables = _train(run, phase, Objective(pruned, **common), model.restrict(start, pruned), teacher)
             return _decided(graph, _completed(start, variables), settings)
@@ -224,11 +215,12 @@ def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> S
             variables = start
             for number, settings in enumerate(methods.rounds(graph, config.removal.rounds), start=1):
                 pruned = rewrite.binarize(graph, settings)
-                part = phase_of(config, 'student', number, epochs=phase.epochs / config.removal.rounds)
+                share = {'epochs': phase.epochs / config.removal.rounds, 'warmup_epochs': phase.warmup_epochs / config.removal.rounds}
+                part = phase_of(config, 'student', number, **share)
                 variables = _completed(start, _train(run, part, Objective(pruned, **common), model.restrict(variables, pruned), teacher))
             return _decided(graph, variables, dict(settings))
         case 'scheduled':
-            every = run.steps(_removal_every_epochs(config, graph))
+            every = run.steps(options.removal_every_epochs(config, graph))
             plan = methods.switches(graph, every, run.steps(config.removal.soften_epochs))
             objective = Objective(graph, **common, **_aids(run, phase.epochs))
             variables = _train(run, phase, objective, _with_dirac(config, graph, start), teacher, switches=plan)
@@ -292,25 +284,3 @@ def _with_dirac(config: ConfigDict, graph: Graph, variables: Mapping) -> dict:
 
 def _without_dirac(variables: Mapping) -> dict:
     return {**variables, 'params': jax.device_get(dirac.fold(variables['params']))}
-
-
-def _chosen(config: ConfigDict, graph: Graph) -> dict[str, int]:
-    """The setting of the gates that gates.keep names. Raises ConfigError for a gate that the network does not have."""
-    wanted = {'all': graph.gates, 'none': ()}.get(config.gates.keep, tuple(config.gates.keep.split(',')))
-    if unknown := sorted(set(wanted) - set(graph.gates)):
-        raise ConfigError(f'config.gates.keep names {unknown[0]!r}; expected all, none, or some of {", ".join(graph.gates)}')
-    return {gate: int(gate in wanted) for gate in graph.gates}
-
-
-def _removal_every_epochs(config: ConfigDict, graph: Graph) -> float:
-    """Epochs between removals. Raises ConfigError if they do not all fit in the student's phase."""
-    method, train = METHODS[config.method], config.train
-    epochs = train.student.epochs if method.warm else train.teacher.epochs + train.student.epochs
-    count, given = len(methods.units(graph)), config.removal.every_epochs
-    if given * count + config.removal.soften_epochs > epochs:
-        raise ConfigError(
-            f'config.removal.every_epochs is {given:g}: {count} removals, {given:g} epochs apart, and config.removal.soften_epochs '
-            f'{config.removal.soften_epochs:g} do not fit in the {epochs:g} epochs of this phase; give at most '
-            f'{max(epochs - config.removal.soften_epochs, 0) / count:g}, or 0 to spread them'
-        )
-    return given or max(epochs * 2 / 3 - config.removal.soften_epochs, 0) / count

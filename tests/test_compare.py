@@ -1,7 +1,6 @@
 """The methods through the whole road, and the comparison of them."""
 
 import csv
-import math
 
 import numpy as np
 import pytest
@@ -97,10 +96,18 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
     'change, message',
     [
         ({'method': 'shorten'}, "config.model.skips is 'long'; config.method 'shorten' takes long_post"),
-        ({'method': 'remove', 'removal.every_epochs': 2.0}, r'3 removals, 2 epochs apart, .* do not fit in the 1 epochs .*; give at most 0.333'),
-        ({'method': 'nonresnet', 'removal.rounds': 4}, 'config.removal.rounds is 4, but the network has 3 skips'),
+        (
+            {'method': 'remove', 'removal.every_epochs': 2.0},
+            r'3 removals, 2 epochs apart, .* do not end within the 1 epochs .*; give less than 0.3333',
+        ),
+        ({'method': 'nonresnet', 'model.skips': 'short_pre', 'removal.rounds': 4}, 'config.removal.rounds is 4, but the network has 3 skips'),
         ({'model.skips': 'long+short', 'aids.preserve_variance': True}, "config.aids.preserve_variance: node 's1b0_short2'"),
-        ({'gates.keep': 's1b0_long,s9'}, "config.gates.keep names 's9'; expected all, none, or some of s1b0_long"),
+        ({'method': 'keep', 'gates.keep': 's1b0_long,s9'}, "config.gates.keep names 's9'; expected all, none, or some of s1b0_long"),
+        ({'method': 'remove', 'removal.soften_epochs': 0.9}, 'removals that are spread must end within two thirds of the 1 epochs'),
+        ({'method': 'remove', 'cost.budget.lut': 10.0}, "config.cost.budget.lut is 10.0, but method 'remove' does not use it; gates would"),
+        ({'method': 'static', 'aids.dirac': True}, "config.aids.dirac is True, but method 'static' does not use it; gates, remove"),
+        ({'method': 'nonresnet'}, "config.model.skips is 'long'; config.method 'nonresnet' takes short_pre"),
+        ({'aids.leaky_slope': 0.1, 'aids.leaky_epochs': 9.0}, 'config.aids.leaky_epochs is 9, but the phase has 1 epochs'),
         ({'train.accumulate': 5}, 'config.train.batch_size 64 is not divisible by config.train.accumulate 5'),
         ({'train.accumulate': 32}, 'config.train.batch_size 64 in 32 parts is not divisible by 4 devices'),
         ({'quant.weight_bits_of': 'conv=x'}, "config.quant.weight_bits_of is 'conv=x'; expected NODE=BITS"),
@@ -126,9 +133,12 @@ def test_entries_of_a_comparison(entry, message):
         compare.config_of(small_config(), entry)
 
 
-def test_every_method_names_the_skips_it_takes():
-    for name, method in methods.METHODS.items():
-        for skips in method.skips:
-            net = build.resnet(8, (8, 8, 1), width=4, skips=skips)
-            ends = methods.before(net), methods.after(net)
-            assert set(ends[0]) == set(ends[1]) == set(net.gates) and not math.isnan(len(methods.units(net))), name
+def test_every_method_starts_from_its_own_residual_network():
+    """What the comparison's teachers are: the builder's networks, and for the shortener the long skips alone."""
+    for entry in compare.DEFAULT_METHODS.split(','):
+        config = compare.config_of(small_config(), entry)
+        net = build.resnet(8, (8, 8, 1), width=4, skips=config.model.skips)
+        teacher = rewrite.binarize(net, methods.before(net))
+        adds = [node.name for node in teacher if node.op == 'add']
+        kind = {'shorten': 'long_post', 'nonresnet': 'short1'}.get(entry, 'long')
+        assert adds == [f's{stage}b0_{kind}' for stage in (1, 2, 3)], entry

@@ -45,8 +45,8 @@ def main(options: Any) -> None:
         each.cost.budget[resource] = float(limit)
         rows.append((limit, _trained(each, directory / f'budget_{limit}')))
 
-    size = read_json(directory / 'teacher' / 'config.json')['seed'], checked.source.test_size
-    print(f'{resource}, seed {size[0]}, {size[1]} test images: one image is {100 / size[1]:.2f} points')
+    size = checked.source.test_size
+    print(f'{resource}, seed {config.seed}, {size} test images: one image is {100 / size:.2f} points')
     print(f'{"budget":>10} {"used":>10} {"skips":>8} {"accuracy":>9}   best enumerated within the budget')
     over = False
     for limit, summary in rows:

@@ -16,6 +16,7 @@ def get_config():
     config.train.schedule = 'step'
     config.train.decay_every_epochs = 30.0
     config.train.teacher.epochs = 200.0
+    config.train.teacher.warmup_epochs = 0.0
     config.train.student.epochs = 200.0
     config.train.student.learning_rate = 0.1
     config.train.student.warmup_epochs = 0.0
