@@ -58,6 +58,10 @@ def test_the_closest_setting_to_tailors_figures_is_what_evaluate_gives():
     assert best.performance == pytest.approx(before['cycles'] / after['cycles'] - 1)
 
 
+def test_every_run_is_kept():
+    assert tuple(peers.runs()) == pe_peers.RUNS
+
+
 def test_a_wrong_run_or_a_missing_tool_is_named(monkeypatch):
     with pytest.raises(pe_peers.app.UsageError, match='unknown run'):
         next(pe_peers.results(['resnet20/timeloop/x']))
