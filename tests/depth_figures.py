@@ -1,9 +1,10 @@
 """Measures the figures on FIFO depths in docs/cost_model.md, with the simulator of `costmodel.streams.simulate`.
 
     python tests/depth_figures.py pipelines       # depths found without pipeline latency, on a machine that has it
+    python tests/depth_figures.py bursts          # two tokens around strided layers
     python tests/depth_figures.py spare 600       # FIFOs of whole networks that could be a token less
 
-The networks of the second are random, `pruned` of `test_cost_schedule`, the same in every run. It prints how many FIFOs are deeper than
+The networks of the last are random, `pruned` of `test_cost_schedule`, the same in every run. It prints how many FIFOs are deeper than
 `stream_depth`, and for how many of them a token less makes the interval longer or stops the network; then without those that hold bursts.
 """
 
@@ -34,6 +35,17 @@ def pipelines() -> None:
         runs = [simulate(rewrite.fold(graph), cost.reuse_factors, depths(cost), 24, process_latency_cycles=8) for cost in costs]
         found = [costs[0].total['interval_cycles'], *(run.interval_cycles for run in runs), *(sum(depths(cost).values()) for cost in costs)]
         print(f'| {pace} | ' + ' | '.join(f'{value:,}' for value in found) + ' |')
+
+
+def bursts() -> None:
+    """ResNet-14 on 16x16: the interval with the depths given, and with two tokens in all FIFOs but the skips'."""
+    for skips in ('long', 'short', 'none'):
+        graph = build.resnet(14, (16, 16, 3), width=8, skips=skips)
+        for interval_cycles in (4096, 256):
+            cost = costmodel.evaluate(graph, costmodel.dataflow(interval_cycles=interval_cycles))
+            shallow = {name: depth if name.endswith(('_long', '_short1', '_short2')) else 2 for name, depth in depths(cost).items()}
+            slower = simulate(rewrite.fold(graph), cost.reuse_factors, shallow, 10).interval_cycles
+            print(f'{skips}: {cost.total["interval_cycles"]}, with two tokens {slower}')
 
 
 def spare(networks: int) -> None:
@@ -78,10 +90,12 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ['pipelines']:
             pipelines()
+        case ['bursts']:
+            bursts()
         case ['spare', networks] if networks.isdecimal():
             spare(int(networks))
         case _:
-            print(f'error: got {" ".join(arguments)!r}; expected `pipelines` or `spare NETWORKS`', file=sys.stderr)
+            print(f'error: got {" ".join(arguments)!r}; expected `pipelines`, `bursts` or `spare NETWORKS`', file=sys.stderr)
             return 2
     return 0
 
