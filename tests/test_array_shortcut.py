@@ -155,9 +155,32 @@ def test_mining_bank_by_bank(graph, bank_bytes, sram_bytes, fuse_add):
     assert total['buffer_bytes'] <= sram_bytes
 
 
-def mined_by_hand(planned, target):
-    from costmodel.array.shortcut_mining import working_bytes
+def worked_by_hand(graph, layer, target, lacking, taken):
+    """(bytes beside the banks, passes of the input) of the smallest loop order that reads all once; 8 bits, 32-bit sums, one image."""
+    node = layer.nodes[0]
+    (rows_in, width_in, channels_in), (rows, width, channels) = graph.in_shape(node), node.shape
+    lines = min(node.kernel[0] + 1, rows_in) * width_in * channels_in
+    average = [member for member in layer.nodes if member.op == 'global_avg_pool']
+    sums = 4 * sum(member.shape[2] for member in average)
+    pools = [member for member in layer.nodes[1:] if member.op in ('max_pool', 'avg_pool')]
+    pooled = sum(min(pool.kernel[0], graph.in_shape(pool)[0]) * graph.in_shape(pool)[1] * graph.in_shape(pool)[2] for pool in pools)
+    if node.op not in ('conv', 'dense'):
+        factors = graph[node.inputs[1]].shape[2] if node.op == 'scale' else 0
+        return lines + pooled + factors + sums, 1
+    taps, deep = node.kernel[0] * node.kernel[1], channels_in // node.groups
+    across = [min(target.columns, channels - begin) for begin in range(0, channels, target.columns)]
+    tiles = [taps * min(target.rows, deep - begin) * wide for wide in across for begin in range(0, deep, target.rows)]
+    pair, one_row = sum(tiles[:2]), 4 * width * across[0]
+    by_rows = lines + pooled + one_row + sums + (pair if rows == 1 else sum(tiles))
+    by_channels = pair + one_row * rows + sums
+    streamed = min(by_rows, by_channels + lines) if len(across) == 1 else by_rows
+    fits = [(streamed, 1)] if streamed <= target.sram_bytes else []
+    if by_channels + lacking + taken <= target.sram_bytes:
+        fits.append((by_channels + lacking, 1))
+    return min(fits, default=(by_channels + lines, len(across)))
 
+
+def mined_by_hand(planned, target):
     size = target.bank_bytes
     banks, copies, moved = set(), set(), 0  # (tensor, number of its bank): on chip; in DRAM
 
@@ -181,14 +204,20 @@ def mined_by_hand(planned, target):
     born = [planned.graph.input.name]
     copies.update(parts(born[0]))
     for index, layer in enumerate(planned.layers):
-        limit = (target.sram_bytes - working_bytes(planned, layer, target)) // size
+        there = {name: sum(part_bytes(part) for part in banks if part[0] == name) for name in layer.inputs}
+        lacking = sum(planned.tensor_bytes(name, target) for name in layer.inputs) - sum(there.values())
+        taken = size * sum(part[0] in layer.inputs for part in banks)
+        working, passes = worked_by_hand(planned.graph, layer, target, lacking, taken)
+        limit = (target.sram_bytes - working) // size
         others = [name for name in born if name not in layer.reads]
         others.sort(key=lambda name: readers_after(name, index), reverse=True)
         operands = sorted(layer.reads, key=lambda name: planned.tensor_bytes(name, target), reverse=True)
+        operands = [name for name in operands if name not in layer.inputs] + [name for name in operands if name in layer.inputs]
         for name in [*others, *operands]:
             while len(banks) > limit and any(part[0] == name for part in banks):
                 moved += drop(name)
-        moved += sum(part_bytes(part) for name in (*layer.inputs, *layer.shortcuts) for part in parts(name) if part not in banks)
+        for names, times in ((layer.inputs, passes), (layer.shortcuts, 1)):
+            moved += times * sum(part_bytes(part) for name in names for part in parts(name) if part not in banks)
         streamed = [part for name in layer.reads for part in parts(name) if part not in banks and readers_after(name, index) < math.inf]
         for name in layer.outputs:
             final = name in planned.results()
@@ -213,6 +242,24 @@ def mined_by_hand(planned, target):
         banks = {part for part in banks if readers_after(part[0], index) < math.inf}
         born = [name for name in born if readers_after(name, index) < math.inf]
     return moved
+
+
+@given(nested_graphs(4))
+def test_frame_mode_sums_for_the_batch_row_mode_for_one_image(graph):
+    one, three = fusion(), fusion(batch=3)
+    planned = plan(rewrite.fold(graph), one)
+    for layer in planned.layers:
+        assert frames.frame_memories(planned, layer, three)[5] == 3 * frames.frame_memories(planned, layer, one)[5]
+        assert frames.row_memories(planned, layer, three)[5] == frames.row_memories(planned, layer, one)[5]
+
+
+@pytest.mark.parametrize('input_rows, passes', [(4, 4), (8, 1)])
+def test_what_the_banks_lack_of_an_input_is_read_for_each_pass(input_rows, passes):
+    """A convolution whose 2,304 weights do not fit; its 16 outputs on 4 columns are four passes."""
+    graph = rewrite.Graph((Node('input', 'input', (), (8, 8, 16)), Node('conv', 'conv', ('input',), (8, 8, 16), (3, 3), padding=(1, 1, 1, 1))))
+    tiles, maps = 2 * 9 * 4 * 4, 4 * 8 * 8 * 4
+    target = fusion(policy='shortcut_mining', sram_bytes=tiles + maps + input_rows * 8 * 16, rows=4, columns=4)
+    assert costmodel.evaluate(graph, target).total['dram_input_bytes'] == passes * 8 * 8 * 16
 
 
 def test_a_layer_that_cannot_work_is_named():

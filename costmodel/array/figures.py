@@ -75,7 +75,7 @@ def mined(name: str, sram_bytes: int, **settings: object) -> int | None:
 
 
 def buffer_for(name: str, change: float) -> int:
-    """The smallest buffer, to a KiB, with which ShortcutMining moves so much less (bisection: more room never moves much more)."""
+    """The smallest buffer, to a KiB, with which ShortcutMining moves so much less (bisection: more room hardly ever moves more)."""
     goal, low, high = (1 + change) * baseline(name)['dram_feature_map_bytes'], 1, 1 << 14
     while low < high:
         middle = (low + high) // 2

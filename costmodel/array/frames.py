@@ -2,14 +2,14 @@
 
 In row mode a layer streams its rows: every operand comes from DRAM and every result goes there, and nothing survives a layer. In frame mode whole
 feature maps stay in the buffers. With a layer of K x K windows, N input and M output channels, an H x W output of QS-bit accumulators, a W_in wide
-input of QA-bit values, and R x C multipliers (all for one image; ceil to bytes):
+input of QA-bit values, and R x C multipliers (ceil to bytes; row mode handles one image after another, frame mode the batch at once):
 
     memory        row mode                              frame mode
     buffer 0      (K + 1) N W_in QA, at most the map    the largest map that is given to it
     buffer 1      rows of a fused pool's window         the same
     buffer 2                                            the same
     vectors       factors of a scale                    1 x 1 maps, first fit
-    weights       all of the layer; if H = 1 as frame   a tile of K K min(N, R) min(M, C) weights, and the next one
+    weights       all; for one row in all as frame      a tile of K K min(N, R) min(M, C) weights, and the next one
     accumulators  min(M, C) W QS                        min(M, C) H W QS, also for a pool fused to a layer without weights
                   N QS for the sums of a global average pool, in both modes
 
@@ -82,7 +82,7 @@ class Machine:
         born = {name: index for index, layer in enumerate(plan.layers) for name in layer.outputs} | {plan.graph.input.name: -1}
         last = {name: self.last(name) for name in names}
         self.beside = [[name for name in names if born[name] < index <= last[name]] for index in range(len(plan.layers))]
-        self.memories = [(row_memories(plan, layer, target), _frame_memories(plan, layer, target)) for layer in plan.layers]
+        self.memories = [(row_memories(plan, layer, target), frame_memories(plan, layer, target)) for layer in plan.layers]
 
     def last(self, name: str) -> float:
         """Index of the last layer that reads a tensor; infinite if it outlives the plan."""
@@ -231,14 +231,14 @@ def row_memories(plan: Plan, layer: Layer, target: PEArray) -> tuple[int, ...]:
         height, width, channels = graph.in_shape(pool)
         pooled = bits_to_bytes(min(pool.kernel[0], height) * width * channels * target.activation_bits)
     vector = bits_to_bytes(graph[node.inputs[1]].shape[2] * target.activation_bits) if node.op == 'scale' else 0
-    weights = bits_to_bytes(layer.weights * target.weight_bits) if node.shape[0] > 1 else weight_tile(plan, node, target)
-    return lines, pooled, 0, vector, weights, _accumulators(layer, target, 1, node.op in ('conv', 'dense'))
+    weights = bits_to_bytes(layer.weights * target.weight_bits) if target.batch * node.shape[0] > 1 else weight_tile(plan, node, target)
+    return lines, pooled, 0, vector, weights, _accumulators(layer, target, 1, 1, node.op in ('conv', 'dense'))
 
 
-def _frame_memories(plan: Plan, layer: Layer, target: PEArray) -> tuple[int, ...]:
+def frame_memories(plan: Plan, layer: Layer, target: PEArray) -> tuple[int, ...]:
     node = layer.nodes[0]
     summed = node.op in ('conv', 'dense') or _fused_pool(layer) is not None
-    return 0, 0, 0, 0, weight_tile(plan, node, target), _accumulators(layer, target, target.batch * node.shape[0], summed)
+    return 0, 0, 0, 0, weight_tile(plan, node, target), _accumulators(layer, target, target.batch, node.shape[0], summed)
 
 
 def _fused_pool(layer: Layer) -> Node | None:
@@ -261,9 +261,9 @@ def weight_tile(plan: Plan, node: Node, target: PEArray) -> int:
     return sum(bits_to_bytes(math.prod(window) * tile * target.weight_bits) for tile in (high * wide, second))
 
 
-def _accumulators(layer: Layer, target: PEArray, rows: int, summed: bool) -> int:
-    """Bytes of the partial sums of so many rows of one tile of channels, and of the sums of a global average pool."""
+def _accumulators(layer: Layer, target: PEArray, images: int, rows: int, summed: bool) -> int:
+    """Bytes of the partial sums of so many rows of so many images, one tile of channels, and of the sums of a global average pool."""
     node, average = layer.nodes[0], layer.member('global_avg_pool')
     tile = rows * node.shape[1] * min(node.shape[2], target.columns) if summed else 0
     sums = average.shape[2] if average else 0
-    return bits_to_bytes((tile + sums) * target.accumulator_bits)
+    return bits_to_bytes(images * (tile + sums) * target.accumulator_bits)

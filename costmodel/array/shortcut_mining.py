@@ -1,11 +1,18 @@
 """ShortcutMining: banks that change roles between input, output and shortcut (Azizimazreh and Chen, HPCA 2019).
 
 The buffer is a pool of banks of `bank_bytes`. A bank holds a part of one tensor, whatever its role, so that a result is the next layer's input where
-it lies, and a shortcut stays where it is while other layers run. Beside the banks a layer takes the memory that it works in: K + 1 input rows, two
-tiles of weights, accumulators of one row (`working_bytes`). A tensor's first banks lie on chip, the rest in DRAM. Layer after layer, in this order:
+it lies, and a shortcut stays where it is while other layers run. A tensor's first banks lie on chip, the rest in DRAM. Beside the banks a layer takes
+the memory that it works in (memories as in `costmodel.array.frames`), the least of two loop orders that read every operand once:
+
+    rows        K + 1 input rows, all weights of the layer, accumulators of one row
+    channels    two tiles of weights, accumulators of min(M, C) whole maps, and the input as a whole, which passes once for each C of the M outputs:
+                what the banks lack of it is read into the working memory, and none of its banks is given up; if M <= C, K + 1 rows are enough
+
+Where neither fits, `channels` with K + 1 input rows: what the banks lack of the input is read ceil(M / C) times, and counts so often.
+Layer after layer, in this order:
 
 1. If the working memory leaves too few banks for what they hold, tensors that the layer does not read give banks up, the one needed last first; then
-   its operands, the largest first.
+   its shortcuts, then its inputs, the largest first.
 2. The result takes free banks. An operand that it can overwrite element by element and that nobody needs afterwards counts as free. If these are too
    few, tensors that the layer does not read and that are needed later than the result give banks up. The rest of the result goes to DRAM.
 3. What the layer reads from DRAM and a later layer reads again stays in the banks that are still free.
@@ -61,10 +68,23 @@ def run(plan: Plan, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
     return moved, (held[end].banks, held[end].copied) if end in held and not plan.final else START
 
 
-def working_bytes(plan: Plan, layer: Layer, target: PEArray) -> int:
-    """What a layer takes beside the banks."""
-    lines, pooled, _, vector, _, accumulators = frames.row_memories(plan, layer, target)
-    return lines + pooled + vector + accumulators + frames.weight_tile(plan, layer.nodes[0], target)
+@dataclasses.dataclass(frozen=True)
+class _Order:
+    """What a layer takes beside the banks in a loop order, and how often it reads what they lack of its input."""
+
+    working: int
+    passes: int = 1
+
+
+def _orders(plan: Plan, layer: Layer, missing: int, target: PEArray) -> list[tuple[_Order, bool]]:
+    """(order, whether the banks must keep what they have of the input), by preference."""
+    node, memories = layer.nodes[0], frames.row_memories(plan, layer, target)
+    rows, lines = sum(memories), memories[0]
+    if node.op not in ('conv', 'dense'):
+        return [(_Order(rows), False)]
+    maps, passes = sum(frames.frame_memories(plan, layer, target)), -(-node.shape[2] // target.columns)
+    once = [(_Order(rows), False), (_Order(maps + missing), True), *([(_Order(maps + lines), False)] if passes == 1 else [])]
+    return [*sorted(once, key=lambda each: each[0].working), (_Order(maps + lines, passes), False)]
 
 
 class _Mining:
@@ -75,22 +95,31 @@ class _Mining:
     def next(self, index: int, name: str) -> float:
         return next((later for later in range(index + 1, len(self.plan.layers)) if name in self.plan.layers[later].reads), math.inf)
 
+    def _order(self, layer: Layer, held: dict[str, _Held]) -> _Order:
+        """The first loop order that fits, with the input's banks where it keeps them."""
+        inputs = [held[name] for name in layer.inputs]
+        missing, taken = sum(each.size - each.on_chip(self.bank) for each in inputs), sum(each.banks for each in inputs) * self.bank
+        orders = _orders(self.plan, layer, missing, self.target)
+        needed = [order.working + taken * keeps for order, keeps in orders]
+        if min(needed) > self.target.sram_bytes:
+            raise CostError(f'node {layer.name!r} takes at least {min(needed)} bytes of buffers, and sram_bytes is {self.target.sram_bytes}')
+        return next(order for (order, _), each in zip(orders, needed) if each <= self.target.sram_bytes)
+
     def step(self, index: int, held: dict[str, _Held]) -> Traffic:
         layer, bank = self.plan.layers[index], self.bank
-        working = working_bytes(self.plan, layer, self.target)
-        if working > self.target.sram_bytes:
-            raise CostError(f'node {layer.name!r} takes at least {working} bytes of buffers, and sram_bytes is {self.target.sram_bytes}')
+        order = self._order(layer, held)
+        working = order.working
         banks = (self.target.sram_bytes - working) // bank
         others = sorted((name for name in held if name not in layer.reads), key=lambda name: -self.next(index, name))
         written = 0
-        for name in [*others, *sorted(layer.reads, key=lambda name: -held[name].size)]:
+        for name in [*others, *sorted(layer.reads, key=lambda name: (name in layer.inputs, -held[name].size))]:
             excess = sum(each.banks for each in held.values()) - banks
             written += held[name].give(min(max(excess, 0), held[name].banks), bank)
 
         def missing(names: tuple[str, ...]) -> int:
             return sum(held[name].size - held[name].on_chip(bank) for name in names)
 
-        inputs, shortcuts = missing(layer.inputs), missing(layer.shortcuts)
+        inputs, shortcuts = missing(layer.inputs) * order.passes, missing(layer.shortcuts)
         occupied = sum(each.banks for each in held.values())
         for name in layer.outputs:
             result = held[name] = _Held(self.plan.tensor_bytes(name, self.target))
