@@ -106,6 +106,16 @@ def test_the_expectation_is_the_sum_over_all_settings(case):
         assert float(value) == pytest.approx(mean[name], rel=1e-12), name
 
 
+def test_a_cut_must_fit_in_every_setting_that_can_be():
+    """So the expectation is that of one cut, and jumps where settings that a better cut does not fit cease to be possible."""
+    graph, target = build.resnet(20), costmodel.pe_array(policy='shortcut_fusion', sram_bytes=45_000)
+    closed, table = dict.fromkeys(graph.gates, 0), costmodel.tabulate(graph, target)
+    always = [each for each in POLICIES[target.policy].alternatives(graph, target) if fits(graph, each)]
+    least = min(price(graph, closed, each)['dram_bytes'] for each in always)
+    assert float(costmodel.expected(table, closed)['dram_bytes']) == price(graph, closed, target)['dram_bytes'] < least
+    assert float(costmodel.expected(table, dict.fromkeys(graph.gates, 1e-9))['dram_bytes']) == pytest.approx(least, rel=1e-6)
+
+
 @settings(max_examples=max(3, FEW // 4))  # jax compiles anew for every table's shape
 @given(cases())
 def test_the_gradient_is_the_finite_difference(case):

@@ -1,16 +1,15 @@
 """Cycles of a layer on an R x C array of multipliers, when no operand is ever late.
 
 A convolution is P x K x N products: P output pixels (of the batch), K = fh fw C_in / groups products for each output, N = C_out / groups outputs a
-pixel, once for each group. A fold is what the array holds at once; fill and drain are paid for each fold.
+pixel, once for each of G groups. A fold is what the array holds at once; fill and drain are paid for each fold.
 
-    output_stationary   rows pixels, columns outputs, time products    (R + C + K - 2) ceil(P/R) ceil(N/C) - 1
-    weight_stationary   rows products, columns outputs, time pixels    (2R + C + P - 2) ceil(K/R) ceil(N/C) - 1
-    input_stationary    rows products, columns pixels, time outputs    (2R + C + N - 2) ceil(K/R) ceil(P/C) - 1
-    channel_parallel    rows input channels, columns outputs           ceil(C_in/R) ceil(N/C) fh fw P
+    output_stationary   rows pixels, columns outputs, time products    G (R + C + K - 2) ceil(P/R) ceil(N/C) - 1
+    weight_stationary   rows products, columns outputs, time pixels    G (2R + C + P - 2) ceil(K/R) ceil(N/C) - 1
+    input_stationary    rows products, columns pixels, time outputs    G (2R + C + N - 2) ceil(K/R) ceil(P/C) - 1
+    channel_parallel    rows input channels, columns outputs           G ceil(C_in/G/R) ceil(N/C) fh fw P
 
 The first three are SCALE-Sim's (arXiv 1811.02883), the last is that of VTA, of ShortcutFusion's engine and of a ZigZag mapping over input and output
-channels. With groups the products are repeated for each group; a depthwise layer on a channel_parallel
-array has its taps in the rows and a channel in each column.
+channels. A depthwise layer on a channel_parallel array has its taps in the rows and a channel in each column.
 Adds, pools and scales that are layers of their own go through one unit a column: ceil(operations / C).
 """
 

@@ -10,10 +10,11 @@ n_s = ceil(H/Th) ceil(W/Tw) tiles. With I' the input read once through all spati
 
 An operand that is a single tile is read once whatever the order. Results are written once. Buffers hold one tile of each operand, two with double
 buffering: Tc ((Th-1) sh + fh) ((Tw-1) sw + fw) inputs, Tk Tc fh fw weights, Tk Th Tw partial sums, and as many shortcut values where an add is fused.
-Tiles are whole rows, unless one row is too much. Grouped layers hold one group at a time; layers without weights a channel at a time.
+Tiles are whole rows, or parts of one row where no whole row fits. Grouped layers hold one group at a time, layers without weights a channel.
 
-Bytes grow with n_s in every order, so for each (Tk, Tc) no tile moves fewer than the tallest that fits; the search is exact over all tiles. Ties go
-to the fewest cycles (where `rereads` counts tile by tile), then to the smallest occupancy.
+Bytes grow with n_s in every order, so for each (Tk, Tc) no tile moves fewer than the tallest that fits: the search is exact over tiles of
+whole rows, or of parts of one. Tiles of several part rows are not tried, and can move fewer bytes in small buffers. Ties go to the fewest cycles
+(where `rereads` counts tile by tile), then to the smallest occupancy.
 """
 
 from __future__ import annotations
