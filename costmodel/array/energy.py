@@ -1,4 +1,4 @@
-"""Energy of a row, by published energies for each operation (`energy.json`, with sources).
+"""Energy of a row, by energies for each operation (`energy.json`, with sources; those under `recalled` were not checked against the publication).
 
 Counted are multiply-accumulates, what passes between the buffers and the array, and DRAM bytes, each of which passes the buffers too. Wires,
 registers and leakage are not.
@@ -32,5 +32,5 @@ def picojoules(row: Mapping[str, Any], fetched_bits: int, target: PEArray) -> in
 
 
 def _at(energies: Mapping[str, float], bits: float) -> float:
-    """The power law through the published energies at 8 and 32 bits: E(b) = E(8) (b / 8)^(log4(E(32) / E(8)))."""
+    """The power law through the energies at 8 and 32 bits: E(b) = E(8) (b / 8)^(log4(E(32) / E(8)))."""
     return energies['8'] * (bits / 8) ** math.log(energies['32'] / energies['8'], 4)
