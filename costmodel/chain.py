@@ -55,12 +55,14 @@ class Choice:
     """How one of several chains is taken.
 
     It is that of the least expected `objective` among those whose `limited` resource stays within `limit` in every setting of positive probability;
-    the first of equals.
+    the first of equals. `setting` and `chooser` name the limit and who chooses, for messages.
     """
 
     objective: str
     limited: str
     limit: int
+    setting: str
+    chooser: str
 
 
 def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:

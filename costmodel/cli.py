@@ -64,13 +64,19 @@ PE_ARRAY = {
     'weight_bits': (int, 'width of weights'),
     'activation_bits': (int, 'width of activations'),
     'accumulator_bits': (int, 'width of partial sums'),
-    'rereads': (bool, 'count what tiles read again; else each operand counts once'),
+    'rereads': (bool, 'count what tiles read again; else each operand counts once (layer_by_layer, retain)'),
     'batch': (int, 'images that a layer handles before the next layer runs'),
     'fuse_add': (bool, 'an add runs in the layer of its main branch'),
     'energy': (str, f'table of energies: {", ".join(ENERGIES)}'),
     'bank_bytes': (int, 'size of a bank (shortcut_mining)'),
     'cuts': (int, 'cuts between row mode and frame mode: 1, 2, or 0 for two where the network upsamples, else one (shortcut_fusion)'),
     'frame': (str, 'blocks in frame mode, separated by commas, or none; the best ones when not given (shortcut_fusion)'),
+}
+POLICY_SETTINGS = {  # those that only some policies have
+    'rereads': ('layer_by_layer', 'retain'),
+    'bank_bytes': ('shortcut_mining',),
+    'cuts': ('shortcut_fusion',),
+    'frame': ('shortcut_fusion',),
 }
 TARGETS = {'dataflow': DATAFLOW, 'pe_array': PE_ARRAY}
 
@@ -183,7 +189,11 @@ def _target(args: argparse.Namespace) -> Target:
         if key not in known:
             raise CostError(f'--{key} is not a setting of --target={args.target}; its settings are {", ".join(known)}')
     if args.target == 'pe_array':
-        return pe_array(**given | ({'frame': _blocks(args.frame)} if args.frame else {}))
+        target = pe_array(**given | ({'frame': _blocks(args.frame)} if args.frame else {}))
+        for key, policies in POLICY_SETTINGS.items():
+            if given.get(key) and target.policy not in policies:
+                raise CostError(f'--{key} is a setting of --policy={" or ".join(policies)}, and the policy is {target.policy}')
+        return target
     return dataflow(**given | {'reuse_factor': _reuse_factor(args.reuse_factor)})
 
 

@@ -101,7 +101,10 @@ def packed(gates: tuple[str, ...], kinds: Mapping[str, str], chains: Sequence[Ch
     limited = choice.limited
     if all(any(cost[limited] > choice.limit for link in chain.links for row in link.costs for cost in row) for chain in chains):
         least = min(max(cost[limited] for link in chain.links for row in link.costs for cost in row) for chain in chains)
-        raise CostError(f'no alternative keeps {limited} within {choice.limit} with every skip setting; the least that one needs is {least}')
+        raise CostError(
+            f'{choice.chooser}: no alternative keeps {limited} within {choice.setting}={choice.limit} with every skip setting; '
+            f'the least {choice.setting} that would do is {least}'
+        )
     parts = [_arrays(gates, additive, maxima, chain, states, choice) for chain in chains]
     longest = [max(len(support[index]) for _, support, _ in parts) for index in range(len(maxima))]
     parts = [_lengthened(*part, longest) for part in parts]

@@ -79,6 +79,10 @@ def test_every_network_is_priced(capsys, network, policy):
         (['--policy=retian'], "did you mean 'retain'"),
         (['--preset=vta', '--policy=retain'], 'retain keeps tensors in one shared buffer.*give sram_bytes'),
         (['--dataflow=output_stationery'], "did you mean 'output_stationary'"),
+        (['--cuts=2', '--policy=retain'], '--cuts is a setting of --policy=shortcut_fusion, and the policy is retain'),
+        (['--rereads', '--policy=shortcut_fusion'], '--rereads is a setting of --policy=layer_by_layer or retain, and the policy is shortcut_fusion'),
+        (['--bank_bytes=64'], '--bank_bytes is a setting of --policy=shortcut_mining, and the policy is layer_by_layer'),
+        (['--frame=s1b0,s3b0', '--policy=shortcut_fusion'], 'frame has s1b0, s3b0, without s2b0 between them'),
         (['--batch=0'], 'batch must be an integer, 1 or more'),
     ],
 )

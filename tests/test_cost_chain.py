@@ -74,7 +74,7 @@ def test_the_best_chain_that_fits_is_taken(sizes, count, seed):
     gates = gates_of(sizes)
     chains = [random_chain(rng, sizes, LIMIT), *(random_chain(rng, sizes, LIMIT + rng.choice([0, 1])) for _ in range(count - 1))]
     rng.shuffle(chains)
-    table = packed(gates, KINDS, chains, Choice('bytes', 'buffer', LIMIT))
+    table = packed(gates, KINDS, chains, Choice('bytes', 'buffer', LIMIT, 'room', 'machine'))
     assert table.resources == ('bytes', 'cycles', 'buffer')
     setting = {gate: rng.randint(0, 1) for gate in gates}
     fitting = [total for chain in chains if (total := walk(chain, setting))['buffer'] <= LIMIT]
@@ -93,7 +93,7 @@ def test_the_best_chain_that_fits_is_taken(sizes, count, seed):
 def test_the_choice_crosses_jit_and_the_gradient_is_that_of_the_chosen_chain():
     rng, sizes = random.Random(3), [1, 2, 0, 1]
     gates, chains = gates_of(sizes), [random_chain(rng, sizes, 10) for _ in range(4)]
-    table, p = packed(gates, KINDS, chains, Choice('bytes', 'buffer', 10)), {gate: 0.3 for gate in gates_of(sizes)}
+    table, p = packed(gates, KINDS, chains, Choice('bytes', 'buffer', 10, 'room', 'machine')), {gate: 0.3 for gate in gates_of(sizes)}
     best = min(chains, key=lambda chain: mean(chain, p)['bytes'])
     passed = jax.jit(costmodel.expected)(table, {gate: jnp.float32(value) for gate, value in p.items()})
     for name, value in mean(best, p).items():
@@ -110,8 +110,8 @@ def test_where_nothing_always_fits_the_least_that_is_needed_is_told():
     chain = Chain(
         dict.fromkeys(KINDS, 0), (Link(('gate0',), (({'bytes': 1, 'cycles': 1, 'buffer': 5}, {'bytes': 1, 'cycles': 1, 'buffer': 9}),), ((0, 0),)),)
     )
-    with pytest.raises(costmodel.CostError, match='no alternative keeps buffer within 8 .*least that one needs is 9'):
-        packed(('gate0',), KINDS, [chain], Choice('bytes', 'buffer', 8))
+    with pytest.raises(costmodel.CostError, match='machine: no alternative keeps buffer within room=8 .*least room that would do is 9'):
+        packed(('gate0',), KINDS, [chain], Choice('bytes', 'buffer', 8, 'room', 'machine'))
 
 
 def test_only_states_that_can_be_reached_are_run():

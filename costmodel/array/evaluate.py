@@ -83,7 +83,9 @@ def chains(graph: Graph, target: PEArray) -> list[Chain]:
 
 def choice(target: PEArray) -> Choice | None:
     """How one of several alternatives is chosen."""
-    return Choice('dram_bytes', 'buffer_bytes', target.sram_bytes) if POLICIES[target.policy].alternatives else None
+    if not POLICIES[target.policy].alternatives:
+        return None
+    return Choice('dram_bytes', 'buffer_bytes', target.sram_bytes, 'sram_bytes', f'policy {target.policy}')
 
 
 def _alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:

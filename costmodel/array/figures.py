@@ -74,6 +74,7 @@ def mined(name: str, sram_bytes: int, **settings: object) -> int | None:
         return None
 
 
+@functools.cache
 def buffer_for(name: str, change: float) -> int:
     """The smallest buffer, to a KiB, with which ShortcutMining moves so much less (bisection: more room hardly ever moves more)."""
     goal, low, high = (1 + change) * baseline(name)['dram_feature_map_bytes'], 1, 1 << 14

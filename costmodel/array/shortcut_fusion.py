@@ -67,14 +67,21 @@ def run(plan: Plan, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
 
 
 def alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
-    """The target with each cut that can be made, fewest blocks in frame mode first."""
-    if target.frame is not None:
-        return (target,)
+    """The target with each cut that can be made, fewest blocks in frame mode first. Raises CostError if `frame` leaves out blocks in between."""
     blocks = list(dict.fromkeys(map(block, graph.nodes[1:])))
+    if target.frame is not None:
+        _check_contiguous(blocks, target.frame)
+        return (target,)
     two = target.cuts == 2 or (target.cuts == 0 and any(node.op == 'upsample' for node in graph.nodes))
     count = len(blocks)
     ranges = [(begin, end) for begin in reversed(range(count)) for end in (range(count, begin, -1) if two else (count,))]
     return [dataclasses.replace(target, frame=tuple(blocks[begin:end])) for begin, end in [(count, count), *ranges]]
+
+
+def _check_contiguous(blocks: list[str], frame: tuple[str, ...]) -> None:
+    places = [index for index, name in enumerate(blocks) if name in frame]
+    if places and (between := [name for name in blocks[places[0] : places[-1]] if name not in frame]):
+        raise CostError(f'blocks in frame mode follow one another; frame has {", ".join(frame)}, without {", ".join(between)} between them')
 
 
 def search(graph: Graph, target: PEArray) -> list[Cut]:
