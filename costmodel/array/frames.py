@@ -73,10 +73,6 @@ class Machine:
         names = [plan.graph.input.name, *(name for layer in plan.layers for name in layer.outputs)]
         self.bytes = {name: plan.tensor_bytes(name, target) for name in names}
         self.vector = {name: plan.graph[name].shape[:2] == (1, 1) for name in names}
-        self.readers: dict[str, list[int]] = {name: [] for name in names}
-        for index, layer in enumerate(plan.layers):
-            for name in layer.reads:
-                self.readers[name].append(index)
         self.results = set(plan.results())
         self.outliving = set() if plan.final else self.results
         born = {name: index for index, layer in enumerate(plan.layers) for name in layer.outputs} | {plan.graph.input.name: -1}
@@ -86,11 +82,7 @@ class Machine:
 
     def last(self, name: str) -> float:
         """Index of the last layer that reads a tensor; infinite if it outlives the plan."""
-        return math.inf if name in self.outliving else self.readers[name][-1] if self.readers[name] else -1
-
-    def next(self, index: int, name: str) -> float:
-        """Index of the next layer after this one that reads a tensor."""
-        return next((reader for reader in self.readers[name] if reader > index), math.inf)
+        return math.inf if name in self.outliving else self.plan.readers.get(name, [-1])[-1]
 
     def run(self, state: State, frame: Sequence[bool]) -> tuple[list[Step], State]:
         """Runs all layers from a state, layer i in frame mode if frame[i]; the state after."""
@@ -129,8 +121,8 @@ class Machine:
         def leave(later_than: float) -> bool:
             """Sends the tensor that is needed last to DRAM, if that is after `later_than`; whether there is one."""
             others = [name for name, place in places.items() if name not in layer.reads and place[0] in MAPS]
-            farthest = max(others, key=lambda name: self.next(index, name), default=None)
-            if farthest is None or self.next(index, farthest) <= later_than:
+            farthest = max(others, key=lambda name: self.plan.next_reader(index, name), default=None)
+            if farthest is None or self.plan.next_reader(index, farthest) <= later_than:
                 return False
             place = places.pop(farthest)
             if farthest not in stored:
@@ -164,7 +156,7 @@ class Machine:
                 at[name] = places[name] = (VECTORS, self._fit(name, places))
             else:
                 dying = [other for other in overwritable(self.plan, layer, name) if other in places and self.last(other) <= index]
-                while (buffer := room(name, alone, dying)) is None and leave(self.next(index, name)):
+                while (buffer := room(name, alone, dying)) is None and leave(self.plan.next_reader(index, name)):
                     pass
                 at[name] = (DRAM, 0) if buffer is None else (buffer, 0)
                 if buffer is not None:

@@ -87,10 +87,22 @@ class Plan:
         return bits_to_bytes(math.ceil(target.batch * math.prod(self.graph[name].shape) * repeats) * target.activation_bits)
 
     @functools.cached_property
+    def readers(self) -> dict[str, list[int]]:
+        """{tensor: indices of the layers that read it}."""
+        found: dict[str, list[int]] = {}
+        for index, layer in enumerate(self.layers):
+            for name in layer.reads:
+                found.setdefault(name, []).append(index)
+        return found
+
+    @functools.cached_property
     def last_reader(self) -> dict[str, int]:
         """{tensor: index of the last layer that reads it}; the graph's results, which live on, have none."""
-        readers = {name: index for index, layer in enumerate(self.layers) for name in layer.reads}
-        return {name: index for name, index in readers.items() if name not in self.results()}
+        return {name: indices[-1] for name, indices in self.readers.items() if name not in self.results()}
+
+    def next_reader(self, index: int, name: str) -> float:
+        """Index of the next layer after this one that reads a tensor; infinite if none does."""
+        return next((reader for reader in self.readers.get(name, ()) if reader > index), math.inf)
 
     def results(self) -> tuple[str, ...]:
         """The tensors that the graph's output consists of."""

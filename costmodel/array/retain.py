@@ -15,7 +15,6 @@ two layers that every path passes, one tensor lives: the state is whether it lie
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection, Hashable
 
 from costmodel.array.layers import Plan
@@ -79,7 +78,7 @@ def _room_for_result(
         return beside is not None and beside.moved_bits == tiles.moved_bits
 
     for other in _needed_last(plan, index, held, layer.reads):
-        if fits() or _next_reader(plan, index, other) <= _next_reader(plan, index, name):
+        if fits() or plan.next_reader(index, other) <= plan.next_reader(index, name):
             break
         leaving.append(other)
         room += held[other]
@@ -87,12 +86,7 @@ def _room_for_result(
 
 
 def _needed_last(plan: Plan, index: int, held: Collection[str], without: Collection[str]) -> list[str]:
-    return sorted((name for name in held if name not in without), key=lambda name: _next_reader(plan, index, name), reverse=True)
-
-
-def _next_reader(plan: Plan, index: int, name: str) -> float:
-    """Index of the next layer after this one that reads a tensor."""
-    return next((later for later in range(index + 1, len(plan.layers)) if name in plan.layers[later].reads), math.inf)
+    return sorted((name for name in held if name not in without), key=lambda name: plan.next_reader(index, name), reverse=True)
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:

@@ -92,9 +92,6 @@ class _Mining:
         self.plan, self.target, self.bank = plan, target, target.bank_bytes
         self.results = set(plan.results())
 
-    def next(self, index: int, name: str) -> float:
-        return next((later for later in range(index + 1, len(self.plan.layers)) if name in self.plan.layers[later].reads), math.inf)
-
     def _order(self, layer: Layer, held: dict[str, _Held]) -> _Order:
         """The first loop order that fits, with the input's banks where it keeps them."""
         inputs = [held[name] for name in layer.inputs]
@@ -110,7 +107,7 @@ class _Mining:
         order = self._order(layer, held)
         working = order.working
         banks = (self.target.sram_bytes - working) // bank
-        others = sorted((name for name in held if name not in layer.reads), key=lambda name: -self.next(index, name))
+        others = sorted((name for name in held if name not in layer.reads), key=lambda name: -self.plan.next_reader(index, name))
         written = 0
         for name in [*others, *sorted(layer.reads, key=lambda name: (name in layer.inputs, -held[name].size))]:
             excess = sum(each.banks for each in held.values()) - banks
@@ -123,13 +120,13 @@ class _Mining:
         occupied = sum(each.banks for each in held.values())
         for name in layer.outputs:
             result = held[name] = _Held(self.plan.tensor_bytes(name, self.target))
-            dying = [other for other in frames.overwritable(self.plan, layer, name) if self.next(index, other) == math.inf]
+            dying = [other for other in frames.overwritable(self.plan, layer, name) if self.plan.next_reader(index, other) == math.inf]
             reused = max((held[other].banks for other in dying), default=0)
-            if not (self.plan.final and name in self.results and self.next(index, name) == math.inf):
+            if not (self.plan.final and name in self.results and self.plan.next_reader(index, name) == math.inf):
                 wanted = -(-result.size // bank)
                 free = banks - occupied + reused
                 for other in others:
-                    if self.next(index, other) > self.next(index, name) and free < wanted:
+                    if self.plan.next_reader(index, other) > self.plan.next_reader(index, name) and free < wanted:
                         given = min(wanted - free, held[other].banks)
                         written += held[other].give(given, bank)
                         occupied, free = occupied - given, free + given
@@ -140,11 +137,11 @@ class _Mining:
             if self.plan.final and name in self.results:
                 result.copied = result.banks
         for name in layer.reads:
-            if self.next(index, name) < math.inf:
+            if self.plan.next_reader(index, name) < math.inf:
                 kept = min(banks - occupied, -(-held[name].size // bank) - held[name].banks)
                 held[name].banks, held[name].copied, occupied = held[name].banks + kept, held[name].copied + kept, occupied + kept
         for name in [*held]:
-            if self.next(index, name) == math.inf and (self.plan.final or name not in self.results):
+            if self.plan.next_reader(index, name) == math.inf and (self.plan.final or name not in self.results):
                 del held[name]
         weights = bits_to_bytes(layer.weights * self.target.weight_bits)
         return Traffic(inputs, weights, written, shortcuts, working + occupied * bank)
