@@ -65,11 +65,11 @@ def test_the_expectation_at_a_vertex_is_the_cost_of_the_pruned_graph(case):
 
 
 def table_peak(table: costmodel.CostTable, name: str) -> float:
-    """The largest number that meets float32 on the way to this resource's expectation."""
+    """The largest number that meets float32 on the way to this resource's expectation, in any of the table's alternatives."""
     if name in table.maxima:
-        return table.support[table.maxima.index(name)][-1]
+        return float(np.max(table.support[table.maxima.index(name)]))
     index = table.additive.index(name)
-    return table.constant[index] + sum(bucket.values[..., index].max(axis=(1, 2)).sum() for bucket in table.buckets)
+    return float(np.max(table.constant[..., index] + sum(bucket.values[..., index].max(axis=(-2, -1)).sum(axis=-1) for bucket in table.buckets)))
 
 
 @given(cases(max_gates=6))
