@@ -48,19 +48,23 @@ class Budget:
 def budget_of(config: ConfigDict, cost: HardwareCost) -> Budget | None:
     """The budget that a config describes, None for none.
 
-    Raises ConfigError for a resource that the target does not price, CostError for a budget that no setting of the gates meets.
+    Raises ConfigError for a resource that the target does not price, and for a budget that no setting of the gates meets.
     """
     given = {name: value for name, value in config.cost.budget.items() if value is not None}
     share = given.pop('device_share', None)
     capacity = targets.capacity(cost.target)
     if share is not None:
         given |= {name: min(share * total, given.get(name, share * total)) for name, total in capacity.items() if name in cost.table.resources}
+    able = [name for name in cost.table.resources if name in config.cost.budget]
     for name in given:
         if name not in cost.table.resources:
-            raise ConfigError(f'config.cost.budget limits {name!r}; those with an expectation on this target are {", ".join(cost.table.resources)}')
+            raise ConfigError(f'config.cost.budget limits {name!r}; on this target it can limit {", ".join(able)}')
     if not given:
         return None
-    settings_within(cost.table, dict.fromkeys(cost.table.gates, 0.5), given, 1)
+    try:
+        settings_within(cost.table, dict.fromkeys(cost.table.gates, 0.5), given, 1)
+    except costmodel.CostError as error:
+        raise ConfigError(f'config.cost.budget: {error}') from None
     ends = [costmodel.expected(cost.table, dict.fromkeys(cost.table.gates, end)) for end in (0.0, 1.0)]
     # Where skips hardly change a resource, in whichever direction, a thousandth of the limit is the scale.
     limits = tuple((name, float(limit)) for name, limit in given.items())

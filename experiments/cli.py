@@ -156,6 +156,6 @@ def _config(config: Any) -> ConfigDict:
         try:
             config.lock()  # ml_collections keeps a file that could not be read as an object that raises its error on use
         except Exception as error:
-            raise ConfigError(f'--config: {str(error).strip().splitlines()[-1]}') from None
+            raise ConfigError(f'--config: {str(error).strip().splitlines()[-1].strip()}') from None
     validate(config)
     return config

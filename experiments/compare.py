@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import difflib
 import io
 import statistics
 from collections.abc import Callable, Sequence
@@ -32,9 +33,12 @@ SHOWN = ('accuracy_quantized', 'accuracy_float', 'skips_kept', 'cost')
 def config_of(config: ConfigDict, entry: str) -> ConfigDict:
     """The config of one entry of --methods. Raises ConfigError for one that is no method, or that the config does not fit."""
     name, _, weight = entry.partition(':')
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, 1)
+        raise ConfigError(f'--methods names {name!r}; expected some of {", ".join(METHODS)}' + (f'; did you mean {near[0]!r}?' if near else ''))
     each = copy.deepcopy(config)
     each.method = name
-    if name in METHODS and each.model.skips not in METHODS[name].skips:
+    if each.model.skips not in METHODS[name].skips:
         each.model.skips = METHODS[name].skips[0]
     if weight:
         if name != 'gates':

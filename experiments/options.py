@@ -23,6 +23,8 @@ _USED_BY = {
     **{f'cost.budget.{name}': ('learned',) for name in (*BUDGETED, 'device_share')},
 }
 
+_PE_ARRAY = ('preset', 'policy', 'rows', 'columns', 'dataflow', 'sram_bytes', 'bandwidth_gb_s', 'batch', 'fuse_add')
+
 
 def unused(config: ConfigDict) -> list[str]:
     """The options that were changed from their defaults although the config's method does not use them."""
@@ -37,6 +39,12 @@ def check(config: ConfigDict, graph: Graph) -> None:
     for key in unused(config):
         users = [name for name, method in METHODS.items() if method.gates in _USED_BY[key]]
         raise ConfigError(f'config.{key} is {config_lib.get(config, key)!r}, but method {config.method!r} does not use it; {", ".join(users)} would')
+    if config.cost.target == 'dataflow':
+        for key in _PE_ARRAY:
+            if config.cost[key] != config_lib.defaults().cost[key]:
+                raise ConfigError(
+                    f'config.cost.{key} is {config.cost[key]!r}, but cost.target {config.cost.target!r} has no such setting; pe_array has'
+                )
     if config.aids.preserve_variance:
         try:
             model.gain_carriers(graph)
