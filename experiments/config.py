@@ -106,7 +106,7 @@ def defaults() -> ConfigDict:
 
     config.cost = ConfigDict()
     config.cost.target = 'dataflow'  # or pe_array
-    config.cost.weight = 0.1  # loss units that all skips together cost, see experiments/cost.py; not used where there is a budget
+    config.cost.weight = 0.1  # loss units that all skips together cost, see experiments/cost.py; a budget takes its place
     config.cost.budget = ConfigDict({name: config_dict.placeholder(float) for name in BUDGETED})  # the most of a resource that may be used
     config.cost.budget.device_share = config_dict.placeholder(float)  # the most of each of the device's resources, as a share of what it has
     config.cost.resources = ()  # what the cost is the mean of; () for lut, ff, bram18, fifo_bits (dataflow) or dram_bytes, cycles (pe_array)

@@ -39,6 +39,9 @@ def check(config: ConfigDict, graph: Graph) -> None:
     for key in unused(config):
         users = [name for name, method in METHODS.items() if method.gates in _USED_BY[key]]
         raise ConfigError(f'config.{key} is {config_lib.get(config, key)!r}, but method {config.method!r} does not use it; {", ".join(users)} would')
+    budget, weight = config.cost.budget, config.cost.weight
+    if any(value is not None for value in budget.values()) and weight != config_lib.defaults().cost.weight:
+        raise ConfigError(f'config.cost.weight is {weight!r} beside a config.cost.budget, which takes its place; give one of the two')
     if config.cost.target == 'dataflow':
         for key in _PE_ARRAY:
             if config.cost[key] != config_lib.defaults().cost[key]:

@@ -71,6 +71,10 @@ def main(options: Any) -> None:
     weights = numbers(cli.required(options, 'weights', '0,0.1,1'), float, 'weights')
     seeds = numbers(options.seeds, int, 'seeds') if options.seeds else [options.config.seed]
     path = cli.required(options, 'workdir', 'runs/sweep')
+    if options.config.method != 'gates':
+        raise ConfigError(f'config.method is {options.config.method!r}, which has no cost weight to sweep; experiments.compare takes other methods')
+    if any(value is not None for value in options.config.cost.budget.values()):
+        raise ConfigError('config.cost.budget takes the place of the weights that a sweep is of; experiments.train takes a budget')
     from experiments import run  # imports jax; bad flags should not wait for it
 
     run.check(options.config)

@@ -108,6 +108,7 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
         ({'method': 'static', 'aids.dirac': True}, "config.aids.dirac is True, but method 'static' does not use it; gates, remove"),
         ({'method': 'nonresnet'}, "config.model.skips is 'long'; config.method 'nonresnet' takes short_pre"),
         ({'aids.leaky_slope': 0.1, 'aids.leaky_epochs': 9.0}, 'config.aids.leaky_epochs is 9, but the phase has 1 epochs'),
+        ({'cost.budget.lut': 1e6, 'cost.weight': 0.5}, 'config.cost.weight is 0.5 beside a config.cost.budget'),
         ({'cost.policy': 'retain'}, "config.cost.policy is 'retain', but cost.target 'dataflow' has no such setting"),
         ({'train.accumulate': 5}, 'config.train.batch_size 64 is not divisible by config.train.accumulate 5'),
         ({'train.accumulate': 32}, 'config.train.batch_size 64 in 32 parts is not divisible by 4 devices'),

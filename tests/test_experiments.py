@@ -274,6 +274,7 @@ def test_a_teacher_of_another_network_is_refused(trained, tmp_path):
         (['experiments.train', 'W'], "unexpected argument 'W'"),
         (['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.data.name=digit'], 'digits'),
         (['experiments.sweep', f'--config={CONFIG}', '--workdir=W', '--weights=0,x'], "--weights is '0,x'; expected numbers"),
+        (['experiments.sweep', f'--config={CONFIG}', '--workdir=W', '--weights=0,1', '--config.method=remove'], 'has no cost weight to sweep'),
         (['experiments.export', '--workdir=nowhere', '--out=P'], 'nowhere holds no finished training'),
         (['experiments.export', '--workdir=nowhere', '--out=P', '--target=pe'], "--target is 'pe'; networks can be exported to dataflow"),
         (['experiments.report', '--workdir=nowhere'], 'nowhere holds no finished run'),

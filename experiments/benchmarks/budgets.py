@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import cli
+from experiments.config import defaults
 from experiments.workdir import prepare_comparison, read_json
 
 BUDGETS = 5
@@ -27,6 +28,7 @@ def main(options: Any) -> None:
     config, resource = copy.deepcopy(options.config), options.resource
     config.method, config.model.skips = 'gates', 'long'
     config.model.depth = options.depth
+    config.cost.weight = defaults().cost.weight  # a budget takes its place
     checked = run.check(config)
     directory = prepare_comparison(config, cli.required(options, 'workdir', 'runs/budgets'), overwrite=False)
     none, every = checked.cost.bounds[resource]
