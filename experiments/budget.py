@@ -13,12 +13,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from ml_collections import ConfigDict
-
 import costmodel
 from costmodel import targets
 from costmodel.budget import settings_within
-from experiments.config import ConfigError
+from experiments.config import Config, ConfigError
 from experiments.cost import HardwareCost
 
 
@@ -45,7 +43,7 @@ class Budget:
         return {resource: (expected[resource] - limit) / scale for (resource, limit), scale in zip(self.limits, self.scales)}
 
 
-def budget_of(config: ConfigDict, cost: HardwareCost) -> Budget | None:
+def budget_of(config: Config, cost: HardwareCost) -> Budget | None:
     """The budget that a config describes, None for none.
 
     Raises ConfigError for a resource that the target does not price, and for a budget that no setting of the gates meets.

@@ -5,17 +5,20 @@ Exit status 0 is success only, 1 a failure, 75 (EX_TEMPFAIL) an interruption by 
 
 from __future__ import annotations
 
-import re
+import os
 import sys
+import textwrap
 import traceback
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
 
-from experiments.config import ConfigError, validate
+from experiments import config_file
+from experiments.config import ConfigError
+from tailor_jax.fields import FormatError
+from tailor_jax.files import LockedError
 from tailor_jax.graph import GraphError
 from tailor_jax.train import interruption
 from tailor_jax.train.interruption import Interrupted
@@ -25,6 +28,10 @@ CLUSTER_FLAGS = {
     'num_processes': (0, 'How many processes there are; 0 for what the launcher says.'),
     'process_id': (-1, 'Which one this is, from 0; -1 for what the launcher says.'),
 }
+CONFIG_FLAGS = {'config': ('', 'Config file, e.g. experiments/configs/digits_resnet8.py.')}
+CONFIG_HELP = """--config.KEY=VALUE
+    Another value of a key of the config, as in --config.train.batch_size=32. experiments/config.py lists the keys."""
+_HELP = ('-h', '--h', '-help', '--help', '--helpfull', '--helpshort')
 
 
 def fail(message: object) -> None:
@@ -34,7 +41,7 @@ def fail(message: object) -> None:
 
 
 def known_errors() -> tuple[type[Exception], ...]:
-    """What a user can cause. Anything else is a defect of the program and keeps its traceback."""
+    """What a user can cause, or his machine. Anything else is a defect of the program and keeps its traceback."""
     from costmodel import CostError
     from hls_export import ExportError
     from tailor_jax.data import DataError
@@ -45,16 +52,25 @@ def known_errors() -> tuple[type[Exception], ...]:
     return (
         ConfigError,
         CostError,
+        FormatError,
         GraphError,
         DataError,
         ExportError,
         CheckpointError,
         ClusterError,
+        LockedError,
         NotFiniteError,
-        FileExistsError,
-        FileNotFoundError,
-        PermissionError,
+        OSError,
     )
+
+
+def told(error: Exception, values: Mapping[str, Any]) -> str:
+    """The message of a known error in one paragraph. That of a file which could not be read or written names it, or else the directory."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]
+    place = ' -> '.join(names) or next((str(values[key]) for key in ('workdir', 'out') if values.get(key)), '')
+    return (f'{place}: ' if place else '') + (os.strerror(error.errno) if error.errno > 0 else str(error))
 
 
 def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], config: bool = False, cluster: bool = False) -> None:
@@ -66,7 +82,10 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
       config: whether there is a --config flag, with --config.key=value overrides.
       cluster: whether several processes may run it together, see tailor_jax/train/cluster.py.
     """
-    flags_of = {**flags_of, **(CLUSTER_FLAGS if cluster else {})}
+    flags_of = {**(CONFIG_FLAGS if config else {}), **flags_of, **(CLUSTER_FLAGS if cluster else {})}
+    if set(_HELP) & set(sys.argv[1:]):
+        print(usage(sys.modules['__main__'].__doc__ or '', flags_of))
+        sys.exit(0)
     define: dict[type, Callable[..., flags.FlagHolder]] = {
         bool: flags.DEFINE_bool,
         int: flags.DEFINE_integer,
@@ -74,8 +93,13 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
         str: flags.DEFINE_string,
     }
     holders = {name: define[type(default)](name, default, text) for name, (default, text) in flags_of.items()}
-    if config:
-        holders['config'] = config_flags.DEFINE_config_file('config', None, 'Config file, e.g. experiments/configs/digits_resnet8.py.')
+    overrides: list[tuple[str, str, str | None]] = []
+
+    def parse(argv: list[str]) -> list[str]:
+        if config:
+            argv, found = config_file.split(flags.FLAGS.read_flags_from_files(argv, force_gnu=False))
+            overrides.extend(found)
+        return _parse(argv)
 
     def guarded(_: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # jax and orbax tell of much that is of no use here
@@ -84,7 +108,7 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
         status = 0
         try:
             if config:
-                values['config'] = _config(values['config'])
+                values['config'] = config_file.load(values['config'], overrides)
             if cluster:
                 _join(values, handler)
             main(types.SimpleNamespace(**values))
@@ -92,7 +116,7 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
             print(f'{error}; what was done is saved, and the same command goes on from there', file=sys.stderr)
             status = interruption.STATUS
         except known_errors() as error:
-            print(f'error: {error}', file=sys.stderr)
+            print(f'error: {told(error, values)}', file=sys.stderr)
             status = 1
         except Exception:
             traceback.print_exc()
@@ -101,7 +125,16 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
             _leave(status)
         sys.exit(status)
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=parse)
+
+
+def usage(doc: str, flags_of: Mapping[str, tuple[Any, str]]) -> str:
+    """What --help prints: the program's docstring, and its flags with their defaults."""
+    lines = [doc.strip(), '', 'Flags:', '']
+    for name, (default, text) in flags_of.items():
+        given = f'--[no]{name}' if isinstance(default, bool) else f'--{name}=' + (str(default) if default != '' else name.upper())
+        lines += [given, textwrap.fill(text, 100, initial_indent='    ', subsequent_indent='    ')]
+    return '\n'.join([*lines, *([CONFIG_HELP] if 'config' in flags_of else [])])
 
 
 def _join(values: Mapping[str, Any], handler: interruption.Handler) -> None:
@@ -120,22 +153,11 @@ def _leave(status: int) -> None:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """absl's parser, with the errors of a config override said in one line."""
+    """absl's parser, with its errors said in one line."""
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         fail(f'{error}; --help lists the flags')
-    except SyntaxError as error:
-        fail(f'--config: {error.filename} is no Python: line {error.lineno}: {error.msg}')
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
-        if 'get_config' in str(error):
-            fail('--config: the file has no function get_config(); see experiments/configs/digits_resnet8.py')
-        text = str(error.args[0] if error.args else error).replace('\\', '')
-        bad = re.search(r"'(\w+)'", text)
-        near = re.search(r'Did you mean "([^"]+)"', text)
-        given = next((arg for arg in argv if bad and arg.startswith('--config.') and bad[1] in re.split('[.=]', arg)), '--config')
-        hint = f'; did you mean {near[1]!r}?' if near else ''
-        fail(f'{given}: the config has no key {bad[1]!r}{hint}' if bad else f'{given}: {text}')
     if len(rest) > 1:
         fail(f'unexpected argument {rest[1]!r}; every option starts with --, as in --workdir=W')
     return rest
@@ -146,16 +168,3 @@ def required(options: Any, name: str, example: str) -> str:
     if not (value := getattr(options, name)):
         raise ConfigError(f'--{name} is missing; give it, as in --{name}={example}')
     return value
-
-
-def _config(config: Any) -> ConfigDict:
-    """The locked and validated config of the --config flag."""
-    if config is None:
-        raise ConfigError('--config is missing; give a config file, as in --config=experiments/configs/digits_resnet8.py')
-    if not isinstance(config, ConfigDict):
-        try:
-            config.lock()  # ml_collections keeps a file that could not be read as an object that raises its error on use
-        except Exception as error:
-            raise ConfigError(f'--config: {str(error).strip().splitlines()[-1].strip()}') from None
-    validate(config)
-    return config

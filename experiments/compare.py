@@ -18,10 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from experiments import cli, options, results
-from experiments.config import ConfigError, defaults, get, validate
+from experiments.config import Config, ConfigError, defaults, get, validate
 from experiments.methods import METHODS
 from experiments.sweep import numbers
 from experiments.workdir import prepare_comparison, read_json, write
@@ -30,7 +28,7 @@ DEFAULT_METHODS = 'keep,gates,remove,shorten,nonresnet,static,kd_only,dynamic_sc
 SHOWN = ('accuracy_quantized', 'accuracy_float', 'skips_kept', 'cost')
 
 
-def config_of(config: ConfigDict, entry: str) -> ConfigDict:
+def config_of(config: Config, entry: str) -> Config:
     """The config of one entry of --methods. Raises ConfigError for one that is no method, or that the config does not fit."""
     name, _, weight = entry.partition(':')
     if name not in METHODS:
@@ -51,7 +49,7 @@ def config_of(config: ConfigDict, entry: str) -> ConfigDict:
     return each
 
 
-def compare(config: ConfigDict, directory: Path, entries: Sequence[str], seeds: Sequence[int]) -> list[dict]:
+def compare(config: Config, directory: Path, entries: Sequence[str], seeds: Sequence[int]) -> list[dict]:
     """Runs what is not there yet; returns the rows of comparison.csv, and writes the files after every run."""
     from experiments import run
 

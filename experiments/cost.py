@@ -14,11 +14,9 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
-from ml_collections import ConfigDict
-
 import costmodel
 from costmodel.targets import Target
-from experiments.config import RESOURCES, ConfigError, bits_of
+from experiments.config import RESOURCES, Config, ConfigError, bits_of
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
@@ -51,7 +49,7 @@ class HardwareCost:
         return sum(parts) / len(parts) if parts else 0.0
 
 
-def target_of(config: ConfigDict) -> Target:
+def target_of(config: Config) -> Target:
     """The hardware target that a config describes, the one that skips are priced on."""
     match config.cost.target:
         case 'dataflow':
@@ -62,7 +60,7 @@ def target_of(config: ConfigDict) -> Target:
             raise ConfigError(f'config.cost.target is {config.cost.target!r}; expected one of {", ".join(RESOURCES)}')
 
 
-def dataflow_of(config: ConfigDict) -> costmodel.Dataflow:
+def dataflow_of(config: Config) -> costmodel.Dataflow:
     """The streaming design that a config describes, the one that is exported, whatever skips are priced on."""
     cost = config.cost
     return costmodel.dataflow(
@@ -77,7 +75,7 @@ def dataflow_of(config: ConfigDict) -> costmodel.Dataflow:
     )
 
 
-def pe_array_of(config: ConfigDict) -> costmodel.PEArray:
+def pe_array_of(config: Config) -> costmodel.PEArray:
     """The PE array that a config describes. Raises ConfigError where single nodes have widths of their own."""
     for key in ('quant.weight_bits_of', 'quant.activation_bits_of'):
         if bits_of(config, key):
@@ -87,7 +85,7 @@ def pe_array_of(config: ConfigDict) -> costmodel.PEArray:
     return costmodel.pe_array(cost.preset, **settings, weight_bits=config.quant.weight_bits, activation_bits=config.quant.activation_bits)
 
 
-def cost_of(config: ConfigDict, graph: Graph) -> HardwareCost:
+def cost_of(config: Config, graph: Graph) -> HardwareCost:
     """The cost term that a config describes. Raises ConfigError for a resource that the target does not price."""
     cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
     for resource in cost.resources:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from ml_collections import ConfigDict
-
-from experiments.config import ConfigError
+from experiments.config import Config, ConfigError
 from tailor_jax import data
 
 
-def load(config: ConfigDict) -> data.Source:
+def load(config: Config) -> data.Source:
     """Opens the data set. Raises DataError, see `data.load`."""
     chosen = config.data
     return data.load(
@@ -22,12 +20,12 @@ def load(config: ConfigDict) -> data.Source:
     )
 
 
-def augmentation(config: ConfigDict, source: data.Source, processes: int = 1) -> data.Augment:
+def augmentation(config: Config, source: data.Source, processes: int = 1) -> data.Augment:
     """What training images go through: what `data.augment` says, changed by the keys that are given.
 
     Raises ConfigError where that does not fit the images, or the batch size over `processes` processes.
     """
-    chosen, size = config.data, config.train.batch_size
+    chosen, size = config.data, config.train.batch_size // config.train.accumulate
     usual = data.default_augment(source) if chosen.augment == 'default' else data.Augment()
     given = {key: chosen[key] for key in ('pad', 'flip', 'random_resized_crop') if chosen[key] is not None}
     augment = dataclasses.replace(usual, cutout=chosen.cutout, mixup=chosen.mixup, **given)
@@ -37,5 +35,6 @@ def augmentation(config: ConfigDict, source: data.Source, processes: int = 1) ->
             'use config.data.pad'
         )
     if augment.mixup and size % (2 * processes):
-        raise ConfigError(f'config.data.mixup pairs images, so config.train.batch_size must be a multiple of {2 * processes}; it is {size}')
+        of, over = (f' // config.train.accumulate {parts}' if (parts := config.train.accumulate) > 1 else ''), 2 * processes
+        raise ConfigError(f'config.data.mixup pairs images, so config.train.batch_size{of} must be a multiple of {over}; it is {size}')
     return augment

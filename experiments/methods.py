@@ -80,12 +80,12 @@ def units(graph: Graph) -> list[tuple[str, ...]]:
     return [tuple(gates) for gates in found.values()]
 
 
-def switches(graph: Graph, every_steps: float, ramp_steps: int) -> dict[str, tuple[float, float, int, int]]:
-    """The plan of `gates.scheduled`: unit k switches after (k + 1) * every_steps steps."""
+def switches(graph: Graph, every_updates: float, ramp_steps: int, parts: int = 1) -> dict[str, tuple[float, float, int, int]]:
+    """The plan of `gates.scheduled`: unit k = 0, 1, ... begins to switch after round((k + 1) * every_updates) updates of `parts` steps each."""
     start, end, plan = before(graph), after(graph), {}
     for index, unit in enumerate(units(graph)):
         for gate in unit:
-            plan[gate] = (float(start[gate]), float(end[gate]), round((index + 1) * every_steps), ramp_steps)
+            plan[gate] = (float(start[gate]), float(end[gate]), round((index + 1) * every_updates) * parts, ramp_steps)
     return plan
 
 

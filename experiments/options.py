@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ml_collections import ConfigDict
-
 from experiments import config as config_lib
-from experiments import methods
-from experiments.config import BUDGETED, ConfigError
+from experiments import plan
+from experiments.config import BUDGETED, Config, ConfigError
 from experiments.methods import METHODS
 from tailor_jax import model
 from tailor_jax.graph import Graph, GraphError
@@ -26,16 +24,15 @@ _USED_BY = {
 _PE_ARRAY = ('preset', 'policy', 'rows', 'columns', 'dataflow', 'sram_bytes', 'bandwidth_gb_s', 'batch', 'fuse_add')
 
 
-def unused(config: ConfigDict) -> list[str]:
+def unused(config: Config) -> list[str]:
     """The options that were changed from their defaults although the config's method does not use them."""
     default, kind = config_lib.defaults(), METHODS[config.method].gates
     changed = [key for key in _USED_BY if config_lib.get(config, key) != config_lib.get(default, key)]
     return [key for key in changed if kind not in _USED_BY[key]]
 
 
-def check(config: ConfigDict, graph: Graph) -> None:
+def check(config: Config, graph: Graph) -> None:
     """Raises ConfigError for an option that the method does not use, or that does not fit the network or the length of training."""
-    kind = METHODS[config.method].gates
     for key in unused(config):
         users = [name for name, method in METHODS.items() if method.gates in _USED_BY[key]]
         raise ConfigError(f'config.{key} is {config_lib.get(config, key)!r}, but method {config.method!r} does not use it; {", ".join(users)} would')
@@ -53,43 +50,17 @@ def check(config: ConfigDict, graph: Graph) -> None:
             model.gain_carriers(graph)
         except GraphError as error:
             raise ConfigError(f'config.aids.preserve_variance: {error}') from None
-    if config.aids.leaky_slope and config.aids.leaky_epochs > student_epochs(config):
+    if config.aids.leaky_slope and config.aids.leaky_epochs > plan.student_epochs(config):
         raise ConfigError(
-            f'config.aids.leaky_epochs is {config.aids.leaky_epochs:g}, but the phase has {student_epochs(config):g} epochs '
+            f'config.aids.leaky_epochs is {config.aids.leaky_epochs:g}, but the phase has {plan.student_epochs(config):g} epochs '
             'and must end with plain ReLUs'
         )
-    if kind == 'scheduled':
-        removal_every_epochs(config, graph)
-    if kind == 'rounds' and config.removal.rounds > len(graph.gates):
-        raise ConfigError(f'config.removal.rounds is {config.removal.rounds}, but the network has {len(graph.gates)} skips')
     chosen(config, graph)
 
 
-def student_epochs(config: ConfigDict) -> float:
-    """Epochs of the student's phase; from scratch those of the teacher too."""
-    warm = METHODS[config.method].warm
-    return config.train.student.epochs + (0.0 if warm else config.train.teacher.epochs)
-
-
-def chosen(config: ConfigDict, graph: Graph) -> dict[str, int]:
+def chosen(config: Config, graph: Graph) -> dict[str, int]:
     """The setting of the gates that gates.keep names. Raises ConfigError for a gate that the network does not have."""
     wanted = {'all': graph.gates, 'none': ()}.get(config.gates.keep, tuple(config.gates.keep.split(',')))
     if unknown := sorted(set(wanted) - set(graph.gates)):
         raise ConfigError(f'config.gates.keep names {unknown[0]!r}; expected all, none, or some of {", ".join(graph.gates)}')
     return {gate: int(gate in wanted) for gate in graph.gates}
-
-
-def removal_every_epochs(config: ConfigDict, graph: Graph) -> float:
-    """Epochs between removals. Raises ConfigError unless the last skip is gone before the student's phase ends."""
-    epochs, count = student_epochs(config), len(methods.units(graph))
-    given, soften = config.removal.every_epochs, config.removal.soften_epochs
-    if given and given * count + soften >= epochs:
-        raise ConfigError(
-            f'config.removal.every_epochs is {given:g}: {count} removals, {given:g} epochs apart, and config.removal.soften_epochs {soften:g} '
-            f'do not end within the {epochs:g} epochs of this phase; give less than {max(epochs - soften, 0) / count:.4g}, or 0 to spread them'
-        )
-    if not given and soften >= epochs * 2 / 3:
-        raise ConfigError(
-            f'config.removal.soften_epochs is {soften:g}; removals that are spread must end within two thirds of the {epochs:g} epochs of this phase'
-        )
-    return given or (epochs * 2 / 3 - soften) / count

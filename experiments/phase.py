@@ -10,17 +10,16 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from experiments import config as config_lib
 from experiments import dataset
-from experiments.config import ConfigError
+from experiments.config import Config, ConfigError
 from experiments.workdir import read_config
 from tailor_jax import data
 from tailor_jax.graph import Graph
 from tailor_jax.train import loop, step
 from tailor_jax.train.checkpoint import Checkpoints
-from tailor_jax.train.metrics import Metrics
+from tailor_jax.train.metrics import Metrics, NotFiniteError
 from tailor_jax.train.optimizer import Recipe
 from tailor_jax.train.step import Objective, TrainState
 
@@ -29,7 +28,7 @@ from tailor_jax.train.step import Objective, TrainState
 class Run:
     """What the phases of one run share."""
 
-    config: ConfigDict
+    config: Config
     workdir: Path
     source: data.Source
     metrics: Metrics
@@ -42,12 +41,16 @@ class Run:
         return self.config.train.batch_size // self.config.train.accumulate
 
     @functools.cached_property
+    def updates_per_epoch(self) -> int:
+        return data.steps_per_epoch(self.source, self.config.train.batch_size)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Calls of the training step, a multiple of those an update takes."""
-        return data.steps_per_epoch(self.source, self.config.train.batch_size) * self.config.train.accumulate
+        return self.updates_per_epoch * self.config.train.accumulate
 
     def steps(self, epochs: float) -> int:
-        return config_lib.steps(epochs, self.steps_per_epoch)
+        return config_lib.steps(epochs, self.updates_per_epoch, self.config.train.accumulate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,14 +65,14 @@ class Phase:
     """
 
     name: str
-    settings: ConfigDict
+    settings: Config
     epochs: float
     learning_rate: float
     warmup_epochs: float
     seed: int
 
 
-def phase_of(config: ConfigDict, section: str, number: int = 0, **changes) -> Phase:
+def phase_of(config: Config, section: str, number: int = 0, **changes) -> Phase:
     """The phase that a section of config.train describes; rounds of one section are numbered from 1."""
     settings, index = config.train[section], config_lib.PHASES.index(section)
     seed = len(config_lib.PHASES) * (config.seed + 1000 * number) + index
@@ -78,12 +81,12 @@ def phase_of(config: ConfigDict, section: str, number: int = 0, **changes) -> Ph
     return dataclasses.replace(phase, **changes)
 
 
-def recipe_of(config: ConfigDict, phase: Phase, steps_per_epoch: int, dual: bool = False) -> Recipe:
-    """How the optimizer runs a phase whose epochs have this many steps."""
+def recipe_of(config: Config, phase: Phase, updates_per_epoch: int, dual: bool = False) -> Recipe:
+    """How the optimizer runs a phase whose epochs have this many updates."""
     train, parts = config.train, config.train.accumulate
 
     def updates(epochs: float) -> int:
-        return config_lib.steps(epochs, steps_per_epoch) // parts
+        return config_lib.steps(epochs, updates_per_epoch)
 
     return Recipe(
         updates(phase.epochs),
@@ -118,7 +121,7 @@ def train_phase(
     """
     config, steps = run.config, run.steps(phase.epochs)
     constraints = tuple(getattr(objective.excess, 'resources', ()))
-    recipe = recipe_of(config, phase, run.steps_per_epoch, dual=bool(constraints))
+    recipe = recipe_of(config, phase, run.updates_per_epoch, dual=bool(constraints))
     plan = {name: np.array(values, np.float32) for name, values in (switches or {}).items()}
     context = step.Context(jax.numpy.uint32(phase.seed), dict(teacher or {}), jax.numpy.float32(config.cost.weight), plan)
     state = step.init_state(variables, gates or {}, recipe, constraints)
@@ -139,23 +142,33 @@ def train_phase(
     if steps:
         with Checkpoints(run.workdir / 'checkpoints' / phase.name) as checkpoints:
             done, start = checkpoints.latest_step() or 0, time.monotonic()
-            state = loop.fit(
-                state,
-                step.make_train_step(objective, recipe),
-                batches,
-                context,
-                phase=phase.name,
-                steps=steps,
-                steps_per_epoch=run.steps_per_epoch,
-                batch_size=run.part_size,
-                metrics=run.metrics,
-                checkpoints=checkpoints,
-                log_every=config.train.log_every_steps,
-                save_every=max(run.steps(config.train.save_every_epochs), 1),
-            )
+            try:
+                state = loop.fit(
+                    state,
+                    step.make_train_step(objective, recipe),
+                    batches,
+                    context,
+                    phase=phase.name,
+                    steps=steps,
+                    steps_per_epoch=run.steps_per_epoch,
+                    batch_size=run.part_size,
+                    metrics=run.metrics,
+                    checkpoints=checkpoints,
+                    log_every=config.train.log_every_steps,
+                    save_every=max(run.steps(config.train.save_every_epochs), 1),
+                )
+            except NotFiniteError as error:  # the training loop does not know where its settings come from
+                error.args = (f'{error}. {advice(phase)}',)
+                raise
             run.images += (steps - done) * run.part_size
             run.seconds += time.monotonic() - start
     return jax.device_get(state)
+
+
+def advice(phase: Phase) -> str:
+    """What to do about a phase that diverged: the keys that it was trained by, which for a round or from scratch are not of its own name."""
+    bound = 'a lower' if phase.settings.clip_norm else 'with'
+    return f'Start again in a new workdir with a lower {phase.settings.where}.learning_rate, or {bound} {phase.settings.where}.clip_norm'
 
 
 def variables_of(state: TrainState) -> dict:
@@ -180,8 +193,8 @@ def sample_images(run: Run) -> Mapping[str, np.ndarray]:
 def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
     """The teacher at `train.teacher_workdir`. Raises ConfigError if it is not finished."""
     workdir, other = Path(run.config.train.teacher_workdir), teacher_config(run.config)
-    per_epoch = data.steps_per_epoch(run.source, other.train.batch_size) * other.train.accumulate
-    steps = config_lib.steps(other.train.teacher.epochs, per_epoch)
+    per_epoch = data.steps_per_epoch(run.source, other.train.batch_size)
+    steps = config_lib.steps(other.train.teacher.epochs, per_epoch, other.train.accumulate)
     with Checkpoints(workdir / 'checkpoints' / 'teacher') as checkpoints:
         if checkpoints.latest_step() != steps:
             raise ConfigError(
@@ -191,13 +204,14 @@ def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
         return variables_of(jax.device_get(checkpoints.restore(state)))
 
 
-def teacher_config(config: ConfigDict) -> ConfigDict:
+def teacher_config(config: Config) -> Config:
     """The config of the run at `train.teacher_workdir`. Raises ConfigError if there is none or if it is of another network."""
     workdir = Path(config.train.teacher_workdir)
     try:
         other = read_config(workdir / 'config.json')
-    except FileNotFoundError:
-        raise ConfigError(f'config.train.teacher_workdir is {str(workdir)!r}, but no config.json is there; give the workdir of a run') from None
+    except (OSError, ConfigError) as error:  # none there, a file in place of the directory, no permission, damaged
+        reason = 'no config.json is there' if isinstance(error, FileNotFoundError) else error
+        raise ConfigError(f'config.train.teacher_workdir is {str(workdir)!r}, but {reason}; give the workdir of a run') from None
     for key in ('model', 'data'):
         if other[key] != config[key]:
             raise ConfigError(

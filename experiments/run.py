@@ -19,13 +19,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 import costmodel
 from experiments import config as config_lib
-from experiments import dataset, methods, options
+from experiments import dataset, methods, options, plan
 from experiments.budget import Budget, budget_of, repair
-from experiments.config import ConfigError
+from experiments.config import Config, ConfigError
 from experiments.cost import HardwareCost, cost_of
 from experiments.methods import METHODS
 from experiments.phase import Run, accuracy, load_teacher, phase_of, sample_images, teacher_config, train_phase, variables_of
@@ -59,7 +58,7 @@ class Student:
     told: dict
 
 
-def build_graph(config: ConfigDict, source: data.Source) -> Graph:
+def build_graph(config: Config, source: data.Source) -> Graph:
     """The network with its learnable gates that a config describes, for a data set's image shape and classes. Raises ConfigError."""
     net = config.model
     try:
@@ -70,8 +69,9 @@ def build_graph(config: ConfigDict, source: data.Source) -> Graph:
         raise ConfigError(f'config.model cannot be built for images of {source.image_shape}: {error}') from None
 
 
-def check(config: ConfigDict) -> Checked:
+def check(config: Config) -> Checked:
     """Everything that can be known before anything is written: the data set, the network and its cost, or a ConfigError."""
+    config_lib.validate(config)
     devices, batch_size = jax.device_count(), config.train.batch_size // config.train.accumulate
     if batch_size % devices:
         parts = f' in {config.train.accumulate} parts' if config.train.accumulate > 1 else ''
@@ -82,6 +82,7 @@ def check(config: ConfigDict) -> Checked:
     dataset.augmentation(config, source, jax.process_count())
     graph = build_graph(config, source)
     options.check(config, graph)
+    plan.check(config, graph, data.steps_per_epoch(source, config.train.batch_size))
     check_bits(config, graph)
     if config.train.teacher_workdir:
         teacher_config(config)
@@ -89,7 +90,7 @@ def check(config: ConfigDict) -> Checked:
     return Checked(source, graph, cost, budget_of(config, cost) if METHODS[config.method].gates == 'learned' else None)
 
 
-def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
+def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
     """Runs every phase and writes config.json, graph.json, qgraph.npz and summary.json into `workdir`; returns the summary.
 
     Raises ConfigError where the config does not fit the data or the devices.
@@ -106,13 +107,13 @@ def train(config: ConfigDict, workdir: Path, quiet: bool = False) -> dict:
     return summary
 
 
-def train_teacher(config: ConfigDict, workdir: Path) -> str:
+def train_teacher(config: Config, workdir: Path) -> str:
     """Trains only the teacher, or finds it trained; returns `workdir` as a value for `train.teacher_workdir`."""
     teacher_accuracy(config, workdir)
     return str(workdir)
 
 
-def teacher_accuracy(config: ConfigDict, workdir: Path) -> float:
+def teacher_accuracy(config: Config, workdir: Path) -> float:
     """Trains only the teacher, or finds it trained; returns its accuracy on the test split."""
     checked = check(config)
     run, graph = _open(config, checked.source, workdir, quiet=False), _teacher_graph(checked.graph)
@@ -122,14 +123,14 @@ def teacher_accuracy(config: ConfigDict, workdir: Path) -> float:
         run.metrics.close()
 
 
-def reference_cost(config: ConfigDict) -> Callable[[Mapping], float]:
+def reference_cost(config: Config) -> Callable[[Mapping], float]:
     """{resource: number} -> the cost of skips on the scale of the plain residual network: 1 with all its skips, 0 with none."""
     plain = copy.deepcopy(config)
     plain.model.skips = 'long'
     return cost_of(plain, build_graph(plain, dataset.load(plain))).share
 
 
-def _open(config: ConfigDict, source: data.Source, workdir: Path, quiet: bool) -> Run:
+def _open(config: Config, source: data.Source, workdir: Path, quiet: bool) -> Run:
     """Makes or reopens the workdir."""
     workdir.mkdir(parents=True, exist_ok=True)
     write(workdir / 'config.json', config_lib.to_json(config))
@@ -199,7 +200,7 @@ def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> S
     if not method.warm:
         settings = config.train.teacher
         recipe = {'learning_rate': settings.learning_rate, 'warmup_epochs': settings.warmup_epochs}
-        phase = phase_of(config, 'student', settings=settings, epochs=options.student_epochs(config), **recipe)
+        phase = phase_of(config, 'student', settings=settings, epochs=plan.student_epochs(config), **recipe)
     start = model.init(graph, config.seed)  # nodes that the teacher lacks start fresh
     if method.warm:
         start = {kind: {**tree, **teacher.get(kind, {})} for kind, tree in start.items()}
@@ -213,17 +214,16 @@ def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> S
             return _decided(graph, _completed(start, variables), settings)
         case 'rounds':
             variables = start
-            for number, settings in enumerate(methods.rounds(graph, config.removal.rounds), start=1):
+            lengths = plan.rounds(config, graph, run.updates_per_epoch)
+            for number, (settings, epochs) in enumerate(zip(methods.rounds(graph, len(lengths)), lengths), start=1):
                 pruned = rewrite.binarize(graph, settings)
-                share = {'epochs': phase.epochs / config.removal.rounds, 'warmup_epochs': phase.warmup_epochs / config.removal.rounds}
-                part = phase_of(config, 'student', number, **share)
+                part = phase_of(config, 'student', number, epochs=epochs, warmup_epochs=phase.warmup_epochs / len(lengths))
                 variables = _completed(start, _train(run, part, Objective(pruned, **common), model.restrict(variables, pruned), teacher))
             return _decided(graph, variables, dict(settings))
         case 'scheduled':
-            every = run.steps(options.removal_every_epochs(config, graph))
-            plan = methods.switches(graph, every, run.steps(config.removal.soften_epochs))
+            switches = plan.removal(config, graph, run.updates_per_epoch)
             objective = Objective(graph, **common, **_aids(run, phase.epochs))
-            variables = _train(run, phase, objective, _with_dirac(config, graph, start), teacher, switches=plan)
+            variables = _train(run, phase, objective, _with_dirac(config, graph, start), teacher, switches=switches)
             return _decided(graph, variables, methods.after(graph))
         case 'learned':
             return _learned(run, checked, common, start, teacher)
@@ -277,7 +277,7 @@ def _aids(run: Run, epochs: float) -> dict:
     return {'preserve_variance': aids.preserve_variance, 'leaky': leaky}
 
 
-def _with_dirac(config: ConfigDict, graph: Graph, variables: Mapping) -> dict:
+def _with_dirac(config: Config, graph: Graph, variables: Mapping) -> dict:
     trained = METHODS[config.method].warm
     return {**variables, 'params': dirac.attach(graph, variables['params'], trained)} if config.aids.dirac else dict(variables)
 

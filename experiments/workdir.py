@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 import hls_export.project
 from experiments import config as config_lib
 from experiments.config import ConfigError
+from tailor_jax.fields import read_text
 
 RUN = ('config.json', 'summary.json', 'metrics.jsonl', 'graph.json', 'quant.json', 'qgraph.npz', 'csim.json', 'checkpoints', 'tensorboard')
 SWEEP = ('sweep.json', 'pareto.csv', 'pareto.png', 'report.html')
@@ -38,10 +39,7 @@ def read_json(path: Path) -> dict:
 
 def read_config(path: Path) -> ConfigDict:
     """The resolved config in a file. Raises FileNotFoundError, or ConfigError naming a file that holds none."""
-    try:
-        return config_lib.from_json(json.dumps(read_json(path)))
-    except (KeyError, AttributeError, TypeError) as error:
-        raise ConfigError(f'{path} is no config of this program: {str(error.args[0]).splitlines()[0]}') from None
+    return config_lib.from_json(read_text(path, ConfigError), str(path))
 
 
 def prepare_run(config: ConfigDict, path: str, overwrite: bool) -> Path:

@@ -50,7 +50,7 @@ def test_a_plan_switches_at_its_step(ramp):
 
 def test_removal_goes_from_the_input_to_the_output_and_ends_without_skips():
     graph = net(depth=20)
-    plan = methods.switches(graph, every_steps=7.5, ramp_steps=0)
+    plan = methods.switches(graph, every_updates=7.5, ramp_steps=0)
     assert list(plan) == list(graph.gates) and [plan[gate][2] for gate in graph.gates] == [round(7.5 * (index + 1)) for index in range(9)]
     assert rewrite.binarize(graph, methods.after(graph)) == net('none', depth=20)
     assert rewrite.binarize(graph, methods.before(graph)) == rewrite.binarize(graph, dict.fromkeys(graph.gates, 1))

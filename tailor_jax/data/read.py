@@ -247,7 +247,7 @@ def open_split(builder: Any, split: str, layout: Layout) -> Records:
         instructions = splits[split].file_instructions
     except (KeyError, ValueError) as error:
         raise DataError(f'{directory}: there is no split {split!r}; the set has {sorted(splits) or "none"}.') from error
-    if not instructions:
+    if not instructions or any(item.take < 1 for item in instructions):  # of a reversed slice, 'train[5:3]', TFDS makes -2 records
         raise DataError(f'{directory}: split {split!r} is empty.')
     for item in instructions:
         path = Path(item.filename)

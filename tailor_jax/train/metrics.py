@@ -23,10 +23,7 @@ class NotFiniteError(RuntimeError):
 
     def __init__(self, phase: str, step: int, what: str, saved_step: int | None):
         kept = 'no checkpoint had been written yet' if saved_step is None else f'the checkpoint of step {saved_step} is good and stays'
-        super().__init__(
-            f'the {what} of phase {phase!r} became NaN or infinite at step {step}; training stopped, {kept}. Start again in a new workdir with a '
-            f'lower train.{phase}.learning_rate, or with train.{phase}.clip_norm'
-        )
+        super().__init__(f'the {what} of phase {phase!r} became NaN or infinite at step {step}; training stopped, {kept}')
         self.phase, self.step = phase, step
 
 
