@@ -53,8 +53,8 @@ def remove(graph: Graph, gates: Iterable[str]) -> Graph:
 def fold(graph: Graph) -> Graph:
     """The network as hardware runs it: batch norms folded into convolutions, ReLUs fused into their producers.
 
-    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match. Other activations stay
-    nodes. Raises GraphError for a batch norm that does not follow a convolution of its own.
+    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match. A ReLU that alone reads
+    another is that one. Other activations stay nodes. Raises GraphError for a batch norm that does not follow a convolution of its own.
     """
     stands_for: dict[str, str] = {}
     nodes: dict[str, Node] = {}
@@ -74,6 +74,8 @@ def fold(graph: Graph) -> Graph:
                     f'but it reads {graph[node.name].inputs[0]!r}'
                 )
             nodes[producer.name] = dataclasses.replace(producer, bias=True)
+        elif alone and producer.op == 'relu':
+            pass  # they are one, as behind an add that a closed gate took away
         elif alone and producer.op in ('conv', 'dense', 'add'):
             nodes[producer.name] = dataclasses.replace(producer, relu=True)
         else:

@@ -71,11 +71,15 @@ def _latency_cycles(planned: list[Segment], streams: list[Fifo]) -> int:
 
 
 def rows(graph: Graph, target: Dataflow) -> list[dict]:
-    """A row per node of the folded graph: {name, op, block, resource: integer}."""
+    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused onto it.
+
+    Where a gate moves a ReLU onto a node and another gate can take that node away, the two interact, whatever the ReLU costs there.
+    """
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
     planned = plan(folded, target, reuse)
-    return _rows(folded, target, reuse, planned, fifos(folded, target, planned))
+    found = _rows(folded, target, reuse, planned, fifos(folded, target, planned))
+    return [row | {'relu': node.relu} for row, node in zip(found, folded.nodes, strict=True)]
 
 
 def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
