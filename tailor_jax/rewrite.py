@@ -29,8 +29,9 @@ def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
 
     Gates that `settings` does not name stay learnable. Raises GraphError for an unknown gate or a value other than 0 and 1.
     """
+    known = set(graph.gates)
     for gate, value in settings.items():
-        if gate not in graph.gates:
+        if gate not in known:
             raise GraphError(f'no gate {gate!r} in the graph; it has {", ".join(graph.gates) or "none"}')
         if value not in (0, 1):
             raise GraphError(f'gate {gate!r}: a setting must be 0 or 1, got {value!r}')
@@ -41,7 +42,7 @@ def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
         if settings.get(node.gate) == 0:
             stands_for[node.name] = inputs[0]
             continue
-        nodes.append(dataclasses.replace(node, inputs=inputs, gate='' if node.gate in settings else node.gate))
+        nodes.append(_with(node, inputs, '' if node.gate in settings else node.gate))
     return _ending_at(nodes, stands_for.get(graph.output.name, graph.output.name))
 
 
@@ -61,7 +62,7 @@ def fold(graph: Graph) -> Graph:
     keys = collections.Counter(node.key for node in graph if node.op == 'conv')
     for node in graph.nodes:
         inputs = tuple(stands_for.get(name, name) for name in node.inputs)
-        node = dataclasses.replace(node, inputs=inputs)
+        node = _with(node, inputs, node.gate)
         if node.op not in ('batch_norm', 'relu'):
             nodes[node.name] = node
             continue
@@ -81,6 +82,11 @@ def fold(graph: Graph) -> Graph:
             continue
         stands_for[node.name] = producer.name
     return _ending_at(list(nodes.values()), stands_for.get(graph.output.name, graph.output.name))
+
+
+def _with(node: Node, inputs: tuple[str, ...], gate: str) -> Node:
+    """The node with these inputs and this gate; itself where it has them, so that what is known of it need not be found again."""
+    return node if (inputs, gate) == (node.inputs, node.gate) else dataclasses.replace(node, inputs=inputs, gate=gate)
 
 
 def _ending_at(nodes: list[Node], output: str) -> Graph:
