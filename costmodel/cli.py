@@ -92,7 +92,6 @@ def main(argv: Sequence[str]) -> int:
         args = _parser().parse_args(argv)
         network, graph = load(args.network, args.input, args.skips, args.width, args.classes)
         target = _target(args)
-        targets.check_names(graph, target)
         kept = keep(graph, args.keep)
         before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
         if args.deadlock:

@@ -172,7 +172,7 @@ class Fields:
 
 def plain(value: Any) -> Any:
     """A number of numpy as the Python number that it is; anything else as it is."""
-    if isinstance(value, (int, float)) or not isinstance(value, numbers.Real):
+    if type(value) in (bool, int, float) or not isinstance(value, numbers.Real):
         return value
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 

@@ -32,16 +32,22 @@ from typing import Any
 
 from tailor_jax import files
 from tailor_jax.fields import Fields, header, parse_json, read_text
-from tailor_jax.node import MOST_PRODUCTS, OPS, WINDOWED, GraphError, Node, node_from_dict, node_to_dict
+from tailor_jax.node import MOST_PRODUCTS, NAME, OPS, WINDOWED, GraphError, Node, node_from_dict, node_to_dict
 
 MOST_NODES = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A validated, hashable network. Raises GraphError when built from nodes that break the rules of the IR."""
+    """A validated, hashable network. Raises GraphError when built from nodes that break the rules of the IR.
+
+    Attributes:
+      nodes: the nodes.
+      gone: names of nodes and blocks that rewrites took away: a setting that names them means the network before. Graphs are equal by their nodes.
+    """
 
     nodes: tuple[Node, ...]
+    gone: frozenset[str] = dataclasses.field(default=frozenset(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'nodes', tuple(self.nodes))
@@ -269,7 +275,7 @@ def pretty(graph: Graph) -> str:
 
 def to_json(graph: Graph) -> str:
     """The graph as JSON text, one node a line."""
-    head = json.dumps(header('graph', 1))[1:-1]
+    head = json.dumps(header('graph', 1) | ({'gone': sorted(graph.gone)} if graph.gone else {}))[1:-1]
     return f'{{{head}, "nodes": [\n' + ',\n'.join(json.dumps(node_to_dict(node)) for node in graph.nodes) + '\n]}\n'
 
 
@@ -277,13 +283,13 @@ def from_json(text: str | bytes, where: str = 'the graph') -> Graph:
     """The inverse of `to_json`; raises GraphError naming `where` and the node where the text is no valid graph."""
     fields = Fields(parse_json(text, where, GraphError), where, GraphError)
     fields.header('graph', 1)
-    rows = fields.take('nodes')
+    rows, gone = fields.take('nodes'), frozenset(fields.texts('gone', NAME, default=()))
     fields.end()
     if not isinstance(rows, list):
         raise GraphError(f"{where}: 'nodes' must be a list of objects, got {type(rows).__name__}")
     nodes = tuple(node_from_dict(row, f'{where}: {_row(row, index)}') for index, row in enumerate(rows))
     try:
-        return Graph(nodes)
+        return Graph(nodes, gone)
     except GraphError as error:
         raise GraphError(f'{where}: {error}') from None
 
