@@ -98,12 +98,13 @@ def capacity(target: Target) -> dict[str, int]:
 
 
 def images_per_second(cost: Cost) -> float:
-    """Images a second at the target's clock."""
+    """Images a second at the target's clock; 0 of a network that computes nothing, which has no time of its own."""
     match cost.target:
         case Dataflow():
             return cost.target.clock_mhz * 1e6 / cost.total['interval_cycles']
         case PEArray():
-            return cost.target.batch * cost.target.clock_mhz * 1e6 / cost.total['cycles']
+            busy = cost.total['cycles']
+            return cost.target.batch * cost.target.clock_mhz * 1e6 / busy if busy else 0.0
         case _:
             raise _unknown(cost.target)
 

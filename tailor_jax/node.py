@@ -46,7 +46,7 @@ MOST_CHANNELS = 1 << 24
 MOST_PIXELS = 1 << 24
 MOST_VALUES = 1 << 31
 MOST_PRODUCTS = 1 << 43
-MOST_WINDOW = 1 << 12  # sides of kernels, strides, factors of an upsample
+MOST_WINDOW = 1 << 10  # sides of kernels, strides, factors of an upsample
 _PLAIN = frozenset((int, float, str))
 _LISTS = {'inputs': None, 'shape': 3, 'kernel': 2, 'stride': 2, 'padding': 4, 'factor': 2}
 
