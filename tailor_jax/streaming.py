@@ -86,8 +86,8 @@ def lag(graph: Graph, node: Node) -> int:
     height, width, _ = graph.in_shape(node)
     if any((count - 1) * step >= size for count, step, size in zip(node.shape, node.stride, (height, width))):
         raise GraphError(
-            f'node {node.name!r} ({node.op}): padding {node.padding} makes {node.shape[:2]} windows on a stride of {node.stride} over {height, width} '
-            'pixels, and a streaming process has one for each pixel at most; pad less'
+            f'node {node.name!r} ({node.op}): padding {node.padding} makes {node.shape[:2]} windows of stride {node.stride} over '
+            f'{height, width} pixels, and a streaming process has one for each pixel at most; pad less'
         )
     return (node.kernel[0] - 1 - node.padding[0]) * width + (node.kernel[1] - 1 - node.padding[2])
 
