@@ -92,7 +92,6 @@ def main(argv: Sequence[str]) -> int:
         args = _parser().parse_args(argv)
         network, graph = load(args.network, args.input, args.skips, args.width, args.classes)
         target = _target(args)
-        targets.check_names(graph, target)
         kept = keep(graph, args.keep)
         before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
         if args.deadlock:
@@ -217,6 +216,8 @@ def _with_deadlock_free_depths(graph: Graph, cost: Cost) -> Cost:
 
 
 def _simulated(graph: Graph, cost: Cost) -> dict:
+    if len(graph.nodes) == 1:
+        raise CostError('--simulate: the kept network is its input alone, so there is no process to run')
     depths = {row['name']: row['depth'] for row in cost.fifos}
     taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
     run = simulate(

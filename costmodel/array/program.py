@@ -16,12 +16,12 @@ import math
 import numpy as np
 
 from costmodel.array import instructions, shortcut_fusion
-from costmodel.array.evaluate import evaluate
 from costmodel.array.frames import DRAM, Place, Step, sizes
 from costmodel.array.instructions import NONE, OPCODES, STAGES, Instruction, Stage
 from costmodel.array.layers import VIEWS, Plan, plan
 from costmodel.array.target import PEArray
 from costmodel.cost import CostError
+from costmodel.targets import evaluate
 from tailor_jax.graph import Node
 from tailor_jax.qgraph import QGraph, QNode
 

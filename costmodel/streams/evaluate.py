@@ -61,12 +61,14 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
     planned = plan(folded, target, reuse)
     streams = fifos(folded, target, planned)
     nodes = _rows(folded, target, reuse, planned, streams)
-    total = reduced(nodes, KINDS) | {'latency_cycles': _latency_cycles(planned, streams)}
+    total = reduced(nodes, KINDS) | {'latency_cycles': _latency_cycles(folded, planned, streams)}
     part = devices.device(target.device)
     return Cost(target, total, nodes, by_block(nodes, KINDS), [_fifo_row(each, part) for each in streams], reuse)
 
 
-def _latency_cycles(planned: list[Segment], streams: list[Fifo]) -> int:
+def _latency_cycles(folded: Graph, planned: list[Segment], streams: list[Fifo]) -> int:
+    if not planned:  # the input is the output: a pixel a cycle
+        return streaming.period_cycles(folded, folded.input)
     return schedule.latency_cycles(schedule.joined([segment.shape for segment in planned]), {each.stream: each.depth for each in streams})
 
 
