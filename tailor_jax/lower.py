@@ -5,13 +5,13 @@ Every shift, alignment and accumulator width follows from the types and the weig
     frac(acc) = frac(weight) + frac(input)                 conv, dense
     frac(acc) = max over inputs of frac(input)             add, concat
     frac(acc) = frac(input 0) + frac(input 1)              scale
-    frac(acc) = frac(input) + multiplier_frac              avg_pool, global_avg_pool, leaky_relu
+    frac(acc) = frac(input) + shift                        leaky_relu
+    frac(acc) = frac(input) + frac of the mean             avg_pool, global_avg_pool (see `mean`)
     acc holds [min over c of (sum w+ lo + w- hi + b), max over c of (sum w+ hi + w- lo + b)] and half an output step, for rounding
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,11 +19,11 @@ import numpy as np
 from tailor_jax import fixed as fx
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.mean import FLOAT32_EXACT, mean_of
 from tailor_jax.qgraph import QGraph, QNode
 
 PASSING = ('max_pool', 'relu', 'upsample', 'flatten')  # hand their integers on, see `passed_type`
 UNACCUMULATED = ('input', 'sigmoid', 'swish', *PASSING)
-FLOAT32_EXACT = 1 << 24  # float32 arithmetic on integers is exact below this
 
 
 def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activations: Mapping[str, Fixed], weights: Mapping[str, Fixed]) -> QGraph:
@@ -70,11 +70,14 @@ def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, 
             types = _types(node, inputs[0].lo * multiplier, inputs[0].hi << shift, inputs[0].frac + shift, out)
             return QNode(node, *types, align=(shift,), multiplier=multiplier)
         case 'avg_pool' | 'global_avg_pool':
-            count = math.prod(node.kernel if node.op == 'avg_pool' else graph.in_shape(node)[:2])
-            multiplier, multiplier_frac = mean_multiplier(count, inputs[0])
-            scale = count * multiplier
-            types = _types(node, inputs[0].lo * scale, inputs[0].hi * scale, inputs[0].frac + multiplier_frac, out)
-            return QNode(node, *types, multiplier=multiplier)
+            mean = mean_of(node, graph.in_shape(node), inputs[0])
+            scale, frac = max(mean.count, 1 << mean.frac), inputs[0].frac + mean.frac  # it holds the sum, then the mean
+            if mean.divisor > 1 and out and out.frac > frac:
+                raise GraphError(
+                    f'node {node.name!r} ({node.op}): a mean of {mean.count} values of {inputs[0]} is exact only below 2^-{frac}, and its output '
+                    f'{out} is finer; give the output at most {frac} fractional bits'
+                )
+            return QNode(node, *_types(node, inputs[0].lo * scale, inputs[0].hi * scale, frac, out), align=(mean.shift,), divisor=mean.divisor)
         case 'sigmoid' | 'swish':
             assert out is not None
             return QNode(node, out, out, table=table(node.op, inputs[0], out))
@@ -119,20 +122,6 @@ def passed_type(node: Node, source: Fixed) -> Fixed:
     if node.op == 'relu' and source.signed:
         return Fixed(source.bits - 1, source.frac, signed=False)
     return source
-
-
-def mean_multiplier(count: int, source: Fixed) -> tuple[int, int]:
-    """(m, k) with m / 2^k the best approximation of 1 / count whose products with a sum of `count` integers of `source` stay below 2^23.
-
-    Exact for powers of two (m = 1). The one half of the float32 range that is left takes the rounding constant.
-    """
-    if count & (count - 1) == 0:
-        return 1, count.bit_length() - 1
-    largest_sum = count * max(-source.lo, source.hi)
-    frac = 0
-    while largest_sum * round(2 ** (frac + 1) / count) < FLOAT32_EXACT // 2:
-        frac += 1
-    return max(round(2**frac / count), 1), frac
 
 
 def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:

@@ -74,7 +74,7 @@ def stage_node(stage: Stage, table: np.ndarray | None, bias: np.ndarray | None) 
     node = Node('stage', op, (), (1, 1, 1), kernel, stride, padding, factor=stride if op == 'upsample' else (1, 1), relu=bool(stage.relu))
     out = Fixed(stage.bits, 0, bool(stage.signed))
     align = (stage.align, stage.second_align)
-    return QNode(node, out, Fixed(32, stage.shift), bias=bias, align=align, multiplier=stage.multiplier, table=table)
+    return QNode(node, out, Fixed(32, stage.shift), bias=bias, align=align, multiplier=stage.multiplier, divisor=stage.multiplier, table=table)
 
 
 def applied(values: np.ndarray, operand: Operand) -> np.ndarray:
