@@ -87,8 +87,9 @@ def divide(total: jax.Array, mean: Mean) -> jax.Array:
         return total * 2.0**-mean.frac
     high = jnp.floor(total * 2.0**-mean.low_bits)
     quotient, rest = _divided(high, mean)
-    low = [(mean.low_bits, total - high * 2.0**mean.low_bits)] if mean.low_bits else []
-    for bits, digit in (*low, *((bits, 0) for bits in mean.digits[:-1]), (mean.digits[-1], mean.rounding)):
+    steps: list[tuple[int, jax.Array | int]] = [(mean.low_bits, total - high * 2.0**mean.low_bits)] if mean.low_bits else []
+    steps += [*((bits, 0) for bits in mean.digits[:-1]), (mean.digits[-1], mean.rounding)]
+    for bits, digit in steps:
         more, rest = _divided(rest * 2.0**bits + digit, mean)
         quotient = quotient * 2.0**bits + more
     return quotient * 2.0**-mean.frac
