@@ -38,6 +38,8 @@ from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, node_from_dict, node_to_dict
 from tailor_jax.mean import Mean, values
 
+MOST_ALIGN = 31  # 32 bits shifted by it, and two of them added, fit an int64
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class QNode:
@@ -66,6 +68,10 @@ class QNode:
     multiplier: int = 1
     divisor: int = 1
     table: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(shift, int) and 0 <= shift <= MOST_ALIGN for shift in self.align):
+            raise GraphError(f'node {self.name!r} ({self.node.op}): align must be left shifts of 0..{MOST_ALIGN} bits, got {self.align}')
 
     @property
     def name(self) -> str:
@@ -105,7 +111,9 @@ class QGraph:
 
 
 def quantize_input(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
-    """Normalized float images [b, h, w, c] to the integers [b, h, w, c] that the network takes."""
+    """Normalized float images [b, h, w, c] to the integers [b, h, w, c] that the network takes. Raises ValueError for NaN, which is none."""
+    if np.isnan(images).any():
+        raise ValueError('images must be numbers, got NaN')
     return fx.quantize(images, qgraph.input.out)
 
 
@@ -125,9 +133,11 @@ def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> n
       The logits' integers [b, classes] (scale 2^-out.frac of the last node), or {name: [b, h, w, c]} for `keep`.
 
     Raises:
-      ValueError: if the images' shape or range is not the input's.
+      ValueError: if the images are no integers, or their shape or range is not the input's.
     """
     first = qgraph.input
+    if not np.issubdtype(images.dtype, np.integer):
+        raise ValueError(f'images must be integers of {first.out}, got {images.dtype}; quantize_input makes them of real ones')
     if images.ndim != 4 or images.shape[1:] != first.node.shape:
         raise ValueError(f'images must be [b, {", ".join(map(str, first.node.shape))}], got {list(images.shape)}')
     if images.size and (images.min() < first.out.lo or images.max() > first.out.hi):

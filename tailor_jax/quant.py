@@ -25,6 +25,7 @@ from tailor_jax.lower import PASSING, UNACCUMULATED, passed_type, table
 from tailor_jax.mean import Mean
 from tailor_jax.scales import learned_fracs, scaled_quant, whole
 
+FINEST = 60  # fractional bits that are chosen for values which are all but 0: products of two such types are still float32
 SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
 
 
@@ -193,5 +194,6 @@ def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:
     if not math.isfinite(largest):
         raise ValueError('cannot choose a scale for values that are not finite')
     covering = (bits - signed) - math.ceil(math.log2(largest)) if largest > 0 else bits - signed
+    covering = min(covering, FINEST)
     candidates = [Fixed(bits, frac, signed) for frac in range(covering, covering + 4)]
     return min(candidates, key=lambda kind: float(np.mean((fixed.quantize(values, kind) * np.float32(kind.step) - values) ** 2)))
