@@ -231,6 +231,7 @@ def _simulated(graph: Graph, cost: Cost) -> dict:
     return {
         'simulated': {
             'interval_cycles': run.interval_cycles,
+            'interval_images': run.interval_images,
             'latency_cycles': run.latency_cycles,
             'deadlocked': run.deadlocked,
             'max_occupancy': run.occupancy,
@@ -249,10 +250,12 @@ def _fifo_text(cost: Cost, measured: dict | None) -> str:
     text = 'FIFOs\n\n' + report.table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else 'No FIFOs'
     if not measured:
         return text
-    return (
-        f'{text}\n\nSimulated token by token: interval {measured["interval_cycles"]} cycles, latency {measured["latency_cycles"]} cycles'
-        f'{", DEADLOCK" if measured["deadlocked"] else ""}'
+    if measured['deadlocked']:
+        return f'{text}\n\nSimulated token by token: DEADLOCK'
+    pace = (
+        f'{measured["interval_cycles"]} cycles (the mean over {measured["interval_images"]} images)' if measured['interval_images'] else 'not settled'
     )
+    return f'{text}\n\nSimulated token by token: interval {pace}, latency {measured["latency_cycles"]} cycles'
 
 
 def _plot(before: Cost, after: Cost, path: str, network: str) -> None:
