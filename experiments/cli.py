@@ -38,6 +38,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from costmodel import CostError
     from hls_export import ExportError
     from tailor_jax.data import DataError
+    from tailor_jax.files import LockedError
     from tailor_jax.train.checkpoint import CheckpointError
     from tailor_jax.train.cluster import ClusterError
     from tailor_jax.train.metrics import NotFiniteError
@@ -51,6 +52,7 @@ def known_errors() -> tuple[type[Exception], ...]:
         CheckpointError,
         ClusterError,
         NotFiniteError,
+        LockedError,
         FileExistsError,
         FileNotFoundError,
         PermissionError,

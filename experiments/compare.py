@@ -24,7 +24,8 @@ from experiments import cli, options, results
 from experiments.config import ConfigError, defaults, get, validate
 from experiments.methods import METHODS
 from experiments.sweep import numbers
-from experiments.workdir import prepare_comparison, read_json, write
+from experiments.workdir import held, prepare_comparison, read_json
+from tailor_jax import files
 
 DEFAULT_METHODS = 'keep,gates,remove,shorten,nonresnet,static,kd_only,dynamic_scratch,dynamic_pretrained'
 SHOWN = ('accuracy_quantized', 'accuracy_float', 'skips_kept', 'cost')
@@ -83,9 +84,9 @@ def _write(directory: Path, entries: Sequence[str], seeds: Sequence[int], refere
         writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows)
-        write(directory / 'comparison.csv', text.getvalue())
-        write(directory / 'comparison.md', markdown(rows))
-        (directory / 'comparison.png').write_bytes(draw(rows))
+        files.write(directory / 'comparison.csv', text.getvalue())
+        files.write(directory / 'comparison.md', markdown(rows))
+        files.write(directory / 'comparison.png', draw(rows))
     return rows
 
 
@@ -176,7 +177,8 @@ def main(flags: Any) -> None:
     for entry in entries:
         run.check(config_of(flags.config, entry))
     directory = prepare_comparison(flags.config, path, flags.overwrite)
-    rows = compare(flags.config, directory, entries, seeds)
+    with held(directory, 'compare.json', flags.config):
+        rows = compare(flags.config, directory, entries, seeds)
     print(markdown(rows))
     print(f'wrote {directory}/comparison.csv, comparison.md and comparison.png')
 

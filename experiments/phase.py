@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -103,7 +104,7 @@ def recipe_of(config: ConfigDict, phase: Phase, steps_per_epoch: int, dual: bool
 
 def train_phase(
     run: Run, phase: Phase, objective: Objective, variables: Mapping, *, gates: Mapping | None = None, teacher: Mapping | None = None,
-    switches: Mapping | None = None,
+    switches: Mapping | None = None, note: Any = None,
 ) -> TrainState:  # fmt: skip
     """Trains one phase, or restores it; returns the state at its end, on the host.
 
@@ -115,6 +116,7 @@ def train_phase(
       gates: log_alpha of the gates that learn.
       teacher: the teacher's variables.
       switches: plan of the gates that do not learn.
+      note: kept with the checkpoints, see `Checkpoints`.
     """
     config, steps = run.config, run.steps(phase.epochs)
     constraints = tuple(getattr(objective.excess, 'resources', ()))
@@ -137,8 +139,8 @@ def train_phase(
         return data.prefetch(host, devices=jax.local_devices())
 
     if steps:
-        with Checkpoints(run.workdir / 'checkpoints' / phase.name) as checkpoints:
-            done, start = checkpoints.latest_step() or 0, time.monotonic()
+        with Checkpoints(run.workdir / 'checkpoints' / phase.name, note) as checkpoints:
+            start = time.monotonic()
             state = loop.fit(
                 state,
                 step.make_train_step(objective, recipe),
@@ -153,7 +155,7 @@ def train_phase(
                 log_every=config.train.log_every_steps,
                 save_every=max(run.steps(config.train.save_every_epochs), 1),
             )
-            run.images += (steps - done) * run.part_size
+            run.images += (steps - run.metrics.first_step) * run.part_size
             run.seconds += time.monotonic() - start
     return jax.device_get(state)
 
@@ -178,17 +180,19 @@ def sample_images(run: Run) -> Mapping[str, np.ndarray]:
 
 
 def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
-    """The teacher at `train.teacher_workdir`. Raises ConfigError if it is not finished."""
+    """The teacher at `train.teacher_workdir`. Raises ConfigError if it is not finished, CheckpointError if it is damaged."""
     workdir, other = Path(run.config.train.teacher_workdir), teacher_config(run.config)
     per_epoch = data.steps_per_epoch(run.source, other.train.batch_size) * other.train.accumulate
     steps = config_lib.steps(other.train.teacher.epochs, per_epoch)
-    with Checkpoints(workdir / 'checkpoints' / 'teacher') as checkpoints:
+    with Checkpoints(workdir / 'checkpoints' / 'teacher', read_only=True) as checkpoints:
         if checkpoints.latest_step() != steps:
             raise ConfigError(
                 f'config.train.teacher_workdir {str(workdir)!r} holds no finished teacher: step {checkpoints.latest_step() or 0} of {steps}'
             )
         state = step.init_state(fresh, {}, recipe_of(other, phase_of(other, 'teacher'), per_epoch))
-        return variables_of(jax.device_get(checkpoints.restore(state)))
+        restored = checkpoints.restore(state)
+        assert restored is not None  # there is a step
+        return variables_of(restored.state)
 
 
 def teacher_config(config: ConfigDict) -> ConfigDict:

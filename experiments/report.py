@@ -14,22 +14,28 @@ from typing import Any
 
 from experiments import cli, results
 from experiments.page import page
-from experiments.workdir import read_json, write
+from experiments.workdir import read_json
+from tailor_jax import files
 
 
 def write_sweep(directory: Path) -> list[dict]:
     """Writes pareto.csv, pareto.png and report.html of the runs that are there; returns the rows."""
-    rows = results.rows_of(directory)
-    if not rows:
-        raise FileNotFoundError(f'{directory} holds no finished run with a C-simulation; run experiments.sweep with this --workdir first')
+    rows = _rows(directory)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
-    write(directory / 'pareto.csv', text.getvalue())
+    files.write(directory / 'pareto.csv', text.getvalue())
     picture = results.draw(rows)
-    (directory / 'pareto.png').write_bytes(picture)
-    write(directory / 'report.html', page(directory, rows, picture))
+    files.write(directory / 'pareto.png', picture)
+    files.write(directory / 'report.html', page(directory, rows, picture))
+    return rows
+
+
+def _rows(directory: Path) -> list[dict]:
+    rows = results.rows_of(directory)
+    if not rows:
+        raise FileNotFoundError(f'{directory} holds no finished run with a C-simulation; run experiments.sweep with this --workdir first')
     return rows
 
 
@@ -38,7 +44,9 @@ def main(options: Any) -> None:
     if (directory / 'summary.json').exists():
         results.print_summary(read_json(directory / 'summary.json'), directory)
         return
-    rows = write_sweep(directory)
+    _rows(directory)  # nothing is written, and no lock is, where there are none
+    with files.locked(directory):
+        rows = write_sweep(directory)
     print(results.table(rows, results.columns(rows)))
     print(f'wrote {directory}/pareto.csv, pareto.png and report.html')
 

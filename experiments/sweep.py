@@ -19,8 +19,9 @@ from ml_collections import ConfigDict
 from experiments import cli, results
 from experiments.config import ConfigError
 from experiments.report import write_sweep
-from experiments.workdir import prepare_sweep, write
+from experiments.workdir import finished, held, prepare_sweep
 from hls_export import toolchain
+from tailor_jax import files
 
 STRICT_IMAGES = 64
 
@@ -52,7 +53,7 @@ def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list
             each.seed, each.cost.weight = seed, weight
             each.train.teacher_workdir = config.train.teacher_workdir or run.train_teacher(each, directory / f'teacher_seed{seed}')
             workdir = directory / f'weight{_short(weight)}_seed{seed}'
-            if not (workdir / 'summary.json').exists():
+            if not finished(workdir):
                 print(f'--- {workdir.name}', flush=True)
                 run.train(each, workdir)
             if not (workdir / 'csim.json').exists():
@@ -62,7 +63,7 @@ def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list
                 strict = simulate(workdir / 'hls', mode='strict', images=STRICT_IMAGES)
                 simulated = simulate(workdir / 'hls')
                 simulated['mismatched_values'] += strict['mismatched_values']
-                write(workdir / 'csim.json', json.dumps(simulated, indent=1) + '\n')
+                files.write(workdir / 'csim.json', json.dumps(simulated, indent=1) + '\n')
             write_sweep(directory)
     return write_sweep(directory)
 
@@ -80,7 +81,8 @@ def main(options: Any) -> None:
     run.check(options.config)
     toolchain.find_tools()
     directory = prepare_sweep(options.config, path, options.overwrite)
-    rows = sweep(options.config, directory, weights, seeds)
+    with held(directory, 'sweep.json', options.config):
+        rows = sweep(options.config, directory, weights, seeds)
     print(results.table(rows, results.columns(rows)))
     print(f'wrote {directory}/pareto.csv, pareto.png and report.html')
     wrong = {row['run']: json.loads((directory / row['run'] / 'csim.json').read_text())['mismatched_values'] for row in rows}

@@ -17,7 +17,7 @@ from typing import Any
 
 from experiments import cli
 from experiments.config import defaults
-from experiments.workdir import prepare_comparison, read_json
+from experiments.workdir import held, prepare_comparison, read_json
 
 BUDGETS = 5
 
@@ -31,6 +31,13 @@ def main(options: Any) -> None:
     config.cost.weight = defaults().cost.weight  # a budget takes its place
     checked = run.check(config)
     directory = prepare_comparison(config, cli.required(options, 'workdir', 'runs/budgets'), overwrite=False)
+    with held(directory, 'compare.json', config):
+        _compare(config, checked, resource, directory)
+
+
+def _compare(config: Any, checked: Any, resource: str, directory: Path) -> None:
+    from experiments import run
+
     none, every = checked.cost.bounds[resource]
     config.train.teacher_workdir = run.train_teacher(config, directory / 'teacher')
 
