@@ -92,7 +92,6 @@ def main(argv: Sequence[str]) -> int:
         args = _parser().parse_args(argv)
         network, graph = load(args.network, args.input, args.skips, args.width, args.classes)
         target = _target(args)
-        targets.check_names(graph, target)
         kept = keep(graph, args.keep)
         before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
         if args.deadlock:
@@ -217,6 +216,8 @@ def _with_deadlock_free_depths(graph: Graph, cost: Cost) -> Cost:
 
 
 def _simulated(graph: Graph, cost: Cost) -> dict:
+    if len(graph.nodes) == 1:
+        raise CostError('--simulate: the kept network is its input alone, so there is no process to run')
     depths = {row['name']: row['depth'] for row in cost.fifos}
     taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
     run = simulate(
@@ -230,6 +231,7 @@ def _simulated(graph: Graph, cost: Cost) -> dict:
     return {
         'simulated': {
             'interval_cycles': run.interval_cycles,
+            'interval_images': run.interval_images,
             'latency_cycles': run.latency_cycles,
             'deadlocked': run.deadlocked,
             'max_occupancy': run.occupancy,
@@ -248,10 +250,12 @@ def _fifo_text(cost: Cost, measured: dict | None) -> str:
     text = 'FIFOs\n\n' + report.table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else 'No FIFOs'
     if not measured:
         return text
-    return (
-        f'{text}\n\nSimulated token by token: interval {measured["interval_cycles"]} cycles, latency {measured["latency_cycles"]} cycles'
-        f'{", DEADLOCK" if measured["deadlocked"] else ""}'
+    if measured['deadlocked']:
+        return f'{text}\n\nSimulated token by token: DEADLOCK'
+    pace = (
+        f'{measured["interval_cycles"]} cycles (the mean over {measured["interval_images"]} images)' if measured['interval_images'] else 'not settled'
     )
+    return f'{text}\n\nSimulated token by token: interval {pace}, latency {measured["latency_cycles"]} cycles'
 
 
 def _plot(before: Cost, after: Cost, path: str, network: str) -> None:

@@ -49,7 +49,7 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
       {resource: scalar}, differentiable and jittable; float64 numpy scalars if no probability is a jax value.
 
     Raises:
-      CostError: if `p` lacks a gate or has one that the table does not know.
+      CostError: if `p` lacks a gate or has one that the table does not know, or a value that is no probability; of a jax value it is not known.
     """
     if set(p) != set(table.gates):
         missing, unknown = sorted(set(table.gates) - set(p)), sorted(set(p) - set(table.gates))
@@ -58,6 +58,9 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
             + (f'; it lacks {", ".join(missing)}' if missing else '')
             + (f'; the table has no gate {", ".join(unknown)}' if unknown else '')
         )
+    for gate, value in p.items():
+        if not isinstance(value, jax.Array) and not _is_probability(value):
+            raise CostError(f'p of gate {gate!r} must be a number of 0..1, got {value!r}')
     xp = jnp if any(isinstance(value, jax.Array) for value in (*p.values(), table.constant)) else np
     opened = xp.stack([xp.asarray(p[gate], float) for gate in table.gates]) if table.gates else xp.zeros(0)
     weights = [_setting_probabilities(xp, opened[bucket.gates]) for bucket in table.buckets]  # each [n, 2^k]
@@ -71,6 +74,11 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
         at_most = _at_most(xp, table, weights, index)
         result[name] = support[0] + xp.sum((support[1:] - support[:-1]) * (1 - at_most[:-1]))
     return result
+
+
+def _is_probability(value: Any) -> bool:
+    """Whether this is one number of 0..1; a setting's True and False are."""
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in 'biuf' and bool(0 <= value <= 1)
 
 
 def _chosen(xp: Any, table: CostTable, weights: Sequence[Any]) -> CostTable:

@@ -57,7 +57,7 @@ def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources
     import matplotlib.pyplot as plt
 
     resources = resources or PANELS[targets.name(before.target)]
-    blocks = [row['name'] for row in before.blocks]
+    blocks = list(dict.fromkeys(row['name'] for row in (*before.blocks, *after.blocks)))
     places = np.arange(len(blocks))
     figure, axes = plt.subplots(len(resources), 1, sharex=True, figsize=(max(6, 0.55 * len(blocks) + 2), 2.4 * len(resources) + 0.8), squeeze=False)
     for axis, resource in zip(axes[:, 0], resources):

@@ -112,10 +112,12 @@ def text(before: Cost, after: Cost, network: str) -> str:
     target = after.target
     settings = ', '.join(f'{key}={value}' for key, value in dataclasses.asdict(target).items() if value not in (None, ()))
     nodes = [[row['name'], row['op'], *(row[name] for name in columns)] for row in after.nodes]
-    was = {row['name']: row for row in before.blocks}
+    sides = [{row['name']: row for row in cost.blocks} for cost in (before, after)]
+    none = dict.fromkeys(columns, 0)  # a closed gate can take a block away, and make a node that was fused a row of its own
     blocks = []
-    for row in after.blocks:
-        blocks += [[row['name'], state, *(each[name] for name in columns)] for state, each in (('before', was[row['name']]), ('after', row))]
+    for block in sides[0] | sides[1]:
+        found = [side.get(block, none) for side in sides]
+        blocks += [[block, state, *(row[name] for name in columns)] for state, row in zip(('before', 'after'), found)]
     parts = [
         f'{network}: {settings}',
         'Nodes, after',

@@ -79,7 +79,7 @@ def tabulate(graph: Graph, target: Target) -> CostTable:
     """The table of a graph with learnable gates on a target.
 
     Raises:
-      CostError: if more than 12 gates interact (the message names them), or a setting of the target names an unknown node.
+      CostError: if more than 12 gates interact (the message names them), or a setting of the target names what the graph does not have.
     """
     check_names(graph, target)
     found = evaluator(target)

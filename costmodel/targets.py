@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from costmodel.array import evaluate as array
 from costmodel.array.target import PEArray
 from costmodel.chain import Chain, Choice, independent
 from costmodel.cost import Cost, CostError
+from costmodel.settings import hint
 from costmodel.streams import evaluate as streams
 from costmodel.streams.target import Dataflow
 from tailor_jax.graph import Graph
@@ -37,7 +37,12 @@ class Evaluator:
 
 
 def evaluate(graph: Graph, target: Target) -> Cost:
-    """The exact cost of a graph on a target; gated adds count as open. Integers; see `Cost`."""
+    """The exact cost of a graph on a target; gated adds count as open. Integers; see `Cost`.
+
+    Raises:
+      GraphError, CostError: for a network that the target cannot run, or a setting that names what the graph does not have.
+    """
+    check_names(graph, target)
     match target:
         case Dataflow():
             return streams.evaluate(graph, target)
@@ -93,12 +98,13 @@ def capacity(target: Target) -> dict[str, int]:
 
 
 def images_per_second(cost: Cost) -> float:
-    """Images a second at the target's clock."""
+    """Images a second at the target's clock; 0 of a network that computes nothing, which has no time of its own."""
     match cost.target:
         case Dataflow():
             return cost.target.clock_mhz * 1e6 / cost.total['interval_cycles']
         case PEArray():
-            return cost.target.batch * cost.target.clock_mhz * 1e6 / cost.total['cycles']
+            busy = cost.total['cycles']
+            return cost.target.batch * cost.target.clock_mhz * 1e6 / busy if busy else 0.0
         case _:
             raise _unknown(cost.target)
 
@@ -108,13 +114,18 @@ def _unknown(target: Any) -> CostError:
 
 
 def check_names(graph: Graph, target: Target) -> None:
-    """Raises CostError if the target's settings name a node that the graph does not have."""
-    for name in sorted(target.named_nodes() - set(graph.by_name)):
-        near = difflib.get_close_matches(name, graph.by_name, 1)
-        hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise CostError(f'the target has a setting for node {name!r}, which the graph does not have{hint}')
+    """Raises CostError if a setting names a node or block that the graph has not and had not (`Graph.gone`), or one that it does nothing for."""
+    if not isinstance(target, Dataflow | PEArray):
+        raise _unknown(target)
+    for key, names in target.named_nodes().items():
+        for each in sorted(names - graph.gone):
+            if each not in graph.by_name:
+                raise CostError(f'{key} names node {each!r}, which the graph does not have{hint(each, graph.by_name)}')
+            op = graph[each].op
+            if op == 'batch_norm' or (key != 'activation_bits_of' and op not in ('conv', 'dense')):
+                wanted = 'a node of its own once batch norms are folded' if key == 'activation_bits_of' else 'conv and dense'
+                raise CostError(f'{key} names node {each!r}, and that is a {op}; it is a setting of {wanted}')
     if isinstance(target, PEArray) and target.frame:
-        blocks = {node.block or node.name for node in graph.nodes}
-        for name in sorted(set(target.frame) - blocks):
-            near = difflib.get_close_matches(name, blocks, 1)
-            raise CostError(f'frame names block {name!r}, which the graph does not have' + (f'; did you mean {near[0]!r}?' if near else ''))
+        blocks = dict.fromkeys(node.block or node.name for node in graph.nodes)
+        for each in sorted(set(target.frame) - set(blocks) - graph.gone):
+            raise CostError(f'frame names block {each!r}, which the graph does not have{hint(each, blocks)}')

@@ -21,8 +21,10 @@ from typing import Any
 from experiments import cli, options, results
 from experiments.config import Config, ConfigError, defaults, get, validate
 from experiments.methods import METHODS
+from experiments.summary import read_summary
 from experiments.sweep import numbers
-from experiments.workdir import prepare_comparison, read_json, write
+from experiments.workdir import held, prepare_comparison
+from tailor_jax import files
 
 DEFAULT_METHODS = 'keep,gates,remove,shorten,nonresnet,static,kd_only,dynamic_scratch,dynamic_pretrained'
 SHOWN = ('accuracy_quantized', 'accuracy_float', 'skips_kept', 'cost')
@@ -75,15 +77,15 @@ def _write(directory: Path, entries: Sequence[str], seeds: Sequence[int], refere
         for seed in seeds:
             path = directory / f'{entry.replace(":", "")}_seed{seed}' / 'summary.json'
             if path.exists():
-                rows.append(_row(entry, seed, read_json(path), reference))
+                rows.append(_row(entry, seed, read_summary(path), reference))
     if rows:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows)
-        write(directory / 'comparison.csv', text.getvalue())
-        write(directory / 'comparison.md', markdown(rows))
-        (directory / 'comparison.png').write_bytes(draw(rows))
+        files.write(directory / 'comparison.csv', text.getvalue())
+        files.write(directory / 'comparison.md', markdown(rows))
+        files.write(directory / 'comparison.png', draw(rows))
     return rows
 
 
@@ -172,9 +174,13 @@ def main(flags: Any) -> None:
     from experiments import run  # imports jax; bad flags should not wait for it
 
     for entry in entries:
-        run.check(config_of(flags.config, entry))
+        each = config_of(flags.config, entry)
+        for each.seed in seeds:
+            validate(each)
+        run.check(each)
     directory = prepare_comparison(flags.config, path, flags.overwrite)
-    rows = compare(flags.config, directory, entries, seeds)
+    with held(directory, 'compare.json', flags.config):
+        rows = compare(flags.config, directory, entries, seeds)
     print(markdown(rows))
     print(f'wrote {directory}/comparison.csv, comparison.md and comparison.png')
 

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
 
 import costmodel
 import hls_export
 from experiments import cli, dataset
-from experiments.config import ConfigError
+from experiments.config import Config, ConfigError
 from experiments.cost import dataflow_of
 from experiments.workdir import read_config
 from hls_export import qonnx
@@ -77,7 +76,7 @@ def export_qonnx(workdir: Path, out: Path, overwrite: bool = False) -> int:
     return len(images)
 
 
-def _finished(workdir: Path) -> tuple[ConfigDict, qgraph.QGraph]:
+def _finished(workdir: Path) -> tuple[Config, qgraph.QGraph]:
     """The config and the integers of a finished run."""
     for name in ('summary.json', 'config.json', 'graph.json', 'qgraph.npz'):
         if not (workdir / name).exists():
@@ -85,7 +84,7 @@ def _finished(workdir: Path) -> tuple[ConfigDict, qgraph.QGraph]:
     return read_config(workdir / 'config.json'), qgraph.load(workdir / 'qgraph.npz')
 
 
-def _test_split(config: ConfigDict, integers: qgraph.QGraph) -> tuple[np.ndarray, np.ndarray]:
+def _test_split(config: Config, integers: qgraph.QGraph) -> tuple[np.ndarray, np.ndarray]:
     """(images as integers of the network's input type, labels)."""
     images, labels = data.arrays(dataset.load(config), 'test')
     return qgraph.quantize_input(integers, images), labels

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.results import change, columns, format_cell
-from experiments.workdir import read_json
+from experiments.summary import read_csim, read_summary
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:84rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:1rem 0}
@@ -39,8 +39,8 @@ counted by the C-simulation. Rows on the Pareto front are tinted.</p>
 
 
 def _details(workdir: Path) -> str:
-    summary = read_json(workdir / 'summary.json')
-    simulated = read_json(workdir / 'csim.json')
+    summary = read_summary(workdir / 'summary.json')
+    simulated = read_csim(workdir / 'csim.json')
     gates = ''.join(
         f'<span class="gate {"on" if value else "off"}" title="P(open) {summary["p_open"][name]:.3f}">{html.escape(name)}</span>'
         for name, value in summary['gates'].items()

@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -106,7 +107,7 @@ def recipe_of(config: Config, phase: Phase, updates_per_epoch: int, dual: bool =
 
 def train_phase(
     run: Run, phase: Phase, objective: Objective, variables: Mapping, *, gates: Mapping | None = None, teacher: Mapping | None = None,
-    switches: Mapping | None = None,
+    switches: Mapping | None = None, note: Any = None,
 ) -> TrainState:  # fmt: skip
     """Trains one phase, or restores it; returns the state at its end, on the host.
 
@@ -118,6 +119,7 @@ def train_phase(
       gates: log_alpha of the gates that learn.
       teacher: the teacher's variables.
       switches: plan of the gates that do not learn.
+      note: kept with the checkpoints, see `Checkpoints`.
     """
     config, steps = run.config, run.steps(phase.epochs)
     constraints = tuple(getattr(objective.excess, 'resources', ()))
@@ -140,8 +142,8 @@ def train_phase(
         return data.prefetch(host, devices=jax.local_devices())
 
     if steps:
-        with Checkpoints(run.workdir / 'checkpoints' / phase.name) as checkpoints:
-            done, start = checkpoints.latest_step() or 0, time.monotonic()
+        with Checkpoints(run.workdir / 'checkpoints' / phase.name, note) as checkpoints:
+            start = time.monotonic()
             try:
                 state = loop.fit(
                     state,
@@ -160,7 +162,7 @@ def train_phase(
             except NotFiniteError as error:  # the training loop does not know where its settings come from
                 error.args = (f'{error}. {advice(phase)}',)
                 raise
-            run.images += (steps - done) * run.part_size
+            run.images += (steps - run.metrics.first_step) * run.part_size
             run.seconds += time.monotonic() - start
     return jax.device_get(state)
 
@@ -191,17 +193,19 @@ def sample_images(run: Run) -> Mapping[str, np.ndarray]:
 
 
 def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
-    """The teacher at `train.teacher_workdir`. Raises ConfigError if it is not finished."""
+    """The teacher at `train.teacher_workdir`. Raises ConfigError if it is not finished, CheckpointError if it is damaged."""
     workdir, other = Path(run.config.train.teacher_workdir), teacher_config(run.config)
     per_epoch = data.steps_per_epoch(run.source, other.train.batch_size)
     steps = config_lib.steps(other.train.teacher.epochs, per_epoch, other.train.accumulate)
-    with Checkpoints(workdir / 'checkpoints' / 'teacher') as checkpoints:
+    with Checkpoints(workdir / 'checkpoints' / 'teacher', read_only=True) as checkpoints:
         if checkpoints.latest_step() != steps:
             raise ConfigError(
                 f'config.train.teacher_workdir {str(workdir)!r} holds no finished teacher: step {checkpoints.latest_step() or 0} of {steps}'
             )
         state = step.init_state(fresh, {}, recipe_of(other, phase_of(other, 'teacher'), per_epoch))
-        return variables_of(jax.device_get(checkpoints.restore(state)))
+        restored = checkpoints.restore(state)
+        assert restored is not None  # there is a step
+        return variables_of(restored.state)
 
 
 def teacher_config(config: Config) -> Config:

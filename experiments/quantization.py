@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Mapping
 
 import jax
@@ -12,23 +13,23 @@ import numpy as np
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.phase import Run, phase_of, sample_images, train_phase
-from experiments.workdir import read_json, write
-from tailor_jax import data, model, qgraph, rewrite
+from tailor_jax import data, files, model, qgraph, rewrite
+from tailor_jax.fields import MOST_BYTES
 from tailor_jax.graph import Graph
 from tailor_jax.lower import lower
 from tailor_jax.qgraph import QGraph
 from tailor_jax.quant import QuantSpec, calibrate
 from tailor_jax.scales import add_scales, settle
-from tailor_jax.train import cluster, step
+from tailor_jax.train import checkpoint, cluster, step
 from tailor_jax.train.step import Objective
 
 
 def quantize(run: Run, graph: Graph, variables: Mapping, taught: Mapping, teacher: Mapping) -> tuple[QGraph, float]:
     """Folds, calibrates, trains and lowers a network; (the integer network, its accuracy on the test split)."""
     folded, params = rewrite.fold(graph), model.fold_variables(graph, variables)
-    spec = cluster.from_main(lambda: _calibrated(run, folded, params))
+    spec = QuantSpec.from_json(cluster.from_main(lambda: _calibrated(run, folded, params).to_json()))
     start = add_scales(folded, params, spec) if run.config.quant.scales == 'learned' else params
-    state = train_phase(run, phase_of(run.config, 'qat'), Objective(folded, spec, **taught), {'params': start}, teacher=teacher)
+    state = train_phase(run, phase_of(run.config, 'qat'), Objective(folded, spec, **taught), {'params': start}, teacher=teacher, note=spec.to_json())
     params, spec = settle(folded, state.params['net'], spec)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
     return integers, _proved_accuracy(run, integers, folded, spec, params)
@@ -44,17 +45,23 @@ def check_bits(config, graph: Graph) -> None:
 
 
 def _calibrated(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
-    """The quantization types, chosen once: a resumed run takes those it started with."""
-    path, quant = run.workdir / 'quant.json', run.config.quant
-    if path.exists():
-        return QuantSpec.from_json(read_json(path))
-    images = sample_images(run)['image']
+    """The quantization types, chosen once: a resumed run takes those that its checkpoints were trained with. quant.json tells of them."""
+    noted = checkpoint.note(run.workdir / 'checkpoints' / 'qat')
+    spec = _chosen(run, folded, params) if noted is None else QuantSpec.from_json(noted)
+    path, text = run.workdir / 'quant.json', json.dumps(spec.to_json(), indent=1) + '\n'
+    if path.exists() and files.read(path, MOST_BYTES) != text.encode():
+        print(f'warning: {path} has changed, or is damaged; written again', file=sys.stderr)
+    files.write(path, text)
+    return spec
+
+
+def _chosen(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
+    images, quant = sample_images(run)['image'], run.config.quant
     tensors = jax.jit(functools.partial(model.Net(folded).apply, capture=True))({'params': params}, images)
     widths = (config_lib.bits_of(run.config, f'quant.{kind}_bits_of') for kind in ('weight', 'activation'))
     spec = calibrate(folded, params, jax.device_get(tensors), quant.weight_bits, quant.activation_bits, *widths)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
     _exact_logits(integers, folded, spec, params, images)  # too wide, or inexact on this device: better now than after training
-    write(path, json.dumps(spec.to_json(), indent=1) + '\n')
     return spec
 
 

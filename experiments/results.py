@@ -10,7 +10,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.workdir import read_json
+from experiments.config import ConfigError
+from experiments.summary import read_csim, read_summary
 
 SHOWN = (
     'weight',
@@ -35,14 +36,17 @@ SHOWN = (
 
 
 def rows_of(directory: Path) -> list[dict]:
-    """The rows of pareto.csv: one a finished and simulated run, cheapest weight first."""
+    """The rows of pareto.csv: one a finished and simulated run, cheapest weight first.
+
+    Raises ConfigError naming the file of a run that is damaged, or that measured other things than the others.
+    """
     rows = []
     for path in sorted(directory.glob('*/summary.json')):
         simulated = path.parent / 'csim.json'
         if not simulated.exists():
             continue
-        summary = read_json(path)
-        accuracy = summary['accuracy'] | {'csim': read_json(simulated)['accuracy']}
+        summary = read_summary(path)
+        accuracy = summary['accuracy'] | {'csim': read_csim(simulated)['accuracy']}
         rows.append(
             {
                 'run': path.parent.name,
@@ -57,6 +61,11 @@ def rows_of(directory: Path) -> list[dict]:
                 'cost': round(summary['cost'], 6),
             }
         )
+    for row in rows:
+        if odd := sorted(row.keys() ^ rows[0].keys()):
+            has, lacks = (row, rows[0]) if odd[0] in row else (rows[0], row)
+            of = directory / has['run'] / 'summary.json'
+            raise ConfigError(f'{of} tells of {odd[0]!r}, and that of {lacks["run"]} does not; a sweep is of one network and target')
     for row in rows:
         row['pareto'] = int(not any(_dominates(other, row) for other in rows))
     return sorted(rows, key=lambda row: (row['weight'], row['seed']))

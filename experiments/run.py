@@ -10,11 +10,12 @@ Every phase ends in a checkpoint and starts from one if it is there, so an inter
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -29,8 +30,9 @@ from experiments.cost import HardwareCost, cost_of
 from experiments.methods import METHODS
 from experiments.phase import Run, accuracy, load_teacher, phase_of, sample_images, teacher_config, train_phase, variables_of
 from experiments.quantization import check_bits, quantize
-from experiments.workdir import write
-from tailor_jax import build, data, dirac, gates, model, qgraph, rewrite
+from experiments.summary import summary_header
+from experiments.workdir import held
+from tailor_jax import build, data, dirac, files, gates, model, qgraph, rewrite
 from tailor_jax import graph as graph_lib
 from tailor_jax.graph import Graph
 from tailor_jax.train import cluster, losses, step
@@ -93,17 +95,15 @@ def check(config: Config) -> Checked:
 def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
     """Runs every phase and writes config.json, graph.json, qgraph.npz and summary.json into `workdir`; returns the summary.
 
-    Raises ConfigError where the config does not fit the data or the devices.
+    Raises ConfigError where the config does not fit the data or the devices, LockedError while another process works in `workdir`, and
+    FileExistsError where it is of another config.
     """
     start = time.monotonic()
     checked = check(config)
-    run = _open(config, checked.source, workdir, quiet)
-    try:
+    with held(workdir, 'config.json', config), _opened(config, checked.source, workdir, quiet) as run:
         summary = _phases(run, checked)
-    finally:
-        run.metrics.close()
-    summary |= {'seconds': round(time.monotonic() - start, 2), 'images_per_second': round(run.images / max(run.seconds, 1e-9), 1)}
-    write(workdir / 'summary.json', json.dumps(summary, indent=2) + '\n')
+        summary |= {'seconds': round(time.monotonic() - start, 2), 'images_per_second': round(run.images / max(run.seconds, 1e-9), 1)}
+        files.write(workdir / 'summary.json', json.dumps(summary, indent=2) + '\n')
     return summary
 
 
@@ -116,11 +116,12 @@ def train_teacher(config: Config, workdir: Path) -> str:
 def teacher_accuracy(config: Config, workdir: Path) -> float:
     """Trains only the teacher, or finds it trained; returns its accuracy on the test split."""
     checked = check(config)
-    run, graph = _open(config, checked.source, workdir, quiet=False), _teacher_graph(checked.graph)
-    try:
-        return accuracy(run, 'teacher', graph, _teacher(run, graph))
-    finally:
-        run.metrics.close()
+    graph = _teacher_graph(checked.graph)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with files.locked(workdir):
+        files.write(workdir / 'config.json', config_lib.to_json(config))  # runs that differ elsewhere share a teacher
+        with _opened(config, checked.source, workdir, quiet=False) as run:
+            return accuracy(run, 'teacher', graph, _teacher(run, graph))
 
 
 def reference_cost(config: Config) -> Callable[[Mapping], float]:
@@ -130,11 +131,15 @@ def reference_cost(config: Config) -> Callable[[Mapping], float]:
     return cost_of(plain, build_graph(plain, dataset.load(plain))).share
 
 
-def _open(config: Config, source: data.Source, workdir: Path, quiet: bool) -> Run:
-    """Makes or reopens the workdir."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    write(workdir / 'config.json', config_lib.to_json(config))
-    return Run(config, workdir, source, Metrics(workdir, quiet))
+@contextlib.contextmanager
+def _opened(config: Config, source: data.Source, workdir: Path, quiet: bool) -> Iterator[Run]:
+    """A run in a workdir that this process has to itself."""
+    metrics = Metrics(workdir, quiet)
+    try:
+        yield Run(config, workdir, source, metrics)
+        metrics.complete()
+    finally:
+        metrics.close()
 
 
 def _teacher_graph(graph: Graph) -> Graph:
@@ -179,10 +184,11 @@ def _phases(run: Run, checked: Checked) -> dict:
     # ---- fold, quantize, train what is left ----------------------------------------------------------------------------------
     integers, measured['quantized'] = quantize(run, pruned, variables, taught, teacher)
 
-    write(run.workdir / 'graph.json', graph_lib.to_json(pruned))
+    files.write(run.workdir / 'graph.json', graph_lib.to_json(pruned))
     qgraph.save(integers, run.workdir / 'qgraph.npz')
     before, after = (costmodel.evaluate(each, cost.target).total for each in (whole, pruned))
     return {
+        **summary_header(),
         'accuracy': measured,
         'gates': student.settings,
         **student.told,

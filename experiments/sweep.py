@@ -9,18 +9,20 @@ interrupted sweep. Exit status 0 means that every C-simulation gave the integer 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from experiments import cli, results
-from experiments.config import ConfigError
+from experiments import config as config_lib
+from experiments.config import Config, ConfigError
 from experiments.report import write_sweep
-from experiments.workdir import prepare_sweep, write
+from experiments.summary import csim_header, read_csim
+from experiments.workdir import finished, held, prepare_sweep
 from hls_export import toolchain
+from tailor_jax import files
 
 STRICT_IMAGES = 64
 
@@ -40,7 +42,14 @@ def _short(weight: float) -> str:
     return f'{weight:g}' if float(f'{weight:g}') == weight else repr(weight)
 
 
-def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list[int]) -> list[dict]:
+def _one(config: Config, seed: int, weight: float) -> Config:
+    """The config of one run."""
+    each = copy.deepcopy(config)
+    each.seed, each.cost.weight = seed, weight
+    return each
+
+
+def sweep(config: Config, directory: Path, weights: list[float], seeds: list[int]) -> list[dict]:
     """Runs what is not there yet; returns the rows of pareto.csv, and writes it after every run."""
     from experiments import run
     from experiments.export import export
@@ -48,11 +57,10 @@ def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list
 
     for seed in seeds:
         for weight in weights:
-            each = copy.deepcopy(config)
-            each.seed, each.cost.weight = seed, weight
+            each = _one(config, seed, weight)
             each.train.teacher_workdir = config.train.teacher_workdir or run.train_teacher(each, directory / f'teacher_seed{seed}')
             workdir = directory / f'weight{_short(weight)}_seed{seed}'
-            if not (workdir / 'summary.json').exists():
+            if not finished(workdir):
                 print(f'--- {workdir.name}', flush=True)
                 run.train(each, workdir)
             if not (workdir / 'csim.json').exists():
@@ -62,7 +70,7 @@ def sweep(config: ConfigDict, directory: Path, weights: list[float], seeds: list
                 strict = simulate(workdir / 'hls', mode='strict', images=STRICT_IMAGES)
                 simulated = simulate(workdir / 'hls')
                 simulated['mismatched_values'] += strict['mismatched_values']
-                write(workdir / 'csim.json', json.dumps(simulated, indent=1) + '\n')
+                files.write(workdir / 'csim.json', json.dumps({**csim_header(), **simulated}, indent=1) + '\n')
             write_sweep(directory)
     return write_sweep(directory)
 
@@ -77,13 +85,16 @@ def main(options: Any) -> None:
         raise ConfigError('config.cost.budget takes the place of the weights that a sweep is of; experiments.train takes a budget')
     from experiments import run  # imports jax; bad flags should not wait for it
 
+    for seed, weight in itertools.product(seeds, weights):
+        config_lib.validate(_one(options.config, seed, weight))
     run.check(options.config)
     toolchain.find_tools()
     directory = prepare_sweep(options.config, path, options.overwrite)
-    rows = sweep(options.config, directory, weights, seeds)
+    with held(directory, 'sweep.json', options.config):
+        rows = sweep(options.config, directory, weights, seeds)
     print(results.table(rows, results.columns(rows)))
     print(f'wrote {directory}/pareto.csv, pareto.png and report.html')
-    wrong = {row['run']: json.loads((directory / row['run'] / 'csim.json').read_text())['mismatched_values'] for row in rows}
+    wrong = {row['run']: read_csim(directory / row['run'] / 'csim.json')['mismatched_values'] for row in rows}
     if any(wrong.values()):
         cli.fail(f'the C-simulation differs from the integer reference: {wrong}')
 

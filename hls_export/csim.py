@@ -3,8 +3,8 @@
     python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE]
 
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`, `images_per_second`; in cycle mode
-also `interval_cycles`, `latency_cycles`, `deadlock` and `fifos`) and exits with 0 only if no value differs. `--trace` (cycle mode) writes
-a CSV `fifo,cycle,occupancy`, one row a change. Without `--images` all are run; the cycle simulation runs 16 at most.
+also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`) and exits with 0 only if no value differs. `--trace`
+(cycle mode) writes a CSV `fifo,cycle,occupancy`, one row a change. Without `--images` all are run; the cycle simulation runs 32 at most.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from hls_export import toolchain
 from hls_export.project import ExportError
 
-CYCLE_IMAGES = 16
+CYCLE_IMAGES = 32
 
 
 def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, trace: str | None = None) -> dict:
@@ -52,7 +52,11 @@ def table(result: dict) -> str:
             )
         )
     if result['mode'] == 'cycle':
-        rows += [(name, '-' if result[name] is None else result[name]) for name in ('interval_cycles', 'latency_cycles')]
+        if result['interval_cycles'] is None:
+            rows.append(('interval_cycles', '-' if result['deadlock'] else 'too few images to tell'))
+        else:
+            rows.append(('interval_cycles', f'{result["interval_cycles"]:.10g}, the mean over {result["interval_images"]} images'))
+        rows.append(('latency_cycles', '-' if result['latency_cycles'] is None else result['latency_cycles']))
         if deadlock := result['deadlock']:
             rows += [('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'), *(('', line) for line in deadlock['waiting'])]
         width = max([len(fifo['name']) for fifo in result['fifos']], default=0)

@@ -12,9 +12,12 @@ import numpy as np
 
 from hls_export import plan as planning
 from hls_export.plan import CLONE, Plan
+from tailor_jax import fixed as fx
+from tailor_jax import qgraph as qg
 from tailor_jax import streaming
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.mean import reciprocal
 from tailor_jax.qgraph import QGraph, QNode
 
 IN_PORT, OUT_PORT = 'input_stream', 'output_stream'
@@ -79,7 +82,9 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
             _check_window(graph, node)
             sizes |= {'channels_in': channels, **_window(node), 'in_lo': source_types[0].lo}
         case 'global_avg_pool':
-            sizes |= {'channels': channels, 'multiplier': qnode.multiplier}
+            multiplier, divide = reciprocal(qnode.divisor, qnode.align[0], qg.mean(qgraph, qnode).largest)
+            sizes |= {'channels': channels, 'multiplier': multiplier, 'divide': divide}
+            types |= {'product_t': _product(qgraph, qnode, multiplier, divide)}
         case 'relu':
             types |= {'out_t': qnode.out}
             sizes |= {'channels': channels}
@@ -97,6 +102,17 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
     shapes = ' + '.join(str(graph[name].shape) for name in node.inputs)
     title = f'// {node.op}{" + relu" if node.relu else ""}, {shapes} -> {node.shape}, output {qnode.out}'
     return f'{title}\nstruct layer_{node.name} {{\n' + '\n'.join(lines) + '\n};\n'
+
+
+def _product(qgraph: QGraph, qnode: QNode, multiplier: int, divide: int) -> Fixed:
+    """The type of a mean's product, with room for its rounding."""
+    source, scale = qgraph[qnode.node.inputs[0]].out, qg.mean(qgraph, qnode).count * multiplier
+    product = fx.smallest(source.lo * scale, source.hi * scale + (1 << divide >> 1), 0)
+    if product.bits > 62:
+        raise GraphError(
+            f'node {qnode.name!r}: the product that divides its sum by {qnode.divisor} has {product.bits} bits; at most 62 are simulated'
+        )
+    return product
 
 
 def _scaled(qnode: QNode) -> Fixed:

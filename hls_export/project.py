@@ -5,12 +5,16 @@ write(path, qgraph, plan, images, labels)      a new directory, complete or not 
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import json
 import os
+import re
+import shutil
 import string
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -19,9 +23,12 @@ import numpy as np
 from hls_export import emit
 from hls_export.plan import Plan
 from tailor_jax import qgraph as qg
+from tailor_jax.files import LOCK, LockedError, locked
 from tailor_jax.graph import GraphError
 from tailor_jax.qgraph import QGraph
 
+# Where `write` makes a project: beside it, under the name that tempfile gives.
+PARTIAL = re.compile(r'\.(?P<name>.+)\.[a-z0-9_]{8}')
 MARKER = 'project.json'  # marks a directory as a project of ours, which `overwrite` may replace
 FORMAT = 1
 
@@ -54,6 +61,7 @@ def write(
       leaves anything behind.
     """
     path, images, labels = Path(path), np.asarray(images), np.asarray(labels)
+    _recover(path)
     if not np.issubdtype(images.dtype, np.integer) or not len(images):
         raise GraphError(f'test images must be a non-empty array of integers of the input type, got {images.dtype} {list(images.shape)}')
     if labels.shape != (len(images),):
@@ -70,32 +78,59 @@ def write(
     }
     if hardware is not None:
         files['hardware.json'] = json.dumps(hardware, indent=1) + '\n'
-    try:
+    with _telling_failures(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f'.{path.name}.', dir=path.parent) as work:
-            made = Path(work) / 'project'
-            for name, content in files.items():
-                target = made / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content.encode() if isinstance(content, str) else content)
-            qg.save(qgraph, made / 'qgraph.npz')
-            _replace(path, made, Path(work) / 'replaced')
-    except OSError as error:
-        reason = os.strerror(error.errno or errno.EIO)
-        raise ExportError(f'cannot write the project {str(path)!r}: {reason}; choose a directory that you may write to') from None
+        work = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
+        with locked(work):  # says that it is no left-over
+            try:
+                made = work / 'project'
+                for name, content in files.items():
+                    target = made / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content.encode() if isinstance(content, str) else content)
+                qg.save(qgraph, made / 'qgraph.npz')
+                if path.exists():
+                    path.rename(work / 'replaced')
+                made.rename(path)
+            finally:
+                _clear(path, work)
     return path
 
 
-def _replace(path: Path, made: Path, aside: Path) -> None:
-    """Puts `made` at `path`; what was there moves aside, and back if that fails."""
-    if path.exists():
-        path.rename(aside)
+@contextlib.contextmanager
+def _telling_failures(path: Path) -> Iterator[None]:
     try:
-        made.rename(path)
-    except BaseException:
-        if aside.exists():
-            aside.rename(path)
-        raise
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno or errno.EIO)
+        raise ExportError(f'cannot write the project {str(path)!r}: {reason}; choose a directory that you may write to') from None
+
+
+def is_partial(path: str | os.PathLike, name: str = '') -> bool:
+    """Whether `write` makes a project in this directory, or did when it was killed; the one called `name`, or any."""
+    path = Path(path)
+    match = PARTIAL.fullmatch(path.name)
+    if match is None or match['name'] != (name or match['name']) or path.is_symlink() or not path.is_dir():
+        return False
+    return {each.name for each in path.iterdir()} <= {LOCK, 'project', 'replaced', 'discarded'}
+
+
+def _recover(path: Path) -> None:
+    """Puts a project back that a killed `write` had moved from its place, and clears away what else it left."""
+    for work in sorted(path.parent.glob(f'.{glob.escape(path.name)}.*')):
+        # Another process may be writing there now, or may just have ended.
+        with _telling_failures(path), contextlib.suppress(LockedError, FileNotFoundError):
+            if is_partial(work, path.name):
+                with locked(work):
+                    _clear(path, work)
+
+
+def _clear(path: Path, work: Path) -> None:
+    """Ends the work on a project: the earlier one goes back where no new one took its place, and the rest goes."""
+    replaced = work / 'replaced'
+    if replaced.exists():
+        replaced.rename(work / 'discarded' if path.exists() else path)  # half a project must not look like one that was in its place
+    shutil.rmtree(work)
 
 
 def _check_target(path: Path, overwrite: bool) -> None:

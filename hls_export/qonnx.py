@@ -6,7 +6,7 @@ Tensors hold real values: an integer q of type `Fixed` travels as q 2^-frac, ima
 
     conv, dense      Conv / MatMul, Add of b + h              max_pool    MaxPool
     add              Add, Add of h                            relu        Relu
-    global_avg_pool  depthwise Conv of the map's size, Add of h
+    global_avg_pool  depthwise Conv of the map's size, unless that is a power of two a long division (`tailor_jax.mean`), Add of h
     then             Relu if node.relu;  Quant(scale 2^-frac, zero point 0, bits, signed, rounding_mode FLOOR)
 
 Rounding: we round half up. `ROUND` of QONNX is half to even and its `HALF_UP` half away from zero, so h = half a step of the output's type is
@@ -31,8 +31,8 @@ from hls_export.project import ExportError
 from tailor_jax import fixed as fx
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import GraphError
-from tailor_jax.lower import FLOAT32_EXACT
-from tailor_jax.qgraph import QGraph, QNode
+from tailor_jax.mean import FLOAT32_EXACT, Mean
+from tailor_jax.qgraph import QGraph, QNode, mean
 
 if TYPE_CHECKING:
     import onnx
@@ -207,17 +207,50 @@ def _weight_and_bias(walk: _Walk, qnode: QNode, order: tuple[int, ...]) -> tuple
 
 
 def _mean(walk: _Walk, qgraph: QGraph, qnode: QNode) -> str:
-    """A mean over the map as a depthwise convolution of its size, whose weights are all multiplier / 2^multiplier_frac.
+    """A mean over the map as a depthwise convolution of its size, whose weights are all 1 / 2^e; then, divided by what is odd of H W, the definition.
 
-    Exact for every H W, unlike GlobalAveragePool, and known to every QONNX tool: hls4ml 1.3.0 and the qonnx package's channels-last conversion
-    do not agree on an average pool's layout.
+    Exact for every H W, unlike GlobalAveragePool. The convolution is known to every QONNX tool: hls4ml 1.3.0 and the qonnx package's channels-last
+    conversion do not agree on an average pool's layout. The long division needs a runtime that knows Floor.
     """
     (source,) = qnode.node.inputs
     height, width, channels = qgraph[source].node.shape
-    kind = fx.smallest(-1, qnode.multiplier, qnode.acc.frac - qgraph[source].out.frac)
-    weight = walk.quantized(f'{qnode.name}__weight', np.full((channels, 1, height, width), qnode.multiplier), kind)
+    division = mean(qgraph, qnode)
+    # The sum goes into the division as an integer; a power of two is done with here.
+    frac = division.frac if division.divisor == 1 else -qgraph[source].out.frac
+    weight = walk.quantized(f'{qnode.name}__weight', np.ones((channels, 1, height, width), int), Fixed(2, frac))
     window: dict[str, Any] = {'kernel_shape': (height, width), 'strides': (1, 1), 'pads': (0, 0, 0, 0), 'dilations': (1, 1)}
-    return walk.node('Conv', [source, weight], f'{qnode.name}__mean', group=channels, **window)
+    total = walk.node('Conv', [source, weight], f'{qnode.name}__sum', group=channels, **window)
+    if division.divisor == 1:
+        return total
+    return _scaled(walk, _long_division(walk, qnode.name, total, division), 2.0**-qnode.acc.frac, f'{qnode.name}__mean')
+
+
+def _long_division(walk: _Walk, name: str, total: str, division: Mean) -> str:
+    """The integers of the mean from those of the sum, as `quant.divide` computes them."""
+
+    def divided(x: str, step: int) -> tuple[str, str]:
+        """(floor(x / divisor), what is left)."""
+        shifted = walk.node('Add', [x, walk.constant(f'{name}__half', 0.5)], f'{name}__{step}_shifted')
+        quotient = walk.node('Floor', [_scaled(walk, shifted, division.inverse, f'{name}__{step}_ratio')], f'{name}__{step}_quotient')
+        product = _scaled(walk, quotient, division.divisor, f'{name}__{step}_product')
+        return quotient, walk.node('Sub', [x, product], f'{name}__{step}_rest')
+
+    low = division.low_bits
+    high = walk.node('Floor', [_scaled(walk, total, 2.0**-low, f'{name}__fraction')], f'{name}__high')
+    rest_of_sum = walk.node('Sub', [total, _scaled(walk, high, 2.0**low, f'{name}__high_part')], f'{name}__low')
+    steps = [(low, rest_of_sum)] if low else []
+    steps += [(bits, walk.constant(f'{name}__zero', 0.0)) for bits in division.digits[:-1]]
+    steps += [(division.digits[-1], walk.constant(f'{name}__rounding', division.rounding))]
+    quotient, rest = divided(high, 0)
+    for step, (bits, digit) in enumerate(steps, 1):
+        x = walk.node('Add', [_scaled(walk, rest, 2.0**bits, f'{name}__{step}_carried'), digit], f'{name}__{step}_dividend')
+        more, rest = divided(x, step)
+        quotient = walk.node('Add', [_scaled(walk, quotient, 2.0**bits, f'{name}__{step}_so_far'), more], f'{name}__{step}_whole')
+    return quotient
+
+
+def _scaled(walk: _Walk, tensor: str, factor: float, output: str) -> str:
+    return walk.node('Mul', [tensor, walk.constant(f'{output}__factor', factor)], output)
 
 
 def _check(qgraph: QGraph, qnode: QNode) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import numbers
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 from tailor_jax import files
 
 MOST_BYTES = 64 << 20  # of a JSON file that is read at all
-_REQUIRED: Any = object()
+REQUIRED: Any = object()  # the default of a field that must be there
 
 
 class FormatError(ValueError):
@@ -93,10 +94,10 @@ class Fields:
         self._left: dict[str, Any] = dict(value)
         self._known: list[str] = []
 
-    def take(self, key: str, default: Any = _REQUIRED) -> Any:
+    def take(self, key: str, default: Any = REQUIRED) -> Any:
         """A field as it is, for a parser of its own."""
         self._known.append(key)
-        if key not in self._left and default is _REQUIRED:
+        if key not in self._left and default is REQUIRED:
             raise self.error(f'{self.where}: {key!r} is missing')
         return self._left.pop(key, default)
 
@@ -108,24 +109,24 @@ class Fields:
         if given[1] is True or given[1] != version:
             raise self.error(f'{self.where}: its version is {_shown(given[1])}; this program reads version {version}')
 
-    def integer(self, key: str, lo: int, hi: int, default: Any = _REQUIRED) -> int:
+    def integer(self, key: str, lo: int, hi: int, default: Any = REQUIRED) -> int:
         """An integer of lo..hi."""
         return self._checked(key, default, lambda value: _is_integer(value, lo, hi), f'an integer of {lo}..{hi}')
 
-    def number(self, key: str, lo: float = -math.inf, hi: float = math.inf, default: Any = _REQUIRED) -> float:
+    def number(self, key: str, lo: float = -math.inf, hi: float = math.inf, default: Any = REQUIRED) -> float:
         """A finite number of lo..hi."""
         expected = 'a finite number' + (f' of {lo:g}..{hi:g}' if (lo, hi) != (-math.inf, math.inf) else '')
         return self._checked(key, default, lambda value: _is_number(value) and lo <= value <= hi, expected)
 
-    def boolean(self, key: str, default: Any = _REQUIRED) -> bool:
+    def boolean(self, key: str, default: Any = REQUIRED) -> bool:
         return self._checked(key, default, lambda value: isinstance(value, bool), 'true or false')
 
-    def text(self, key: str, pattern: re.Pattern | None = None, choices: Sequence[str] | None = None, default: Any = _REQUIRED) -> str:
+    def text(self, key: str, pattern: re.Pattern | None = None, choices: Sequence[str] | None = None, default: Any = REQUIRED) -> str:
         """Text that matches the whole pattern, or is one of the choices, where these are given."""
         expected = f'one of {", ".join(choices)}' if choices else f'text like {pattern.pattern}' if pattern else 'text'
         return self._checked(key, default, lambda value: _is_text(value, pattern, choices), expected)
 
-    def integers(self, key: str, lo: int, hi: int, count: int | None = None, default: Any = _REQUIRED) -> tuple[int, ...]:
+    def integers(self, key: str, lo: int, hi: int, count: int | None = None, default: Any = REQUIRED) -> tuple[int, ...]:
         """A list of integers of lo..hi, `count` of them where it is given."""
 
         def holds(value: Any) -> bool:
@@ -133,7 +134,7 @@ class Fields:
 
         return tuple(self._checked(key, default, holds, f'a list of {"" if count is None else f"{count} "}integers of {lo}..{hi}'))
 
-    def texts(self, key: str, pattern: re.Pattern | None = None, default: Any = _REQUIRED) -> tuple[str, ...]:
+    def texts(self, key: str, pattern: re.Pattern | None = None, default: Any = REQUIRED) -> tuple[str, ...]:
         """A list of texts."""
         expected = 'a list of texts' + (f' like {pattern.pattern}' if pattern else '')
 
@@ -142,13 +143,13 @@ class Fields:
 
         return tuple(self._checked(key, default, holds, expected))
 
-    def object(self, key: str, default: Any = _REQUIRED) -> Fields:
+    def object(self, key: str, default: Any = REQUIRED) -> Fields:
         """An object in it."""
         return Fields(self.take(key, default), f'{self.where}: {key}', self.error)
 
     def objects(self, key: str) -> list[Fields]:
         """A list of objects in it."""
-        value = self._checked(key, _REQUIRED, lambda value: isinstance(value, list), 'a list')
+        value = self._checked(key, REQUIRED, lambda value: isinstance(value, list), 'a list')
         return [Fields(each, f'{self.where}: {key}[{index}]', self.error) for index, each in enumerate(value)]
 
     def names(self) -> Iterator[str]:
@@ -167,6 +168,13 @@ class Fields:
         if value is not default and not holds(value):
             raise self.error(f'{self.where}: {key!r} is {_shown(value)}; expected {expected}')
         return value
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy as the Python number that it is; anything else as it is."""
+    if type(value) in (bool, int, float) or not isinstance(value, numbers.Real):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
 def _is_integer(value: Any, lo: int, hi: int) -> bool:

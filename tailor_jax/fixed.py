@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+MOST_BITS, MOST_FRAC = 64, 256
+
 
 @dataclasses.dataclass(frozen=True)
 class Fixed:
@@ -24,6 +26,13 @@ class Fixed:
     bits: int
     frac: int
     signed: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value, lo, hi in (('bits', self.bits, 1, MOST_BITS), ('frac', self.frac, -MOST_FRAC, MOST_FRAC)):
+            if not isinstance(value, int) or isinstance(value, bool) or not lo <= value <= hi:
+                raise ValueError(f'{name} of a fixed-point type must be an integer of {lo}..{hi}, got {value!r}')
+        if not isinstance(self.signed, bool):
+            raise ValueError(f'signed of a fixed-point type must be True or False, got {self.signed!r}')
 
     @property
     def lo(self) -> int:
@@ -49,11 +58,13 @@ def quantize(x: np.ndarray, fixed: Fixed) -> np.ndarray:
 
 
 def requantize(accumulator: np.ndarray, shift: int, fixed: Fixed) -> np.ndarray:
-    """int64 accumulators, `shift` fractional bits finer than `fixed`, to int32 integers of that type."""
+    """int64 accumulators of up to 61 bits, `shift` fractional bits finer than `fixed`, to int32 integers of that type."""
     if shift > 0:
+        shift = min(shift, 62)  # all that is below 2^61 is 0 from there on
         accumulator = (accumulator + (1 << (shift - 1))) >> shift
     else:
-        accumulator = accumulator << -shift
+        # What is out of range stays so, and what is not 0 leaves it by a shift of all bits.
+        accumulator = np.clip(accumulator, fixed.lo, fixed.hi) << min(-shift, fixed.bits)
     return np.clip(accumulator, fixed.lo, fixed.hi).astype(np.int32)
 
 

@@ -26,79 +26,28 @@ import dataclasses
 import functools
 import json
 import math
-import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-OPS = (
-    *('input', 'conv', 'batch_norm', 'dense'),
-    *('relu', 'leaky_relu', 'sigmoid', 'swish'),
-    *('add', 'scale', 'concat'),
-    *('max_pool', 'avg_pool', 'global_avg_pool', 'upsample', 'flatten'),
-)
-WINDOWED = ('conv', 'max_pool', 'avg_pool')
+from tailor_jax import files
+from tailor_jax.fields import Fields, header, parse_json, read_text
+from tailor_jax.node import MOST_PRODUCTS, NAME, OPS, WINDOWED, GraphError, Node, node_from_dict, node_to_dict
 
-_NAME = re.compile(r'[a-z][a-z0-9]*(_[a-z0-9]+)*')
-# A node name becomes part of C++ and Verilog identifiers; these words would not compile.
-_KEYWORDS = """
-and asm auto begin bool break case catch char class const continue default delete do double else end endmodule enum explicit export extern false
-float for friend goto if inline int long main module namespace new not operator or private protected public reg register return short signed
-sizeof static struct switch template this throw true try typedef typename union unsigned using virtual void volatile while wire xor
-"""
-_RESERVED = frozenset(_KEYWORDS.split())
-
-
-class GraphError(ValueError):
-    """A graph that breaks a rule of the IR. The message names the node, what it got and what was expected."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """One operation. `shape` is its output's (H, W, C).
-
-    Attributes:
-      name: parameter key, C++ identifier suffix and report row; lower case words joined by underscores.
-      op: one of `OPS`.
-      inputs: names of the nodes it reads. For `add`: (main branch, skip tensor); for `scale`: (map, factors); for `concat`: two or more.
-      kernel, stride: window height and width, steps down and across (conv, max_pool, avg_pool).
-      padding: zeros at (top, bottom, left, right) (conv, avg_pool), or minus infinity (max_pool).
-      groups: channel groups of a conv; equal to the input channels for a depthwise one.
-      bias: whether a conv adds a bias (a dense layer always does).
-      weights: the key of the parameters of a conv or dense; nodes of the same key share them. By default the node's own name.
-      factor: how many times an upsample repeats each row and each column.
-      slope: of a leaky_relu below zero.
-      relu: whether a ReLU is fused onto the output (set by `rewrite.fold`).
-      gate: the learnable gate of an add; empty for an add that is always open.
-      block: the row of the block-level report that this node belongs to.
-    """
-
-    name: str
-    op: str
-    inputs: tuple[str, ...]
-    shape: tuple[int, int, int]
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    groups: int = 1
-    bias: bool = False
-    weights: str = ''
-    factor: tuple[int, int] = (1, 1)
-    slope: float = 0.1
-    relu: bool = False
-    gate: str = ''
-    block: str = ''
-
-    @property
-    def key(self) -> str:
-        """Where its parameters are kept."""
-        return self.weights or self.name
+MOST_NODES = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A validated, hashable network. Raises GraphError when built from nodes that break the rules of the IR."""
+    """A validated, hashable network. Raises GraphError when built from nodes that break the rules of the IR.
+
+    Attributes:
+      nodes: the nodes.
+      gone: names of nodes and blocks that rewrites took away: a setting that names them means the network before. Graphs are equal by their nodes.
+    """
 
     nodes: tuple[Node, ...]
+    gone: frozenset[str] = dataclasses.field(default=frozenset(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'nodes', tuple(self.nodes))
@@ -239,17 +188,15 @@ _INPUT_COUNT = {'input': 0, 'add': 2, 'scale': 2}
 
 def validate(graph: Graph) -> None:
     """Checks names, order, arity, attributes and shapes; raises GraphError naming the node at fault."""
-    if not graph.nodes:
-        raise GraphError('a graph needs at least an input node; it was given none')
+    if not 1 <= len(graph.nodes) <= MOST_NODES:
+        raise GraphError(f'a graph has an input node and at most {MOST_NODES:,} nodes; it was given {len(graph.nodes):,}')
+    if wrong := next((node for node in graph.nodes if node.problem), None):
+        raise GraphError(f'node {wrong.name!r} ({wrong.op}): {wrong.problem}')
     seen: set[str] = set()
     for position, node in enumerate(graph.nodes):
         where = f'node {node.name!r} ({node.op})'
-        if not _NAME.fullmatch(node.name) or node.name in _RESERVED:
-            raise GraphError(f'{where}: a name must be lower case words and digits joined by single underscores and no C++ keyword')
         if node.name in seen:
             raise GraphError(f'{where}: the name is used twice')
-        if node.op not in OPS:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} is not one of {", ".join(OPS)}')
         if (node.op == 'input') != (position == 0):
             raise GraphError(f'{where}: a graph has one input node and it comes first; this is node {position}')
         expected = _INPUT_COUNT.get(node.op, 1)
@@ -261,41 +208,41 @@ def validate(graph: Graph) -> None:
         for name in node.inputs:
             if name not in seen:
                 raise GraphError(f'{where}: its input {name!r} is not a node before it')
-        if node.gate and node.op != 'add':
-            raise GraphError(f'{where}: only an add can have a gate, got gate {node.gate!r}')
-        if len(node.shape) != 3 or not all(isinstance(size, int) and size > 0 for size in node.shape):
-            raise GraphError(f'{where}: shape must be three positive integers (H, W, C), got {node.shape}')
-        _validate_attributes(graph, node, where)
+        if node.op in WINDOWED:
+            _validate_window(graph, node, where)
         inferred = _inferred_shape(graph, node)
         if inferred != node.shape:
             raise GraphError(f'{where}: its shape is given as {node.shape}, but its inputs and attributes give {inferred}')
+        if node.op in (*WINDOWED, 'dense') and (work := _products(graph, node)) > MOST_PRODUCTS:
+            raise GraphError(f'{where}: it takes {work:,} products; at most {MOST_PRODUCTS:,} can be priced')
+        if node.op in ('conv', 'dense'):
+            _validate_weights(graph, node, where)
         seen.add(node.name)
 
 
-def _validate_attributes(graph: Graph, node: Node, where: str) -> None:
-    if node.op in WINDOWED:
-        _validate_window(graph, node, where)
-    if node.op == 'upsample' and (len(node.factor) != 2 or not all(isinstance(times, int) and times > 0 for times in node.factor)):
-        raise GraphError(f'{where}: factor must be two positive integers, got {node.factor}')
-    if node.op == 'leaky_relu' and not 0 <= node.slope < 1:
-        raise GraphError(f'{where}: slope must be at least 0 and below 1, got {node.slope}')
-    if node.weights and node.op not in ('conv', 'dense'):
-        raise GraphError(f'{where}: only a conv or a dense can share weights, got weights {node.weights!r}')
+def _products(graph: Graph, node: Node) -> int:
+    """Products of one image, and no less than each input value takes to meet each output channel of its group once."""
+    height, width, channels_in = graph.in_shape(node)
+    reach = max(height * width, math.prod(node.shape[:2]) * math.prod(node.kernel))
+    return reach * node.shape[2] * (channels_in // node.groups if node.op in ('conv', 'dense') else 1)
+
+
+def _validate_weights(graph: Graph, node: Node, where: str) -> None:
     if node.weights in graph.by_name and (other := graph[node.weights]).op not in ('conv', 'dense'):
         raise GraphError(f'{where}: weights {node.weights!r} is the name of a {other.op}; give a key of its own or the name of a conv or dense')
-    if node.op in ('conv', 'dense') and (owner := graph[graph.weight_owners[node.key]]) != node:
-        theirs, ours = ((each.op, weight_shape(graph, each), each.bias, each.stride, each.padding, each.groups) for each in (owner, node))
-        if theirs != ours:
-            raise GraphError(
-                f'{where}: it shares the weights {node.key!r} of {owner.name!r}, so op, weight shape, bias, stride, padding and groups must be '
-                f'{theirs}, got {ours}'
-            )
+    owner = graph[graph.weight_owners[node.key]]
+    if owner is node:
+        return
+    theirs, ours = ((each.op, weight_shape(graph, each), each.bias, each.stride, each.padding, each.groups) for each in (owner, node))
+    if theirs != ours:
+        raise GraphError(
+            f'{where}: it shares the weights {node.key!r} of {owner.name!r}, so op, weight shape, bias, stride, padding and groups must be '
+            f'{theirs}, got {ours}'
+        )
 
 
 def _validate_window(graph: Graph, node: Node, where: str) -> None:
     top, bottom, left, right = node.padding
-    if min(*node.kernel, *node.stride) < 1 or min(node.padding) < 0:
-        raise GraphError(f'{where}: kernel {node.kernel} and stride {node.stride} must be positive, padding {node.padding} not negative')
     if max(top, bottom) >= node.kernel[0] or max(left, right) >= node.kernel[1]:
         raise GraphError(f'{where}: padding {node.padding} must be smaller than the kernel {node.kernel}')
     channels_in = graph.in_shape(node)[2]
@@ -326,36 +273,38 @@ def pretty(graph: Graph) -> str:
     return '\n'.join('  '.join(pad(cell, width) for pad, cell, width in zip(align, row, widths)).rstrip() for row in rows)
 
 
-def node_to_dict(node: Node) -> dict:
-    """The node's fields that differ from their defaults, as plain JSON values."""
-    fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
-    defaults = {field.name: field.default for field in dataclasses.fields(node)}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items() if value != defaults[key]}
-
-
-def node_from_dict(fields: dict) -> Node:
-    """The inverse of `node_to_dict`; raises GraphError for a field that a Node does not have or lacks."""
-    known = {field.name for field in dataclasses.fields(Node)}
-    if unknown := set(fields) - known:
-        raise GraphError(f'node {fields.get("name")!r}: unknown field {sorted(unknown)[0]!r}; a node has {", ".join(sorted(known))}')
-    if missing := {'name', 'op', 'inputs', 'shape'} - set(fields):
-        raise GraphError(f'node {fields.get("name")!r}: field {sorted(missing)[0]!r} is missing')
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    return Node(**values)
-
-
 def to_json(graph: Graph) -> str:
     """The graph as JSON text, one node a line."""
-    return '[\n' + ',\n'.join(' ' + json.dumps(node_to_dict(node)) for node in graph.nodes) + '\n]\n'
+    head = json.dumps(header('graph', 1) | ({'gone': sorted(graph.gone)} if graph.gone else {}))[1:-1]
+    return f'{{{head}, "nodes": [\n' + ',\n'.join(json.dumps(node_to_dict(node)) for node in graph.nodes) + '\n]}\n'
 
 
-def from_json(text: str) -> Graph:
-    """The inverse of `to_json`; raises GraphError where the text is no valid graph."""
+def from_json(text: str | bytes, where: str = 'the graph') -> Graph:
+    """The inverse of `to_json`; raises GraphError naming `where` and the node where the text is no valid graph."""
+    fields = Fields(parse_json(text, where, GraphError), where, GraphError)
+    fields.header('graph', 1)
+    rows, gone = fields.take('nodes'), frozenset(fields.texts('gone', NAME, default=()))
+    fields.end()
+    if not isinstance(rows, list):
+        raise GraphError(f"{where}: 'nodes' must be a list of objects, got {type(rows).__name__}")
+    nodes = tuple(node_from_dict(row, f'{where}: {_row(row, index)}') for index, row in enumerate(rows))
     try:
-        rows = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise GraphError(f'a graph file must be JSON: {error}') from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise GraphError('a graph file must be a JSON list of node objects')
-    # `inputs` of the input node is empty and equals no default, so it is always written.
-    return Graph(tuple(node_from_dict(row) for row in rows))
+        return Graph(nodes, gone)
+    except GraphError as error:
+        raise GraphError(f'{where}: {error}') from None
+
+
+def _row(row: Any, index: int) -> str:
+    """A row of a file for messages, by its name where it has one."""
+    name = row.get('name') if isinstance(row, dict) else None
+    return f'node {name!r}' if isinstance(name, str) and len(name) <= 100 else f'nodes[{index}]'
+
+
+def save(graph: Graph, path: str | Path) -> None:
+    """Writes the graph as a JSON file."""
+    files.write(path, to_json(graph))
+
+
+def load(path: str | Path) -> Graph:
+    """The graph in a file that `save` wrote. Raises FileNotFoundError, or GraphError naming the file and the node at fault."""
+    return from_json(read_text(path, GraphError), str(path))

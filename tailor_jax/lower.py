@@ -5,25 +5,26 @@ Every shift, alignment and accumulator width follows from the types and the weig
     frac(acc) = frac(weight) + frac(input)                 conv, dense
     frac(acc) = max over inputs of frac(input)             add, concat
     frac(acc) = frac(input 0) + frac(input 1)              scale
-    frac(acc) = frac(input) + multiplier_frac              avg_pool, global_avg_pool, leaky_relu
+    frac(acc) = frac(input) + shift                        leaky_relu
+    frac(acc) = frac(input) + frac of the mean             avg_pool, global_avg_pool (see `mean`)
     acc holds [min over c of (sum w+ lo + w- hi + b), max over c of (sum w+ hi + w- lo + b)] and half an output step, for rounding
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from tailor_jax import fixed as fx
 from tailor_jax.fixed import Fixed
-from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.graph import Graph, GraphError, Node, weight_shape
+from tailor_jax.mean import FLOAT32_EXACT, mean_of
 from tailor_jax.qgraph import QGraph, QNode
 
 PASSING = ('max_pool', 'relu', 'upsample', 'flatten')  # hand their integers on, see `passed_type`
+FLOAT32_FRACS = 126  # 2^-f and 2^f are float32 for every f up to this
 UNACCUMULATED = ('input', 'sigmoid', 'swish', *PASSING)
-FLOAT32_EXACT = 1 << 24  # float32 arithmetic on integers is exact below this
 
 
 def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activations: Mapping[str, Fixed], weights: Mapping[str, Fixed]) -> QGraph:
@@ -50,12 +51,15 @@ def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activati
 def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
     if out is None and (node.name != graph.output.name or node.op in UNACCUMULATED):
         raise GraphError(f'node {node.name!r} ({node.op}): its output has no quantization type')
+    for fixed in (out, weight_type):
+        if fixed:
+            _check_scale(node, fixed.frac)
     match node.op:
         case 'input':
             assert out is not None
             return QNode(node, out, out)
         case 'conv' | 'dense':
-            return _lower_weighted(node, inputs[0], params, out, weight_type)
+            return _lower_weighted(graph, node, inputs[0], params, out, weight_type)
         case 'add' | 'concat':
             frac = max(fixed.frac for fixed in inputs)
             align = tuple(frac - fixed.frac for fixed in inputs)
@@ -70,11 +74,14 @@ def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, 
             types = _types(node, inputs[0].lo * multiplier, inputs[0].hi << shift, inputs[0].frac + shift, out)
             return QNode(node, *types, align=(shift,), multiplier=multiplier)
         case 'avg_pool' | 'global_avg_pool':
-            count = math.prod(node.kernel if node.op == 'avg_pool' else graph.in_shape(node)[:2])
-            multiplier, multiplier_frac = mean_multiplier(count, inputs[0])
-            scale = count * multiplier
-            types = _types(node, inputs[0].lo * scale, inputs[0].hi * scale, inputs[0].frac + multiplier_frac, out)
-            return QNode(node, *types, multiplier=multiplier)
+            mean = mean_of(node, graph.in_shape(node), inputs[0])
+            scale, frac = max(mean.count, 1 << mean.frac), inputs[0].frac + mean.frac  # it holds the sum, then the mean
+            if mean.divisor > 1 and out and out.frac > frac:
+                raise GraphError(
+                    f'node {node.name!r} ({node.op}): a mean of {mean.count} values of {inputs[0]} is exact only below 2^-{frac}, and its output '
+                    f'{out} is finer; give the output at most {frac} fractional bits'
+                )
+            return QNode(node, *_types(node, inputs[0].lo * scale, inputs[0].hi * scale, frac, out), align=(mean.shift,), divisor=mean.divisor)
         case 'sigmoid' | 'swish':
             assert out is not None
             return QNode(node, out, out, table=table(node.op, inputs[0], out))
@@ -86,22 +93,41 @@ def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, 
             raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be lowered to integers; fold the graph first')
 
 
-def _lower_weighted(node: Node, source: Fixed, params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
+def _lower_weighted(graph: Graph, node: Node, source: Fixed, params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
     if weight_type is None or 'kernel' not in params:
         raise GraphError(f'node {node.name!r} ({node.op}): no {"kernel" if weight_type else "weight type"} was given for it')
     frac = weight_type.frac + source.frac
-    weight = fx.quantize(params['kernel'], weight_type)
-    bias_real = params.get('bias', np.zeros(node.shape[2], np.float32))
-    bias = fx.quantize(bias_real, Fixed(26, frac))
+    _check_scale(node, frac)
+    weight = fx.quantize(_real(node, 'kernel', params['kernel'], weight_shape(graph, node)), weight_type)
+    bias = fx.quantize(_real(node, 'bias', params.get('bias', np.zeros(node.shape[2])), (node.shape[2],)), Fixed(26, frac))
     positive, negative = (np.where(keep, weight, 0).astype(np.int64).reshape(-1, node.shape[2]).sum(0) for keep in (weight > 0, weight < 0))
     lo = int((positive * source.lo + negative * source.hi + np.minimum(bias, 0)).min())
     hi = int((positive * source.hi + negative * source.lo + np.maximum(bias, 0)).max())
     return QNode(node, *_types(node, lo, hi, frac, out), weight=weight, bias=bias, weight_type=weight_type)
 
 
+def _real(node: Node, key: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A parameter as float32; raises GraphError unless it holds finite numbers in this shape."""
+    given = np.asarray(values)
+    where = f'node {node.name!r} ({node.op}): its {key}'
+    if given.shape != shape or given.dtype.kind not in 'fiu':
+        raise GraphError(f'{where} is {given.dtype} {list(given.shape)}; expected numbers {list(shape)}')
+    with np.errstate(over='ignore'):  # what float32 does not hold is found below
+        real = given.astype(np.float32)
+    if wrong := np.argwhere(~np.isfinite(real)).tolist():
+        raise GraphError(f'{where} holds {given[tuple(wrong[0])]} at {wrong[0]}, {len(wrong)} of {real.size} values are not finite')
+    return real
+
+
+def _check_scale(node: Node, frac: int) -> None:
+    if abs(frac) > FLOAT32_FRACS:
+        raise GraphError(f'node {node.name!r} ({node.op}): a scale of 2^{-frac} is beyond float32; expected 2^-{FLOAT32_FRACS} to 2^{FLOAT32_FRACS}')
+
+
 def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[Fixed, Fixed]:
     """(output type, accumulator type) for an accumulator of range [lo, hi]; checks that float32 training computes it exactly."""
     lo, hi = min(lo, 0), max(hi, 0)
+    _check_scale(node, frac)
     shift = frac - out.frac if out else 0
     if shift > 0:
         hi += 1 << (shift - 1)
@@ -119,20 +145,6 @@ def passed_type(node: Node, source: Fixed) -> Fixed:
     if node.op == 'relu' and source.signed:
         return Fixed(source.bits - 1, source.frac, signed=False)
     return source
-
-
-def mean_multiplier(count: int, source: Fixed) -> tuple[int, int]:
-    """(m, k) with m / 2^k the best approximation of 1 / count whose products with a sum of `count` integers of `source` stay below 2^23.
-
-    Exact for powers of two (m = 1). The one half of the float32 range that is left takes the rounding constant.
-    """
-    if count & (count - 1) == 0:
-        return 1, count.bit_length() - 1
-    largest_sum = count * max(-source.lo, source.hi)
-    frac = 0
-    while largest_sum * round(2 ** (frac + 1) / count) < FLOAT32_EXACT // 2:
-        frac += 1
-    return max(round(2**frac / count), 1), frac
 
 
 def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:

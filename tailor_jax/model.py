@@ -33,9 +33,10 @@ import numpy as np
 from tailor_jax.conv import conv_general_dilated
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
-from tailor_jax.lower import mean_multiplier, slope_multiplier
-from tailor_jax.quant import SMOOTH, QuantSpec, fake_quant, lookup
-from tailor_jax.scales import scaled_quant
+from tailor_jax.lower import slope_multiplier
+from tailor_jax.mean import mean_of
+from tailor_jax.quant import SMOOTH, QuantSpec, divide, fake_quant, lookup
+from tailor_jax.scales import power, scaled_quant
 
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9
@@ -92,7 +93,7 @@ class Net(nn.Module):
             if node.op == 'relu' and negative_slope is not None:
                 tensor = nn.leaky_relu(inputs[0], negative_slope)
             else:
-                tensor = self._run(node, inputs, gates or {}, train, kinds, layers) if inputs else images.astype(self.dtype)
+                tensor = self._run(node, inputs, gates or {}, train, kinds, fracs or {}, layers) if inputs else images.astype(self.dtype)
             if node.relu:
                 tensor = nn.relu(tensor)
             if node.name in kinds:
@@ -124,7 +125,14 @@ class Net(nn.Module):
         )
 
     def _run(
-        self, node: Node, inputs: list[jax.Array], gates: Mapping[str, jax.Array], train: bool, kinds: Mapping[str, Fixed], layers: Mapping
+        self,
+        node: Node,
+        inputs: list[jax.Array],
+        gates: Mapping[str, jax.Array],
+        train: bool,
+        kinds: Mapping[str, Fixed],
+        fracs: Mapping[str, jax.Array],
+        layers: Mapping,
     ) -> jax.Array:
         x = inputs[0]
         top, bottom, left, right = node.padding
@@ -164,15 +172,19 @@ class Net(nn.Module):
                 return nn.max_pool(x, node.kernel, node.stride, ((top, bottom), (left, right)))
             case 'avg_pool':
                 total = nn.pooling.pool(x, 0.0, jax.lax.add, node.kernel, node.stride, ((top, bottom), (left, right)))
-                multiplier, frac = mean_multiplier(math.prod(node.kernel), kinds[node.inputs[0]]) if kinds else (1 / math.prod(node.kernel), 0)
-                return total * (multiplier * 2.0**-frac)
+                return self._mean(node, total, kinds, fracs) if kinds else total * (1 / math.prod(node.kernel))
             case 'global_avg_pool':
                 if not kinds:
                     return jnp.mean(x, axis=(1, 2), keepdims=True)
-                multiplier, frac = mean_multiplier(x.shape[1] * x.shape[2], kinds[node.inputs[0]])
-                return jnp.sum(x, axis=(1, 2), keepdims=True) * (multiplier * 2.0**-frac)
+                return self._mean(node, jnp.sum(x, axis=(1, 2), keepdims=True), kinds, fracs)
             case _:
                 raise GraphError(f'node {node.name!r}: the model does not run op {node.op!r}')
+
+    def _mean(self, node: Node, total: jax.Array, kinds: Mapping[str, Fixed], fracs: Mapping[str, jax.Array]) -> jax.Array:
+        """The integer graph's mean, of sums of quantized values."""
+        (source,) = node.inputs
+        frac = fracs.get(source, kinds[source].frac)
+        return divide(total * power(frac), mean_of(node, self.graph.in_shape(node), kinds[source])) * power(-frac)
 
 
 def init(graph: Graph, seed: int) -> dict:

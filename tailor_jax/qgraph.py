@@ -8,8 +8,8 @@ A `QGraph` is a folded `Graph` whose nodes carry integers only. Per node, with x
     concat           a = (x0 << s0, x1 << s1, ...)          s aligns all inputs to the finest of their scales
     scale            a = x0 x1
     leaky_relu       a = x << s0 if x >= 0, multiplier * x  multiplier / 2^s0 is the slope
-    avg_pool         a = multiplier * sum x                 multiplier / 2^multiplier_frac is 1 / (kernel h kernel w); padding counts as 0
-    global_avg_pool  a = multiplier * sum x                 multiplier / 2^multiplier_frac is 1 / (H W)
+    avg_pool         a = (sum x << s0) / divisor, rounded   of kernel h kernel w = 2^e divisor values (see `mean`); padding counts as 0
+    global_avg_pool  a = (sum x << s0) / divisor, rounded   of H W = 2^e divisor values
     sigmoid, swish   q = table[x - lo(x)]
     max_pool         q = max x
     relu             q = max(x, 0)
@@ -36,6 +36,9 @@ import numpy as np
 from tailor_jax import fixed as fx
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, node_from_dict, node_to_dict
+from tailor_jax.mean import Mean, values
+
+MOST_ALIGN = 31  # 32 bits shifted by it, and two of them added, fit an int64
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,8 +52,9 @@ class QNode:
       weight: integers, conv [kernel h, kernel w, C_in / groups, C_out], dense [C_in, C_out]; None elsewhere.
       bias: integers of scale 2^-acc.frac, [C_out]; None elsewhere.
       weight_type: type of the weight's integers; None elsewhere.
-      align: left shifts of the inputs of an add or a concat, or of what a leaky_relu lets pass.
-      multiplier: the integer factor of an average pool, or of a leaky_relu below zero; its scale is part of acc.frac.
+      align: left shifts of the inputs of an add or a concat, of what a leaky_relu lets pass, or of an average pool's sum.
+      multiplier: the integer factor of a leaky_relu below zero; its scale is part of acc.frac.
+      divisor: of an average pool, odd.
       table: the output's integer for each integer of the input, from the least to the greatest (sigmoid, swish); None elsewhere.
     """
 
@@ -62,7 +66,12 @@ class QNode:
     weight_type: Fixed | None = None
     align: tuple[int, ...] = (0, 0)
     multiplier: int = 1
+    divisor: int = 1
     table: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(shift, int) and 0 <= shift <= MOST_ALIGN for shift in self.align):
+            raise GraphError(f'node {self.name!r} ({self.node.op}): align must be left shifts of 0..{MOST_ALIGN} bits, got {self.align}')
 
     @property
     def name(self) -> str:
@@ -102,7 +111,9 @@ class QGraph:
 
 
 def quantize_input(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
-    """Normalized float images [b, h, w, c] to the integers [b, h, w, c] that the network takes."""
+    """Normalized float images [b, h, w, c] to the integers [b, h, w, c] that the network takes. Raises ValueError for NaN, which is none."""
+    if np.isnan(images).any():
+        raise ValueError('images must be numbers, got NaN')
     return fx.quantize(images, qgraph.input.out)
 
 
@@ -122,9 +133,11 @@ def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> n
       The logits' integers [b, classes] (scale 2^-out.frac of the last node), or {name: [b, h, w, c]} for `keep`.
 
     Raises:
-      ValueError: if the images' shape or range is not the input's.
+      ValueError: if the images are no integers, or their shape or range is not the input's.
     """
     first = qgraph.input
+    if not np.issubdtype(images.dtype, np.integer):
+        raise ValueError(f'images must be integers of {first.out}, got {images.dtype}; quantize_input makes them of real ones')
     if images.ndim != 4 or images.shape[1:] != first.node.shape:
         raise ValueError(f'images must be [b, {", ".join(map(str, first.node.shape))}], got {list(images.shape)}')
     if images.size and (images.min() < first.out.lo or images.max() > first.out.hi):
@@ -168,9 +181,9 @@ def run_node(qnode: QNode, inputs: list[np.ndarray], least: int = 0) -> np.ndarr
         case 'leaky_relu':
             accumulator = np.where(x >= 0, x.astype(np.int64) << qnode.align[0], x.astype(np.int64) * qnode.multiplier)
         case 'avg_pool':
-            accumulator = _windows(x, node, 0).sum(axis=(3, 4), dtype=np.int64) * qnode.multiplier
+            accumulator = _mean(_windows(x, node, 0).sum(axis=(3, 4), dtype=np.int64), qnode)
         case 'global_avg_pool':
-            accumulator = x.sum(axis=(1, 2), keepdims=True, dtype=np.int64) * qnode.multiplier
+            accumulator = _mean(x.sum(axis=(1, 2), keepdims=True, dtype=np.int64), qnode)
         case 'max_pool':
             return _windows(x, node, np.iinfo(np.int32).min).max(axis=(3, 4)).astype(np.int32)
         case 'relu':
@@ -187,6 +200,17 @@ def run_node(qnode: QNode, inputs: list[np.ndarray], least: int = 0) -> np.ndarr
     if node.relu:
         accumulator = np.maximum(accumulator, 0)
     return fx.requantize(accumulator, qnode.shift, qnode.out)
+
+
+def mean(qgraph: QGraph, qnode: QNode) -> Mean:
+    """What an average pool computes."""
+    source = qgraph[qnode.node.inputs[0]]
+    count = values(qnode.node, source.node.shape)
+    return Mean(count, qnode.divisor, qnode.align[0], count * max(-source.out.lo, source.out.hi))
+
+
+def _mean(total: np.ndarray, qnode: QNode) -> np.ndarray:
+    return ((total << qnode.align[0]) + (qnode.divisor - 1) // 2) // qnode.divisor
 
 
 def _windows(x: np.ndarray, node: Node, pad_value: int) -> np.ndarray:
@@ -227,6 +251,7 @@ def save(qgraph: QGraph, path: str | Path) -> None:
             'weight_type': qnode.weight_type and dataclasses.asdict(qnode.weight_type),
             'align': qnode.align,
             'multiplier': qnode.multiplier,
+            'divisor': qnode.divisor,
         }
         for qnode in qgraph.nodes
     ]
@@ -251,4 +276,4 @@ def _load_node(archive: Mapping[str, np.ndarray], row: dict) -> QNode:
     node = node_from_dict(row['node'])
     weight, bias, table = (archive[key] if (key := f'{node.name}.{kind}') in archive else None for kind in ARRAYS)
     kind = row['weight_type'] and Fixed(**row['weight_type'])
-    return QNode(node, Fixed(**row['out']), Fixed(**row['acc']), weight, bias, kind, tuple(row['align']), row['multiplier'], table)
+    return QNode(node, Fixed(**row['out']), Fixed(**row['acc']), weight, bias, kind, tuple(row['align']), row['multiplier'], row['divisor'], table)

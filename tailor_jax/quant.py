@@ -22,8 +22,10 @@ from tailor_jax import fixed
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, weight_shape
 from tailor_jax.lower import PASSING, UNACCUMULATED, passed_type, table
+from tailor_jax.mean import Mean
 from tailor_jax.scales import learned_fracs, scaled_quant, whole
 
+FINEST = 60  # fractional bits that are chosen for values which are all but 0: products of two such types are still float32
 SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
 
 
@@ -77,6 +79,38 @@ def _lookup_backward(op, source, out, x, cotangent):
 
 
 lookup.defvjp(_lookup_forward, _lookup_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def divide(total: jax.Array, mean: Mean) -> jax.Array:
+    """Integer sums -> the integer graph's means of them, in steps of the summed integers; float32 throughout (see `mean`)."""
+    if mean.divisor == 1:
+        return total * 2.0**-mean.frac
+    high = jnp.floor(total * 2.0**-mean.low_bits)
+    quotient, rest = _divided(high, mean)
+    steps: list[tuple[int, jax.Array | int]] = [(mean.low_bits, total - high * 2.0**mean.low_bits)] if mean.low_bits else []
+    steps += [*((bits, 0) for bits in mean.digits[:-1]), (mean.digits[-1], mean.rounding)]
+    for bits, digit in steps:
+        more, rest = _divided(rest * 2.0**bits + digit, mean)
+        quotient = quotient * 2.0**bits + more
+    return quotient * 2.0**-mean.frac
+
+
+def _divided(x: jax.Array, mean: Mean) -> tuple[jax.Array, jax.Array]:
+    """(floor(x / divisor), what is left)."""
+    quotient = jnp.floor((x + 0.5) * mean.inverse)
+    return quotient, x - quotient * mean.divisor
+
+
+def _divide_forward(total, mean):
+    return divide(total, mean), None
+
+
+def _divide_backward(mean, _, cotangent):
+    return (cotangent / mean.count,)
+
+
+divide.defvjp(_divide_forward, _divide_backward)
 
 
 def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
@@ -160,5 +194,6 @@ def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:
     if not math.isfinite(largest):
         raise ValueError('cannot choose a scale for values that are not finite')
     covering = (bits - signed) - math.ceil(math.log2(largest)) if largest > 0 else bits - signed
+    covering = min(covering, FINEST)
     candidates = [Fixed(bits, frac, signed) for frac in range(covering, covering + 4)]
     return min(candidates, key=lambda kind: float(np.mean((fixed.quantize(values, kind) * np.float32(kind.step) - values) ** 2)))

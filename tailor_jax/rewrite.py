@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 
 from tailor_jax.graph import Graph, GraphError, Node
 
 
 def dead_code(graph: Graph) -> Graph:
     """Drops every node that the output does not depend on; the input node stays."""
-    needed = {graph.output.name, graph.input.name}
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-    return Graph(tuple(node for node in graph.nodes if node.name in needed))
+    return _ending_at(graph, graph.nodes, graph.output.name)
 
 
 def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
@@ -29,9 +26,12 @@ def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
 
     Gates that `settings` does not name stay learnable. Raises GraphError for an unknown gate or a value other than 0 and 1.
     """
+    known = set(graph.gates)
     for gate, value in settings.items():
-        if gate not in graph.gates:
-            raise GraphError(f'no gate {gate!r} in the graph; it has {", ".join(graph.gates) or "none"}')
+        if gate not in known:
+            near = difflib.get_close_matches(str(gate), graph.gates, 1)
+            hint = f'did you mean {near[0]!r}? ' if near else ''
+            raise GraphError(f'no gate {gate!r} in the graph; {hint}it has {", ".join(graph.gates) or "none"}')
         if value not in (0, 1):
             raise GraphError(f'gate {gate!r}: a setting must be 0 or 1, got {value!r}')
     stands_for: dict[str, str] = {}
@@ -41,8 +41,8 @@ def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
         if settings.get(node.gate) == 0:
             stands_for[node.name] = inputs[0]
             continue
-        nodes.append(dataclasses.replace(node, inputs=inputs, gate='' if node.gate in settings else node.gate))
-    return _ending_at(nodes, stands_for.get(graph.output.name, graph.output.name))
+        nodes.append(_with(node, inputs, '' if node.gate in settings else node.gate))
+    return _ending_at(graph, nodes, stands_for.get(graph.output.name, graph.output.name))
 
 
 def remove(graph: Graph, gates: Iterable[str]) -> Graph:
@@ -53,15 +53,15 @@ def remove(graph: Graph, gates: Iterable[str]) -> Graph:
 def fold(graph: Graph) -> Graph:
     """The network as hardware runs it: batch norms folded into convolutions, ReLUs fused into their producers.
 
-    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match. Other activations stay
-    nodes. Raises GraphError for a batch norm that does not follow a convolution of its own.
+    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match. A ReLU that alone reads
+    another is that one. Other activations stay nodes. Raises GraphError for a batch norm that does not follow a convolution of its own.
     """
     stands_for: dict[str, str] = {}
     nodes: dict[str, Node] = {}
     keys = collections.Counter(node.key for node in graph if node.op == 'conv')
     for node in graph.nodes:
         inputs = tuple(stands_for.get(name, name) for name in node.inputs)
-        node = dataclasses.replace(node, inputs=inputs)
+        node = _with(node, inputs, node.gate)
         if node.op not in ('batch_norm', 'relu'):
             nodes[node.name] = node
             continue
@@ -74,16 +74,29 @@ def fold(graph: Graph) -> Graph:
                     f'but it reads {graph[node.name].inputs[0]!r}'
                 )
             nodes[producer.name] = dataclasses.replace(producer, bias=True)
+        elif alone and producer.op == 'relu':
+            pass  # they are one, as behind an add that a closed gate took away
         elif alone and producer.op in ('conv', 'dense', 'add'):
             nodes[producer.name] = dataclasses.replace(producer, relu=True)
         else:
             nodes[node.name] = node
             continue
         stands_for[node.name] = producer.name
-    return _ending_at(list(nodes.values()), stands_for.get(graph.output.name, graph.output.name))
+    return _ending_at(graph, list(nodes.values()), stands_for.get(graph.output.name, graph.output.name))
 
 
-def _ending_at(nodes: list[Node], output: str) -> Graph:
-    """A graph of what `output` needs, with that node last."""
-    last = next(position for position, node in enumerate(nodes) if node.name == output)
-    return dead_code(Graph(tuple(nodes[: last + 1])))
+def _with(node: Node, inputs: tuple[str, ...], gate: str) -> Node:
+    """The node with these inputs and this gate; itself where it has them, so that what is known of it need not be found again."""
+    return node if (inputs, gate) == (node.inputs, node.gate) else dataclasses.replace(node, inputs=inputs, gate=gate)
+
+
+def _ending_at(graph: Graph, nodes: Sequence[Node], output: str) -> Graph:
+    """A graph of those nodes that `output` needs, which comes last; what `graph` had and this has not is gone."""
+    needed, kept = {output, graph.input.name}, []
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    left = {name for node in kept for name in (node.name, node.block)}
+    gone = {name for node in graph.nodes for name in (node.name, node.block)} - left
+    return Graph(tuple(reversed(kept)), graph.gone | gone - {''})

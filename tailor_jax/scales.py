@@ -37,7 +37,7 @@ _POWERS = np.ldexp(np.float32(1), np.arange(-_REACH, _REACH + 1))
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def scaled_quant(x: jax.Array, frac: jax.Array, kind: Fixed) -> jax.Array:
     """`quant.fake_quant` at a frac that is an array, a whole number; differentiable in x and in frac."""
-    return jnp.clip(jnp.floor(x * _power(frac) + 0.5), kind.lo, kind.hi) * _power(-frac)
+    return jnp.clip(jnp.floor(x * power(frac) + 0.5), kind.lo, kind.hi) * power(-frac)
 
 
 def _scaled_quant_forward(x, frac, kind):
@@ -46,16 +46,17 @@ def _scaled_quant_forward(x, frac, kind):
 
 def _scaled_quant_backward(kind, saved, cotangent):
     x, frac = saved
-    scaled = x * _power(frac)
+    scaled = x * power(frac)
     inside = (scaled >= kind.lo - 0.5) & (scaled <= kind.hi + 0.5)
     error = jnp.clip(jnp.floor(scaled + 0.5), kind.lo, kind.hi) - jnp.where(inside, scaled, 0.0)
-    return jnp.where(inside, cotangent, 0.0), -math.log(2) * _power(-frac) * jnp.sum(cotangent * error)
+    return jnp.where(inside, cotangent, 0.0), -math.log(2) * power(-frac) * jnp.sum(cotangent * error)
 
 
 scaled_quant.defvjp(_scaled_quant_forward, _scaled_quant_backward)
 
 
-def _power(exponent: jax.Array) -> jax.Array:
+def power(exponent: jax.Array | int) -> jax.Array:
+    """2^exponent, exact."""
     return jnp.asarray(_POWERS)[jnp.clip(exponent, -_REACH, _REACH).astype(jnp.int32) + _REACH]
 
 

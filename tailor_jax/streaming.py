@@ -79,8 +79,16 @@ def unsupported(node: Node) -> GraphError:
 
 
 def lag(graph: Graph, node: Node) -> int:
-    """D of a windowed node: tokens read after an anchor pixel before its output can be written."""
-    _, width, _ = graph.in_shape(node)
+    """D of a windowed node: tokens read after an anchor pixel before its output can be written.
+
+    Raises GraphError where padding asks for more outputs than there are anchor pixels.
+    """
+    height, width, _ = graph.in_shape(node)
+    if any((count - 1) * step >= size for count, step, size in zip(node.shape, node.stride, (height, width))):
+        raise GraphError(
+            f'node {node.name!r} ({node.op}): padding {node.padding} makes {node.shape[:2]} windows of stride {node.stride} over '
+            f'{height, width} pixels, and a streaming process has one for each pixel at most; pad less'
+        )
     return (node.kernel[0] - 1 - node.padding[0]) * width + (node.kernel[1] - 1 - node.padding[2])
 
 

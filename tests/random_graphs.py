@@ -62,9 +62,13 @@ class _Net:
             skip = self.normalized(skip)
         else:
             skip = source
+            if self.draw(st.integers(0, 4)) == 0:  # the layers on the skip: a closed gate leaves nothing of the block but its ReLUs
+                tensor, skip = skip, tensor
         self.gates += 1
         tensor = self.append('add', (tensor.name, skip.name), tensor.shape, gate=f'gate{self.gates}')
-        return self.append('relu', (tensor.name,), tensor.shape) if self.draw(st.booleans()) else tensor
+        for _ in range(self.draw(st.sampled_from([0, 1, 1, 2]))):
+            tensor = self.append('relu', (tensor.name,), tensor.shape)
+        return tensor
 
 
 def _projects(source: Node, tensor: Node, steps: tuple[int, int]) -> bool:

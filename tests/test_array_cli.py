@@ -83,7 +83,7 @@ def test_every_network_is_priced(capsys, network, policy):
         (['--rereads', '--policy=shortcut_fusion'], '--rereads is a setting of --policy=layer_by_layer or retain, and the policy is shortcut_fusion'),
         (['--bank_bytes=64'], '--bank_bytes is a setting of --policy=shortcut_mining, and the policy is layer_by_layer'),
         (['--frame=s1b0,s3b0', '--policy=shortcut_fusion'], 'frame has s1b0, s3b0, without s2b0 between them'),
-        (['--batch=0'], 'batch must be an integer, 1 or more'),
+        (['--batch=0'], r'batch must be an integer of 1\.\.4096, got 0'),
     ],
 )
 def test_bad_input_is_one_clear_paragraph(capsys, args, message):

@@ -270,9 +270,9 @@ def test_a_layer_that_cannot_work_is_named():
 @pytest.mark.parametrize(
     'settings, message',
     [
-        ({'cuts': 3}, 'cuts must be 0, 1 or 2, got 3'),
-        ({'frame': 'head'}, 'frame must be a tuple of names'),
-        ({'bank_bytes': 0}, 'bank_bytes must be an integer, 1 or more'),
+        ({'cuts': 3}, 'cuts must be an integer of 0..2, got 3'),
+        ({'frame': 'head'}, 'frame must be a list or tuple of names'),
+        ({'bank_bytes': 0}, 'bank_bytes must be an integer of 1..1099511627776, got 0'),
     ],
 )
 def test_bad_settings_are_named(settings, message):

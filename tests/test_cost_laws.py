@@ -137,6 +137,50 @@ def test_every_setting_of_a_small_network(skips):
         assert {name: exact[name] for name in table.resources} == costmodel.expected(table, setting)
 
 
+def empty_branches(*layers: str) -> Graph:
+    """A network of adds with ReLUs behind: the main branch is the input (block), the skip too (twice), or both are convolutions."""
+    shape, window = (4, 4, 4), {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
+    nodes = [Node('input', 'input', (), shape), Node('stem', 'conv', ('input',), shape, **window)]
+    for number, layer in enumerate(layers):
+        tensor = nodes[-1].name
+        match layer.split('+'):
+            case ['conv', *_]:
+                nodes.append(Node(f'conv{number}', 'conv', (tensor,), shape, **window))
+            case ['twice', *_]:
+                nodes.append(Node(f'add{number}', 'add', (tensor, tensor), shape, gate=f'gate{number}'))
+            case ['block', *_]:
+                nodes.append(Node(f'skip{number}', 'conv', (tensor,), shape, **window))
+                nodes.append(Node(f'add{number}', 'add', (tensor, nodes[-1].name), shape, gate=f'gate{number}'))
+            case ['both', *_]:
+                nodes += [Node(f'{name}{number}', 'conv', (tensor,), shape, **window) for name in ('main', 'skip')]
+                nodes.append(Node(f'add{number}', 'add', (f'main{number}', f'skip{number}'), shape, gate=f'gate{number}'))
+            case ['pool', *_]:
+                nodes.append(Node(f'pool{number}', 'max_pool', (tensor,), shape, **window))
+        for index in range(layer.count('relu')):
+            nodes.append(Node(f'relu{number}{"ab"[index]}', 'relu', (nodes[-1].name,), shape))
+    return Graph(tuple(nodes))
+
+
+@pytest.mark.parametrize(
+    'layers',
+    [
+        ('pool', 'block+relu', 'block+relu'),
+        ('pool+relu', 'block+relu', 'block+relu+relu', 'conv'),
+        ('both', 'twice+relu+relu'),
+        ('block+relu', 'twice', 'both+relu', 'conv', 'block+relu'),
+        ('conv+relu', 'twice', 'block', 'block+relu', 'block+relu'),
+    ],
+)
+@pytest.mark.parametrize('built', [{'fifo_policy': 'full_map'}, {'reuse_factor': 1, 'add': 'absorbed'}])
+def test_a_relu_that_moves_up_as_gates_close_is_priced_where_it_ends(layers, built):
+    graph, target = empty_branches(*layers), costmodel.dataflow(**built)
+    table = costmodel.tabulate(graph, target)
+    for index in range(1 << len(graph.gates)):
+        setting = {gate: index >> place & 1 for place, gate in enumerate(graph.gates)}
+        exact = price(graph, setting, target)
+        assert {name: exact[name] for name in table.resources} == costmodel.expected(table, setting)
+
+
 def test_a_maximum_of_independent_groups():
     """The interval's expectation against the sum over all settings, for a network whose projections are the slowest layers."""
     graph = build.resnet(14, (8, 8, 3), width=4)

@@ -253,7 +253,7 @@ def test_records_of_another_format_say_what_to_do(root):
     shutil.rmtree(directory)
     directory.mkdir()
     (directory / 'dataset_info.json').write_text('{')
-    with pytest.raises(data.DataError, match='not a usable TFDS directory'):
+    with pytest.raises(data.DataError, match=r'dataset_info.json is damaged, or no JSON'):
         data.load('cifar10')
 
 

@@ -280,7 +280,7 @@ def test_a_teacher_of_another_network_is_refused(trained, tmp_path):
         (['experiments.sweep', f'--config={CONFIG}', '--workdir=W', '--weights=0,1', '--config.method=remove'], 'has no cost weight to sweep'),
         (['experiments.export', '--workdir=nowhere', '--out=P'], 'nowhere holds no finished training'),
         (['experiments.export', '--workdir=nowhere', '--out=P', '--target=pe'], "--target is 'pe'; networks can be exported to dataflow"),
-        (['experiments.report', '--workdir=nowhere'], 'nowhere holds no finished run'),
+        (['experiments.report', '--workdir=nowhere'], 'nowhere does not exist; give the workdir'),
         (['hls_export.csim', 'nowhere'], 'nowhere'),
     ],
 )
@@ -327,12 +327,12 @@ def _must_be_kept(tmp_path):
 def test_overwrite_deletes_an_earlier_run_and_sweep(trained, tmp_path):
     shutil.copytree(trained[0], tmp_path / 'run')
     assert prepare_run(small_config(), str(tmp_path / 'run'), overwrite=True) == tmp_path / 'run'
-    assert not (tmp_path / 'run').exists()
+    assert sorted(path.name for path in (tmp_path / 'run').iterdir()) == ['.lock', 'config.json']
     directory = prepare_sweep(small_config(), str(tmp_path / 's'), overwrite=False)
     shutil.copytree(trained[0], directory / 'weight0_seed0')
     (directory / 'pareto.csv').write_text('')
     prepare_sweep(small_config(), str(directory), overwrite=True)
-    assert [path.name for path in directory.iterdir()] == ['sweep.json']
+    assert sorted(path.name for path in directory.iterdir()) == ['.lock', 'sweep.json']
 
 
 def test_damaged_files_are_named(trained, tmp_path):

@@ -22,7 +22,7 @@ def small(**changes) -> tuple[Node, ...]:
 @pytest.mark.parametrize(
     'changes, message',
     [
-        ({'op': 'convolve'}, "'conv': op 'convolve' is not one of"),
+        ({'op': 'convolve'}, "'conv' .*: op 'convolve' is not one of"),
         ({'name': 'Conv'}, 'lower case words'),
         ({'name': 'for'}, 'no C\\+\\+ keyword'),
         ({'name': 'a__b'}, 'single underscores'),
@@ -31,9 +31,9 @@ def small(**changes) -> tuple[Node, ...]:
         ({'shape': (4, 4, 0)}, 'three positive integers'),
         ({'shape': (5, 4, 3)}, r'given as \(5, 4, 3\), but its inputs and attributes give \(4, 4, 3\)'),
         ({'padding': (3, 1, 1, 1)}, 'must be smaller than the kernel'),
-        ({'stride': (0, 1)}, 'must be positive'),
+        ({'stride': (0, 1)}, r'stride must be two positive integers of up to 1024, got \(0, 1\)'),
         ({'groups': 2}, '2 groups divide neither'),
-        ({'gate': 'skip'}, 'only an add can have a gate'),
+        ({'gate': 'skip'}, "only add can have gate, got 'skip'"),
     ],
 )
 def test_a_broken_rule_is_named(changes, message):
@@ -53,15 +53,15 @@ def test_add_of_different_shapes_names_both():
         (Node('x', 'concat', ('input',), (4, 4, 3)), 'expected two inputs or more, got 1'),
         (Node('x', 'concat', ('input', 'pool'), (4, 4, 6)), r"'input' \(4, 4, 3\), 'pool' \(1, 1, 3\) differ in height or width"),
         (Node('x', 'scale', ('input', 'input'), (4, 4, 3)), r"expected factors 'input' of shape \(1, 1, 3\), got \(4, 4, 3\)"),
-        (Node('x', 'upsample', ('input',), (4, 4, 3), factor=(0, 1)), r'factor must be two positive integers, got \(0, 1\)'),
-        (Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2,)), r'factor must be two positive integers, got \(2,\)'),
+        (Node('x', 'upsample', ('input',), (4, 4, 3), factor=(0, 1)), r'factor must be two positive integers of up to 1024, got \(0, 1\)'),
+        (Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2,)), r'factor must be two positive integers of up to 1024, got \(2,\)'),
         (Node('x', 'conv', ('input',), (4, 4, 3), weights='pool'), "weights 'pool' is the name of a global_avg_pool"),
         (Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2, 1)), r'give \(8, 4, 3\)'),
         (Node('x', 'flatten', ('input',), (1, 1, 47)), r'give \(1, 1, 48\)'),
         (Node('x', 'leaky_relu', ('input',), (4, 4, 3), slope=1.5), 'slope must be at least 0 and below 1, got 1.5'),
         (Node('x', 'avg_pool', ('input',), (4, 4, 3), padding=(1, 0, 0, 0)), 'padding .* must be smaller than the kernel'),
         (Node('x', 'dense', ('input',), (1, 1, 2)), 'pool or flatten it first'),
-        (Node('x', 'relu', ('input',), (4, 4, 3), weights='w'), "only a conv or a dense can share weights, got weights 'w'"),
+        (Node('x', 'relu', ('input',), (4, 4, 3), weights='w'), "only conv or dense can have weights, got 'w'"),
         (Node('x', 'conv', ('input',), (4, 4, 3), weights='conv'), "shares the weights 'conv' of 'conv', so .* must be .*, got"),
     ],
 )
@@ -77,20 +77,6 @@ def test_json_round_trip_and_hash(skips):
     again = graph.from_json(graph.to_json(net))
     assert again == net
     assert hash(again) == hash(net)
-
-
-@pytest.mark.parametrize(
-    'text, message',
-    [
-        ('{', 'must be JSON'),
-        ('{}', 'list of node objects'),
-        ('[{"name": "a"}]', 'is missing'),
-        ('[{"name": "input", "op": "input", "inputs": [], "shape": [1, 1, 1], "color": 3}]', "unknown field 'color'"),
-    ],
-)
-def test_a_bad_graph_file_is_named(text, message):
-    with pytest.raises(GraphError, match=message):
-        graph.from_json(text)
 
 
 @pytest.mark.parametrize('depth, published', [(20, 0.27e6), (32, 0.46e6), (44, 0.66e6), (56, 0.85e6), (110, 1.7e6)])

@@ -14,6 +14,7 @@ import hls_export
 from costmodel.streams.simulate import simulate
 from hls_export import csim, plan
 from tailor_jax import build, rewrite
+from tailor_jax.graph import Graph, Node
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -85,6 +86,27 @@ def test_one_token_less_costs_throughput(tmp_path, reuse, latency):
         shorten(tmp_path / 'p', name)
         result = csim.simulate(tmp_path / 'p', 'cycle')
         assert result['deadlock'] or result['interval_cycles'] > cost.total['interval_cycles'], name
+
+
+def test_an_interval_that_alternates_is_its_mean(tmp_path):
+    """One token less makes every second image a cycle later; both simulators say so, and so does a batch five times as long."""
+    window = {'stride': (2, 2), 'kernel': (4, 4), 'padding': (1, 2, 1, 2), 'relu': True}
+    nodes = (
+        Node('input', 'input', (), (3, 8, 3)),
+        Node('conv1', 'conv', ('input',), (3, 8, 4), relu=True),
+        Node('conv3', 'conv', ('conv1',), (2, 4, 8), stride=(2, 2)),
+        Node('conv4', 'conv', ('conv1',), (2, 4, 8), **window),
+        Node('add6', 'add', ('conv4', 'conv3'), (2, 4, 8)),
+        Node('conv7', 'conv', ('add6',), (2, 4, 8), (2, 2), padding=(0, 1, 0, 1), relu=True),
+    )
+    cost = export(tmp_path / 'p', Graph(nodes), costmodel.dataflow(), 16)
+    shorten(tmp_path / 'p', 'conv1__conv3')
+    depths = {fifo['name']: fifo['depth'] for fifo in cost.fifos}
+    depths['conv1__conv3'] -= 1
+    result = csim.simulate(tmp_path / 'p', 'cycle')
+    run, long = (simulate(Graph(nodes), cost.reuse_factors, depths, images) for images in (16, 80))
+    assert (result['interval_cycles'], result['interval_images']) == (run.interval_cycles, run.interval_images) == (290.5, 6)
+    assert (long.outputs[8 * 60 - 1] - long.outputs[8 * 20 - 1]) / 40 == 290.5
 
 
 def test_depths_without_latency_lose_throughput_in_real_pipelines(tmp_path):

@@ -7,15 +7,19 @@ import json
 import os
 import pathlib
 import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from random_nets import random_images, random_qgraph
+from run_processes import HOOK, ROOT
 
 import hls_export
-from hls_export import csim, emit, plan, toolchain
+from hls_export import csim, emit, plan, project, toolchain
 from hls_export.plan import Fifo, Plan
-from tailor_jax import build, qgraph
+from tailor_jax import build, files, qgraph
 from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.qgraph import QGraph, QNode
 
@@ -265,3 +269,57 @@ def test_readme_has_no_open_placeholder(network, tmp_path):
         assert not re.search(r'\$\{?[a-z]', (tmp_path / 'p' / name).read_text())
     index = json.loads((tmp_path / 'p' / 'project.json').read_text())
     assert index['fifos']['stem_conv__clone'] == {'depth': 2, 'storage': 'srl'} and index['reuse_factors']['stem_conv'] == 1
+
+
+# In the order in which a write comes by.
+KILLS = {
+    'before the work begins': ('os.mkdir', '*/.p.*/project', 'old'),
+    'while files are written': ('os.mkdir', '*/project/tb_data', 'old'),
+    'before the old project moves': ('os.rename', '*/replaced', 'old'),
+    'between the old and the new': ('os.rename', '*/project', 'old'),
+    'before the old one is discarded': ('os.rename', '*/discarded', 'new'),
+    'while it is discarded': ('shutil.rmtree', '*', 'new'),
+}
+
+
+@pytest.mark.parametrize('event, pattern, left', KILLS.values(), ids=KILLS)
+def test_a_write_that_is_killed_loses_nothing_and_the_next_one_clears_up(network, tmp_path, event, pattern, left):
+    *_, images, labels = network
+    path = tmp_path / 'p'
+    old = content(hls_export.write(path, *network, hardware={'old': 1}))
+    new = content(hls_export.write(tmp_path / 'q', *network, hardware={'new': 1}))
+    program = (
+        'import sys, numpy, hls_export\nfrom tailor_jax import qgraph\nnet = qgraph.load(sys.argv[1] + "/qgraph.npz")\n'
+        'plan = hls_export.Plan.default(net, dict.fromkeys(hls_export.plan.skip_fifos(net.graph), 40))\n'
+        'given = numpy.load(sys.argv[2])\n'
+        'hls_export.write(sys.argv[1], net, plan, given["images"], given["labels"], hardware={"new": 1}, overwrite=True)\n'
+    )
+    np.savez(tmp_path / 'given.npz', images=images, labels=labels)
+    killed = subprocess.run([sys.executable, '-c', f'import os\n{HOOK}\n{program}', path, tmp_path / 'given.npz'],
+                            cwd=ROOT, env=os.environ | {'KILL_AT': f'{event} {pattern}'}, capture_output=True, text=True)  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (leftover,) = tmp_path.glob('.p.*')
+    assert project.is_partial(leftover) and project.is_partial(leftover, 'p') and not project.is_partial(leftover, 'q')
+    with pytest.raises(hls_export.ExportError, match='is not empty'):  # and puts back what was there
+        hls_export.write(path, *network)
+    assert content(path) == (old if left == 'old' else new)
+    assert not list(tmp_path.glob('.p.*'))
+    hls_export.write(path, *network, hardware={'new': 1}, overwrite=True)
+    assert content(path) == new and {each.name for each in tmp_path.iterdir()} == {'p', 'q', 'given.npz'}
+
+
+def test_only_what_a_write_leaves_is_cleared_away(network, tmp_path):
+    """By a strict rule: the name that tempfile gives, and nothing else in it. What another process is writing stays too."""
+    mine = {'.p.backup': '', '.p.abcd123': '', '.p.abcd12345': '', '.p.ABCD1234': '', '.p.abcd1234': 'notes.txt', '.q.abcd1234': 'project'}
+    for name, inside in mine.items():
+        (tmp_path / name).mkdir()
+        if inside:
+            (tmp_path / name / inside).mkdir()
+    (tmp_path / '.p.linked__').symlink_to(tmp_path / '.q.abcd1234')
+    (tmp_path / '.p.busy____').mkdir()
+    before = {path.name for path in tmp_path.iterdir()}
+    with files.locked(tmp_path / '.p.busy____'):
+        hls_export.write(tmp_path / 'p', *network)
+    assert {path.name for path in tmp_path.iterdir()} == {*before, 'p'}
+    hls_export.write(tmp_path / 'p', *network, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {*before, 'p'} - {'.p.busy____'}

@@ -8,19 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from run_processes import FLAGS, QUICK_TO_COMPILE, ROOT, assert_same_run, end, last_saved, rows, start, wait_for_step
+from run_processes import FLAGS, HOOK, QUICK_TO_COMPILE, ROOT, assert_same_run, end, last_saved, rows, start, wait_for_step
 
 from tailor_jax.train import interruption
-
-# Every file event of the process passes this: the first that is named in KILL_AT ends it, before it happens, as a SIGKILL from outside would.
-HOOK = """
-import fnmatch, os, signal, sys
-event, pattern = os.environ['KILL_AT'].split()
-def kill(name, arguments):
-    if name == event and any(fnmatch.fnmatch(str(argument), pattern) for argument in arguments):
-        os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(kill)
-"""
 
 
 @pytest.fixture(scope='module')

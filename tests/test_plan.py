@@ -187,6 +187,7 @@ def test_a_run_that_diverges_is_told_which_keys_to_change(method, failing, secti
     def fit(state, *args, **kwargs):
         if kwargs['phase'] == failing:
             raise NotFiniteError(failing, 3, 'loss', None)
+        kwargs['metrics'].start(kwargs['phase'], kwargs['steps'], kwargs['steps'], kwargs['batch_size'], kwargs['steps_per_epoch'])
         return state
 
     monkeypatch.setattr(phase.loop, 'fit', fit)

@@ -42,15 +42,6 @@ def test_smallest_type_holds_the_range_and_one_bit_less_does_not(lo, width):
         assert not (narrower.lo <= lo and hi <= narrower.hi)
 
 
-@given(st.integers(1, 400), st.sampled_from([Fixed(8, 3, False), Fixed(4, 0, True), Fixed(8, 5, True)]))
-def test_mean_multiplier_is_close_and_leaves_float32_exact(count, kind):
-    multiplier, frac = lower.mean_multiplier(count, kind)
-    largest_sum = count * max(-kind.lo, kind.hi)
-    # One more fractional bit would not fit, so 2^frac / count >= 2^22 / largest_sum - 1/4; rounding is off by half of 1 / 2^frac at most.
-    assert multiplier / 2**frac == pytest.approx(1 / count, rel=1.001 * 0.5 / (2**22 / largest_sum - 0.25))
-    assert largest_sum * multiplier < 2**23
-
-
 def random_network(skips: str, seed: int, bits: int, shape=(9, 7, 2)):
     """A folded random network with batch statistics of its own, its float parameters and a calibrated spec."""
     rng = np.random.default_rng(seed)

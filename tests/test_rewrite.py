@@ -72,6 +72,16 @@ def test_a_relu_of_a_shared_tensor_stays_a_node():
     assert folded['relu'].op == 'relu' and not folded['conv'].relu
 
 
+def test_a_relu_that_alone_reads_another_is_that_one():
+    shape = (4, 4, 2)
+    nodes = [
+        Node('input', 'input', (), shape),
+        *(Node(name, 'relu', (source,), shape) for name, source in (('a', 'input'), ('b', 'a'), ('c', 'a'), ('d', 'c'))),
+    ]
+    folded = rewrite.fold(Graph((*nodes, Node('sum', 'add', ('b', 'd'), shape))))
+    assert [node.name for node in folded] == ['input', 'a', 'b', 'c', 'sum'] and folded['sum'].inputs == ('b', 'c')
+
+
 def test_fold_refuses_a_batch_norm_it_cannot_fold():
     nodes = (
         Node('input', 'input', (), (4, 4, 2)),

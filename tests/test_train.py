@@ -12,7 +12,7 @@ import scipy.special
 
 from tailor_jax import build, data, gates, model
 from tailor_jax.train import loop, losses, step
-from tailor_jax.train.checkpoint import CheckpointError, Checkpoints
+from tailor_jax.train.checkpoint import Checkpoints
 from tailor_jax.train.metrics import Metrics, NotFiniteError
 from tailor_jax.train.optimizer import Recipe
 from tailor_jax.train.step import Context, Objective
@@ -174,22 +174,8 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_ch
     assert caught.value.step == 6 if log_every == 1 else caught.value.step > 4
     with Checkpoints(tmp_path / 'checkpoints') as checkpoints:
         assert checkpoints.latest_step() == 4
-        saved = jax.device_get(checkpoints.restore(start()))
+        saved = jax.device_get(checkpoints.restore(start()).state)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(saved))
-
-
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    fit(tmp_path, 4)
-    for path in (tmp_path / 'checkpoints' / '4').rglob('*'):
-        if path.is_file() and path.stat().st_size > 100:
-            path.write_bytes(b'')
-    with pytest.raises(CheckpointError, match=r'checkpoints/4 cannot be read.*delete that directory'):
-        fit(tmp_path, 8)
-
-
-def test_restoring_nothing_is_an_error(tmp_path):
-    with Checkpoints(tmp_path) as checkpoints, pytest.raises(FileNotFoundError, match='no checkpoint in'):
-        checkpoints.restore(start())
 
 
 def test_accuracy_weighs_the_padded_batch():

@@ -206,7 +206,8 @@ def overwritable(plan: Plan, layer: Layer, output: str) -> list[str]:
         found.append(layer.nodes[0].inputs[0])
     elif add and add.inputs[1] in layer.inputs:
         return []
-    return [name for name in found if name in layer.reads and graph[name].shape == graph[output].shape]
+    once = dict.fromkeys(found)  # an add may read one tensor twice
+    return [name for name in once if name in layer.reads and graph[name].shape == graph[output].shape]
 
 
 def sizes(steps: Iterable[Step]) -> tuple[int, ...]:

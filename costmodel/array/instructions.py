@@ -16,7 +16,7 @@ it made:
 
     products      (a convolution's sums and its bias)                 add      (x << align) + (second << second_align)
     scale         x second                                            leaky    x << align if x >= 0, else multiplier x
-    relu, table, max_pool, avg_pool, global_avg_pool, upsample, align (x << align): as in `tailor_jax.qgraph`
+    relu, table, max_pool, avg_pool, global_avg_pool, upsample, align (x << align): as in `tailor_jax.qgraph`, `multiplier` being a pool's divisor
     then          max(., 0) if relu; rounded right shift; saturated to `bits`
 """
 

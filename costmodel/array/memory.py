@@ -72,9 +72,12 @@ def stage_node(stage: Stage, table: np.ndarray | None, bias: np.ndarray | None) 
     kernel, stride = (stage.kernel_height, stage.kernel_width), (stage.stride_down, stage.stride_across)
     padding = (stage.pad_top, stage.pad_bottom, stage.pad_left, stage.pad_right)
     node = Node('stage', op, (), (1, 1, 1), kernel, stride, padding, factor=stride if op == 'upsample' else (1, 1), relu=bool(stage.relu))
-    out = Fixed(stage.bits, 0, bool(stage.signed))
     align = (stage.align, stage.second_align)
-    return QNode(node, out, Fixed(32, stage.shift), bias=bias, align=align, multiplier=stage.multiplier, table=table)
+    try:
+        out, divisor = Fixed(stage.bits, 0, bool(stage.signed)), max(stage.multiplier, 1)
+        return QNode(node, out, Fixed(32, stage.shift), bias=bias, align=align, multiplier=stage.multiplier, divisor=divisor, table=table)
+    except ValueError as error:
+        raise MachineFault(f'stage {stage.operation}: {error}') from None
 
 
 def applied(values: np.ndarray, operand: Operand) -> np.ndarray:

@@ -16,12 +16,12 @@ import math
 import numpy as np
 
 from costmodel.array import instructions, shortcut_fusion
-from costmodel.array.evaluate import evaluate
 from costmodel.array.frames import DRAM, Place, Step, sizes
 from costmodel.array.instructions import NONE, OPCODES, STAGES, Instruction, Stage
 from costmodel.array.layers import VIEWS, Plan, plan
 from costmodel.array.target import PEArray
 from costmodel.cost import CostError
+from costmodel.targets import evaluate
 from tailor_jax.graph import Node
 from tailor_jax.qgraph import QGraph, QNode
 
@@ -294,9 +294,9 @@ def _stage(qnode: QNode, index: int = 0) -> Stage:
         signed=qnode.out.signed,
         bits=qnode.out.bits,
         shift=0 if kind in ('relu', 'table', 'max_pool', 'upsample') else qnode.shift,
-        align=qnode.align[index] if kind in ('add', 'leaky', 'align') else 0,
+        align=qnode.align[index] if kind in ('add', 'leaky', 'align', 'avg_pool', 'global_avg_pool') else 0,
         second_align=qnode.align[1] if kind == 'add' else 0,
-        multiplier=qnode.multiplier,
+        multiplier=qnode.divisor if kind in ('avg_pool', 'global_avg_pool') else qnode.multiplier,
         **(_window(node) if kind in ('max_pool', 'avg_pool') else {}),
         **({'stride_down': node.factor[0], 'stride_across': node.factor[1]} if kind == 'upsample' else {}),
     )

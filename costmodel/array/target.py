@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import json
-import math
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from costmodel import settings as check
 from costmodel.cost import CostError
+from tailor_jax.fields import parse_json, read_text
 
 POLICIES = ('layer_by_layer', 'retain', 'shortcut_mining', 'shortcut_fusion')
 DATAFLOWS = ('output_stationary', 'weight_stationary', 'input_stationary', 'channel_parallel')
 ENERGIES = ('asic_45nm', 'fpga_zc706')
 BUFFERS = ('input_buffer_bytes', 'weight_buffer_bytes', 'output_buffer_bytes')
+
+_INTEGERS = {
+    **dict.fromkeys(('rows', 'columns'), (1, 1 << 16)),
+    **dict.fromkeys(('sram_bytes', 'bank_bytes'), (1, check.MOST)),
+    **dict.fromkeys(BUFFERS, (0, check.MOST)),
+    **dict.fromkeys(('weight_bits', 'activation_bits'), (1, check.MOST_BITS)),
+    'accumulator_bits': (1, 64),
+    'batch': (1, 1 << 12),
+    'cuts': (0, 2),
+}
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    'policy': functools.partial(check.one_of, known=POLICIES),
+    'dataflow': functools.partial(check.one_of, known=DATAFLOWS),
+    'energy': functools.partial(check.one_of, known=ENERGIES),
+    **{key: functools.partial(check.integer, lo=lo, hi=hi) for key, (lo, hi) in _INTEGERS.items()},
+    **dict.fromkeys(('double_buffered', 'rereads', 'fuse_add'), check.boolean),
+    'clock_mhz': check.positive,
+    'dram_bytes_per_cycle': check.optional(check.positive),
+    'frame': check.optional(check.names),
+}
+SETTINGS = (*_CHECKS, 'bandwidth_gb_s')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,23 +88,8 @@ class PEArray:
     frame: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _one_of('policy', self.policy, POLICIES)
-        _one_of('dataflow', self.dataflow, DATAFLOWS)
-        _one_of('energy', self.energy, ENERGIES)
-        if self.cuts not in (0, 1, 2):
-            raise CostError(f'cuts must be 0, 1 or 2, got {self.cuts!r}')
-        if self.frame is not None and not (isinstance(self.frame, tuple) and all(isinstance(name, str) for name in self.frame)):
-            raise CostError(f'frame must be a tuple of names of blocks, or None for the best ones, got {self.frame!r}')
-        for key in ('rows', 'columns', 'sram_bytes', 'weight_bits', 'activation_bits', 'accumulator_bits', 'batch', 'bank_bytes'):
-            _integer(key, getattr(self, key), 1)
-        for key in BUFFERS:
-            _integer(key, getattr(self, key), 0)
-        for key in ('double_buffered', 'rereads', 'fuse_add'):
-            if not isinstance(getattr(self, key), bool):
-                raise CostError(f'{key} must be True or False, got {getattr(self, key)!r}')
-        _positive('clock_mhz', self.clock_mhz)
-        if self.dram_bytes_per_cycle is not None:
-            _positive('dram_bytes_per_cycle', self.dram_bytes_per_cycle)
+        for key, checked in _CHECKS.items():
+            object.__setattr__(self, key, checked(key, getattr(self, key)))
         sizes = [getattr(self, key) for key in BUFFERS]
         if any(sizes) and (not all(sizes) or sum(sizes) != self.sram_bytes):
             raise CostError(
@@ -91,9 +97,9 @@ class PEArray:
                 f'got {", ".join(map(str, sizes))} and sram_bytes {self.sram_bytes}'
             )
 
-    def named_nodes(self) -> set[str]:
-        """Nodes that some setting names: none."""
-        return set()
+    def named_nodes(self) -> dict[str, set[str]]:
+        """{setting: nodes that it names}: none."""
+        return {}
 
 
 def pe_array(preset: str = 'tailor_2d', **settings: Any) -> PEArray:
@@ -108,32 +114,26 @@ def pe_array(preset: str = 'tailor_2d', **settings: Any) -> PEArray:
       CostError: for an unknown preset or setting (suggests the nearest) or a value that cannot be; names the key and what is expected.
     """
     given = {key: value for key, value in settings.items() if value is not None}
-    known = (*(field.name for field in dataclasses.fields(PEArray) if field.name != 'preset'), 'bandwidth_gb_s')
+    check.known('pe_array', given, SETTINGS)
     base = _preset(preset)
-    for where, keys in ((f'preset {preset}', base), ('pe_array', given)):
-        for key in keys:
-            if key not in known:
-                raise CostError(f'{where} has no setting {key!r}{_hint(key, known)}; the settings are {", ".join(known)}')
     merged = {'policy': 'layer_by_layer', 'rereads': False, **dict.fromkeys(BUFFERS, 0), **base}
     if 'bandwidth_gb_s' in given:
         if 'dram_bytes_per_cycle' in given:
             raise CostError('give bandwidth_gb_s or dram_bytes_per_cycle, not both')
-        _positive('bandwidth_gb_s', given['bandwidth_gb_s'])
+        check.positive('bandwidth_gb_s', given['bandwidth_gb_s'])
     if 'sram_bytes' in given and not any(key in given for key in BUFFERS):
         merged |= dict.fromkeys(BUFFERS, 0)
     merged |= given
     if any(merged[key] for key in BUFFERS) and 'sram_bytes' not in given:
-        for key in BUFFERS:
-            _integer(key, merged[key], 0)
-        merged['sram_bytes'] = sum(merged[key] for key in BUFFERS)
-    if (bandwidth := merged.pop('bandwidth_gb_s', None)) is not None:
-        _positive('clock_mhz', merged['clock_mhz'])
-        merged['dram_bytes_per_cycle'] = bandwidth * 1000 / merged['clock_mhz']
-    optional = ('bandwidth_gb_s', *(field.name for field in dataclasses.fields(PEArray) if field.default is not dataclasses.MISSING))
-    if missing := [key for key in known if key not in merged and key not in optional]:
+        merged['sram_bytes'] = sum(check.integer(key, merged[key], 0, check.MOST) for key in BUFFERS)
+    needed = (field.name for field in dataclasses.fields(PEArray) if field.default is dataclasses.MISSING)
+    if missing := [key for key in needed if key not in merged and key not in ('preset', 'dram_bytes_per_cycle')]:
         raise CostError(f'preset {preset} lacks {", ".join(missing)}')
-    if isinstance(merged.get('frame'), list):
-        merged['frame'] = tuple(merged['frame'])
+    bandwidth = merged.pop('bandwidth_gb_s', None)
+    if bandwidth is not None:
+        merged['dram_bytes_per_cycle'] = bandwidth * 1000 / check.positive('clock_mhz', merged['clock_mhz'])
+    elif 'dram_bytes_per_cycle' not in merged:
+        raise CostError(f'preset {preset} lacks dram_bytes_per_cycle or bandwidth_gb_s')
     return PEArray(preset=preset, **merged)
 
 
@@ -144,37 +144,19 @@ def presets() -> dict[str, dict[str, Any]]:
 
 
 def _preset(name: str) -> dict[str, Any]:
-    if name in presets():
-        found = presets()[name]
-    elif name.endswith('.json'):
+    """The settings of a preset or of a user's file; those of a file are checked here, so that errors name it."""
+    if isinstance(name, str) and name.endswith('.json'):
         try:
-            found = json.loads(Path(name).read_text())
-        except OSError:
+            found = parse_json(read_text(name, CostError), name, CostError)
+        except FileNotFoundError:
             raise CostError(f'preset: there is no file {name!r}') from None
-        except json.JSONDecodeError as error:
-            raise CostError(f'preset {name}: the file is no JSON: {error}') from None
         if not isinstance(found, dict):
             raise CostError(f'preset {name}: expected one JSON object of settings')
-    else:
-        raise CostError(f'no preset {name!r}{_hint(name, presets())}; the presets are {", ".join(presets())}, or a JSON file')
-    return {key: value for key, value in found.items() if key != 'source'}
-
-
-def _hint(given: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(given), list(known), 1)
-    return f'; did you mean {near[0]!r}?' if near else ''
-
-
-def _one_of(key: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise CostError(f'{key} must be one of {", ".join(known)}, got {value!r}{_hint(value, known)}')
-
-
-def _integer(key: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise CostError(f'{key} must be an integer, {least} or more, got {value!r}')
-
-
-def _positive(key: str, value: Any) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise CostError(f'{key} must be a positive number, got {value!r}')
+        found.pop('source', None)
+        check.known(f'preset {name}', found, SETTINGS)
+        checks = _CHECKS | {'bandwidth_gb_s': check.positive}
+        return {key: checks[key](f'preset {name}: {key}', value) for key, value in found.items()}
+    if not isinstance(name, str) or name not in presets():
+        known = ', '.join(presets())
+        raise CostError(f'no preset {name!r}{check.hint(name, presets())}; the presets are {known}, or a JSON file')
+    return {key: value for key, value in presets()[name].items() if key != 'source'}

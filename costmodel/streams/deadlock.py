@@ -7,7 +7,6 @@ the depth is found by bisection: a network that runs at some depth runs at every
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from costmodel.cost import CostError
@@ -16,7 +15,7 @@ from costmodel.streams.segments import Segment
 from costmodel.streams.simulate import simulate
 from costmodel.streams.target import Dataflow, reuse_factors
 from tailor_jax import rewrite
-from tailor_jax.graph import Graph
+from tailor_jax.graph import Graph, Node
 
 
 def deadlock_free_depths(graph: Graph, target: Dataflow) -> dict[str, int]:
@@ -37,9 +36,7 @@ def deadlock_free_depths(graph: Graph, target: Dataflow) -> dict[str, int]:
 
 
 def _of_segment(segment: Segment, depths: dict[str, int]) -> dict[str, int]:
-    entry = dataclasses.replace(
-        segment.entry, op='input', inputs=(), kernel=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0), groups=1, bias=False, relu=False, gate=''
-    )
+    entry = Node(segment.entry.name, 'input', (), segment.entry.shape)
     alone = Graph((entry, *segment.nodes))
     images = 3 + math.ceil(sum(process.lag / math.prod(process.in_size) for process in segment.shape.processes))
     names = [name for name in simulate(alone, {}, images=1).occupancy if not name.endswith('__clone')]

@@ -61,21 +61,27 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
     planned = plan(folded, target, reuse)
     streams = fifos(folded, target, planned)
     nodes = _rows(folded, target, reuse, planned, streams)
-    total = reduced(nodes, KINDS) | {'latency_cycles': _latency_cycles(planned, streams)}
+    total = reduced(nodes, KINDS) | {'latency_cycles': _latency_cycles(folded, planned, streams)}
     part = devices.device(target.device)
     return Cost(target, total, nodes, by_block(nodes, KINDS), [_fifo_row(each, part) for each in streams], reuse)
 
 
-def _latency_cycles(planned: list[Segment], streams: list[Fifo]) -> int:
+def _latency_cycles(folded: Graph, planned: list[Segment], streams: list[Fifo]) -> int:
+    if not planned:  # the input is the output: a pixel a cycle
+        return streaming.period_cycles(folded, folded.input)
     return schedule.latency_cycles(schedule.joined([segment.shape for segment in planned]), {each.stream: each.depth for each in streams})
 
 
 def rows(graph: Graph, target: Dataflow) -> list[dict]:
-    """A row per node of the folded graph: {name, op, block, resource: integer}."""
+    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused onto it.
+
+    Where a gate moves a ReLU onto a node and another gate can take that node away, the two interact, whatever the ReLU costs there.
+    """
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
     planned = plan(folded, target, reuse)
-    return _rows(folded, target, reuse, planned, fifos(folded, target, planned))
+    found = _rows(folded, target, reuse, planned, fifos(folded, target, planned))
+    return [row | {'relu': node.relu} for row, node in zip(found, folded.nodes, strict=True)]
 
 
 def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:

@@ -15,6 +15,7 @@ reads in the first cycle of the iteration that writes.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -87,7 +88,7 @@ class Shape:
     def cloned(self) -> frozenset[int]:
         """The tensors that go through a clone process: those with several readers, not counting taps."""
         read = [source for process in self.processes for source in process.sources if not isinstance(source, Tap)]
-        return frozenset(source for source in read if read.count(source) > 1)
+        return frozenset(source for source, count in collections.Counter(read).items() if count > 1)
 
 
 @dataclasses.dataclass(frozen=True)

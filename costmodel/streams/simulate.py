@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 import itertools
-import statistics
 from collections.abc import Mapping
 
 from tailor_jax import streaming
@@ -96,12 +96,14 @@ class Run:
 
     Attributes:
       outputs: the cycle of each value that left the network; fewer than expected after a deadlock.
+      last_input: the cycle in which the last token of the last image was read; -1 if it never was.
       per_image: tokens of the output in one image.
       occupancy: {FIFO name: most tokens present at once}.
       deadlocked: whether processes waited for each other.
     """
 
     outputs: list[int]
+    last_input: int
     per_image: int
     occupancy: dict[str, int]
     deadlocked: bool
@@ -112,20 +114,43 @@ class Run:
         return self.outputs[self.per_image - 1] + 1 if len(self.outputs) >= self.per_image else None
 
     @property
-    def interval_cycles(self) -> int | None:
-        """The median of the cycles from one image's last token out to the next's; None after a deadlock.
+    def interval_cycles(self) -> int | float | None:
+        """The mean of the cycles from one image's last token out to the next's in the steady state, an integer where it is whole.
 
-        The last images come out early, because nothing follows them, and the first may come at any distance.
+        None after a deadlock, and where too few images streamed through to tell.
         """
-        ends = self.outputs[self.per_image - 1 :: self.per_image]
-        return None if self.deadlocked else statistics.median_low([later - earlier for earlier, later in itertools.pairwise(ends)])
+        gaps = self._steady
+        if not gaps:
+            return None
+        whole, rest = divmod(sum(gaps), len(gaps))
+        return whole if rest == 0 else sum(gaps) / len(gaps)
+
+    @property
+    def interval_images(self) -> int:
+        """How many images `interval_cycles` is the mean over."""
+        return len(self._steady)
+
+    @functools.cached_property
+    def _steady(self) -> list[int]:
+        """The cycles between images that neither the start nor the end of the batch has moved.
+
+        An image that left before the last token of the batch came in left when it would have if images followed for ever. Of these the first half
+        fills the FIFOs. Intervals may alternate; of a pattern that comes at least twice, whole repetitions are taken.
+        """
+        if self.deadlocked:
+            return []
+        ends = [end for end in self.outputs[self.per_image - 1 :: self.per_image] if end <= self.last_input]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(ends)]
+        gaps = gaps[len(gaps) // 2 :]
+        period = next((size for size in range(1, len(gaps) // 2 + 1) if gaps[size:] == gaps[:-size]), len(gaps) or 1)
+        return gaps[len(gaps) % period :]
 
 
 def simulate(
     graph: Graph,
     reuse: Mapping[str, int],
     depths: Mapping[str, int] | None = None,
-    images: int = 8,
+    images: int = 16,
     interval: int | None = None,
     absorb: bool = False,
     taps: Mapping[str, tuple[str, int]] | None = None,
@@ -137,7 +162,7 @@ def simulate(
       graph: folded, see `rewrite.fold`.
       reuse: {node: reuse factor} of conv and dense nodes.
       depths: {FIFO name: depth}; a FIFO that is missing is unbounded.
-      images: how many stream through, back to back; enough for the steady state to show in the median.
+      images: how many stream through, back to back; enough for the steady state to show.
       interval: cycles over which the pixels of an image come in evenly; as fast as they are taken when None.
       absorb: whether convolutions take in the adds behind them, where nothing stands between (`Dataflow.add`).
       taps: {FIFO name: (layer whose window its tokens come from, iterations after it read them)} (`Dataflow.skip`).
@@ -195,7 +220,8 @@ def simulate(
         moving = any([process.advance() for process in processes])
     deadlocked = any(process.done < process.iterations for process in processes)
     occupancy = {name: each.max_occupancy() for name, each in fifos.items()}
-    return Run(output.written, graph.output.shape[0] * graph.output.shape[1], occupancy, deadlocked)
+    last_input = port.read[-1] if len(port.read) == tokens else -1
+    return Run(output.written, last_input, graph.output.shape[0] * graph.output.shape[1], occupancy, deadlocked)
 
 
 def _process(graph: Graph, node: Node, reuse_factor: int, sources: list[_Fifo], images: int, latency: int) -> _Process:

@@ -9,9 +9,11 @@ must not change how the other layers are built. It is the one given, or else the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from costmodel import devices
+from costmodel import devices, settings
 from costmodel.cost import CostError
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
@@ -21,6 +23,31 @@ MULTIPLIERS = ('auto', 'dsp', 'lut')
 ADDS = ('separate', 'absorbed')
 SKIPS = ('clone', 'line_buffer')
 CYCLES_PER_PIXEL = 16
+
+_OF_NODES = ('weight_bits_of', 'activation_bits_of')
+
+
+def _reuse(key: str, value: Any) -> int | tuple[tuple[str, int], ...] | None:
+    if isinstance(value, (Mapping, tuple)):
+        return settings.by_node(key, value, 1, settings.MOST)
+    return None if value is None else settings.integer(key, value, 1, settings.MOST)
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    'device': functools.partial(settings.one_of, known=tuple(devices.DEVICES)),
+    'fifo_policy': functools.partial(settings.one_of, known=FIFO_POLICIES),
+    'multiplier': functools.partial(settings.one_of, known=MULTIPLIERS),
+    'add': functools.partial(settings.one_of, known=ADDS),
+    'skip': functools.partial(settings.one_of, known=SKIPS),
+    **dict.fromkeys(('weight_bits', 'activation_bits'), functools.partial(settings.integer, lo=1, hi=settings.MOST_BITS)),
+    **dict.fromkeys(_OF_NODES, functools.partial(settings.by_node, lo=1, hi=settings.MOST_BITS)),
+    'reuse_factor': _reuse,
+    'interval_cycles': settings.optional(functools.partial(settings.integer, lo=1, hi=settings.MOST)),
+    'clock_mhz': settings.positive,
+    'stream_depth': functools.partial(settings.integer, lo=1, hi=1 << 24),
+    'process_latency_cycles': functools.partial(settings.integer, lo=0, hi=10_000),
+    'dsp_packing': settings.boolean,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,32 +71,16 @@ class Dataflow:
     activation_bits_of: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
-        devices.device(self.device)
-        _one_of('fifo_policy', self.fifo_policy, FIFO_POLICIES)
-        _one_of('multiplier', self.multiplier, MULTIPLIERS)
-        _one_of('add', self.add, ADDS)
-        _one_of('skip', self.skip, SKIPS)
-        _positive('weight_bits', self.weight_bits)
-        _positive('activation_bits', self.activation_bits)
-        _positive('stream_depth', self.stream_depth)
-        _not_negative('process_latency_cycles', self.process_latency_cycles)
-        if not self.clock_mhz > 0:
-            raise CostError(f'clock_mhz must be positive, got {self.clock_mhz!r}')
-        if self.interval_cycles is not None:
-            _positive('interval_cycles', self.interval_cycles)
-        if isinstance(self.reuse_factor, int):
-            _positive('reuse_factor', self.reuse_factor)
-        for key in ('reuse_factor', 'weight_bits_of', 'activation_bits_of'):
-            for name, value in _pairs(getattr(self, key)):
-                _positive(f'{key} of node {name!r}', value)
+        for key, checked in _CHECKS.items():
+            object.__setattr__(self, key, checked(key, getattr(self, key)))
 
     @property
     def family(self) -> devices.Family:
         return devices.device(self.device).family
 
-    def named_nodes(self) -> set[str]:
-        """Nodes that some setting names."""
-        return {name for key in ('reuse_factor', 'weight_bits_of', 'activation_bits_of') for name, _ in _pairs(getattr(self, key))}
+    def named_nodes(self) -> dict[str, set[str]]:
+        """{setting: nodes that it names}."""
+        return {key: {name for name, _ in _pairs(getattr(self, key))} for key in ('reuse_factor', *_OF_NODES)}
 
 
 def dataflow(
@@ -95,7 +106,7 @@ def dataflow(
       device: a name of `devices.DEVICES`.
       fifo_policy: 'exact' (the depth that keeps full throughput), 'pow2' (rounded up to a power of two) or 'full_map' (height x width
         tokens on every stream, as hls4ml emits).
-      weight_bits, activation_bits: widths of the integers in ROMs and on streams.
+      weight_bits, activation_bits: widths of the integers in ROMs and on streams, 1..32.
       reuse_factor: passes over the multipliers for one output token, for every layer or by node name; layers not named, or all of them
         when it is None, take the largest that meets the interval.
       interval_cycles: cycles from one image to the next that the layers must keep up with; 16 a pixel of the input when None.
@@ -112,15 +123,14 @@ def dataflow(
       weight_bits_of, activation_bits_of: widths of single nodes, over the common ones.
 
     Raises:
-      CostError: for an unknown device (lists the known ones), an unknown policy, a number that is not positive or a latency that is negative.
+      CostError: for an unknown device (lists the known ones), an unknown policy, a number of the wrong type or out of its range.
     """
-    reuse = _frozen(reuse_factor) if isinstance(reuse_factor, Mapping) else reuse_factor
     return Dataflow(
         device,
         fifo_policy,
         weight_bits,
         activation_bits,
-        reuse,
+        reuse_factor,  # type: ignore[arg-type]  # and the mappings: `Dataflow` freezes them
         interval_cycles,
         clock_mhz,
         stream_depth,
@@ -129,8 +139,8 @@ def dataflow(
         skip,
         process_latency_cycles,
         dsp_packing,
-        _frozen(weight_bits_of or {}),
-        _frozen(activation_bits_of or {}),
+        () if weight_bits_of is None else weight_bits_of,  # type: ignore[arg-type]
+        () if activation_bits_of is None else activation_bits_of,  # type: ignore[arg-type]
     )
 
 
@@ -175,24 +185,5 @@ def _reuse_factor(graph: Graph, node: Node, target: Dataflow) -> int:
     return fitting[-1]
 
 
-def _frozen(mapping: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(mapping.items()))
-
-
 def _pairs(value: object) -> tuple[tuple[str, int], ...]:
     return value if isinstance(value, tuple) else ()
-
-
-def _one_of(key: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise CostError(f'{key} must be one of {", ".join(known)}, got {value!r}')
-
-
-def _not_negative(key: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise CostError(f'{key} must be an integer, 0 or more, got {value!r}')
-
-
-def _positive(key: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise CostError(f'{key} must be a positive integer, got {value!r}')

@@ -17,7 +17,8 @@ from typing import Any
 
 from experiments import cli
 from experiments.config import defaults
-from experiments.workdir import prepare_comparison, read_json
+from experiments.summary import read_summary
+from experiments.workdir import held, prepare_comparison
 
 BUDGETS = 5
 
@@ -31,6 +32,13 @@ def main(options: Any) -> None:
     config.cost.weight = defaults().cost.weight  # a budget takes its place
     checked = run.check(config)
     directory = prepare_comparison(config, cli.required(options, 'workdir', 'runs/budgets'), overwrite=False)
+    with held(directory, 'compare.json', config):
+        _compare(config, checked, resource, directory)
+
+
+def _compare(config: Any, checked: Any, resource: str, directory: Path) -> None:
+    from experiments import run
+
     none, every = checked.cost.bounds[resource]
     config.train.teacher_workdir = run.train_teacher(config, directory / 'teacher')
 
@@ -67,7 +75,7 @@ def _trained(config: Any, workdir: Path) -> dict:
     from experiments import run
 
     path = workdir / 'summary.json'
-    return read_json(path) if path.exists() else run.train(config, workdir)
+    return read_summary(path) if path.exists() else run.train(config, workdir)
 
 
 def _bits(summary: dict) -> str:

@@ -19,6 +19,7 @@ from experiments import cli
 from experiments.config import ConfigError, validate
 from experiments.configs import photo_digits_resnet20
 from experiments.workdir import prepare_run
+from tailor_jax import files
 
 SKIPS = ('long', 'none')
 
@@ -69,8 +70,8 @@ def main(options: Any) -> None:
         accuracy = run.teacher_accuracy(config, prepare_run(config, str(workdir / name), overwrite=False))
         rows.append({'depth': config.model.depth, 'skips': config.model.skips, 'seed': config.seed, 'accuracy': accuracy})
         rows[-1] |= {'seconds': round(time.monotonic() - start, 1), 'config': config.to_dict()}
-        (workdir / 'skips_matter.json').write_text(json.dumps(rows, indent=2) + '\n')
-        (workdir / 'skips_matter.md').write_text(table(rows))
+        files.write(workdir / 'skips_matter.json', json.dumps(rows, indent=2) + '\n')
+        files.write(workdir / 'skips_matter.md', table(rows))
         print(f'{name}: {100 * accuracy:.2f} % in {rows[-1]["seconds"]} s', flush=True)
     print(table(rows))
 

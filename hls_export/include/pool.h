@@ -51,11 +51,12 @@ pixels:
     }
 }
 
-// out = requantize(multiplier * sum of the image's pixels), written in the trip that reads the image's last token.
+// out = requantize(mean), mean = (sum of the image's pixels * multiplier + half) >> divide, written in the trip that reads the image's last token.
 template <class cfg>
 void global_avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels>>& in,
                      hls::stream<pixel<typename cfg::out_t, cfg::channels>>& out) {
     using acc_t = typename cfg::acc_t;
+    using product_t = typename cfg::product_t;
     acc_t sum[cfg::channels];
 #pragma HLS ARRAY_PARTITION variable=sum type=complete dim=0
     constexpr int image_trips = cfg::height * cfg::width;
@@ -74,7 +75,8 @@ pixels:
 #pragma HLS UNROLL
             const acc_t value = place == 0 ? acc_t(token[c]) : acc_t(sum[c] + token[c]);
             sum[c] = value;
-            if (last) result[c] = requantize<cfg>(acc_t(value * typename cfg::acc_t(cfg::multiplier)));
+            const product_t scaled = product_t(value) * product_t(cfg::multiplier) + product_t(1LL << cfg::divide >> 1);
+            if (last) result[c] = requantize<cfg>(acc_t(scaled >> cfg::divide));
         }
         if (last) out.write(result);
         place = last ? 0 : place + 1;

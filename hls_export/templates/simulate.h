@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -77,7 +78,7 @@ template <class integer> inline simulation simulate(const integer* images, int c
 #ifdef TAILOR_CYCLE
     sim::recorded().fifos.clear();
     sim::recorded().output_times.clear();
-    sim::recorded().first_read = -1;
+    sim::recorded().first_read = sim::recorded().last_read = -1;
 #endif
     result.missing_values = run_batch(images, count, logits);
 #ifdef TAILOR_CYCLE
@@ -88,6 +89,32 @@ template <class integer> inline simulation simulate(const integer* images, int c
     return result;
 }
 
+#ifdef TAILOR_CYCLE
+// The cycles between images that neither the start nor the end of the batch has moved. An image that left before the last token of the batch came in
+// left when it would have if images followed for ever; of these the first half fills the FIFOs. Intervals may alternate: of a pattern that comes at
+// least twice, whole repetitions are taken.
+inline std::vector<sim::cycles> steady_intervals(const sim::record& seen) {
+    std::vector<sim::cycles> gaps;
+    for (std::size_t next = 2 * output_pixels - 1; next < seen.output_times.size() && seen.output_times[next] <= seen.last_read; next += output_pixels)
+        gaps.push_back(seen.output_times[next] - seen.output_times[next - output_pixels]);
+    gaps.erase(gaps.begin(), gaps.begin() + std::ptrdiff_t(gaps.size() / 2));
+    std::size_t period = 1;
+    while (2 * period <= gaps.size() && !std::equal(gaps.begin() + std::ptrdiff_t(period), gaps.end(), gaps.begin())) ++period;
+    if (2 * period <= gaps.size()) gaps.erase(gaps.begin(), gaps.begin() + std::ptrdiff_t(gaps.size() % period));
+    return gaps;
+}
+
+// The mean, an integer where it is whole.
+inline std::string mean_of(const std::vector<sim::cycles>& values) {
+    if (values.empty()) return "null";
+    const sim::cycles sum = std::accumulate(values.begin(), values.end(), sim::cycles(0)), count = sim::cycles(values.size());
+    if (sum % count == 0) return std::to_string(sum / count);
+    char text[40];
+    std::snprintf(text, sizeof text, "%.17g", double(sum) / double(count));
+    return text;
+}
+#endif
+
 // What the cycle simulation measured, as JSON members that start with a comma; nothing in the other two.
 inline std::string cycle_members(const simulation& result, int count) {
 #ifdef TAILOR_CYCLE
@@ -95,15 +122,12 @@ inline std::string cycle_members(const simulation& result, int count) {
     const std::vector<sim::cycles>& times = seen.output_times;
     const auto last_output = [&](int image) { return times[std::size_t(image + 1) * output_pixels - 1]; };
     const int finished = int(times.size() / output_pixels);
-    // The outputs of the last images come early, because too few follow them to fill the design: the median of the first half of the
-    // differences is the steady state.
-    std::vector<sim::cycles> intervals;
-    for (int image = 1; image <= finished / 2; ++image) intervals.push_back(last_output(image) - last_output(image - 1));
-    std::sort(intervals.begin(), intervals.end());
+    const std::vector<sim::cycles> intervals = result.deadlock.empty() ? steady_intervals(seen) : std::vector<sim::cycles>();
     std::string text;
     // Both ends count: an image that is read and written in one cycle has a latency of one cycle.
     text += ",\n \"latency_cycles\": " + (finished > 0 ? std::to_string(last_output(0) - seen.first_read + 1) : "null");
-    text += ",\n \"interval_cycles\": " + (intervals.empty() ? "null" : std::to_string(intervals[intervals.size() / 2]));
+    text += ",\n \"interval_cycles\": " + mean_of(intervals);
+    text += ",\n \"interval_images\": " + std::to_string(intervals.size());
     text += ",\n \"total_cycles\": " + (finished > 0 ? std::to_string(last_output(finished - 1) - seen.first_read + 1) : "null");
     text += ",\n \"deadlock\": " + (result.deadlock.empty() ? "null" : result.deadlock);
     text += ",\n \"fifos\": [";

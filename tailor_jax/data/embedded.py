@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tailor_jax.data import locate
-from tailor_jax.data.read import DataError, quiet_tfds
+from tailor_jax.data.description import DataError
+from tailor_jax.data.read import quiet_tfds
 
 
 def embedded_builder(name: str, root: Path) -> Any:

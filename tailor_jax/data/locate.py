@@ -9,18 +9,19 @@ The places looked at are:
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from pathlib import Path
 
-from tailor_jax.data.read import DataError
+from tailor_jax.data.description import DataError
+from tailor_jax.fields import Fields, parse_json, read_text
 
 EMBEDDED = ('digits', 'photo_digits', *(f'photo_digits/{config}' for config in ('full', 'small', 'tiny', 'easy', 'hard')))
 PUBLIC = ('cifar10', 'cifar100', 'svhn_cropped', 'imagenet2012')
 
 _INFO = 'dataset_info.json'
 _VERSION = re.compile(r'\d+\.\d+\.\d+')
+_CONFIG = re.compile(r'[\w.\-+]+')  # the name of a folder, so without a slash
 
 
 def data_root() -> Path:
@@ -35,7 +36,8 @@ def latest_version(directory: Path) -> Path | None:
     found = _versions(directory)
     configs = directory / '.config' / 'metadata.json'  # TFDS writes it beside the configs of a set
     if not found and configs.is_file():
-        found = _versions(directory / json.loads(configs.read_text()).get('default_config_name', ''))
+        fields = Fields(parse_json(read_text(configs, DataError), str(configs), DataError), str(configs), DataError)
+        found = _versions(directory / fields.text('default_config_name', _CONFIG, default=''))
         others = [path for path in directory.iterdir() if _versions(path)]
         if not found and len(others) == 1:
             found = _versions(others[0])

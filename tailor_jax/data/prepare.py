@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from tailor_jax.data import locate
+from tailor_jax.data.description import DataError
 from tailor_jax.data.embedded import prepare_embedded
-from tailor_jax.data.read import DataError
 
 
 def prepare_public(name: str, root: Path) -> Path:

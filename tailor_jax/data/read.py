@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 from absl import logging as absl_logging
 
+from tailor_jax.data import description
+from tailor_jax.data.description import DataError
+
 PILLOW_MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
-
-
-class DataError(ValueError):
-    """A data set that cannot be used, or a bad record in it; the message names the file and what to do."""
 
 
 @contextlib.contextmanager
@@ -220,6 +219,7 @@ def open_builder(directory: Path) -> Any:
     """Opens a prepared directory (the one with dataset_info.json) as a read-only TFDS builder."""
     import tensorflow_datasets as tfds
 
+    description.check(directory)
     try:
         with quiet_tfds():
             builder = tfds.builder_from_directory(directory)

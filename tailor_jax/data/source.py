@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from tailor_jax.data import locate
+from tailor_jax.data.description import DataError
 from tailor_jax.data.embedded import prepare_embedded
-from tailor_jax.data.read import DataError, Records, find_layout, open_builder, open_split
+from tailor_jax.data.read import Records, find_layout, open_builder, open_split
 
 # Mean and standard deviation of the training pixels, scaled to 0..1, as commonly published.
 CONSTANTS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {

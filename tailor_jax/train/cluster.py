@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import functools
 import os
-import pickle
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from tailor_jax.fields import Fields, FormatError
+from tailor_jax.train import wire
 
 T = TypeVar('T')
 
@@ -73,20 +75,32 @@ def is_main() -> bool:
 
 
 def from_main(function: Callable[[], T]) -> T:
-    """The value of `function()`, which only process 0 calls; a picklable one. An error is raised on all, as ClusterError on the others."""
+    """The value of `function()`, which only process 0 calls; plain data, see `wire`. An error is raised on all, as ClusterError on the others."""
     if jax.process_count() == 1:
         return function()
-    value, failure = None, None
+    message, failure = b'', None
     if is_main():
         try:
-            value = function()
+            message = wire.encode({'value': function()})
         except Exception as error:
             failure = error
-    value, told = pickle.loads(_broadcast(pickle.dumps((value, failure and f'{type(failure).__name__}: {failure}'))))
+            message = wire.encode({'failure': f'{type(error).__name__}: {error}'})
+    message = _broadcast(message)
     if failure:
         raise failure
-    if told:
-        raise ClusterError(f'process 0 failed: {told}')
+    return _heard(message)
+
+
+def _heard(message: bytes) -> Any:
+    """The value in process 0's message. Raises ClusterError if there is none, and for a message that `from_main` cannot have written."""
+    try:
+        fields = Fields(wire.decode(message), 'the message of process 0')
+        failure, value = fields.text('failure', default=''), fields.take('value', None)
+        fields.end()
+    except FormatError as error:
+        raise ClusterError(f'process 0 is of another version of this program, or no process of it: {error}') from None
+    if failure:
+        raise ClusterError(f'process 0 failed: {failure}')
     return value
 
 

@@ -30,7 +30,7 @@ def fit(
     save_every: int,
     devices: Sequence[jax.Device] | None = None,
 ) -> TrainState:
-    """Trains from the newest checkpoint, or from `state` if there is none, to step `steps`.
+    """Trains from the newest checkpoint that is whole, or from `state` if there is none, to step `steps`.
 
     Args:
       state: the state at step 0, an ordinary pytree.
@@ -48,12 +48,12 @@ def fit(
       Interrupted: after a signal, to any process: the step that was under way is done and saved, the same one on all.
       NotFiniteError: when a logged loss, or a parameter that would be saved, is no number. What was saved stays and is finite.
     """
-    if checkpoints.latest_step() is not None:
-        state = checkpoints.restore(state)
+    restored = checkpoints.restore(state)
+    state = restored.state if restored else state
     first = int(state.step)
     state, context = replicate(state, devices), replicate(context, devices)
     one_at_a_time = cluster.one_at_a_time(len(devices) if devices else None)
-    metrics.start(phase, first, steps, batch_size, steps_per_epoch)
+    metrics.start(phase, first, steps, batch_size, steps_per_epoch, restored.metrics if restored else None)
     stop_asked = cluster.Vote()
     with interruption.held() as signalled:
         try:
@@ -72,7 +72,7 @@ def fit(
                     host = jax.device_get(state)
                     if not _finite(host):
                         raise NotFiniteError(phase, step, 'parameters', checkpoints.latest_step())
-                    checkpoints.save(step, host)
+                    checkpoints.save(step, host, metrics.text)
                 if stop:
                     raise Interrupted(f'interrupted in phase {phase!r} after step {step} of {steps}')
         finally:

@@ -1,6 +1,10 @@
 """Metrics of a run: W/metrics.jsonl (one object a logged step), TensorBoard events, a progress bar on a terminal.
 
 Device values are kept until `flush`, so that logging every step does not make the host wait for the device every step.
+
+A resumed run comes by all its rows again, in the same order, so its file ends as any other's: what stands in it counts once the run has got
+there. Each phase restored from a checkpoint brings the file as it was then; an evaluation that is repeated finds its row or writes it; and
+whatever else comes instead - rows that will be written again, a line that was cut off, damage - makes way.
 """
 
 from __future__ import annotations
@@ -10,12 +14,17 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
+
+from tailor_jax import files
+
+MOST_BYTES = 1 << 30
 
 
 class NotFiniteError(RuntimeError):
@@ -34,18 +43,28 @@ class Metrics:
         self.workdir = Path(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
         self._path = self.workdir / 'metrics.jsonl'
-        self._jsonl = self._path.open('a')
+        self._found = files.read(self._path, MOST_BYTES) if self._path.exists() else b''
+        self._counted, self._ahead = bytearray(), self._found
+        self._jsonl = self._open()
         self._board = SummaryWriter(str(self.workdir / 'tensorboard'))
         self._pending: list[tuple[int, Mapping]] = []
         self._show_bar = not quiet and sys.stderr.isatty()
         self._quiet = quiet
         self.phase = ''
 
-    def start(self, phase: str, first_step: int, steps: int, batch_size: int, steps_per_epoch: int) -> None:
-        """Begins a phase of `steps` steps, at `first_step` when it is resumed."""
+    @property
+    def text(self) -> bytes:
+        """The file as far as the run has come."""
+        return bytes(self._counted)
+
+    def start(self, phase: str, first_step: int, steps: int, batch_size: int, steps_per_epoch: int, restored: bytes | None = None) -> None:
+        """Begins a phase of `steps` steps; resumed at `first_step`, with the file as the checkpoint has it."""
         self.phase, self._steps, self._batch_size, self._steps_per_epoch = phase, steps, batch_size, steps_per_epoch
-        self._first_step, self._start = first_step, time.monotonic()
-        self._forget(lambda row: row.get('phase') == phase and row['step'] > first_step)
+        self.first_step, self._start = first_step, time.monotonic()
+        if restored is None:
+            self._make_way()
+        else:
+            self._restore(restored, keep=first_step == steps)
         self._bar = tqdm(total=steps, initial=first_step, desc=phase, unit='step', disable=not self._show_bar, leave=False)
         self._last_line = self._start
 
@@ -71,43 +90,61 @@ class Metrics:
 
     def evaluation(self, name: str, accuracy: float) -> None:
         """Writes the test accuracy of one of a run's networks. A resumed run leaves the row where it is, so that its file is as any other's."""
-        row = {'evaluation': name, 'test_accuracy': accuracy}
-        if row in (json.loads(line) for line in self._lines() if line.endswith('\n')):
+        line = _line({'evaluation': name, 'test_accuracy': accuracy})
+        if self._ahead.startswith(line):
+            self._counted += line
+            self._ahead = self._ahead[len(line) :]
             return
-        self._forget(lambda old: old.get('evaluation') == name)
-        self._jsonl.write(json.dumps(row) + '\n')
+        self._make_way()
+        self._append(line)
         self._jsonl.flush()
         self._board.add_scalar(f'test_accuracy/{name}', accuracy, 0)
 
     def images_per_second(self, step: int) -> float:
         """Mean rate of this phase in this process, compilation included."""
-        return (step - self._first_step) * self._batch_size / max(time.monotonic() - self._start, 1e-9)
+        return (step - self.first_step) * self._batch_size / max(time.monotonic() - self._start, 1e-9)
 
     def finish(self) -> None:
         self._bar.close()
+
+    def complete(self) -> None:
+        """Says that the run has written all its rows: what still stands behind them is none of it."""
+        self._make_way()
 
     def close(self) -> None:
         self._jsonl.close()
         self._board.close()
 
-    def _lines(self) -> list[str]:
-        self._jsonl.flush()
-        return self._path.read_text().splitlines(keepends=True)
+    def _open(self) -> BinaryIO:
+        return os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), 'ab')
 
-    def _forget(self, stale: Callable[[dict], bool]) -> None:
-        """Drops the rows that a resumed run is about to write again, and a last line that was cut off."""
-        lines = self._lines()
-        kept = [line for line in lines if line.endswith('\n') and not stale(json.loads(line))]
-        if len(kept) == len(lines):
-            return
+    def _restore(self, text: bytes, keep: bool) -> None:
+        """Goes on after `text`; with `keep`, what follows it stays until the run gets there."""
+        whole = self._counted + self._ahead
+        if not self._found.startswith(text):
+            print(f'warning: {self._path} has lost rows, or others are there than were written; restored from the checkpoint', file=sys.stderr)
+            self._found = text  # said once
+        self._counted, self._ahead = bytearray(text), bytes(whole[len(text) :]) if keep and whole.startswith(text) else b''
+        if self._counted + self._ahead != whole:
+            self._replace()
+
+    def _make_way(self) -> None:
+        """Drops what the run has not come to: it will be written again."""
+        if self._ahead:
+            self._ahead = b''
+            self._replace()
+
+    def _replace(self) -> None:
         self._jsonl.close()
-        partial = self._path.with_name(f'.{self._path.name}.partial')
-        partial.write_text(''.join(kept))
-        os.replace(partial, self._path)
-        self._jsonl = self._path.open('a')
+        files.write(self._path, bytes(self._counted + self._ahead))
+        self._jsonl = self._open()
+
+    def _append(self, line: bytes) -> None:
+        self._counted += line
+        self._jsonl.write(line)
 
     def _write(self, row: dict) -> None:
-        self._jsonl.write(json.dumps(row) + '\n')
+        self._append(_line(row))
         for key in row.keys() - {'phase', 'step', 'epoch'}:
             self._board.add_scalar(f'{self.phase}/{key}', row[key], row['step'])
 
@@ -122,3 +159,7 @@ class Metrics:
             left = (self._steps - step) * self._batch_size / rate
             print(f'{self.phase:>9}: step {step}/{self._steps}, {text}, {rate:,.0f} images/s, {left:.0f} s left', flush=True)
             self._last_line = now
+
+
+def _line(row: Mapping) -> bytes:
+    return (json.dumps(row) + '\n').encode()

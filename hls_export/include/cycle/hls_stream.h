@@ -31,7 +31,7 @@ struct fifo_record {
 struct record {
     bool trace = false;
     std::vector<fifo_record> fifos;
-    cycles first_read = -1;             // of the input port
+    cycles first_read = -1, last_read = -1;  // of the input port
     std::vector<cycles> output_times;   // of the output port's tokens
 };
 
@@ -131,6 +131,7 @@ public:
     void commit_read(sim::cycles time) override {
         if (is_port) {
             if (sim::recorded().first_read < 0) sim::recorded().first_read = time;
+            sim::recorded().last_read = time;
             tokens.pop_front();
             return;
         }
