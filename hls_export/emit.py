@@ -20,6 +20,7 @@ from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.mean import reciprocal
 from tailor_jax.qgraph import QGraph, QNode
 
+EMITTED = ('input', 'conv', 'dense', 'add', 'relu', 'max_pool', 'global_avg_pool')
 IN_PORT, OUT_PORT = 'input_stream', 'output_stream'
 
 
@@ -30,6 +31,10 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         raise GraphError('a design needs at least one node after its input; the graph has none')
     if CLONE in graph.by_name:
         raise GraphError(f'node {CLONE!r}: the exporter uses this name for the copies of a tensor; rename the node')
+    for qnode in qgraph.nodes:
+        if qnode.node.op not in EMITTED:
+            raise _unemitted(qnode.node)
+    qg.check(qgraph)
     planning.check(graph, plan)
     structs, calls, weights = [], [], {}
     for qnode in qgraph.nodes:
@@ -51,8 +56,13 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
     }
 
 
+def _unemitted(node: Node) -> GraphError:
+    *most, last = EMITTED[1:]
+    return GraphError(f'node {node.name!r}: the exporter cannot emit op {node.op!r}; it emits {", ".join(most)} and {last}')
+
+
 def cpp_type(fixed: Fixed) -> str:
-    return f'ap_{"" if fixed.signed else "u"}int<{fixed.bits}>'
+    return f'ap_{"" if fixed.signed else "u"}int<{fixed.bits:d}>'
 
 
 def _pixel(qnode: QNode) -> str:
@@ -89,14 +99,12 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
             types |= {'out_t': qnode.out}
             sizes |= {'channels': channels}
         case _:
-            raise GraphError(
-                f'node {node.name!r}: the exporter cannot emit op {node.op!r}; it emits conv, dense, add, relu, max_pool and global_avg_pool'
-            )
+            raise _unemitted(node)
     if node.op in ('conv', 'dense', 'add', 'global_avg_pool'):
         types |= {'acc_t': qnode.acc, 'scaled_t': _scaled(qnode), 'out_t': qnode.out}
         sizes |= {'shift': qnode.shift, 'out_lo': qnode.out.lo, 'out_hi': qnode.out.hi}
     lines = [f'    using {name} = {cpp_type(fixed)};' for name, fixed in types.items()]
-    lines += [f'    static constexpr {"int" if abs(value) < 2**31 else "long long"} {name} = {value};' for name, value in sizes.items()]
+    lines += [f'    static constexpr {"int" if abs(value) < 2**31 else "long long"} {name} = {value:d};' for name, value in sizes.items()]
     if 'acc_t' in types:
         lines.append(f'    static constexpr bool relu = {"true" if node.relu else "false"};')
     shapes = ' + '.join(str(graph[name].shape) for name in node.inputs)
@@ -214,7 +222,7 @@ def _top(graph: Graph, plan: Plan, calls: list[str], weights: list[str]) -> str:
         fifo = plan.fifos[name]
         streams += [
             f'    hls::stream<pixel_{tensor}> {name}("{name}");',
-            f'#pragma HLS STREAM variable={name} depth={fifo.depth}',
+            f'#pragma HLS STREAM variable={name} depth={fifo.depth:d}',
             f'#pragma HLS BIND_STORAGE variable={name} type=fifo impl={fifo.storage}',
         ]
     return '\n'.join(
@@ -268,7 +276,7 @@ def _timing(plan: Plan) -> str:
     return (
         '// What the cycle simulation takes a process to be; no other file uses it. The depths of the FIFOs allow for it.\n#pragma once\n\n'
         '// Cycles from the last trip of an iteration to the write of its token: the registers of a pipeline.\n'
-        f'constexpr int process_latency_cycles = {plan.process_latency_cycles};\n'
+        f'constexpr int process_latency_cycles = {plan.process_latency_cycles:d};\n'
     )
 
 

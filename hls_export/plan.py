@@ -7,6 +7,7 @@ readers goes through `producer__clone` into a clone process, whose outputs are `
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 from tailor_jax import streaming
@@ -15,6 +16,8 @@ from tailor_jax.qgraph import QGraph
 
 STORAGE = ('srl', 'lutram', 'bram', 'uram')
 CLONE = 'clone'
+PART = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,99}')
+MOST_DEPTH, MOST_LATENCY, MOST_CLOCK_MHZ = (1 << 31) - 1, 10_000, 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,10 +100,15 @@ def skip_fifos(graph: Graph) -> tuple[str, ...]:
 
 
 def check(graph: Graph, plan: Plan) -> None:
-    """Raises GraphError where the plan does not fit: a FIFO missing or unknown, a reuse factor that does not divide, a negative latency."""
-    latency = plan.process_latency_cycles
-    if not isinstance(latency, int) or latency < 0:
-        raise GraphError(f'process_latency_cycles must be an integer, 0 or more, got {latency!r}')
+    """Raises GraphError where the plan does not fit: a FIFO missing or unknown, a reuse factor that does not divide, a negative latency, or what is
+    no number or name: all of it is printed into sources and scripts."""
+    latency, clock = plan.process_latency_cycles, plan.clock_mhz
+    if not _is_integer(latency) or not 0 <= latency <= MOST_LATENCY:
+        raise GraphError(f'process_latency_cycles must be an integer, 0 or more, and at most {MOST_LATENCY}, got {latency!r}')
+    if not isinstance(plan.part, str) or not PART.fullmatch(plan.part):
+        raise GraphError(f'part must be the name of a device, letters, digits, dots and dashes, got {plan.part!r}')
+    if not isinstance(clock, (int, float)) or isinstance(clock, bool) or not 0 < clock <= MOST_CLOCK_MHZ:
+        raise GraphError(f'clock_mhz must be a number above 0 and at most {MOST_CLOCK_MHZ}, got {clock!r}')
     names = fifos(graph)
     if missing := [name for name in names if name not in plan.fifos]:
         raise GraphError(f'the plan has no FIFO {missing[0]!r}; the network has {", ".join(names)}')
@@ -109,9 +117,15 @@ def check(graph: Graph, plan: Plan) -> None:
     for name, fifo in plan.fifos.items():
         if fifo.storage not in STORAGE:
             raise GraphError(f'FIFO {name!r}: storage must be one of {", ".join(STORAGE)}, got {fifo.storage!r}')
-        if not isinstance(fifo.depth, int) or fifo.depth < 1:
-            raise GraphError(f'FIFO {name!r}: depth must be a positive integer, got {fifo.depth!r}')
+        if not _is_integer(fifo.depth) or not 1 <= fifo.depth <= MOST_DEPTH:
+            raise GraphError(f'FIFO {name!r}: depth must be a positive integer, at most {MOST_DEPTH}, got {fifo.depth!r}')
     for name, factor in plan.reuse_factors.items():
         if name not in graph.by_name or graph[name].op not in ('conv', 'dense'):
             raise GraphError(f'the plan gives {name!r} a reuse factor, but it is no conv or dense node of the network')
+        if not _is_integer(factor):
+            raise GraphError(f'node {name!r}: its reuse factor must be an integer, got {factor!r}')
         streaming.reuse_split(graph, graph[name], factor)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -29,6 +29,7 @@ import numpy as np
 
 from hls_export.project import ExportError
 from tailor_jax import fixed as fx
+from tailor_jax import qcheck
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import GraphError
 from tailor_jax.mean import FLOAT32_EXACT, Mean
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import onnx
 
 DOMAIN = 'qonnx.custom_op.general'
+TRANSLATED = ('input', 'conv', 'dense', 'add', 'global_avg_pool', 'max_pool', 'relu')
 OPSET, IR_VERSION = 13, 8
 INPUT = 'input__image'
 
@@ -56,7 +58,10 @@ def model(qgraph: QGraph, batch: int | str = 1) -> onnx.ModelProto:
     helper = _onnx().helper
     walk = _Walk()
     for qnode in qgraph.nodes:
+        if qnode.node.op not in TRANSLATED:
+            raise _untranslated(qnode)
         _check(qgraph, qnode)
+        qcheck.check(qnode, [qgraph[name] for name in qnode.node.inputs])
         _emit(walk, qgraph, qnode)
     first, last = qgraph.input.node, qgraph.output
     flat = last.node.op == 'dense'
@@ -179,10 +184,14 @@ def _emit(walk: _Walk, qgraph: QGraph, qnode: QNode) -> None:
         case 'relu':
             tensor = walk.node('Relu', inputs, f'{name}__relu')
         case _:
-            raise GraphError(f'node {name!r}: op {node.op!r} has no translation to QONNX')
+            raise _untranslated(qnode)
     if node.relu:
         tensor = walk.node('Relu', [tensor], f'{name}__relu')
     walk.quant(tensor, name, qnode.out)
+
+
+def _untranslated(qnode: QNode) -> GraphError:
+    return GraphError(f'node {qnode.name!r}: op {qnode.node.op!r} has no translation to QONNX; {", ".join(TRANSLATED[1:])} have')
 
 
 def _half_step(fixed: Fixed) -> float:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tailor_jax.fields import Fields
+
 MOST_BITS, MOST_FRAC = 64, 256
 
 
@@ -49,6 +51,13 @@ class Fixed:
 
     def __str__(self) -> str:
         return f'{"int" if self.signed else "uint"}{self.bits}*2^{-self.frac}'
+
+
+def from_fields(fields: Fields) -> Fixed:
+    """The type in a JSON object. Raises the object's error where it is none."""
+    made = Fixed(fields.integer('bits', 1, MOST_BITS), fields.integer('frac', -MOST_FRAC, MOST_FRAC), fields.boolean('signed'))
+    fields.end()
+    return made
 
 
 def quantize(x: np.ndarray, fixed: Fixed) -> np.ndarray:

@@ -20,11 +20,10 @@ from tailor_jax import fixed as fx
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.mean import FLOAT32_EXACT, mean_of
-from tailor_jax.qgraph import QGraph, QNode
+from tailor_jax.qgraph import QGraph
+from tailor_jax.qnode import UNACCUMULATED, QNode, passed_type
 
-PASSING = ('max_pool', 'relu', 'upsample', 'flatten')  # hand their integers on, see `passed_type`
 FLOAT32_FRACS = 126  # 2^-f and 2^f are float32 for every f up to this
-UNACCUMULATED = ('input', 'sigmoid', 'swish', *PASSING)
 
 
 def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activations: Mapping[str, Fixed], weights: Mapping[str, Fixed]) -> QGraph:
@@ -138,13 +137,6 @@ def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[
         )
     acc = fx.smallest(lo, hi, frac)
     return out or fx.smallest(min(lo, -1), hi, frac), acc
-
-
-def passed_type(node: Node, source: Fixed) -> Fixed:
-    """Output type of a node that hands its integers on: a ReLU of its own drops the sign's half of the range, the others keep the type."""
-    if node.op == 'relu' and source.signed:
-        return Fixed(source.bits - 1, source.frac, signed=False)
-    return source
 
 
 def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:

@@ -23,64 +23,22 @@ A `QGraph` is a folded `Graph` whose nodes carry integers only. Per node, with x
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-import os
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
+from tailor_jax import files, npz, qcheck
 from tailor_jax import fixed as fx
-from tailor_jax.fixed import Fixed
-from tailor_jax.graph import Graph, GraphError, Node, node_from_dict, node_to_dict
+from tailor_jax.fields import Fields, header, parse_fields
+from tailor_jax.graph import Graph, GraphError, Node, node_from_dict, node_to_dict, weight_shape
 from tailor_jax.mean import Mean, values
+from tailor_jax.qnode import MOST_ALIGN, QNode
 
-MOST_ALIGN = 31  # 32 bits shifted by it, and two of them added, fit an int64
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class QNode:
-    """A node of the integer graph.
-
-    Attributes:
-      node: the folded node: name, op, inputs, shape, window, relu.
-      out: type of the output's integers, which travel on streams.
-      acc: type of the accumulator (equal to `out` where there is none).
-      weight: integers, conv [kernel h, kernel w, C_in / groups, C_out], dense [C_in, C_out]; None elsewhere.
-      bias: integers of scale 2^-acc.frac, [C_out]; None elsewhere.
-      weight_type: type of the weight's integers; None elsewhere.
-      align: left shifts of the inputs of an add or a concat, of what a leaky_relu lets pass, or of an average pool's sum.
-      multiplier: the integer factor of a leaky_relu below zero; its scale is part of acc.frac.
-      divisor: of an average pool, odd.
-      table: the output's integer for each integer of the input, from the least to the greatest (sigmoid, swish); None elsewhere.
-    """
-
-    node: Node
-    out: Fixed
-    acc: Fixed
-    weight: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    weight_type: Fixed | None = None
-    align: tuple[int, ...] = (0, 0)
-    multiplier: int = 1
-    divisor: int = 1
-    table: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if not all(isinstance(shift, int) and 0 <= shift <= MOST_ALIGN for shift in self.align):
-            raise GraphError(f'node {self.name!r} ({self.node.op}): align must be left shifts of 0..{MOST_ALIGN} bits, got {self.align}')
-
-    @property
-    def name(self) -> str:
-        return self.node.name
-
-    @property
-    def shift(self) -> int:
-        """Right shift from accumulator to output (negative: left)."""
-        return self.acc.frac - self.out.frac
+FORMAT = ('qgraph', 1)
+MOST_BYTES, MOST_DESCRIPTION = 1 << 30, 16 << 20  # of a file, and of the description in it
+LONGEST_MESSAGE = 800  # what a file holds may be long
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -237,12 +195,15 @@ def convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
     return out
 
 
-ARRAYS = ('weight', 'bias', 'table')
+def check(qgraph: QGraph) -> None:
+    """Raises GraphError naming the first node whose integers do not fit its graph, its types or its inputs; see `qcheck`."""
+    for qnode in qgraph.nodes:
+        qcheck.check(qnode, [qgraph[name] for name in qnode.node.inputs])
 
 
 def save(qgraph: QGraph, path: str | Path) -> None:
     """Writes the integer graph as one .npz file: a JSON description and the integer arrays."""
-    arrays = {f'{qnode.name}.{key}': getattr(qnode, key) for qnode in qgraph.nodes for key in ARRAYS if getattr(qnode, key) is not None}
+    arrays = {f'{qnode.name}.{key}': getattr(qnode, key) for qnode in qgraph.nodes for key in qcheck.ARRAYS if getattr(qnode, key) is not None}
     rows = [
         {
             'node': node_to_dict(qnode.node),
@@ -255,25 +216,65 @@ def save(qgraph: QGraph, path: str | Path) -> None:
         }
         for qnode in qgraph.nodes
     ]
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, description=np.array(json.dumps(rows)), **arrays)
-    path = Path(path)
-    partial = path.with_name(f'.{path.name}.partial')
-    partial.write_bytes(buffer.getvalue())
-    os.replace(partial, path)
+    description = json.dumps({**header(*FORMAT), 'nodes': rows}).encode()
+    files.write(path, npz.write({'description': np.frombuffer(description, np.uint8), **arrays}))
 
 
 def load(path: str | Path) -> QGraph:
-    """The inverse of `save`. Raises FileNotFoundError, or GraphError for a file that is damaged or none of `save`'s."""
+    """The inverse of `save`. Raises FileNotFoundError, or GraphError naming the file that is damaged, none of `save`'s, or against the rules."""
+    where = str(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return QGraph(tuple(_load_node(archive, row) for row in json.loads(str(archive['description']))))
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
-        raise GraphError(f'{path} is damaged or no integer graph: {error}') from None
+        archive = npz.read(files.read(path, MOST_BYTES), where, GraphError)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise GraphError(f'{where} cannot be read: {error.strerror or error}') from None
+    (length,) = (*archive.shape('description'), -1)[:1]
+    if not 0 < length <= MOST_DESCRIPTION:
+        raise GraphError(f'{where}: its description has {length} bytes; expected 1..{MOST_DESCRIPTION}')
+    fields = parse_fields(archive.integers('description', (length,)).tobytes(), f'{where}: description', *FORMAT, GraphError)
+    rows = fields.objects('nodes')
+    fields.end()
+    try:
+        parsed = [_load_node(row) for row in rows]
+        graph = Graph(tuple(node for node, _ in parsed))
+        unread = set(archive.names) - {'description'}
+        nodes: list[QNode] = []
+        for node, fields_of in parsed:
+            shapes = {'weight': weight_shape(graph, node), 'bias': node.shape[2:], 'table': _table_shape(node, nodes)}
+            arrays: dict[str, Any] = {key: archive.integers(name, shapes[key]) for key in qcheck.ARRAYS if (name := f'{node.name}.{key}') in unread}
+            unread -= {f'{node.name}.{key}' for key in arrays}
+            nodes.append(QNode(node, **fields_of, **arrays))
+        if unread:
+            raise GraphError(f'it holds the array {min(unread)!r}, which is of no node')
+        qgraph = QGraph(tuple(nodes))
+        check(qgraph)
+    except (ValueError, TypeError) as error:
+        message = str(error) if str(error).startswith(where) else f'{where}: {error}'
+        raise GraphError(message if len(message) <= LONGEST_MESSAGE else f'{message[:LONGEST_MESSAGE]}...') from None
+    return qgraph
 
 
-def _load_node(archive: Mapping[str, np.ndarray], row: dict) -> QNode:
-    node = node_from_dict(row['node'])
-    weight, bias, table = (archive[key] if (key := f'{node.name}.{kind}') in archive else None for kind in ARRAYS)
-    kind = row['weight_type'] and Fixed(**row['weight_type'])
-    return QNode(node, Fixed(**row['out']), Fixed(**row['acc']), weight, bias, kind, tuple(row['align']), row['multiplier'], row['divisor'], table)
+def _load_node(row: Fields) -> tuple[Node, dict[str, Any]]:
+    """The node of a row of the description, and the fields of its `QNode` that are no arrays."""
+    given = row.take('node')
+    if not isinstance(given, dict):
+        raise GraphError(f"{row.where}: 'node' must be an object")
+    node = node_from_dict(given)
+    qcheck.check_node(node)
+    types = {name: fx.from_fields(row.object(name)) for name in ('out', 'acc')}
+    weight_type = row.take('weight_type')
+    types |= {} if weight_type is None else {'weight_type': fx.from_fields(Fields(weight_type, f'{row.where}: weight_type', GraphError))}
+    numbers = {
+        'align': row.integers('align', 0, MOST_ALIGN),
+        'multiplier': row.integer('multiplier', 0, 1 << MOST_ALIGN),
+        'divisor': row.integer('divisor', 1, 1 << MOST_ALIGN),
+    }
+    row.end()
+    return node, {**types, **numbers}
+
+
+def _table_shape(node: Node, before: list[QNode]) -> tuple[int, ...]:
+    """The shape of a table of this node, which is not read unless `qcheck` takes its size."""
+    types = [qnode.out for qnode in before if qnode.name in node.inputs]
+    return (1 << min(types[0].bits, qcheck.MOST_TABLE_BITS),) if types else ()

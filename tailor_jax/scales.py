@@ -21,7 +21,7 @@ import numpy as np
 
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, weight_shape
-from tailor_jax.lower import PASSING
+from tailor_jax.qnode import PASSING
 
 if TYPE_CHECKING:
     from tailor_jax.quant import QuantSpec

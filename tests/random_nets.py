@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
-from tailor_jax import lower, rewrite
+from tailor_jax import lower, qnode, rewrite
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, Node, weight_shape, window_shape
 from tailor_jax.qgraph import QGraph
@@ -33,8 +33,8 @@ def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), g
     params, activations, weights = {}, {}, {}
     for node in graph.nodes:
         width = int(rng.integers(min(3, bits[1]), bits[1] + 1)) if mixed else bits[1]
-        if node.op in lower.PASSING:
-            activations[node.name] = lower.passed_type(node, activations[node.inputs[0]])
+        if node.op in qnode.PASSING:
+            activations[node.name] = qnode.passed_type(node, activations[node.inputs[0]])
         elif node.name != graph.output.name:
             activations[node.name] = Fixed(width, width - 1 - int(rng.integers(0, 3)), signed=not node.relu)
         if shape := weight_shape(graph, node):

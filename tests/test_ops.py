@@ -13,7 +13,7 @@ from test_graph import of_each_op
 
 import costmodel
 from hls_export import emit, plan, qonnx
-from tailor_jax import build, fixed, graph, lower, model, qgraph, quant, rewrite
+from tailor_jax import build, fixed, graph, lower, model, qgraph, qnode, quant, rewrite
 from tailor_jax.build import builder, efficientnet, retinanet, yolo
 from tailor_jax.build.squeezenet import _fire, _pool
 from tailor_jax.fixed import Fixed
@@ -126,7 +126,7 @@ def test_one_op_in_integers_whatever_the_types(op, data):
         net = ONE_OP[op]
     kinds: dict[str, Fixed] = {}
     for node in net:
-        kinds[node.name] = lower.passed_type(node, kinds[node.inputs[0]]) if node.op in lower.PASSING else data.draw(types, node.name)
+        kinds[node.name] = qnode.passed_type(node, kinds[node.inputs[0]]) if node.op in qnode.PASSING else data.draw(types, node.name)
     try:
         integers = lower.lower(net, {}, kinds, {})
     except GraphError as error:
