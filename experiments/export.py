@@ -13,6 +13,7 @@ onnxruntime has computed every logit of the test split as the integer reference 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ import hls_export
 from experiments import cli, dataset
 from experiments.config import ConfigError
 from experiments.cost import dataflow_of
-from experiments.workdir import read_config
+from experiments.workdir import read_config, read_json
 from hls_export import qonnx
-from tailor_jax import data, qgraph
-from tailor_jax.graph import from_json
+from tailor_jax import data, qgraph, rewrite
+from tailor_jax.graph import Graph, GraphError, from_json
 
 TARGETS = ('dataflow', 'qonnx')
 
@@ -39,7 +40,7 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     """
     config, integers = _finished(workdir)
     target = dataflow_of(config)
-    cost = costmodel.evaluate(from_json((workdir / 'graph.json').read_text()), target)
+    cost = costmodel.evaluate(_graph(workdir, integers), target)
     device = costmodel.devices.device(target.device)
     plan = hls_export.Plan(
         reuse_factors=cost.reuse_factors,
@@ -78,11 +79,29 @@ def export_qonnx(workdir: Path, out: Path, overwrite: bool = False) -> int:
 
 
 def _finished(workdir: Path) -> tuple[ConfigDict, qgraph.QGraph]:
-    """The config and the integers of a finished run."""
+    """The config and the integers of a finished run. Raises ConfigError where its files contradict each other."""
     for name in ('summary.json', 'config.json', 'graph.json', 'qgraph.npz'):
         if not (workdir / name).exists():
             raise FileNotFoundError(f'{workdir} holds no finished training ({name} is missing); run experiments.train with this --workdir first')
-    return read_config(workdir / 'config.json'), qgraph.load(workdir / 'qgraph.npz')
+    config, summary = read_config(workdir / 'config.json'), read_json(workdir / 'summary.json')
+    if summary.get('config') != json.loads(json.dumps(config.to_dict())):
+        raise ConfigError(
+            f"{workdir}/config.json is not the 'config' of {workdir}/summary.json, so one of them is damaged; put a good copy in its place"
+        )
+    return config, qgraph.load(workdir / 'qgraph.npz')
+
+
+def _graph(workdir: Path, integers: qgraph.QGraph) -> Graph:
+    """The pruned network of a finished run, which must be that of the integers."""
+    path = workdir / 'graph.json'
+    again = 'delete it and start the training with this --workdir again, which writes it anew'
+    try:
+        pruned = from_json(path.read_text(errors='replace'))
+    except GraphError as error:
+        raise GraphError(f'{path} is damaged: {error}; {again}') from None
+    if rewrite.fold(pruned) != integers.graph:
+        raise GraphError(f'{path} is not the network of {workdir}/qgraph.npz, so it is damaged; {again}')
+    return pruned
 
 
 def _test_split(config: ConfigDict, integers: qgraph.QGraph) -> tuple[np.ndarray, np.ndarray]:
