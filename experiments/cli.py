@@ -23,6 +23,9 @@ from tailor_jax.graph import GraphError
 from tailor_jax.train import interruption
 from tailor_jax.train.interruption import Interrupted
 
+# In the environment: seconds that a program may take to end after the first SIGTERM or SIGINT, before it is ended.
+STOP_SECONDS = 'TAILOR_JAX_STOP_SECONDS'
+LONGEST_STOP_S = 86_400
 CLUSTER_FLAGS = {
     'coordinator_address': ('', 'HOST:PORT of process 0, where several processes train as one. Slurm and Open MPI (before 5) say it themselves.'),
     'num_processes': (0, 'How many processes there are; 0 for what the launcher says.'),
@@ -104,9 +107,9 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
     def guarded(_: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # jax and orbax tell of much that is of no use here
         values = {name: holder.value for name, holder in holders.items()}
-        handler = interruption.Handler().install()
         status = 0
         try:
+            handler = interruption.Handler(_stop_seconds()).install()
             if config:
                 values['config'] = config_file.load(values['config'], overrides)
             if cluster:
@@ -135,6 +138,18 @@ def usage(doc: str, flags_of: Mapping[str, tuple[Any, str]]) -> str:
         given = f'--[no]{name}' if isinstance(default, bool) else f'--{name}=' + (str(default) if default != '' else name.upper())
         lines += [given, textwrap.fill(text, 100, initial_indent='    ', subsequent_indent='    ')]
     return '\n'.join([*lines, *([CONFIG_HELP] if 'config' in flags_of else [])])
+
+
+def _stop_seconds() -> float:
+    """How long a program may take to end after a signal. Raises ConfigError for an environment that says nothing sensible."""
+    text = os.environ.get(STOP_SECONDS, str(interruption.STOP_S))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_STOP_S:
+        raise ConfigError(f'{STOP_SECONDS} is {text!r} in the environment; expected seconds, more than 0 and at most {LONGEST_STOP_S:,}')
+    return seconds
 
 
 def _join(values: Mapping[str, Any], handler: interruption.Handler) -> None:

@@ -23,10 +23,12 @@ import hls_export
 from experiments import cli, dataset
 from experiments.config import Config, ConfigError
 from experiments.cost import dataflow_of
+from experiments.summary import read_summary
 from experiments.workdir import read_config
 from hls_export import qonnx
-from tailor_jax import data, qgraph
-from tailor_jax.graph import from_json
+from tailor_jax import data, qgraph, rewrite
+from tailor_jax import graph as graph_lib
+from tailor_jax.graph import Graph, GraphError
 
 TARGETS = ('dataflow', 'qonnx')
 
@@ -38,7 +40,7 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     """
     config, integers = _finished(workdir)
     target = dataflow_of(config)
-    cost = costmodel.evaluate(from_json((workdir / 'graph.json').read_text()), target)
+    cost = costmodel.evaluate(_graph(workdir, integers), target)
     device = costmodel.devices.device(target.device)
     plan = hls_export.Plan(
         reuse_factors=cost.reuse_factors,
@@ -77,11 +79,29 @@ def export_qonnx(workdir: Path, out: Path, overwrite: bool = False) -> int:
 
 
 def _finished(workdir: Path) -> tuple[Config, qgraph.QGraph]:
-    """The config and the integers of a finished run."""
+    """The config and the integers of a finished run. Raises ConfigError where its files contradict each other."""
     for name in ('summary.json', 'config.json', 'graph.json', 'qgraph.npz'):
         if not (workdir / name).exists():
             raise FileNotFoundError(f'{workdir} holds no finished training ({name} is missing); run experiments.train with this --workdir first')
-    return read_config(workdir / 'config.json'), qgraph.load(workdir / 'qgraph.npz')
+    config, summary = read_config(workdir / 'config.json'), read_summary(workdir / 'summary.json')
+    if summary['config'] != config.to_dict():
+        raise ConfigError(
+            f"{workdir}/config.json is not the 'config' of {workdir}/summary.json, so one of them is damaged; put a good copy in its place"
+        )
+    return config, qgraph.load(workdir / 'qgraph.npz')
+
+
+def _graph(workdir: Path, integers: qgraph.QGraph) -> Graph:
+    """The pruned network of a finished run, which must be that of the integers."""
+    path = workdir / 'graph.json'
+    again = 'delete it and start the training with this --workdir again, which writes it anew'
+    try:
+        pruned = graph_lib.load(path)
+    except GraphError as error:
+        raise GraphError(f'{error}; {again}') from None
+    if rewrite.fold(pruned) != integers.graph:
+        raise GraphError(f'{path} is not the network of {workdir}/qgraph.npz, so it is damaged; {again}')
+    return pruned
 
 
 def _test_split(config: Config, integers: qgraph.QGraph) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ def main(options: Any) -> None:
     from tailor_jax.train import cluster
 
     run.check(options.config)
-    workdir = cluster.from_main(lambda: prepare_run(options.config, path, options.overwrite))
+    workdir = Path(cluster.from_main(lambda: str(prepare_run(options.config, path, options.overwrite))))
     if cluster.is_main():
         print_summary(run.train(options.config, workdir), workdir)
         return

@@ -56,7 +56,7 @@ def files_of(directory: Path) -> list[Path]:
     return [path for path in sorted(directory.rglob('*')) if path.is_file() and path.stat().st_size]
 
 
-def test_what_is_restored_is_what_was_saved_whichever_bit_is_flipped(whole, tmp_path, capfd):
+def test_what_is_restored_is_what_was_saved_whichever_bit_or_file_is_damaged(whole, tmp_path, capfd):
     good = restored(whole)
     assert good.step == STEPS and good.metrics == (whole / 'metrics.jsonl').read_bytes()
     shutil.copytree(whole, tmp_path / 'shorter')
@@ -67,11 +67,19 @@ def test_what_is_restored_is_what_was_saved_whichever_bit_is_flipped(whole, tmp_
     for number in range(24):  # each file as likely as any other, and each bit
         path = rng.choice(files) if number % 2 else rng.choices(files, sizes)[0]
         workdir = shutil.copytree(whole, tmp_path / str(number))
-        flip(workdir / path.relative_to(whole), rng.randrange(8 * path.stat().st_size))
-        found, expected = restored(workdir), good
+        harmed = workdir / path.relative_to(whole)
+        match number % 8:
+            case 6:
+                harmed.write_bytes(b'')
+            case 7:
+                harmed.unlink()
+            case _:
+                flip(harmed, rng.randrange(8 * path.stat().st_size))
+        found, expected, told = restored(workdir), good, capfd.readouterr().err
+        assert 'Traceback' not in told
         if found.step != STEPS:
             expected = before
-            assert f'{workdir}/checkpoints/{LAST} is damaged (' in (told := capfd.readouterr().err)
+            assert f'{workdir}/checkpoints/{LAST} is damaged (' in told
             assert f'it is now damaged_{LAST}, and training goes on from the checkpoint of step {BEFORE}' in told
             assert files_of(workdir / 'checkpoints' / f'damaged_{LAST}') and not (workdir / 'checkpoints' / LAST).exists()
         assert (found.step, found.metrics, bits(found.state)) == (expected.step, expected.metrics, bits(expected.state))

@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from run_processes import assert_same_run
 
 import costmodel
 import hls_export
@@ -26,6 +27,7 @@ from tailor_jax import data, graph, model, qgraph, rewrite
 from tailor_jax.data.embedded import embedded_builder
 from tailor_jax.data.read import find_layout
 from tailor_jax.data.write import write_set
+from tailor_jax.train.checkpoint import CheckpointError
 
 ROOT = Path(__file__).parents[1]
 CONFIG = 'experiments/configs/digits_resnet8.py'
@@ -342,7 +344,55 @@ def test_damaged_files_are_named(trained, tmp_path):
         (workdir / name).write_bytes((workdir / name).read_bytes()[:100])
         with pytest.raises((ConfigError, graph.GraphError), match=message):
             export(workdir, tmp_path / 'p')
+        shutil.copy(trained[0] / name, workdir)
+    for name, before, after, message in (
+        ('graph.json', '"block": "s1b0"', '"block": "s1b1"', 'graph.json is not the network of .*qgraph.npz, so it is damaged; delete'),
+        ('graph.json', '"s1b0_conv1"', '"s1b0_conv2"', 'graph.json is'),
+        ('graph.json', '{', '[', 'graph.json is damaged: .*; delete it and start the training'),
+        ('config.json', '"interval_cycles": 4096', '"interval_cycles": 4097', "config.json is not the 'config' of .*summary.json"),
+        ('summary.json', '"seed": 0', '"seed": 1', "config.json is not the 'config' of .*summary.json"),
+    ):
+        text = (workdir / name).read_text()
+        assert before in text
+        (workdir / name).write_text(text.replace(before, after, 1))
+        with pytest.raises((ConfigError, graph.GraphError), match=message):
+            export(workdir, tmp_path / 'p')
+        shutil.copy(trained[0] / name, workdir)
     assert not (tmp_path / 'p').exists()
+
+
+def test_whatever_is_lost_or_damaged_is_made_again_bit_for_bit(trained, tmp_path, capfd):
+    """A file deleted, a bit flipped in the types, in the last checkpoint of each phase, in the metrics: the run ends as it had."""
+    workdir, config = tmp_path / 'run', small_config()
+    shutil.copytree(trained[0], workdir)
+    for name in ('graph.json', 'qgraph.npz', 'summary.json'):
+        (workdir / name).unlink()
+    types_of = workdir / 'quant.json'
+    types_of.write_text(types_of.read_text().replace('"frac": 7', '"frac": 6', 1))
+    metrics = workdir / 'metrics.jsonl'
+    metrics.write_bytes(metrics.read_bytes()[:3000])
+    for phase in ('teacher', 'qat'):
+        steps = sorted((workdir / 'checkpoints' / phase).iterdir(), key=lambda path: int(path.name))
+        largest = max((path for path in steps[-1].glob('state/*/d/*')), key=lambda path: path.stat().st_size)
+        content = bytearray(largest.read_bytes())
+        content[len(content) // 2] ^= 4
+        largest.write_bytes(content)
+    run.train(config, prepare_run(config, str(workdir), overwrite=False), quiet=True)
+    told = capfd.readouterr().err
+    for part in ('/checkpoints/teacher/66 is damaged', '/checkpoints/qat/22 is damaged', '/quant.json has changed', '/metrics.jsonl has lost rows'):
+        assert f'warning: {workdir}{part}' in told
+    assert_same_run(workdir, trained[0])
+
+
+def test_a_damaged_teacher_of_another_run_is_named_and_left_alone(trained, tmp_path):
+    teacher, config = tmp_path / 'teacher', small_config()
+    shutil.copytree(trained[0], teacher)
+    path = teacher / 'checkpoints' / 'teacher' / '66' / 'record' / 'metadata'
+    path.write_bytes(path.read_bytes().replace(b'"step": 66', b'"step": 67'))
+    config.train.teacher_workdir = str(teacher)
+    with pytest.raises(CheckpointError, match=r'teacher/66 is damaged \(its record is not the one that was saved\)'):
+        run.train(config, tmp_path / 'w', quiet=True)
+    assert b'"step": 67' in path.read_bytes()
 
 
 def test_a_cost_that_no_skip_adds_to_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 
 import hypothesis
@@ -121,7 +122,11 @@ def test_command(tmp_path, capsys):
     config_of = config.defaults()
     config_of.data.name, config_of.model.depth = 'digits', 8
     qgraph = random_qgraph(build.resnet(8, (8, 8, 1), 10, 4, 'long'))
-    for name, text in {'summary.json': '{}', 'graph.json': '[]', 'config.json': config.to_json(config_of)}.items():
+    for name, text in {
+        'summary.json': json.dumps({'config': config_of.to_dict()}),
+        'graph.json': '[]',
+        'config.json': config.to_json(config_of),
+    }.items():
         (tmp_path / name).write_text(text)
     save(qgraph, tmp_path / 'qgraph.npz')
     options = types.SimpleNamespace(workdir=str(tmp_path), out=str(tmp_path / 'made'), target='qonnx', overwrite=False)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from run_processes import FLAGS, HOOK, QUICK_TO_COMPILE, ROOT, assert_same_run, end, last_saved, rows, start, wait_for_step
 
+from experiments import cli
+from experiments.config import ConfigError
 from tailor_jax.train import interruption
 
 
@@ -107,6 +109,53 @@ def test_a_second_signal_ends_at_once_and_an_echo_of_the_first_does_not(number, 
     assert process.poll() is None
     process.send_signal(number)
     assert process.wait(timeout=60) == 128 + number
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('work', ['while True: pass', "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"], ids=['in Python', 'out of Python'])
+def test_what_does_not_end_in_time_is_ended_and_says_so(number, work):
+    program = (
+        'import hashlib; from tailor_jax.train import interruption; interruption.Handler(stop_s=1).install()\n'
+        f'with interruption.held():\n    print("held", flush=True)\n    {work}\n'
+    )
+    process = subprocess.Popen([sys.executable, '-c', program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == 'held\n'
+    process.send_signal(number)
+    start = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and time.monotonic() - start > 0.9
+    assert errors == f'still not done 1 s after {number.name}; ended. What was saved stays, and the same command goes on from there\n'
+
+
+def test_a_run_that_hangs_where_it_saves_is_ended_and_goes_on(environment, tmp_path):
+    hook = HOOK.replace('os.kill(os.getpid(), signal.SIGKILL)', 'import time; print("hangs", flush=True); time.sleep(600)')
+    (tmp_path / 'sitecustomize.py').write_text(hook)
+    command = ('experiments.train', *FLAGS, f'--workdir={tmp_path}/run')
+    hanging = {'PYTHONPATH': str(tmp_path), 'KILL_AT': KILLS['while the first checkpoint is written'], 'TAILOR_JAX_STOP_SECONDS': '1'}
+    process = start(*command, **environment | hanging)
+    assert process.stdout.readline() == 'hangs\n'
+    for more in ([], ['--overwrite']):
+        status, errors = end(start(*command, *more, **environment))
+        assert status == 1 and f'error: {tmp_path}/run is in use by process {process.pid} on ' in errors, errors
+    process.terminate()
+    status, errors = end(process)
+    assert status == 128 + signal.SIGTERM and 'still not done 1 s after SIGTERM; ended' in errors, errors
+    process = start(*command, **environment)
+    wait_for_step(process, tmp_path / 'run', 'teacher', 8)
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize('text', ['0', '-1', 'nan', 'inf', 'soon', ''])
+def test_seconds_that_make_no_sense_are_refused(text, monkeypatch):
+    monkeypatch.setenv(cli.STOP_SECONDS, text)
+    with pytest.raises(ConfigError, match=f"TAILOR_JAX_STOP_SECONDS is '{text}' in the environment; expected seconds"):
+        cli._stop_seconds()
+
+
+def test_a_bad_environment_ends_a_program_with_status_1():
+    status, errors = end(start('experiments.report', '--workdir=nowhere', TAILOR_JAX_STOP_SECONDS='soon'))
+    assert status == 1 and "error: TAILOR_JAX_STOP_SECONDS is 'soon'" in errors and 'Traceback' not in errors
 
 
 def test_without_a_handler_signals_are_left_alone():

@@ -19,12 +19,17 @@ used by one process of several.)
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
+import gc
 import hashlib
 import json
+import logging
 import re
 import sys
+import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +45,7 @@ STATE, RECORD = 'state', 'record'
 FORMAT = ('checkpoint', 1)
 # What there can be in the directory of a phase: a checkpoint, one that is being written, one that was put aside.
 NAME = re.compile(r'\d+(\.orbax-checkpoint-tmp.*)?|damaged_\d+(_\d+)?')
+STRAGGLERS_S = 0.1
 _MOST_METRICS_BYTES = 1 << 30
 
 
@@ -140,10 +146,7 @@ class Checkpoints:
         place, record = self.directory / str(step), _record(manager, step)
         if record['structure'] != _structure(host) or (record['note'] != self._note and not self._read_only):
             raise CheckpointError(f'{place} is of another network, or was trained another way; it is kept, so train in another directory')
-        try:
-            state = manager.restore(step, args=ocp.args.Composite(**{STATE: ocp.args.StandardRestore(host)}))[STATE]
-        except Exception as error:
-            raise _readable(error) from error
+        state = _item(manager, step, STATE, ocp.args.StandardRestore(host))
         if _content(state) != record['state']:
             raise _DamagedError('its values are not those that were saved')
         metrics = zlib.decompressobj().decompress(base64.b64decode(record['metrics']), _MOST_METRICS_BYTES)
@@ -205,10 +208,7 @@ def _manager(directory: Path, read_only: bool) -> ocp.CheckpointManager | None:
 
 def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     """The record of a checkpoint, checked against its own digest. Raises CheckpointError for a whole one of another version."""
-    try:
-        found = manager.restore(step, args=ocp.args.Composite(**{RECORD: ocp.args.JsonRestore()}))[RECORD]
-    except Exception as error:
-        raise _readable(error) from error
+    found = _item(manager, step, RECORD, ocp.args.JsonRestore())
     record = dict(found) if isinstance(found, dict) else {}
     if record.pop('sha256', '') != _digest(record) or record.get('step') != step:
         raise _DamagedError('its record is not the one that was saved')
@@ -216,11 +216,34 @@ def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     return record
 
 
-def _readable(error: Exception) -> Exception:
-    """What a failure to read says of a checkpoint: orbax raises many kinds where it is damaged, and these where it may be whole."""
-    if isinstance(error, MemoryError | PermissionError):
-        return CheckpointError(f'a checkpoint cannot be read: {error or type(error).__name__}')
-    return _DamagedError(f'orbax cannot read it: {type(error).__name__}')
+def _item(manager: ocp.CheckpointManager, step: int, name: str, how: Any) -> Any:
+    """One item of a checkpoint. Orbax raises errors of many kinds where it is damaged; those named here leave open whether it is."""
+    with _silence():
+        try:
+            return manager.restore(step, args=ocp.args.Composite(**{name: how}))[name]
+        except (MemoryError, PermissionError) as error:
+            raise CheckpointError(f'{manager.directory}/{step} cannot be read: {error or type(error).__name__}') from error
+        except Exception as error:
+            reason = _DamagedError(f'orbax cannot read it: {type(error).__name__}')
+        gc.collect()  # those of its reads that are still under way complain now, not later
+        time.sleep(STRAGGLERS_S)
+        raise reason
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Of orbax's reads in parallel all that fail after the first print tracebacks, from wherever they are; the first says enough."""
+    hook, loggers = sys.unraisablehook, [logging.getLogger(name) for name in ('absl', 'asyncio')]
+    disabled = [logger.disabled for logger in loggers]
+    sys.unraisablehook = lambda _: None
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for logger, value in zip(loggers, disabled, strict=True):
+            logger.disabled = value
 
 
 def _free(path: Path) -> Path:

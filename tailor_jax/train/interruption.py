@@ -1,7 +1,8 @@
 """SIGTERM and SIGINT: kept while a step is under way, so that a run stops where nothing is lost.
 
 A program installs one handler for its life, `Handler().install()`. The first signal raises Interrupted: at once, or, inside `held()`, when
-whoever holds it has put his work away. A second signal ends the process at once with status 128 + its number, as the shell counts.
+whoever holds it has put his work away. A second signal ends the process at once with status 128 + its number, as the shell counts. So does the
+first one when the process has not ended in time by itself, since whatever it waits for may never come.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import FrameType
 
 STATUS = 75  # of a program that was interrupted and goes on when started again: EX_TEMPFAIL of sysexits.h
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_S = 60.0  # for a step, a checkpoint and what else is under way; a longer compilation is given up, and nothing saved is lost
 ONE_SIGNAL_S = 0.5  # what comes within this time is the same signal, sent to the process and to its group, as timeout(1) does
 
 
@@ -25,10 +27,15 @@ class Interrupted(BaseException):
 
 
 class Handler:
-    """A signal handler that remembers the first signal. `signal` is its name, '' before."""
+    """A signal handler that remembers the first signal. `signal` is its name, '' before.
 
-    def __init__(self) -> None:
+    Args:
+      stop_s: seconds after the first signal in which the process must have ended by itself.
+    """
+
+    def __init__(self, stop_s: float = STOP_S) -> None:
         self.signal = ''
+        self.stop_s = stop_s
         self.holders = 0
         self._watched: socket.socket | None = None
 
@@ -40,7 +47,7 @@ class Handler:
             received, self._watched = socket.socketpair()
             self._watched.setblocking(False)
             signal.set_wakeup_fd(self._watched.fileno(), warn_on_full_buffer=False)
-            threading.Thread(target=_end_at_the_second, args=(received,), name='second signal', daemon=True).start()
+            threading.Thread(target=_end, args=(received, self.stop_s), name='signals', daemon=True).start()
         return self
 
     def __call__(self, number: int, _: FrameType | None) -> None:
@@ -54,16 +61,31 @@ class Handler:
             raise Interrupted(f'interrupted by {self.signal}')
 
 
-def _end_at_the_second(received: socket.socket) -> None:
-    """Reads the signals as they come, in a thread: a handler waits until the main thread is back in Python, from a compilation for instance."""
-    first = 0.0
-    while True:
-        number, now = received.recv(1)[0], time.monotonic()
-        if number not in SIGNALS:
-            continue
-        if first and now - first > ONE_SIGNAL_S:
-            os._exit(128 + number)
-        first = first or now
+def _end(received: socket.socket, stop_s: float) -> None:
+    """Ends the process at the second signal, or some time after the first one.
+
+    Reads the signals as they come, in a thread: a handler waits until the main thread is back in Python, from a compilation for instance.
+    """
+    first = _next(received)
+    start = time.monotonic()
+    while (left := start + stop_s - time.monotonic()) > 0:
+        received.settimeout(left)
+        with contextlib.suppress(TimeoutError):
+            number = _next(received)
+            if time.monotonic() - start > ONE_SIGNAL_S:
+                os._exit(128 + number)
+    message = (
+        f'still not done {stop_s:g} s after {signal.Signals(first).name}; ended. What was saved stays, and the same command goes on from there\n'
+    )
+    os.write(2, message.encode())  # sys.stderr may be locked by the thread that hangs
+    os._exit(128 + first)
+
+
+def _next(received: socket.socket) -> int:
+    """The next of SIGNALS to come."""
+    while (number := received.recv(1)[0]) not in SIGNALS:
+        pass
+    return number
 
 
 @contextlib.contextmanager

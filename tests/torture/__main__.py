@@ -2,9 +2,9 @@
 
     python tests/torture [--tries=SCALE] [--only=KIND,...] [--seed=N] [--folder=DIR]
 
-Kills train, sweep, export and csim at random moments; damages files of runs, sweeps and projects; plants links; fills disks; starts two processes on one
-directory; feeds damaged files to every loader and random configs to the check. Prints every try that went wrong as it comes, and a table at the end. Exit
-status 0 only if nothing was wrong or raw. `--tries=1` is the full run, some 600 tries of commands and 12,000 of loaders in about an hour on two cores.
+Kills train, sweep, export and csim at random moments; damages files of runs, sweeps and projects; plants links; fills disks; starts two
+processes on one directory; feeds damaged files to every loader and random configs to the check. Prints every try that went wrong as it comes,
+and a table at the end. Exit status 0 only if nothing was wrong or raw. `--tries=1` is the full run, about an hour on two cores.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One file of a workdir, a sweep or a project flipped in a bit, cut short, emptied, deleted, or made something else: then the command that reads it."""
+"""One file of a run, a sweep or a project with a bit flipped, cut short, empty, gone, or something else: then the command that reads it."""
 
 from __future__ import annotations
 

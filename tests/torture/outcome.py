@@ -1,9 +1,9 @@
 """What a try came to, and the table of all of them.
 
-    same    it ended well, with the bits of the run that nothing disturbed
-    named   it ended with status 1 and an error of one paragraph that names the file, the key or the process at fault
-    wrong   it ended well with other bits, or changed what it must not touch
-    raw     anything else: a traceback, an error that names nothing, another status, no end at all
+same    it ended well, with the bits of the run that nothing disturbed
+named   it ended with status 1 and an error of one paragraph that names the file, the key or the process at fault
+wrong   it ended well with other bits, or changed what it must not touch
+raw     anything else: a traceback, an error that names nothing, another status, no end at all
 """
 
 from __future__ import annotations

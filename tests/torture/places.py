@@ -43,7 +43,7 @@ def of_links(base: Base, count: int, seed: int) -> Iterator[Try]:
             ended = run('hls_export.csim', str(folder))
             outcome, detail = judge(ended, lambda: True, [path.name, folder])
         if sorted(victim.iterdir()) != [victim / 'mine'] or (victim / 'mine').read_text() != 'mine':
-            outcome, detail = 'wrong', 'somebody else\'s file changed: ' + detail
+            outcome, detail = 'wrong', "somebody else's file changed: " + detail
         yield Try('planted links', what, outcome, detail)
 
 
@@ -86,16 +86,19 @@ def of_places(base: Base, count: int, seed: int) -> Iterator[Try]:
 
 def of_full_disks(base: Base, count: int, seed: int) -> Iterator[Try]:
     """No file may grow beyond a size: a named error, and with room again the same bits."""
+    whole, workdir = base.whole, base.folder / 'full'
+
+    def same() -> bool:
+        return same_run(workdir, whole)
+
     for number in range(count):
-        rng = random.Random(f'{seed} {number}')
-        whole, workdir = base.whole, base.folder / 'full'
         shutil.rmtree(workdir, ignore_errors=True)
-        largest = int(2 ** rng.uniform(4, 17))
-        ended = run('experiments.train', *FLAGS, f'--workdir={workdir}', largest_file=largest)
-        outcome, detail = judge(ended, lambda workdir=workdir, whole=whole: same_run(workdir, whole))
+        largest = int(2 ** random.Random(f'{seed} {number}').uniform(4, 17))
+        command = ('experiments.train', *FLAGS, f'--workdir={workdir}')
+        outcome, detail = judge(run(*command, largest_file=largest), same)
         if outcome == 'named':
-            after, detail = judge(run('experiments.train', *FLAGS, f'--workdir={workdir}'), lambda workdir=workdir, whole=whole: same_run(workdir, whole))
-            outcome = 'named' if after == 'same' else after if after in ('wrong', 'raw') else 'raw'
+            after, detail = judge(run(*command), same)
+            outcome = {'same': 'named', 'named': 'raw'}.get(after, after)
         yield Try('full disk', f'seed {seed}, try {number}: files of at most {largest} bytes', outcome, detail)
 
 

@@ -23,7 +23,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240
-_PRELOADED = ('experiments.run', 'experiments.export', 'experiments.sweep', 'hls_export.csim', 'costmodel.cli', 'tensorflow_datasets', 'sklearn.datasets')
+_PRELOADED = (
+    *('experiments.run', 'experiments.export', 'experiments.sweep', 'experiments.report', 'hls_export.csim', 'costmodel.cli'),
+    *('tensorflow_datasets', 'sklearn.datasets', 'matplotlib.pyplot'),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Process:
 
     def __init__(self, module: str, *flags: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None, largest_file: int | None = None):
         self._start = time.monotonic()
-        self._files = [tempfile.TemporaryFile() for _ in range(2)]
+        self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - closed by `end`
         self.pid = os.fork()
         if self.pid == 0:
             _become(module, flags, cwd, environment or {}, largest_file, self._files)
@@ -97,7 +100,7 @@ def _become(module: str, flags: tuple[str, ...], cwd: Path, environment: Mapping
         os.environ.update(environment)
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        sys.stdout, sys.stderr = (open(number, 'w', buffering=1, closefd=False) for number in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(number, 'w', buffering=1, closefd=False) for number in (1, 2))
         sys.argv = [module, *flags]
         sys.modules.pop(module, None)  # it was imported for its imports; now it runs
         try:
