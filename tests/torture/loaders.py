@@ -1,6 +1,146 @@
-def of_files(base, count, seed):
-    return []
+"""Every loader, fed with what it must refuse by name or read as what it was; and the check of configs, fed with random ones.
+
+A format that comes later joins `LOADERS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mutations
+import numpy as np
+import random_configs
+from base import Base
+from outcome import Try
+
+from costmodel.array.target import pe_array, presets
+from experiments import cli
+from experiments.config import ConfigError, validate
+from experiments.summary import read_csim, read_summary
+from experiments.workdir import read_config
+from hls_export import report
+from hls_export.project import is_project
+from tailor_jax import fields, graph, qgraph
+from tailor_jax.data.source import load as load_data
+from tailor_jax.quant import QuantSpec
+
+SLOW_S = 10
 
 
-def of_configs(base, count, seed):
-    return []
+def _quant(path: Path) -> Any:
+    return QuantSpec.from_json(fields.parse_json(fields.read_text(path), str(path)), str(path))
+
+
+def _qgraph(path: Path) -> Any:
+    loaded = qgraph.load(path)
+    arrays = [getattr(qnode, key) for qnode in loaded.nodes for key in qgraph.ARRAYS]
+    return [(q.node, q.out, q.acc, q.weight_type, q.align) for q in loaded.nodes], [each.tobytes() for each in arrays if each is not None]
+
+
+def _data(path: Path) -> Any:
+    source = load_data('any', tfds_dir=str(path.parent))
+    return [(image.tobytes(), label) for image, label in (source.train[index] for index in range(source.train_size))]
+
+
+def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
+    """{a good file: (its loader, how to mutate its bytes)}; a file that is refused stands for nothing, one that is read means what it says."""
+    import json
+
+    preset = base.folder / 'preset.json'
+    preset.write_text(json.dumps(presets()['tailor_2d']))
+    whole, project = base.whole, base.project
+    return {
+        whole / 'graph.json': (graph.load, _json),
+        whole / 'quant.json': (_quant, _json),
+        whole / 'config.json': (read_config, _json),
+        whole / 'summary.json': (read_summary, _json),
+        whole / 'qgraph.npz': (_qgraph, _npz),
+        base.sweep / 'weight0_seed0' / 'csim.json': (read_csim, _json),
+        project / 'project.json': (lambda path: is_project(path.parent), _json),
+        project / 'hardware.json': (lambda path: report._hardware(path.parent), _json),
+        Path(__file__).parents[1] / 'data' / 'csynth.xml': (report.read_csynth, _bytes),
+        preset: (lambda path: pe_array(preset=str(path)), _json),
+    }
+
+
+def _bytes(content: bytes, seed: int) -> Iterator[bytes]:
+    yield from mutations.flips(content, 8, seed)
+    yield from mutations.truncations(content, 4, seed)
+
+
+def _json(content: bytes, seed: int) -> Iterator[bytes]:
+    yield from (text.encode() for text in mutations.json_edits(content, 12, seed))
+    yield from _bytes(content, seed)
+
+
+def _npz(content: bytes, seed: int) -> Iterator[bytes]:
+    yield from mutations.npz_edits(content, 12, seed)
+    yield from _bytes(content, seed)
+
+
+def of_files(base: Base, count: int, seed: int) -> Iterator[Try]:
+    """`count` damaged copies of all files together."""
+    done, round_number, files = 0, 0, _files(base)
+    folder = base.folder / 'loaders'
+    folder.mkdir(exist_ok=True)
+    while done < count:
+        for good, (load, mutate) in files.items():
+            for damaged in mutate(good.read_bytes(), seed + round_number):
+                path = folder / good.name
+                path.write_bytes(damaged)
+                outcome, detail = _tried(lambda load=load, path=path: load(path), str(folder))
+                yield Try(f'load {good.name}', f'seed {seed + round_number}, try {done}', outcome, detail)
+                done += 1
+        round_number += 1
+
+
+def _tried(load: Callable[[], Any], names: str) -> tuple[str, str]:
+    """(outcome, detail): what is read counts as same, since a change may be one of its meaning; what takes long, as raw."""
+    start = time.monotonic()
+    try:
+        with _alarm(SLOW_S):
+            load()
+        outcome, detail = 'same', ''
+    except cli.known_errors() as error:
+        outcome, detail = 'named', str(error)
+        if names not in detail or '\n' in detail.strip() and 'Traceback' in detail:
+            outcome = 'raw'
+    except BaseException as error:
+        outcome, detail = 'raw', f'{type(error).__name__}: {error}'
+    seconds = time.monotonic() - start
+    return ('raw', f'took {seconds:.0f} s: {detail}') if seconds > SLOW_S / 2 else (outcome, detail[:400])
+
+
+@contextlib.contextmanager
+def _alarm(seconds: int) -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def of_configs(base: Base, count: int, seed: int) -> Iterator[Try]:
+    """A random config is refused by a key that it names, or checks out with data, network and costs."""
+    from experiments import run
+
+    for number in range(count):
+        changes = random_configs.draw(np.random.default_rng([seed, number]), hostile=random.Random(number).choice([0.0, 0.1, 0.5]))
+
+        def check(changes: dict = changes) -> None:
+            config = random_configs.changed(changes)
+            validate(config)
+            run.check(config)
+
+        outcome, detail = _tried(check, '')
+        if outcome == 'named' and isinstance(detail, ConfigError) and 'config.' not in detail:
+            outcome = 'raw'
+        yield Try('random configs', f'seed {seed}, try {number}: {changes}'[:300], outcome, detail)
