@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hls_export.project import ExportError
+from hls_export.index import ExportError
 from tailor_jax import fixed as fx
 from tailor_jax import qcheck
 from tailor_jax.fixed import Fixed
