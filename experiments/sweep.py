@@ -53,6 +53,7 @@ def sweep(config: Config, directory: Path, weights: list[float], seeds: list[int
     """Runs what is not there yet; returns the rows of pareto.csv, and writes it after every run."""
     from experiments import run
     from experiments.export import export
+    from hls_export import index
     from hls_export.csim import simulate
 
     for seed in seeds:
@@ -67,7 +68,7 @@ def sweep(config: Config, directory: Path, weights: list[float], seeds: list[int
                 export(workdir, workdir / 'hls', overwrite=True)
                 # AMD's types and the reuse passes on some images, native integers on all. Kept beside the summary: the project's own
                 # csim.json changes with whatever is simulated there later.
-                strict = simulate(workdir / 'hls', mode='strict', images=STRICT_IMAGES)
+                strict = simulate(workdir / 'hls', mode='strict', images=min(STRICT_IMAGES, index.load(workdir / 'hls').images))
                 simulated = simulate(workdir / 'hls')
                 simulated['mismatched_values'] += strict['mismatched_values']
                 files.write(workdir / 'csim.json', json.dumps({**csim_header(), **simulated}, indent=1) + '\n')

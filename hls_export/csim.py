@@ -3,33 +3,47 @@
     python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE]
 
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`, `images_per_second`; in cycle mode
-also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`) and exits with 0 only if no value differs. `--trace`
+also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`) and exits with 0 only if no value differs, else with 1. `--trace`
 (cycle mode) writes a CSV `fifo,cycle,occupancy`, one row a change. Without `--images` all are run; the cycle simulation runs 32 at most.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
-from hls_export import toolchain
-from hls_export.project import ExportError
+from hls_export import cli, index, toolchain
+from hls_export.index import ExportError
+from tailor_jax import files
+from tailor_jax.fields import header
+
+FORMAT = ('csim', 1)
 
 CYCLE_IMAGES = 32
 
 
 def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, trace: str | None = None) -> dict:
-    """Builds and runs one simulation, writes P/csim.json and returns its content. Raises ExportError if it could not run."""
-    if images is not None and images < 1:
-        raise ExportError(f'--images must be a positive number, got {images}')
+    """Builds and runs one simulation, writes P/csim.json and returns its content.
+
+    Args:
+      path: the project.
+      mode: one of `toolchain.MODES`.
+      images: how many of the stored ones to run; by default all, in cycle mode at most `CYCLE_IMAGES`.
+      trace: cycle mode: a CSV file to write.
+
+    Raises ExportError if it could not run, if test data are damaged, or if more images are asked for than are stored.
+    """
     if trace is not None and mode != 'cycle':
         raise ExportError(f'--trace needs --mode=cycle: the {mode} simulation has no clock')
-    count = CYCLE_IMAGES if mode == 'cycle' and images is None else images
+    project = index.load(path)
+    if images is not None and not 1 <= images <= project.images:
+        raise ExportError(f'--images must be 1 to {project.images}, which is how many {Path(path) / "tb_data"} stores, got {images}')
+    index.check_test_data(path, project)
+    count = images or (min(CYCLE_IMAGES, project.images) if mode == 'cycle' else project.images)
     measured, _ = toolchain.run(path, mode, count, trace)
-    result = {'mode': mode, **measured}
-    (Path(path) / 'csim.json').write_text(json.dumps(result, indent=1) + '\n')
+    result = {**header(*FORMAT), 'mode': mode, **measured}
+    files.write(Path(path) / 'csim.json', json.dumps(result, indent=1) + '\n')
     return result
 
 
@@ -68,17 +82,17 @@ def table(result: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog='python -m hls_export.csim', description='C-simulate an exported project')
+    return cli.guarded(lambda: _command(arguments))
+
+
+def _command(arguments: list[str] | None) -> int:
+    parser = cli.Parser('python -m hls_export.csim', 'C-simulate an exported project')
     parser.add_argument('path', help='the project directory')
     parser.add_argument('--mode', default='fast', choices=toolchain.MODES)
     parser.add_argument('--images', type=int, help='how many of the stored test images to run')
     parser.add_argument('--trace', help='cycle mode: write FIFO occupancy over time to this CSV file')
     options = parser.parse_args(arguments)
-    try:
-        result = simulate(options.path, options.mode, options.images, options.trace)
-    except ExportError as error:
-        print(f'csim: {error}', file=sys.stderr)
-        return 2
+    result = simulate(options.path, options.mode, options.images, options.trace)
     print(table(result))
     return 0 if result['mismatched_values'] == 0 and not result.get('deadlock') else 1
 

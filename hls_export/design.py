@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from hls_export import toolchain
-from hls_export.project import ExportError
+from hls_export import hardware, toolchain
+from hls_export.index import ExportError
 from tailor_jax import qgraph as qg
 
 
@@ -25,14 +25,19 @@ class Design:
 
     def __init__(self, path: str | os.PathLike, mode: str = 'fast'):
         self.path, self.mode = Path(path), mode
-        library = toolchain.build(path, mode, 'design.so')
-        self._input = (qgraph := qg.load(self.path / 'qgraph.npz')).input
-        self._values = int(np.prod(qgraph.output.node.shape))
         # A loader hands out the library it already has under a path, so a design that was built anew needs a path of its own.
-        with tempfile.NamedTemporaryFile(suffix='.so') as copy:
-            copy.write(library.read_bytes())
-            copy.flush()
-            self._library = ctypes.CDLL(copy.name)
+        with toolchain.taken(path, mode, 'design.so') as library:
+            try:
+                self._library = ctypes.CDLL(str(library.resolve()))
+            except OSError as error:
+                raise ExportError(f'{str(path)!r}: its {mode} simulation cannot be loaded: {error}') from None
+        qgraph = qg.load(self.path / 'qgraph.npz')
+        self._input, self._values = qgraph.input, math.prod(qgraph.output.node.shape)
+        sizes = math.prod(qgraph.input.node.shape), self._values
+        if (compiled := (self._library.tailor_inputs(), self._library.tailor_values())) != sizes:
+            raise ExportError(
+                f'{str(path)!r}: an image has {sizes[0]} values and {sizes[1]} results in qgraph.npz, {compiled[0]} and {compiled[1]} in the sources'
+            )
         self._library.tailor_report.restype = ctypes.c_char_p
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -57,8 +62,7 @@ class Design:
     def report(self) -> dict:
         """What the last call measured (images, seconds, images_per_second; cycles and FIFOs in cycle mode) and the cost model's totals."""
         measured = json.loads(self._library.tailor_report() or b'{}')
-        hardware = self.path / 'hardware.json'
-        predicted = {'hardware': json.loads(hardware.read_text()).get('total')} if hardware.exists() else {}
+        predicted = {'hardware': hardware.total(self.path)} if (self.path / hardware.FILE).exists() else {}
         return {'mode': self.mode, **measured, **predicted}
 
 

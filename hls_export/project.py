@@ -6,6 +6,7 @@ write(path, qgraph, plan, images, labels)      a new directory, complete or not 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import glob
 import json
@@ -21,6 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from hls_export import emit
+from hls_export import index as indexing
+from hls_export.index import ExportError, Index, is_project
 from hls_export.plan import Plan
 from tailor_jax import qgraph as qg
 from tailor_jax.files import LOCK, LockedError, locked
@@ -29,12 +32,6 @@ from tailor_jax.qgraph import QGraph
 
 # Where `write` makes a project: beside it, under the name that tempfile gives.
 PARTIAL = re.compile(r'\.(?P<name>.+)\.[a-z0-9_]{8}')
-MARKER = 'project.json'  # marks a directory as a project of ours, which `overwrite` may replace
-FORMAT = 1
-
-
-class ExportError(Exception):
-    """A project that cannot be written, built or run. The message names the file and says what to do."""
 
 
 def write(
@@ -64,20 +61,23 @@ def write(
     _recover(path)
     if not np.issubdtype(images.dtype, np.integer) or not len(images):
         raise GraphError(f'test images must be a non-empty array of integers of the input type, got {images.dtype} {list(images.shape)}')
-    if labels.shape != (len(images),):
-        raise GraphError(f'labels must be [{len(images)}], one an image, got {list(labels.shape)}')
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer) or labels.min() < -(1 << 31) or labels.max() >= 1 << 31:
+        raise GraphError(f'labels must be [{len(images)}] integers of 32 bits, one an image, got {labels.dtype} {list(labels.shape)}')
     _check_target(path, overwrite)
     files: dict[str, str | bytes] = dict(emit.source(qgraph, plan))
     expected = np.concatenate([qg.run_int(qgraph, images[start : start + 256]) for start in range(0, len(images), 256)])
     pixel = np.int16 if qgraph.input.out.lo >= -(1 << 15) and qgraph.input.out.hi < 1 << 15 else np.int32
-    files |= _static_files() | _build_files(qgraph, plan)
-    files |= {
-        'tb_data/images.bin': images.astype(f'<{np.dtype(pixel).str[1:]}').tobytes(),
-        'tb_data/expected.bin': expected.astype('<i4').tobytes(),
-        'tb_data/labels.bin': labels.astype('<i4').tobytes(),
+    test_data = {
+        'images.bin': images.astype(f'<{np.dtype(pixel).str[1:]}').tobytes(),
+        'expected.bin': expected.astype('<i4').tobytes(),
+        'labels.bin': labels.astype('<i4').tobytes(),
     }
+    files |= _static_files() | _build_files(qgraph, plan) | {f'tb_data/{name}': content for name, content in test_data.items()}
+    weighted = {qnode.name: plan.reuse_factor(qnode.name) for qnode in qgraph.nodes if qnode.weight is not None}
+    digests = {name: indexing.digest(content) for name, content in test_data.items()}
+    files[indexing.MARKER] = indexing.to_json(Index(dataclasses.replace(plan, reuse_factors=weighted), len(images), digests))
     if hardware is not None:
-        files['hardware.json'] = json.dumps(hardware, indent=1) + '\n'
+        files['hardware.json'] = _json(hardware)
     with _telling_failures(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
@@ -95,6 +95,13 @@ def write(
             finally:
                 _clear(path, work)
     return path
+
+
+def _json(hardware: Mapping) -> str:
+    try:
+        return json.dumps(hardware, indent=1, allow_nan=False) + '\n'
+    except (TypeError, ValueError) as error:
+        raise GraphError(f'hardware must hold plain JSON values: {error}') from None
 
 
 @contextlib.contextmanager
@@ -146,14 +153,6 @@ def _check_target(path: Path, overwrite: bool) -> None:
         raise ExportError(f'the directory {str(path)!r} is not empty and holds no project of tailor_jax, so it is not replaced; give another one')
 
 
-def is_project(path: str | os.PathLike) -> bool:
-    """Whether a directory was written by `write`."""
-    try:
-        return json.loads((Path(path) / MARKER).read_text()).get('generator') == 'tailor_jax.hls_export'
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
 def _static_files() -> dict[str, str]:
     """Hand-written C++, copied as it is."""
     package = resources.files('hls_export')
@@ -179,16 +178,6 @@ def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'pipeline_depth': plan.process_latency_cycles + 1,
     }
     package = resources.files('hls_export')
-    files = {
+    return {
         name: string.Template((package / 'templates' / name).read_text()).substitute(values) for name in ('build.tcl', 'hls_config.cfg', 'README.md')
     }
-    index = {
-        'generator': 'tailor_jax.hls_export',
-        'format': FORMAT,
-        'part': plan.part,
-        'clock_mhz': plan.clock_mhz,
-        'process_latency_cycles': plan.process_latency_cycles,
-        'reuse_factors': {qnode.name: plan.reuse_factor(qnode.name) for qnode in qgraph.nodes if qnode.weight is not None},
-        'fifos': {name: {'depth': fifo.depth, 'storage': fifo.storage} for name, fifo in plan.fifos.items()},
-    }
-    return files | {MARKER: json.dumps(index, indent=1) + '\n'}

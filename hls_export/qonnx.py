@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hls_export.project import ExportError
+from hls_export.index import ExportError
+from tailor_jax import files, qcheck
 from tailor_jax import fixed as fx
-from tailor_jax import qcheck
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import GraphError
 from tailor_jax.mean import FLOAT32_EXACT, Mean
@@ -88,14 +88,10 @@ def write(path: str | os.PathLike, qgraph: QGraph, overwrite: bool = False) -> P
     if path.exists() and not (overwrite and path.is_file()):
         raise ExportError(f'{str(path)!r} exists; give another name, or overwrite=True (--overwrite) to replace a file')
     content = model(qgraph).SerializeToString(deterministic=True)
-    partial = path.with_name(f'.{path.name}.partial')  # a reader finds the whole file or none
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        files.write(path, content)
     except OSError as error:
-        if partial.exists():
-            partial.unlink()
         raise ExportError(f'cannot write {str(path)!r}: {error.strerror}; choose a place that you may write to') from None
     return path
 

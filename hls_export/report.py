@@ -12,23 +12,29 @@ interval, which must be 1, and the pipeline depth of a process's loop.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 import json
+import math
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hls_export.project import ExportError, is_project
+from hls_export import cli, hardware, index
+from hls_export.hardware import Resources
+from hls_export.index import ExportError
+from tailor_jax import files
+from tailor_jax.fields import header
 
 TOP = 'tailor_top'
 TAGS = {'bram18': 'BRAM_18K', 'uram': 'URAM', 'lut': 'LUT', 'ff': 'FF', 'dsp': 'DSP'}
 FIFOS = 'FIFOs, control'
 
-Resources = Mapping[str, int]
+FORMAT = ('csynth', 1)
+MOST_BYTES = 64 << 20  # of a report
+_COUNT = re.compile('[0-9]{1,12}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +61,10 @@ def read_csynth(path: str | Path) -> Synthesis:
     """Parses the csynth.xml of a project. Raises ExportError for a file that is not such a report, saying what it lacks."""
     where = f'the synthesis report {str(path)!r}'
     try:
-        root = ElementTree.parse(path).getroot()
+        root = ElementTree.fromstring(files.read(path, MOST_BYTES))
     except OSError as error:
-        raise ExportError(f'cannot read {where}: {error.strerror}') from None
-    except ElementTree.ParseError as error:
+        raise ExportError(f'cannot read {where}: {error.strerror or error}') from None
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ExportError(f'{where} is not XML ({error}); give the csynth.xml that Vitis HLS writes, not the .rpt') from None
     top = root.findtext('UserAssignments/TopModelName')
     if root.tag != 'profile' or not top:
@@ -90,9 +96,9 @@ def _resources(element: ElementTree.Element, where: str) -> Resources:
     found = element.find('AreaEstimates/Resources')
     if found is None:
         raise ExportError(f'{where} has no AreaEstimates/Resources')
-    numbers = {resource: found.findtext(tag, '0').strip() for resource, tag in TAGS.items()}
+    numbers = {resource: (found.findtext(tag) or '0').strip() for resource, tag in TAGS.items()}
     for resource, text in numbers.items():
-        if not text.isdigit():
+        if not _COUNT.fullmatch(text):
             raise ExportError(f'{where}: {TAGS[resource]} is {text!r}, not a number')
     return {resource: int(text) for resource, text in numbers.items()}
 
@@ -100,14 +106,15 @@ def _resources(element: ElementTree.Element, where: str) -> Resources:
 def _worst(modules: Sequence[ElementTree.Element], tag: str) -> int | None:
     """The largest number of this tag in the loops of some modules."""
     found = [each.text for module in modules for each in module.findall(f'PerformanceEstimates/SummaryOfLoopLatency//{tag}')]
-    return max([int(text) for text in found if text and text.isdigit()], default=None)
+    return max([int(text) for text in found if text and _COUNT.fullmatch(text)], default=None)
 
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text) if text else None
+        value = float(text) if text else math.nan
     except ValueError:  # Vitis writes 'undef' where it does not know
         return None
+    return value if math.isfinite(value) else None
 
 
 def node_of(module: str, nodes: Sequence[str]) -> tuple[str, bool] | None:
@@ -132,17 +139,18 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     """The cost model's estimate beside a synthesis report.
 
     Returns:
-      {'vitis', 'target_ns', 'estimated_ns', 'rows': [{'name', 'op', 'estimate': {resource: number}, 'synthesis': {resource: number} or None,
-      'interval_cycles', 'depth_cycles': of its loops, or None}], 'unmatched': [module]}; the last two rows are the FIFOs and the total. A node's
-      estimate leaves its FIFOs out.
+      {'format', 'version', 'vitis', 'target_ns', 'estimated_ns', 'rows': [{'name', 'op', 'estimate': {resource: number}, 'synthesis': the same
+      or None, 'interval_cycles', 'depth_cycles': of its loops, or None}], 'unmatched': [module]}; the last two rows are the FIFOs and the total.
+      A node's estimate leaves its FIFOs out.
 
     Raises:
       ExportError: if P holds no hardware.json, or the file is no synthesis report of this project.
     """
-    hardware = _hardware(path)
+    index.load(path)
+    predicted = hardware.read(path, tuple(TAGS))
     found = read_csynth(csynth)
-    nodes = {row['name']: row for row in hardware['nodes']}
-    charged = {fifo['producer']: fifo['node'] for fifo in hardware['fifos'] if fifo['consumer'] == 'clone'}
+    nodes = {row['name']: row for row in predicted.nodes}
+    charged = {fifo['producer']: fifo['node'] for fifo in predicted.fifos if fifo['consumer'] == 'clone'}
     synthesis: dict[str, list[Instance]] = {}
     unmatched = []
     for module, instance in found.instances.items():
@@ -160,7 +168,7 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     for name, row in nodes.items():
         if row['op'] == 'input' and name not in synthesis:
             continue
-        fifos = _sum([fifo for fifo in hardware['fifos'] if fifo['node'] == name])
+        fifos = _sum([fifo for fifo in predicted.fifos if fifo['node'] == name])
         processes = synthesis.get(name, [])
         worst = {key: [value for each in processes if (value := getattr(each, key)) is not None] for key in ('interval_cycles', 'depth_cycles')}
         rows.append(
@@ -174,26 +182,19 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
         )
     rest = _sum([each.resources for each in found.instances.values()])
     control = {resource: found.total[resource] - rest[resource] for resource in TAGS}
-    rows.append({'name': FIFOS, 'op': '', 'estimate': _sum(hardware['fifos']), 'synthesis': control})
-    rows.append({'name': 'total', 'op': '', 'estimate': {key: hardware['total'][key] for key in TAGS}, 'synthesis': dict(found.total)})
-    return {'vitis': found.version, 'target_ns': found.target_ns, 'estimated_ns': found.estimated_ns, 'rows': rows, 'unmatched': unmatched}
+    rows.append({'name': FIFOS, 'op': '', 'estimate': _sum(predicted.fifos), 'synthesis': control})
+    rows.append({'name': 'total', 'op': '', 'estimate': dict(predicted.total), 'synthesis': dict(found.total)})
+    return header(*FORMAT) | {
+        'vitis': found.version,
+        'target_ns': found.target_ns,
+        'estimated_ns': found.estimated_ns,
+        'rows': rows,
+        'unmatched': unmatched,
+    }
 
 
-def _sum(rows: Sequence[Mapping]) -> dict[str, int]:
+def _sum(rows: Sequence[Mapping]) -> dict[str, float]:
     return {resource: sum(row.get(resource, 0) for row in rows) for resource in TAGS}
-
-
-def _hardware(path: str | Path) -> dict:
-    if not is_project(path):
-        raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
-    file = Path(path) / 'hardware.json'
-    try:
-        hardware = json.loads(file.read_text())
-    except (OSError, ValueError):
-        raise ExportError(f'{str(file)!r} is missing or no JSON; python -m experiments.export writes it') from None
-    if not {'nodes', 'fifos', 'total'} <= set(hardware):
-        raise ExportError(f"{str(file)!r} is not the cost model's report of a network: it lacks nodes, fifos or total")
-    return hardware
 
 
 def table(report: dict) -> str:
@@ -226,8 +227,8 @@ def read_trace(path: str | Path) -> dict[str, tuple[list[int], list[int]]]:
                 cycles.append(int(cycle))
                 occupancies.append(int(occupancy))
     except OSError as error:
-        raise ExportError(f'cannot read the trace {str(path)!r}: {error.strerror}') from None
-    except (ValueError, UnicodeDecodeError):
+        raise ExportError(f'cannot read the trace {str(path)!r}: {error.strerror or error}') from None
+    except (ValueError, UnicodeDecodeError, csv.Error):
         raise ExportError(f'{str(path)!r} is no trace of FIFOs (fifo,cycle,occupancy); write one by csim --mode=cycle --trace=FILE') from None
     if not traces:
         raise ExportError(f'the trace {str(path)!r} holds no FIFO')
@@ -239,13 +240,11 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
 
     Raises ExportError for a directory that is no project, a file that is no trace of its FIFOs, or a picture that cannot be written.
     """
-    if not is_project(path):
-        raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
-    fifos = json.loads((Path(path) / 'project.json').read_text())['fifos']
+    fifos = index.load(path).plan.fifos
     traces = read_trace(trace)
     if unknown := [name for name in traces if name not in fifos]:
         raise ExportError(f'the trace {str(trace)!r} has the FIFO {unknown[0]!r}, which {str(path)!r} has not: it is of another design')
-    names = [name for name in traces if fifos[name]['depth'] > 2] or list(traces)
+    names = [name for name in traces if fifos[name].depth > 2] or list(traces)
 
     import matplotlib
 
@@ -257,7 +256,7 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
     figure, axes = plt.subplots(len(names), 1, sharex=True, figsize=(9, 1.05 * len(names) + 1), squeeze=False)
     for axis, name in zip(axes[:, 0], names):
         cycles, tokens = traces[name]
-        depth = fifos[name]['depth']
+        depth = fifos[name].depth
         axis.fill_between([0, *cycles, end], [0, *tokens, tokens[-1]], step='post', color='#a8c4e0', linewidth=0)
         axis.step([0, *cycles, end], [0, *tokens, tokens[-1]], where='post', color='#4878a8', linewidth=0.6)
         axis.axhline(depth, color='#d9773f', linewidth=1, linestyle='--')
@@ -283,7 +282,11 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog='python -m hls_export.report', description='Reports of an exported project')
+    return cli.guarded(lambda: _command(arguments))
+
+
+def _command(arguments: list[str] | None) -> int:
+    parser = cli.Parser('python -m hls_export.report', 'Reports of an exported project')
     parser.add_argument('path', help='the project directory')
     parser.add_argument('--csynth', help='csynth.xml of Vitis HLS: print it beside hardware.json, node by node')
     parser.add_argument('--json', action='store_true', help='with --csynth: print JSON')
@@ -293,16 +296,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if bool(options.trace) != bool(options.plot) or not (options.csynth or options.plot):
         parser.error('give --csynth=csynth.xml, or --trace=trace.csv together with --plot=FILE')
-    try:
-        if options.csynth:
-            report = compare(options.path, options.csynth)
-            print(json.dumps(report, indent=1) if options.json else table(report))
-        if options.plot:
-            names = plot(options.path, options.trace, options.plot, options.title)
-            print(f'wrote {options.plot}: occupancy of {len(names)} FIFOs', file=sys.stderr if options.json else sys.stdout)
-    except ExportError as error:
-        print(f'report: {error}', file=sys.stderr)
-        return 2
+    if options.csynth:
+        report = compare(options.path, options.csynth)
+        print(json.dumps(report, indent=1) if options.json else table(report))
+    if options.plot:
+        names = plot(options.path, options.trace, options.plot, options.title)
+        print(f'wrote {options.plot}: occupancy of {len(names)} FIFOs', file=sys.stderr if options.json else sys.stdout)
     return 0
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from hls_export.project import ExportError, is_project
+from hls_export import index
+from hls_export.index import ExportError
+from tailor_jax import files
+from tailor_jax.fields import parse_json
 
 MODES = ('fast', 'strict', 'cycle')
+LONGEST_BUILD_S = 600.0  # that another process's build in the same project is waited for
 
 
 def find_tools() -> None:
@@ -29,28 +35,78 @@ def find_tools() -> None:
 def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Path:
     """Compiles a product ('testbench' or 'design.so') of one simulation of a project if its sources have changed; returns its path.
 
-    Raises ExportError for an unknown mode, a directory that is no project, a missing tool or header, or a compiler error.
+    Raises ExportError for an unknown mode, a directory that is no project, a missing tool or header, or a compiler error; LockedError where another
+    process has been building in this project for too long.
     """
+    with _building(path, mode) as folder:
+        return _made(Path(path), folder, mode, product)
+
+
+@contextlib.contextmanager
+def taken(path: str | os.PathLike, mode: str, product: str) -> Iterator[Path]:
+    """As `build`, but a copy in a folder of its own, for as long as the block lasts: whatever other processes build meanwhile."""
+    with contextlib.ExitStack() as stack:
+        with _building(path, mode) as folder:
+            made = _made(Path(path), folder, mode, product)
+            private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='run.', dir=folder.parent)))
+            shutil.copy2(made, private / product)
+        yield private / product
+
+
+@contextlib.contextmanager
+def _building(path: str | os.PathLike, mode: str) -> Iterator[Path]:
+    """The folder of a mode, to build in alone."""
     path = Path(path)
     if mode not in MODES:
         raise ExportError(f'mode must be one of {", ".join(MODES)}, got {mode!r}')
-    if not is_project(path):
-        raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no project.json')
+    index.load(path)
     find_tools()
-    folder, sources = path / 'build' / mode, _digest(path)
-    stamp = folder / 'sources.sha256'
-    if not stamp.exists() or stamp.read_text() != sources:
-        shutil.rmtree(folder, ignore_errors=True)  # make goes by times, which restored files may have wrong, and does not miss a header that is gone
+    builds = path / 'build'
+    try:
+        if builds.is_symlink():
+            raise ExportError(f'{builds} is a symbolic link, and nothing is built behind it; remove it')
+        builds.mkdir(exist_ok=True)
+        with files.locked(builds, LONGEST_BUILD_S):
+            yield builds / mode
+    except OSError as error:
+        raise ExportError(f'cannot build in {builds}: {error.strerror or error}') from None
+
+
+def _made(path: Path, folder: Path, mode: str, product: str) -> Path:
+    sources, made = _digest(path), folder / product
+    stamp, mark = folder / 'sources.sha256', folder / f'{product}.sha256'
+    # make goes by times, which restored files may have wrong, and does not miss a header that is gone; nor does it know a damaged product.
+    if _text(stamp) != sources or (made.exists() and _text(mark) != _file_digest(made)) or any(each.is_symlink() for each in folder.rglob('*')):
+        _remove(folder)
     command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')
     # An outer make, such as `make test`, must not hand on its flags; messages are looked through for the word "error".
     environment = {key: value for key, value in os.environ.items() if key not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')} | {'LC_ALL': 'C'}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
+    done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=environment)
+    if done.returncode or not made.is_file():
         raise ExportError(f'building the {mode} simulation of {str(path)!r} failed:\n{_first_lines(done.stderr)}')
-    stamp.write_text(sources)
-    return folder / product
+    files.write(stamp, sources)
+    files.write(mark, _file_digest(made))
+    return made
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def _text(path: Path) -> str:
+    try:
+        return files.read(path, 1000).decode(errors='replace')
+    except OSError:
+        return ''
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _digest(path: Path) -> str:
@@ -65,19 +121,33 @@ def _digest(path: Path) -> str:
 
 def run(path: str | os.PathLike, mode: str, images: int | None = None, trace: str | os.PathLike | None = None) -> tuple[dict, str]:
     """Builds and runs the testbench; returns what it measured and what it printed. Raises ExportError if it could not run."""
-    testbench = build(path, mode).resolve()
-    report = testbench.parent / 'result.json'
-    report.unlink(missing_ok=True)
-    command = [str(testbench), f'--json={report}']
-    command += [f'--images={images}'] if images is not None else []
-    command += [f'--trace={Path(trace).resolve()}'] if trace is not None else []
-    watched = sys.stderr.isatty()
-    command += ['--progress'] if watched else []
-    done = subprocess.run(command, cwd=path, stdout=subprocess.PIPE, stderr=None if watched else subprocess.PIPE, text=True)
-    if done.returncode not in (0, 1, 3) or not report.exists():
-        said = _first_lines((done.stderr or '') + done.stdout)
-        raise ExportError(f'the {mode} simulation of {str(path)!r} stopped with status {done.returncode}:\n{said}')
-    return json.loads(report.read_text()), done.stdout
+    with taken(path, mode, 'testbench') as testbench:
+        testbench = testbench.resolve()
+        report, changes = testbench.with_name('result.json'), testbench.with_name('trace.csv')
+        command = [str(testbench), f'--json={report}']
+        command += [f'--images={images}'] if images is not None else []
+        command += [f'--trace={changes}'] if trace is not None else []
+        watched = sys.stderr.isatty()
+        command += ['--progress'] if watched else []
+        try:
+            done = subprocess.run(command, cwd=path, stdout=subprocess.PIPE, stderr=None if watched else subprocess.PIPE, text=True, errors='replace')
+        except OSError as error:
+            raise ExportError(
+                f'the {mode} simulation of {str(path)!r} could not be started: {error.strerror}; remove {Path(path) / "build"}'
+            ) from None
+        if done.returncode not in (0, 1, 3) or not report.exists():
+            said = _first_lines((done.stderr or '') + done.stdout)
+            raise ExportError(f'the {mode} simulation of {str(path)!r} stopped with status {done.returncode}:\n{said}')
+        if trace is not None:
+            _write_trace(Path(trace), changes)
+        return parse_json(report.read_bytes(), f'what the {mode} simulation of {str(path)!r} measured', ExportError), done.stdout
+
+
+def _write_trace(path: Path, made: Path) -> None:
+    try:
+        files.write(path, made.read_bytes())
+    except OSError as error:
+        raise ExportError(f'cannot write the trace {str(path)!r}: {error.strerror or error}') from None
 
 
 def ap_types() -> Path:

@@ -12,6 +12,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,20 +59,25 @@ def read(path: str | Path, most_bytes: int) -> bytes:
 
 
 @contextlib.contextmanager
-def locked(directory: str | Path) -> Iterator[None]:
+def locked(directory: str | Path, wait_s: float = 0.0) -> Iterator[None]:
     """Holds `directory`/.lock until the end of the block, or of the process.
 
     Raises:
-      LockedError: another process holds it; the message says which.
+      LockedError: another process holds it, and has not let go for `wait_s` seconds; the message says which.
     """
     path = Path(directory) / LOCK
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 200, 0).decode(errors='replace').strip() or 'another process'
-            raise LockedError(f'{directory} is in use by {holder}; wait for it to end, or choose another directory') from None
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    holder = os.pread(descriptor, 200, 0).decode(errors='replace').strip() or 'another process'
+                    raise LockedError(f'{directory} is in use by {holder}; wait for it to end, or choose another directory') from None
+                time.sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)
         yield

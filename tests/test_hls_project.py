@@ -223,7 +223,7 @@ def test_missing_compiler(network, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv('CXX', raising=False)
     with pytest.raises(hls_export.ExportError, match=r'g\+\+ was not found.*apt install g\+\+ make'):
         hls_export.compile(tmp_path / 'p')
-    assert csim.main([str(tmp_path / 'p')]) == 2
+    assert csim.main([str(tmp_path / 'p')]) == 1
     assert 'apt install' in capsys.readouterr().err and not (tmp_path / 'p' / 'csim.json').exists()
 
 
@@ -235,14 +235,15 @@ def test_compiler_error_shows_its_lines(network, tmp_path):
         hls_export.compile(tmp_path / 'p')
 
 
-def test_no_stale_binary_passes(network, tmp_path):
+def test_no_stale_binary_passes(network, tmp_path, capsys):
     """A header that is gone, or changed and dated back: make alone would not see it."""
     path = hls_export.write(tmp_path / 'p', *network)
     assert csim.main([str(path)]) == 0
     header = path / 'layers.h'
     text, old = header.read_text(), header.stat()
     header.unlink()
-    assert csim.main([str(path)]) == 2
+    assert csim.main([str(path)]) == 1
+    assert 'layers.h: No such file' in capsys.readouterr().err
     header.write_text(text)
     assert csim.main([str(path)]) == 0
     weights = sorted((path / 'weights').glob('*.h'))[0]
@@ -250,6 +251,7 @@ def test_no_stale_binary_passes(network, tmp_path):
     weights.write_text(changed)
     os.utime(weights, ns=(old.st_atime_ns, old.st_mtime_ns - 10**12))
     assert csim.main([str(path)]) == 1
+    assert 'first mismatch' in capsys.readouterr().out
 
 
 def test_missing_amd_headers(network, tmp_path, monkeypatch):
@@ -266,9 +268,9 @@ def test_bad_arguments(network, tmp_path, capsys):
         hls_export.compile(tmp_path)
     with pytest.raises(hls_export.ExportError, match='mode must be one of fast, strict, cycle'):
         hls_export.compile(tmp_path, 'quick')
-    assert csim.main([str(tmp_path)]) == 2
-    assert csim.main([str(tmp_path), '--images=0']) == 2
-    assert csim.main([str(tmp_path), '--trace=x.csv']) == 2
+    assert csim.main([str(tmp_path)]) == 1
+    assert csim.main([str(tmp_path), '--images=0']) == 1
+    assert csim.main([str(tmp_path), '--trace=x.csv']) == 1
     assert 'needs --mode=cycle' in capsys.readouterr().err
 
 

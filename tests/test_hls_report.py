@@ -107,6 +107,9 @@ def test_module_names():
         (lambda text: text[: text.index('    <RTLDesign')] + '</profile>', 'lists no instances'),
         (lambda text: text.replace('<Name>conv_layer_conv0_s<', '<Name>gone<'), "instance 'conv_layer_conv0_s', but no module"),
         (lambda text: text.replace('<LUT>955</LUT>', '<LUT>many</LUT>'), "LUT is 'many', not a number"),
+        (lambda text: text.replace('<LUT>955</LUT>', '<LUT>²</LUT>'), "LUT is '²', not a number"),
+        (lambda text: text.replace('<LUT>955</LUT>', f'<LUT>{"9" * 5000}</LUT>'), 'not a number'),
+        (lambda text: '<?xml version="1.0" encoding="nonsense"?>' + text[text.index('<profile') :], 'is not XML .unknown encoding'),
         (lambda text: text.replace('AreaEstimates>', 'Area>'), 'has no AreaEstimates/Resources'),
         (lambda text: text.replace('layer_', 'config').replace('clone_of_', 'of'), 'it is the report of another design'),
     ],
@@ -116,8 +119,8 @@ def test_files_that_are_no_such_report(project, tmp_path, capsys, change, messag
     file.write_text(change(CSYNTH.read_text()))
     with pytest.raises(hls_export.ExportError, match=message):
         report.compare(project, file)
-    assert report.main([str(project), f'--csynth={file}']) == 2
-    assert capsys.readouterr().err.startswith('report: ')
+    assert report.main([str(project), f'--csynth={file}']) == 1
+    assert capsys.readouterr().err.startswith('error: ')
 
 
 def test_missing_files(project, tmp_path):
@@ -130,7 +133,7 @@ def test_missing_files(project, tmp_path):
         report.compare(tmp_path, CSYNTH)
 
 
-def test_occupancy_picture(project, tmp_path, monkeypatch):
+def test_occupancy_picture(project, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('OPTIMIZE_cycle', '-O0')
     trace, picture = tmp_path / 'trace.csv', tmp_path / 'occupancy.png'
     result = csim.simulate(project, 'cycle', trace=str(trace))
@@ -147,5 +150,5 @@ def test_occupancy_picture(project, tmp_path, monkeypatch):
     trace.write_text('fifo,cycle,occupancy\nother__fifo,1,1\n')
     with pytest.raises(hls_export.ExportError, match="FIFO 'other__fifo'"):
         report.plot(project, trace, picture)
-    with pytest.raises(SystemExit):
-        report.main([str(project), f'--plot={picture}'])
+    assert report.main([str(project), f'--plot={picture}']) == 1
+    assert 'error: give --csynth=csynth.xml, or --trace' in capsys.readouterr().err

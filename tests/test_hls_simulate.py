@@ -15,6 +15,7 @@ from random_nets import random_images, random_qgraph, residual_graphs
 
 import hls_export
 from hls_export import csim, plan
+from hls_export import index as indexing
 from tailor_jax import build, rewrite, streaming
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, Node
@@ -216,18 +217,22 @@ def test_corrupted_expectation_fails(project, capsys):
     good = file.read_bytes()
     wrong = np.frombuffer(good, '<i4').copy()
     wrong[4 * 3 + 2] += 7
+    index = indexing.load(path)
+    vouched = dataclasses.replace(index, test_data={**index.test_data, 'expected.bin': indexing.digest(wrong.tobytes())})
     try:
         file.write_bytes(wrong.tobytes())
+        (path / 'project.json').write_text(indexing.to_json(vouched))
         assert csim.main([str(path)]) == 1
         written = json.loads((path / 'csim.json').read_text())
         assert written['mismatched_values'] == 1 and written['largest_difference'] == 7
         assert written['first_mismatch'] == {'image': 3, 'class': 2, 'got': int(wrong[14] - 7), 'expected': int(wrong[14])}
         assert 'image 3, class 2' in capsys.readouterr().out
         file.write_bytes(good[:-2])
-        assert csim.main([str(path)]) == 2
-        assert 'expected.bin' in capsys.readouterr().err
+        assert csim.main([str(path)]) == 1
+        assert 'expected.bin is damaged' in capsys.readouterr().err
     finally:
         file.write_bytes(good)
+        (path / 'project.json').write_text(indexing.to_json(index))
 
 
 def test_design_in_python(project):

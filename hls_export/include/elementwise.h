@@ -24,7 +24,7 @@ pixels:
         for (int c = 0; c < cfg::channels; ++c) {
 #pragma HLS UNROLL
             const acc_t main_value = main_token[c], skip_value = skip_token[c];
-            result[c] = requantize<cfg>(acc_t((main_value << cfg::align_main) + (skip_value << cfg::align_skip)));
+            result[c] = requantize<cfg>(acc_t(shifted<cfg::align_main>(main_value) + shifted<cfg::align_skip>(skip_value)));
         }
         out.write(result);
     }

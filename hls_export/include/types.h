@@ -57,6 +57,15 @@ template <class acc_t, class weight_t, class in_t> inline acc_t product(const we
 #endif
 }
 
+// value * 2^shift, of a negative value too; acc_t has room for it.
+template <int shift, class acc_t> inline acc_t shifted(const acc_t value) {
+#ifdef TAILOR_NATIVE
+    return acc_t(value * (1LL << shift));  // a native << of a negative value is undefined in C++14
+#else
+    return value << shift;
+#endif
+}
+
 // ReLU, rounding half up and saturation: clip((a + 2^(shift - 1)) >> shift), or clip(a << -shift). `cfg::acc_t` has room for the
 // rounding constant and `cfg::scaled_t` for the left shift.
 template <class cfg> inline typename cfg::out_t requantize(const typename cfg::acc_t accumulator) {
@@ -66,7 +75,7 @@ template <class cfg> inline typename cfg::out_t requantize(const typename cfg::a
     typename cfg::scaled_t value = accumulator;
     if (cfg::relu && value < 0) value = 0;
     if (right > 0) value = typename cfg::scaled_t(value + typename cfg::scaled_t(1LL << right >> 1)) >> right;
-    if (left > 0) value = value << left;
+    if (left > 0) value = shifted<left>(value);
     if (value > cfg::out_hi) return typename cfg::out_t(cfg::out_hi);
     if (value < cfg::out_lo) return typename cfg::out_t(cfg::out_lo);
     return typename cfg::out_t(value);

@@ -17,5 +17,9 @@ EXPORTED int tailor_simulate(const std::int32_t* images, int count, std::int32_t
     return !result.deadlock.empty() ? 3 : result.missing_values ? 1 : 0;
 }
 
+// Values of an image, and of its result.
+EXPORTED int tailor_inputs() { return input_pixels * input_channels; }
+EXPORTED int tailor_values() { return output_pixels * output_channels; }
+
 // What the last call measured, as JSON.
 EXPORTED const char* tailor_report() { return report.c_str(); }

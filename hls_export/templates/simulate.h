@@ -28,14 +28,14 @@ template <class integer> inline int run_batch(const integer* images, int count, 
     hls::stream<pixel_input> in("input_port");
     hls::stream<pixel_output> out("output_port");
 #endif
-    for (int k = 0; k < count * input_pixels; ++k) {
+    for (std::ptrdiff_t k = 0; k < std::ptrdiff_t(count) * input_pixels; ++k) {
         pixel_input token;
         for (int c = 0; c < input_channels; ++c) token[c] = *images++;
         in.write(token);
     }
     tailor_top(count, in, out);
     int missing = 0;
-    for (int k = 0; k < count * output_pixels; ++k) {
+    for (std::ptrdiff_t k = 0; k < std::ptrdiff_t(count) * output_pixels; ++k) {
         if (out.empty()) {
             missing += output_channels;
             continue;
@@ -85,7 +85,7 @@ template <class integer> inline simulation simulate(const integer* images, int c
     result.deadlock = sim::state().deadlock;
 #endif
 #endif
-    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    result.seconds = std::max(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1e-9);
     return result;
 }
 

@@ -17,15 +17,16 @@ template <class T> static std::vector<T> load(const std::string& path) {
         std::fprintf(stderr, "testbench: cannot open %s; run it in the project's directory\n", path.c_str());
         std::exit(2);
     }
-    std::fseek(file, 0, SEEK_END);
-    const long bytes = std::ftell(file);
-    std::rewind(file);
-    values.resize(bytes / sizeof(T));
-    if (std::fread(values.data(), sizeof(T), values.size(), file) != values.size() || bytes % sizeof(T)) {
-        std::fprintf(stderr, "testbench: %s is cut short (%ld bytes)\n", path.c_str(), bytes);
+    std::vector<char> bytes;
+    char buffer[1 << 16];
+    for (std::size_t size; (size = std::fread(buffer, 1, sizeof buffer, file)) > 0;) bytes.insert(bytes.end(), buffer, buffer + size);
+    if (std::ferror(file) || bytes.size() % sizeof(T)) {
+        std::fprintf(stderr, std::ferror(file) ? "testbench: cannot read %s\n" : "testbench: %s is cut short (%zu bytes)\n", path.c_str(), bytes.size());
         std::exit(2);
     }
     std::fclose(file);
+    values.resize(bytes.size() / sizeof(T));
+    if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
     return values;
 }
 
@@ -53,7 +54,13 @@ int main(int argc, char** argv) {
     bool progress = false;
     for (int i = 1; i < argc; ++i) {
         if (!std::strncmp(argv[i], "--images=", 9)) {
-            count = std::atoi(argv[i] + 9);
+            char* end = nullptr;
+            const long asked = std::strtol(argv[i] + 9, &end, 10);
+            if (end == argv[i] + 9 || *end || asked < 1 || asked > 2147483647) {
+                std::fprintf(stderr, "testbench: --images must be a positive number, got %s\n", argv[i] + 9);
+                return 2;
+            }
+            count = int(asked);
         } else if (!std::strncmp(argv[i], "--json=", 7)) {
             json = argv[i] + 7;
         } else if (!std::strncmp(argv[i], "--trace=", 8)) {
@@ -75,11 +82,11 @@ int main(int argc, char** argv) {
                      stored, images.size(), expected.size(), input_pixels * input_channels, values);
         return 2;
     }
-    if (count < 0 || count > stored) count = stored;
-    if (count == 0) {
-        std::fprintf(stderr, "testbench: no images to run\n");
+    if (stored == 0 || count > stored) {
+        std::fprintf(stderr, "testbench: tb_data holds %d images, so %d cannot be run\n", stored, count);
         return 2;
     }
+    if (count < 0) count = stored;
 
 #ifdef TAILOR_CYCLE
     sim::recorded().trace = trace != nullptr;
