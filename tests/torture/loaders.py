@@ -6,6 +6,7 @@ A format that comes later joins `LOADERS`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import random
 import signal
@@ -20,7 +21,7 @@ import random_configs
 from base import Base
 from outcome import Try
 
-from costmodel.array.target import pe_array, presets
+from costmodel.array.target import PEArray, pe_array, presets
 from experiments import cli
 from experiments.config import validate
 from experiments.summary import read_csim, read_summary
@@ -76,23 +77,30 @@ def of_files(base: Base, count: int, seed: int) -> Iterator[Try]:
     folder = base.folder / 'loaders'
     while done < count:
         for good, (load, mutate) in files.items():
+            meant = _key(load(good))
             for damaged in mutate(good.read_bytes(), seed + round_number):
                 path = folder / good.stem / good.name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(damaged)
-                outcome, detail = _tried(lambda load=load, path=path: load(path), str(folder))
+                outcome, detail = _tried(lambda load=load, path=path: load(path), str(folder), meant)
                 yield Try(f'load {good.name}', f'seed {seed + round_number}, try {done}', outcome, detail)
                 done += 1
         round_number += 1
 
 
-def _tried(load: Callable[[], Any], names: str) -> tuple[str, str]:
-    """(outcome, detail): what is read counts as same, since a change may be one of its meaning; what takes long, as raw."""
+def _key(value: Any) -> Any:
+    """What two loaded values are compared by."""
+    if isinstance(value, qgraph.QGraph):
+        return [{key: each.tobytes() if isinstance(each, np.ndarray) else each for key, each in vars(qnode).items()} for qnode in value.nodes]
+    return dataclasses.replace(value, preset='') if isinstance(value, PEArray) else value
+
+
+def _tried(load: Callable[[], Any], names: str, meant: Any = None) -> tuple[str, str]:
+    """(outcome, detail). What takes long counts as raw."""
     start = time.monotonic()
     try:
         with _alarm(SLOW_S):
-            load()
-        outcome, detail = 'same', ''
+            outcome, detail = ('same' if meant == _key(load()) else 'valid'), ''
     except cli.known_errors() as error:
         outcome, detail = 'named', str(error)
         if names not in detail or 'Traceback' in detail:
@@ -115,7 +123,7 @@ def _alarm(seconds: int) -> Iterator[None]:
 
 
 def of_configs(base: Base, count: int, seed: int) -> Iterator[Try]:
-    """A random config is refused by a key that it names, or checks out with data, network and costs."""
+    """A random config is refused by name, or is valid: data, network, plan and costs check out."""
     from experiments import run
 
     for number in range(count):

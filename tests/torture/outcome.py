@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from process import Ended
 
-OUTCOMES = ('same', 'named', 'wrong', 'raw')
+OUTCOMES = ('same', 'valid', 'named', 'wrong', 'raw')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +59,9 @@ def table(tries: Iterable[Try]) -> str:
     counts: dict[str, collections.Counter] = {}
     for each in tries:
         counts.setdefault(each.kind, collections.Counter())[each.outcome] += 1
-    rows = [['what', 'tries', 'same bits', 'named errors', 'wrong', 'raw']]
+    rows = [['what', 'tries', 'same bits', 'valid', 'named errors', 'wrong', 'raw']]
     rows += [[kind, str(sum(found.values())), *(str(found[name]) for name in OUTCOMES)] for kind, found in counts.items()]
     total = sum(counts.values(), collections.Counter())
     rows.append(['total', str(sum(total.values())), *(str(total[name]) for name in OUTCOMES)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return '\n'.join('  '.join(pad(cell, width) for pad, cell, width in zip([str.ljust] + [str.rjust] * 5, row, widths)).rstrip() for row in rows)
+    return '\n'.join('  '.join(pad(cell, width) for pad, cell, width in zip([str.ljust] + [str.rjust] * 6, row, widths)).rstrip() for row in rows)
