@@ -15,6 +15,14 @@ class CostError(ValueError):
     """A target, a setting or a network that cannot be priced. The message names what was given and what is possible."""
 
 
+class TooSmall(CostError):
+    """Buffers that a network cannot run in. `least` is the number of bytes that would do."""
+
+    def __init__(self, least: int, message: str):
+        super().__init__(message)
+        self.least = least
+
+
 REDUCE: dict[str, Callable[[Iterable[int]], int]] = {'sum': sum, 'max': max}
 LABELS = ('name', 'op', 'block')
 

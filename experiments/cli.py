@@ -141,7 +141,7 @@ def usage(doc: str, flags_of: Mapping[str, tuple[Any, str]]) -> str:
 
 
 def _stop_seconds() -> float:
-    """How long a program may take to end after a signal. Raises ConfigError for an environment that says nothing sensible."""
+    """How long a program may take to end after a signal. Raises ConfigError if the environment makes no sense."""
     text = os.environ.get(STOP_SECONDS, str(interruption.STOP_S))
     try:
         seconds = float(text)

@@ -193,7 +193,7 @@ def sample_images(run: Run) -> Mapping[str, np.ndarray]:
 
 
 def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
-    """The teacher at `train.teacher_workdir`. Raises ConfigError if it is not finished, CheckpointError if it is damaged."""
+    """The teacher at `train.teacher_workdir`. Raises ConfigError if it is unfinished, CheckpointError if it is damaged."""
     workdir, other = Path(run.config.train.teacher_workdir), teacher_config(run.config)
     per_epoch = data.steps_per_epoch(run.source, other.train.batch_size)
     steps = config_lib.steps(other.train.teacher.epochs, per_epoch, other.train.accumulate)

@@ -45,7 +45,10 @@ def check_bits(config, graph: Graph) -> None:
 
 
 def _calibrated(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
-    """The quantization types, chosen once: a resumed run takes those that its checkpoints were trained with. quant.json tells of them."""
+    """The quantization types, chosen once: a resumed run takes those that its checkpoints were trained with.
+
+    quant.json tells of them.
+    """
     noted = checkpoint.note(run.workdir / 'checkpoints' / 'qat')
     spec = _chosen(run, folded, params) if noted is None else QuantSpec.from_json(noted)
     path, text = run.workdir / 'quant.json', json.dumps(spec.to_json(), indent=1) + '\n'

@@ -95,8 +95,8 @@ def check(config: Config) -> Checked:
 def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
     """Runs every phase and writes config.json, graph.json, qgraph.npz and summary.json into `workdir`; returns the summary.
 
-    Raises ConfigError where the config does not fit the data or the devices, LockedError while another process works in `workdir`, and
-    FileExistsError where it is of another config.
+    Raises ConfigError where the config does not fit the data or the devices, LockedError while another process works in
+    `workdir`, and FileExistsError where it is of another config.
     """
     start = time.monotonic()
     checked = check(config)

@@ -1,4 +1,4 @@
-"""Directories of runs, sweeps and comparisons: what may be written where, what may be deleted, and by one process at a time.
+"""Directories of runs, sweeps and comparisons: what may be written and deleted there, and by one process at a time.
 
     directory = prepare_run(config, path, overwrite)     # new, or with an unfinished run of this config
     with held(directory, 'config.json', config): ...     # nobody else comes in until the work is done
@@ -40,8 +40,8 @@ def read_config(path: Path) -> Config:
 def prepare_run(config: Config, path: str, overwrite: bool) -> Path:
     """The workdir of a run: new, or with an unfinished run of the same config to go on with.
 
-    Raises FileExistsError for a finished run, a run of another config, or files that are not a run's, and LockedError while another process
-    works there; `overwrite` deletes a run.
+    Raises FileExistsError for a finished run, a run of another config, or files that are not a run's, and LockedError while
+    another process works there; `overwrite` deletes a run.
     """
     return _prepare(config, Path(path), 'config.json', 'run', RUN, overwrite)
 
@@ -60,7 +60,7 @@ def prepare_comparison(config: Config, path: str, overwrite: bool) -> Path:
 def held(directory: Path, record: str, config: Config) -> Iterator[None]:
     """Keeps other processes out of a directory until the end of the block, and keeps the config in its file `record`.
 
-    Raises LockedError if another process is there, FileExistsError if one has made it the directory of another config since `prepare_...`.
+    Raises LockedError if another process is there, FileExistsError if one has made it the directory of another config.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with files.locked(directory):
@@ -79,7 +79,7 @@ def _settings(config: Config) -> dict:
 def _prepare(config: Config, directory: Path, record: str, what: str, own: Sequence[str], overwrite: bool) -> Path:
     if overwrite:
         _check_precious(directory)
-    _check(config, directory, record, what, own, overwrite)  # before the lock: it is a file, and we may have no business here
+    _check(config, directory, record, what, own, overwrite)  # before the lock, which is a file and may not belong here
     directory.mkdir(parents=True, exist_ok=True)
     with files.locked(directory):
         _check(config, directory, record, what, own, overwrite)
@@ -114,7 +114,10 @@ def finished(workdir: Path) -> bool:
 
 
 def _delete(directory: Path, record: str) -> None:
-    """Empties a directory of our own but for its lock; what tells that it is ours goes last. Raises LockedError before anything goes."""
+    """Empties a directory of our own but for its lock; what tells that it is ours goes last.
+
+    Raises LockedError, before anything goes, if another process is in a run of it.
+    """
     paths = sorted(directory.iterdir(), key=lambda path: path.name == record)
     with contextlib.ExitStack() as locks:
         for path in paths:

@@ -136,7 +136,8 @@ def _clear(path: Path, work: Path) -> None:
     """Ends the work on a project: the earlier one goes back where no new one took its place, and the rest goes."""
     replaced = work / 'replaced'
     if replaced.exists():
-        replaced.rename(work / 'discarded' if path.exists() else path)  # half a project must not look like one that was in its place
+        # Under another name, since half a project must not be taken for one that had lost its place.
+        replaced.rename(work / 'discarded' if path.exists() else path)
     shutil.rmtree(work)
 
 

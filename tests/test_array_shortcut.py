@@ -263,7 +263,7 @@ def test_what_the_banks_lack_of_an_input_is_read_for_each_pass(input_rows, passe
 
 
 def test_a_layer_that_cannot_work_is_named():
-    with pytest.raises(costmodel.CostError, match=r"node 'stem_conv' takes at least \d+ bytes of buffers, and sram_bytes is 100"):
+    with pytest.raises(costmodel.CostError, match=r"node 's3b0_conv2' takes at least \d+ bytes of buffers, and sram_bytes is 100"):
         costmodel.evaluate(build.resnet(8), fusion(policy='shortcut_mining', sram_bytes=100))
 
 

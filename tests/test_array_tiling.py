@@ -77,15 +77,14 @@ def test_no_nest_of_loops_over_tiles_that_fit_moves_fewer_bytes(shape, room, dou
     target = costmodel.pe_array(sram_bytes=room, double_buffered=double_buffered, batch=batch)
     sizes = [range(1, count + 1) for count in (*shape.size, shape.channels, shape.channels_in)]
     fitting = [tile for tile in itertools.product(*sizes) if occupied(shape, target, tile) <= room]
-    rows = [tile for tile in fitting if tile[1] == shape.size[1]]  # whole rows where any fit, else parts of one row
-    candidates = rows or [tile for tile in fitting if tile[0] == 1]
+    candidates = [tile for tile in fitting if tile[1] == shape.size[1] or tile[0] == 1]  # whole rows, and parts of one row
     found = tiling.search(shape, False, target, room)
     assert (found is None) == (not candidates)
     if found is None:
         return
     least = {tile: min(walked(shape, target, tile, order) for order in itertools.permutations(range(3))) for tile in candidates}
-    assert found.moved_bits == min(least.values()) == least[found.tile]
-    assert found.buffer_bytes == min(occupied(shape, target, tile) for tile, bits in least.items() if bits == found.moved_bits) <= room
+    assert 8 * found.moved_bytes == min(least.values()) == least[found.tile]
+    assert found.buffer_bytes == min(occupied(shape, target, tile) for tile, bits in least.items() if bits == 8 * found.moved_bytes) <= room
 
 
 def stepped(pixels: int, products: int, outputs: int, target: costmodel.PEArray) -> int:

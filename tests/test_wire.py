@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailor_jax.fields import FormatError
-from tailor_jax.train import wire
+from tailor_jax.train import cluster, wire
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -71,3 +71,15 @@ def message(value, more=b'', **header) -> bytes:
 def test_a_message_of_another_kind_is_refused(bad, reason):
     with pytest.raises(FormatError, match=reason):
         wire.decode(bad)
+
+
+def test_what_process_0_says_is_its_value_its_failure_or_not_believed():
+    assert cluster._heard(wire.encode({'value': (1, None)})) == (1, None)
+    for bad, reason in (
+        (wire.encode({'failure': 'DataError: no such set'}), 'process 0 failed: DataError: no such set'),
+        (wire.encode({'values': 1}), "unknown field 'values'"),
+        (wire.encode([1]), 'expected an object'),
+        (pickle.dumps({'value': 1}), 'of another version of this program, or no process of it'),
+    ):
+        with pytest.raises(cluster.ClusterError, match=reason):
+            cluster._heard(bad)

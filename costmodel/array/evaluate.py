@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from costmodel.array import compute, energy
@@ -24,8 +24,8 @@ from costmodel.array.shortcut_fusion import SHORTCUT_FUSION, block
 from costmodel.array.shortcut_mining import SHORTCUT_MINING
 from costmodel.array.stretches import Stretch, stretches
 from costmodel.array.target import PEArray
-from costmodel.chain import Chain, Choice, Run, carried
-from costmodel.cost import Cost, CostError, by_block, reduced
+from costmodel.chain import Chain, Choice, Run, carried, settings
+from costmodel.cost import Cost, CostError, TooSmall, by_block, reduced
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
@@ -56,7 +56,7 @@ def evaluate(graph: Graph, target: PEArray) -> Cost:
     A policy that chooses among alternatives takes the one of the fewest DRAM bytes that fits; it is the `target` of the result.
 
     Raises:
-      GraphError, CostError: for a node without a place on the array, or a layer that the buffers are too small for.
+      GraphError, CostError: for a node without a place on the array, or a layer that the buffers are too small for (TooSmall).
     """
     policy, planned = POLICIES[target.policy], plan(rewrite.fold(graph), target)
     tried = [(policy.run(planned, policy.start, each)[0], each) for each in _alternatives(graph, target)]
@@ -79,7 +79,20 @@ def chains(graph: Graph, target: PEArray) -> list[Chain]:
     def runs(each: PEArray) -> list[tuple[tuple[str, ...], Run]]:
         return [(part.graph.gates, functools.partial(_run, part, _within(part, each))) for part in parts]
 
-    return [carried(runs(each), POLICIES[target.policy].start, KINDS) for each in _alternatives(graph, target)]
+    try:
+        return [carried(runs(each), POLICIES[target.policy].start, KINDS) for each in _alternatives(graph, target)]
+    except TooSmall:
+        raise max(_too_small(parts, target), key=lambda error: error.least) from None
+
+
+def _too_small(parts: Sequence[Stretch], target: PEArray) -> Iterator[TooSmall]:
+    """What each stretch says that needs more than there is, in each of its settings: what a layer needs depends on no state."""
+    for part in parts:
+        for setting in settings(part.graph.gates):
+            try:
+                _run(part, target, setting, POLICIES[target.policy].start)
+            except TooSmall as error:
+                yield error
 
 
 def choice(target: PEArray) -> Choice | None:

@@ -11,12 +11,13 @@ from collections.abc import Hashable
 from costmodel.array.layers import Plan
 from costmodel.array.policy import Policy, Traffic, traffic
 from costmodel.array.target import PEArray
-from costmodel.array.tiling import whole
+from costmodel.array.tiling import check_room, tiled
 
 
 def run(plan: Plan, state: Hashable, target: PEArray) -> tuple[list[Traffic], Hashable]:
-    """Stateless: see `costmodel.array.policy`."""
-    return [traffic(plan, layer, target, whole(plan, layer, target)) for layer in plan.layers], state
+    """Stateless: see `costmodel.array.policy`. Raises TooSmall naming the layer that needs the most."""
+    check_room(plan, target)
+    return [traffic(plan, layer, target, tiled(plan, layer, target)) for layer in plan.layers], state
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:

@@ -1,92 +1,89 @@
 """Retain: a tensor stays on chip from its layer to its last reader where there is room, in one buffer that everything shares.
 
-Layer after layer, in this order:
+A tensor stays through a layer if there is room for it, for those that come before it, and for tiles that move no more than they
+would with any room (`tiling.calm_room`):
 
-1. Room for the layer. Operands on chip stay unless no tile fits beside them; then the largest leaves. Other tensors leave, the one needed last first,
-   until the layer's tiles move no more bytes than they would beside the operands alone.
-2. Room for each result. It stays if it fits beside what is there and the tiles still move no more bytes. If not, tensors that are needed later than
-   it is, and that this layer does not read, leave for it, the one needed last first, provided that this makes enough room. Else it goes to DRAM.
-3. Tensors that no later layer reads are gone.
+    stays at layer j   sram_bytes >= sizes of the tensors that live at j and come before it + its own + calm_room(j)
 
-What leaves is written to DRAM, and read from there by all its readers to come. The network's input comes from DRAM and its results go there. Between
-two layers that every path passes, one tensor lives: the state is whether it lies on chip.
+At a layer live its operands, its results that some layer reads later, and what was made before and is read later, on chip or not.
+Before a tensor come smaller ones; of the same size operands, then what is read sooner. The layer's operands among them need no tile;
+where one lies in DRAM there must be room for its tile as well, in place of the operand. A tensor that does not stay is written to
+DRAM, by its own layer or the one that it leaves at, and read from there by all its readers to come. The network's input comes
+from DRAM and its results go there.
+
+So a larger buffer keeps each tensor for as long as a smaller one does, or longer: what comes before a tensor is counted whether it
+lies on chip or not. And as tiles beside a tensor move every operand once, it never moves more bytes. Between two layers that every
+path passes, one tensor lives: the state is whether it lies on chip.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Hashable
+import itertools
+from collections.abc import Collection, Hashable, Iterable, Iterator
 
-from costmodel.array.layers import Plan
+from costmodel.array.layers import Layer, Plan
 from costmodel.array.policy import Policy, Traffic, check_shared, traffic
 from costmodel.array.target import PEArray
-from costmodel.array.tiling import Tiling, tiled, whole
+from costmodel.array.tiling import calm_room, check_room, tiled
 
 
 def run(plan: Plan, state: Hashable, target: PEArray) -> tuple[list[Traffic], Hashable]:
-    """See `costmodel.array.policy`; the state is whether the plan's first (last) tensor lies on chip."""
+    """See `costmodel.array.policy`; the state is whether the plan's first (last) tensor lies on chip. Raises TooSmall as `layer_by_layer` does."""
     check_shared(target)
-    held = {plan.graph.input.name: plan.tensor_bytes(plan.graph.input.name, target)} if state else {}
+    check_room(plan, target)
+    first, final = plan.graph.input.name, set(plan.results()) if plan.final else set()
+    held = {first} if state else set()
+    alive = {first: None}  # in the order in which they were made
     moved = []
     for index, layer in enumerate(plan.layers):
-        tiles, evicted = _room_for_layer(plan, index, held, target)
-        on_chip = set(held)
-        for name in layer.outputs:
-            size = plan.tensor_bytes(name, target)
-            leaving = _room_for_result(plan, index, name, size, held, on_chip, tiles, target)
-            if leaving is not None:
-                evicted += sum(held.pop(other) for other in leaving)
-                held[name] = size
-        occupied = sum(held.values())
-        tiles = tiled(plan, layer, target, on_chip, target.sram_bytes - occupied) or tiles
-        each = traffic(plan, layer, target, tiles, on_chip | set(held))
-        moved.append(dataclasses.replace(each, output_bytes=each.output_bytes + evicted, buffer_bytes=tiles.buffer_bytes + occupied))
+        alive |= dict.fromkeys(name for name in layer.outputs if name not in final)
+        staying = _staying(plan, index, alive, held, target)
+        leaving, held = held - staying, staying
+        occupied = sum(plan.tensor_bytes(name, target) for name in held)
+        tiles = tiled(plan, layer, target, held, target.sram_bytes - occupied)
+        each = traffic(plan, layer, target, tiles, held)
+        written = each.output_bytes + sum(plan.tensor_bytes(name, target) for name in leaving)
+        moved.append(dataclasses.replace(each, output_bytes=written, buffer_bytes=tiles.buffer_bytes + occupied))
         for name in layer.reads:
             if plan.last_reader.get(name) == index:
-                held.pop(name, None)
+                alive.pop(name, None)
+                held.discard(name)
     return moved, all(name in held for name in plan.results())
 
 
-def _room_for_layer(plan: Plan, index: int, held: dict[str, int], target: PEArray) -> tuple[Tiling, int]:
-    """Step 1: the layer's tiles and the bytes that left for them; removes from `held` what leaves."""
-    layer, before = plan.layers[index], sum(held.values())
-    operands = sorted((name for name in layer.reads if name in held), key=lambda name: held[name])
-    while (best := _beside(plan, index, {name: held[name] for name in operands}, target)) is None:
-        del held[operands.pop()]
-    others = _needed_last(plan, index, held, operands)
-    while (tiles := _beside(plan, index, held, target)) is None or tiles.moved_bits > best.moved_bits:
-        del held[others.pop(0)]
-    return tiles, before - sum(held.values())
-
-
-def _beside(plan: Plan, index: int, held: dict[str, int], target: PEArray) -> Tiling | None:
-    """The layer's tiles beside these tensors, None if there is no room; CostError if there is none even without them."""
+def _staying(plan: Plan, index: int, alive: Iterable[str], held: Collection[str], target: PEArray) -> set[str]:
+    """Of the tensors that live at a layer those that stay through it; those that are `held` come there, and its results can begin to."""
     layer = plan.layers[index]
-    return tiled(plan, layer, target, held, target.sram_bytes - sum(held.values())) if held else whole(plan, layer, target)
 
+    def rank(name: str) -> tuple[int, int, float]:
+        kind = 0 if name in layer.inputs else 1 if name in layer.outputs else 2
+        return plan.tensor_bytes(name, target), kind, plan.next_reader(index, name)
 
-def _room_for_result(
-    plan: Plan, index: int, name: str, size: int, held: dict[str, int], on_chip: Collection[str], tiles: Tiling, target: PEArray
-) -> list[str] | None:
-    """Step 2: the tensors that leave for a result of this size, or None if it goes to DRAM itself."""
-    if plan.final and name in plan.results():
-        return None
-    layer, leaving, room = plan.layers[index], [], target.sram_bytes - sum(held.values()) - size
-
-    def fits() -> bool:
-        beside = tiled(plan, layer, target, on_chip, room)
-        return beside is not None and beside.moved_bits == tiles.moved_bits
-
-    for other in _needed_last(plan, index, held, layer.reads):
-        if fits() or plan.next_reader(index, other) <= plan.next_reader(index, name):
+    staying: set[str] = set()
+    found, taken = [], 0
+    for name in sorted(alive, key=rank):
+        found.append(name)
+        taken += plan.tensor_bytes(name, target)
+        if taken >= target.sram_bytes:
             break
-        leaving.append(other)
-        room += held[other]
-    return leaving if fits() else None
+        if name in held or name in layer.outputs:
+            here = staying | {name}
+            if all(taken - free + room <= target.sram_bytes for free, room in _tiles(plan, layer, set(found), here, target)):
+                staying = here
+    return staying
 
 
-def _needed_last(plan: Plan, index: int, held: Collection[str], without: Collection[str]) -> list[str]:
-    return sorted((name for name in held if name not in without), key=lambda name: plan.next_reader(index, name), reverse=True)
+def _tiles(plan: Plan, layer: Layer, found: set[str], here: set[str], target: PEArray) -> Iterator[tuple[int, int]]:
+    """(bytes left free, calm room) of a layer for each set of operands that may lie on chip: those among `found`, at least those that are `here`.
+
+    With more room an operand that lies in DRAM now may lie on chip, so what has room beside it in DRAM must have room beside it on chip, too.
+    """
+    parts = [part for part in (layer.inputs, layer.shortcuts) if part and found.issuperset(part) and not here.issuperset(part)]
+    for count in range(len(parts) + 1):
+        for away in itertools.combinations(parts, count):
+            free = max((min(plan.tensor_bytes(name, target) for name in part) for part in away), default=0)
+            yield free, calm_room(plan, layer, target, found.difference(*away))
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from costmodel.array import frames
 from costmodel.array.layers import Layer, Plan, bits_to_bytes
 from costmodel.array.policy import Policy, Traffic, check_shared
 from costmodel.array.target import PEArray
-from costmodel.cost import CostError
+from costmodel.cost import TooSmall
 
 State = tuple[int, int]
 
@@ -58,8 +58,9 @@ class _Held:
 
 
 def run(plan: Plan, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
-    """See `costmodel.array.policy`. Raises CostError naming a layer that the buffer is too small to work in."""
+    """See `costmodel.array.policy`. Raises TooSmall naming the layer that needs the most, if the buffer is too small to work in."""
     check_shared(target)
+    _check_room(plan, target)
     machine = _Mining(plan, target)
     first = plan.graph.input.name
     held = {first: _Held(plan.tensor_bytes(first, target), *state)}
@@ -87,6 +88,15 @@ def _orders(plan: Plan, layer: Layer, missing: int, target: PEArray) -> list[tup
     return [*sorted(once, key=lambda each: each[0].working), (_Order(maps + lines, passes), False)]
 
 
+def _check_room(plan: Plan, target: PEArray) -> None:
+    """Orders that keep no bank of the input work whatever the banks hold; the one that does takes more than the last of them."""
+    least = [min(order.working for order, keeps in _orders(plan, layer, 0, target) if not keeps) for layer in plan.layers]
+    if least and max(least) > target.sram_bytes:
+        name = plan.layers[least.index(max(least))].name
+        what = f'takes at least {max(least)} bytes of buffers, and sram_bytes is {target.sram_bytes}'
+        raise TooSmall(max(least), f'node {name!r} {what}; no layer needs more')
+
+
 class _Mining:
     def __init__(self, plan: Plan, target: PEArray):
         self.plan, self.target, self.bank = plan, target, target.bank_bytes
@@ -98,8 +108,6 @@ class _Mining:
         missing, taken = sum(each.size - each.on_chip(self.bank) for each in inputs), sum(each.banks for each in inputs) * self.bank
         orders = _orders(self.plan, layer, missing, self.target)
         needed = [order.working + taken * keeps for order, keeps in orders]
-        if min(needed) > self.target.sram_bytes:
-            raise CostError(f'node {layer.name!r} takes at least {min(needed)} bytes of buffers, and sram_bytes is {self.target.sram_bytes}')
         return next(order for (order, _), each in zip(orders, needed) if each <= self.target.sram_bytes)
 
     def step(self, index: int, held: dict[str, _Held]) -> Traffic:

@@ -10,11 +10,15 @@ n_s = ceil(H/Th) ceil(W/Tw) tiles. With I' the input read once through all spati
 
 An operand that is a single tile is read once whatever the order. Results are written once. Buffers hold one tile of each operand, two with double
 buffering: Tc ((Th-1) sh + fh) ((Tw-1) sw + fw) inputs, Tk Tc fh fw weights, Tk Th Tw partial sums, and as many shortcut values where an add is fused.
-Tiles are whole rows, or parts of one row where no whole row fits. Grouped layers hold one group at a time, layers without weights a channel.
+Tiles are whole rows, or parts of one row. Grouped layers hold one group at a time, layers without weights a channel.
 
 Bytes grow with n_s in every order, so for each (Tk, Tc) no tile moves fewer than the tallest that fits: the search is exact over tiles of
-whole rows, or of parts of one. Tiles of several part rows are not tried, and can move fewer bytes in small buffers. Ties go to the fewest cycles
-(where `rereads` counts tile by tile), then to the smallest occupancy.
+whole rows and of parts of one. Tiles of several part rows are not tried, and can move fewer bytes in small buffers. Ties go to the fewest cycles
+(where `rereads` counts tile by tile), then to the smallest occupancy. A tile that fits also fits more room, so more room never moves more bytes.
+
+    search       the best tiling in so many bytes
+    least_room   bytes that the smallest tiles take: with fewer a layer cannot run
+    calm_room    bytes from which on tiles move every operand once and no partial sum, as with any room
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from fractions import Fraction
 from typing import Any
 
@@ -31,7 +35,7 @@ import numpy as np
 from costmodel.array import compute
 from costmodel.array.layers import Layer, Plan, bits_to_bytes
 from costmodel.array.target import BUFFERS, PEArray
-from costmodel.cost import CostError
+from costmodel.cost import TooSmall
 from tailor_jax.graph import Node, weight_shape
 
 ORDERS = ('output', 'weight', 'input')
@@ -58,7 +62,7 @@ class Tiling:
     """The tiles of a layer.
 
     Attributes:
-      moved_bits: what the layer moves in these tiles, results and shortcuts aside, for the batch.
+      moved_bytes: what the layer moves in these tiles, results and shortcuts aside, for the batch.
       order: what the innermost loop keeps, one of `ORDERS`.
       tile: (Th, Tw, Tk, Tc).
       counts: (n_s, n_k, n_c).
@@ -69,7 +73,7 @@ class Tiling:
       cycles: of the array for the batch, tile by tile; 0 unless `rereads`.
     """
 
-    moved_bits: int
+    moved_bytes: int
     order: str
     tile: tuple[int, int, int, int]
     counts: tuple[int, int, int]
@@ -107,20 +111,27 @@ def _corner(node: Node) -> tuple[int, int]:
     return node.padding[0], node.padding[2]
 
 
-def tiled(plan: Plan, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None) -> Tiling | None:
-    """The best tiles of a layer in `room` bytes (of one shared buffer; None for all there is), or None if there are none.
+def tiled(plan: Plan, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None) -> Tiling:
+    """The best tiles of a layer in `room` bytes (of one shared buffer; None for all there is), in which it has some (see `check_room`).
 
     Tensors `on_chip` lie there as a whole: as operands they need no tile.
     """
-    return search(*_seen(plan, layer, on_chip), target, target.sram_bytes if room is None else room)
-
-
-def whole(plan: Plan, layer: Layer, target: PEArray) -> Tiling:
-    """The best tiles in the whole of the buffers. Raises CostError naming the node and the bytes that its smallest tiles take if they do not fit."""
-    found = tiled(plan, layer, target)
-    if found is None:
-        raise CostError(f'node {layer.name!r} ({layer.op}): {_too_small(shape(plan, layer), target)}')
+    found = search(*_seen(plan, layer, on_chip), target, target.sram_bytes if room is None else room)
+    assert found is not None, (layer.name, room)
     return found
+
+
+def check_room(plan: Plan, target: PEArray) -> None:
+    """Raises TooSmall naming the layer whose smallest tiles take the most bytes, and these, if they are more than the buffers have."""
+    parts = [least_room(shape(plan, layer), target) for layer in plan.layers]
+    limits = {'sram_bytes': [sum(part) for part in parts]}
+    if target.input_buffer_bytes:
+        limits = {key: [part[index] for part in parts] for index, key in enumerate(BUFFERS)}
+    for key, taken in limits.items():
+        if taken and max(taken) > getattr(target, key):
+            layer, what = plan.layers[taken.index(max(taken))], 'tiles take' if key == 'sram_bytes' else 'tile takes'
+            where = f'node {layer.name!r} ({layer.op}): its smallest {what}'
+            raise TooSmall(max(taken), f'{where} {max(taken)} bytes and {key} is {getattr(target, key)}; no layer needs more')
 
 
 def _seen(plan: Plan, layer: Layer, on_chip: Collection[str]) -> tuple[Shape, bool]:
@@ -133,21 +144,60 @@ def _seen(plan: Plan, layer: Layer, on_chip: Collection[str]) -> tuple[Shape, bo
 
 @functools.lru_cache(maxsize=1 << 14)
 def search(given: Shape, input_on_chip: bool, target: PEArray, room: int) -> Tiling | None:
-    """The best tiling of a shape in so many bytes: whole rows, else parts of one row."""
-    return _best(given, target, input_on_chip, room, True) or _best(given, target, input_on_chip, room, False)
+    """The best tiling of a shape in so many bytes, of whole rows or of parts of one row; None if there is none."""
+    found = [_best(given, target, input_on_chip, room, rows) for rows in (True, False)]
+    return min(filter(None, found), key=_rank, default=None)
 
 
-def _too_small(given: Shape, target: PEArray) -> str:
-    least = [int(part) for part in _occupied(given, target, False, 1, 1, 1, 1)]
-    if not target.input_buffer_bytes:
-        return f'its smallest tiles take {sum(least)} bytes and sram_bytes is {target.sram_bytes}'
-    short = next(index for index, key in enumerate(BUFFERS) if least[index] > getattr(target, key))
-    return f'its smallest tile takes {least[short]} bytes and {BUFFERS[short]} is {getattr(target, BUFFERS[short])}'
+def _rank(tiling: Tiling) -> tuple[int, int, int]:
+    return tiling.moved_bytes, tiling.cycles, tiling.buffer_bytes
+
+
+def least_room(given: Shape, target: PEArray) -> tuple[int, int, int]:
+    """Bytes of the buffers for inputs, weights and outputs that the smallest tiles take, no operand lying on chip."""
+    inputs, weights, outputs = _occupied(given, target, False, 1, 1, 1, 1)
+    return int(inputs), int(weights), int(outputs)
+
+
+def calm_room(plan: Plan, layer: Layer, target: PEArray, on_chip: Collection[str] = ()) -> int:
+    """The fewest bytes in which some tiling of a layer moves no more than with any room."""
+    return _calm_room(*_seen(plan, layer, on_chip), _of_any_size(target))
+
+
+@functools.lru_cache(maxsize=64)
+def _of_any_size(target: PEArray) -> PEArray:
+    """The target without what its buffers hold, so that what does not depend on them is found once."""
+    return dataclasses.replace(target, sram_bytes=1, input_buffer_bytes=0, weight_buffer_bytes=0, output_buffer_bytes=0)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _calm_room(given: Shape, input_on_chip: bool, target: PEArray) -> int:
+    inner, outer = _channel_tiles(given)
+    whole = tuple(np.array([size]) for size in (*given.size, given.channels, given.channels_in))
+    least = _moved(given, target, input_on_chip, 'output', *whole)[0][0]
+    taken = []
+    for rows in (True, False):
+        size = given.size[0] if rows else given.size[1]
+        for order in ORDERS if given.weighted else ORDERS[:1]:
+
+            def calm(extent: np.ndarray, rows: bool = rows, order: str = order) -> np.ndarray:
+                return _moved(given, target, input_on_chip, order, *_tile(given, rows, extent), outer, inner)[0] == least
+
+            shortest = 1 + _last(np.zeros_like(outer), np.full_like(outer, size), lambda extent: ~calm(extent))
+            fits = shortest <= size
+            held = _occupied(given, target, input_on_chip, outer[fits], inner[fits], *_tile(given, rows, shortest[fits]))
+            taken += sum(held).tolist()
+    return min(taken)
+
+
+def _channel_tiles(given: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """(Tc, Tk) of every pair of tile sizes."""
+    inner, outer = np.meshgrid(_sizes(given.channels_in), _sizes(given.channels), indexing='ij')
+    return inner.ravel(), outer.ravel()
 
 
 def _best(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: bool) -> Tiling | None:
-    grids = np.meshgrid(_sizes(given.channels_in), _sizes(given.channels), indexing='ij')
-    inner, outer = (grid.ravel() for grid in grids)  # Tc, Tk
+    inner, outer = _channel_tiles(given)
     extent = _tallest(given, target, input_on_chip, room, rows, outer, inner)
     fits = extent >= 1
     if not fits.any():
@@ -162,7 +212,7 @@ def _best(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: b
         held = shorter <= extent[which]
         which, shorter = which[held], shorter[held]
         found.append(_least(given, target, input_on_chip, order, *_tile(given, rows, shorter), outer[which], inner[which]))
-    return min(found, key=lambda tiling: (tiling.moved_bits, tiling.cycles, tiling.buffer_bytes))
+    return min(found, key=_rank)
 
 
 def _tile(given: Shape, rows: bool, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,20 +227,20 @@ def _counts(given: Shape, target: PEArray, tall: Any, wide: Any, outer: Any, inn
 
 
 def _moved(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any) -> tuple[Any, Any, Any, Any]:
-    """Bits moved for the batch, results aside; and of what they consist: input pixels of one image, times of the weights, bits of partial sums."""
+    """Bytes moved for the batch, results aside; and of what they consist: input pixels of one image, times of the weights, bytes of partial sums."""
     n_s, n_k, n_c = _counts(given, target, tall, wide, outer, inner)
     pixels = _walked(given, 0)[tall] * _walked(given, 1)[wide]  # I', for one image
     if order != 'input':
         pixels = pixels * np.where(n_s * n_c > 1, n_k, 1)
     weights = np.where(n_k * n_c > 1, n_s, 1) if order != 'weight' else np.ones_like(n_s)
     values = given.groups * given.channels * math.prod(given.size) * target.batch
-    partial = 2 * (n_c - 1) * (n_k * n_s > 1) * (order != 'output') * values * target.accumulator_bits
-    inputs = 0 if input_on_chip else pixels * given.groups * given.channels_in * target.batch * target.activation_bits
-    return inputs + weights * _weight_count(given) * target.weight_bits + partial, pixels, weights, partial
+    partial = -(-2 * (n_c - 1) * (n_k * n_s > 1) * (order != 'output') * values * target.accumulator_bits // 8)
+    inputs = 0 if input_on_chip else -(-pixels * given.groups * given.channels_in * target.batch * target.activation_bits // 8)
+    return inputs + weights * bits_to_bytes(_weight_count(given) * target.weight_bits) + partial, pixels, weights, partial
 
 
 def _least(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any) -> Tiling:
-    """Of these tiles those of the fewest bits, then cycles, then bytes of the buffers."""
+    """Of these tiles those of the fewest bytes moved, then cycles, then bytes of the buffers."""
     moved, pixels, weights, partial = _moved(given, target, input_on_chip, order, tall, wide, outer, inner)
     busy = _busy(given, target, tall, wide, outer, inner) if target.rereads else np.zeros_like(outer)
     held = sum(_occupied(given, target, input_on_chip, outer, inner, tall, wide))
@@ -204,7 +254,7 @@ def _least(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall:
         math.prod(given.size_in),
         int(pixels[index]),
         int(weights[index]),
-        bits_to_bytes(int(partial[index])),
+        int(partial[index]),
         int(held[index]),
         int(busy[index]),
     )
@@ -252,9 +302,14 @@ def _tallest(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows
             return sum(parts) <= room
         return np.logical_and.reduce([part <= getattr(target, key) for part, key in zip(parts, BUFFERS)])
 
+    return _last(low, high, holds)
+
+
+def _last(low: np.ndarray, high: np.ndarray, holds: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The largest extents of low..high for which something holds that holds for every smaller one; `low` where it holds for none."""
     while (low < high).any():
         middle = (low + high + 1) // 2
-        good = holds(middle)
+        good = holds(np.maximum(middle, 1))  # 0 only where all is known
         low, high = np.where(good, middle, low), np.where(good, high, middle - 1)
     return low
 

@@ -8,12 +8,12 @@ Each holds a state and a record of it, which orbax commits together, by renaming
     note       what else training from here depends on
     sha256     digest of the record
 
-What is restored is what was saved: a checkpoint that is not, of whatever was done to it, is put aside as damaged_STEP, and training goes on from
-the one before. Only the newest few are kept.
+What is restored is what was saved: a checkpoint that is not, whatever was done to it, is put aside as damaged_STEP, and
+training goes on from the one before. Only the newest few are kept.
 
-The state is the same on every process, so process 0 writes and reads it alone and tells the others what it read: all go on from the same step,
-and only process 0 needs to see the directory. (That is why this takes orbax's CheckpointManager: the newer Checkpointer of orbax 0.12 cannot be
-used by one process of several.)
+The state is the same on every process, so process 0 writes and reads it alone and tells the others what it read: all go on
+from the same step, and only process 0 needs to see the directory. (That is why this takes orbax's CheckpointManager: the
+newer Checkpointer of orbax 0.12 cannot be used by one process of several.)
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Checkpoints:
 
     def __init__(self, directory: str | Path, note: Any = None, read_only: bool = False):
         self.directory = Path(directory).absolute()
-        self._note, self._read_only = note, read_only
+        self._note, self._read_only = json.loads(json.dumps(note)), read_only
         self._manager: ocp.CheckpointManager | None = None
         self._latest = cluster.from_main(self._open)
 
@@ -116,8 +116,8 @@ class Checkpoints:
     def restore(self, like: Any) -> Restored | None:
         """The newest checkpoint that is whole, with a state of the structure of `like`; None if there is none.
 
-        Newer ones are damaged; they are named on stderr and put aside. Raises CheckpointError for a checkpoint of a state unlike `like`, which
-        stays as it is, and, of another run's directory, for a damaged one.
+        Newer ones are damaged; they are named on stderr and put aside. Raises CheckpointError for a checkpoint of a state
+        unlike `like`, which stays as it is, and, of another run's directory, for a damaged one.
         """
         metrics = b''
 
@@ -207,7 +207,7 @@ def _manager(directory: Path, read_only: bool) -> ocp.CheckpointManager | None:
 
 
 def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    """The record of a checkpoint, checked against its own digest. Raises CheckpointError for a whole one of another version."""
+    """The record of a checkpoint, checked by its own digest. Raises CheckpointError for a whole one of another version."""
     found = _item(manager, step, RECORD, ocp.args.JsonRestore())
     record = dict(found) if isinstance(found, dict) else {}
     if record.pop('sha256', '') != _digest(record) or record.get('step') != step:
@@ -217,7 +217,7 @@ def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
 
 
 def _item(manager: ocp.CheckpointManager, step: int, name: str, how: Any) -> Any:
-    """One item of a checkpoint. Orbax raises errors of many kinds where it is damaged; those named here leave open whether it is."""
+    """One item of a checkpoint. Orbax raises errors of many kinds where it is damaged; those named leave that open."""
     with _silence():
         try:
             return manager.restore(step, args=ocp.args.Composite(**{name: how}))[name]
@@ -232,7 +232,7 @@ def _item(manager: ocp.CheckpointManager, step: int, name: str, how: Any) -> Any
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Of orbax's reads in parallel all that fail after the first print tracebacks, from wherever they are; the first says enough."""
+    """Orbax reads in parallel, and all reads that fail after the first print tracebacks; the first says enough."""
     hook, loggers = sys.unraisablehook, [logging.getLogger(name) for name in ('absl', 'asyncio')]
     disabled = [logger.disabled for logger in loggers]
     sys.unraisablehook = lambda _: None

@@ -75,7 +75,10 @@ def is_main() -> bool:
 
 
 def from_main(function: Callable[[], T]) -> T:
-    """The value of `function()`, which only process 0 calls; plain data, see `wire`. An error is raised on all, as ClusterError on the others."""
+    """The value of `function()`, which only process 0 calls: plain data, see `wire`.
+
+    An error is raised on all, as ClusterError on the others.
+    """
     if jax.process_count() == 1:
         return function()
     message, failure = b'', None
@@ -92,7 +95,7 @@ def from_main(function: Callable[[], T]) -> T:
 
 
 def _heard(message: bytes) -> Any:
-    """The value in process 0's message. Raises ClusterError if there is none, and for a message that `from_main` cannot have written."""
+    """The value in process 0's message. Raises ClusterError if there is none, or for what is no message of `from_main`."""
     try:
         fields = Fields(wire.decode(message), 'the message of process 0')
         failure, value = fields.text('failure', default=''), fields.take('value', None)

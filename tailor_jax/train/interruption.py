@@ -1,8 +1,8 @@
 """SIGTERM and SIGINT: kept while a step is under way, so that a run stops where nothing is lost.
 
 A program installs one handler for its life, `Handler().install()`. The first signal raises Interrupted: at once, or, inside `held()`, when
-whoever holds it has put his work away. A second signal ends the process at once with status 128 + its number, as the shell counts. So does the
-first one when the process has not ended in time by itself, since whatever it waits for may never come.
+whoever holds it has put his work away. A second signal ends the process at once with status 128 + its number, as the
+shell counts. So does the first one when the process has not ended in time by itself: what it waits for may never come.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import FrameType
 
 STATUS = 75  # of a program that was interrupted and goes on when started again: EX_TEMPFAIL of sysexits.h
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-STOP_S = 60.0  # for a step, a checkpoint and what else is under way; a longer compilation is given up, and nothing saved is lost
+STOP_S = 60.0  # for a step and a checkpoint; a longer compilation is given up, and nothing saved is lost
 ONE_SIGNAL_S = 0.5  # what comes within this time is the same signal, sent to the process and to its group, as timeout(1) does
 
 
@@ -64,7 +64,8 @@ class Handler:
 def _end(received: socket.socket, stop_s: float) -> None:
     """Ends the process at the second signal, or some time after the first one.
 
-    Reads the signals as they come, in a thread: a handler waits until the main thread is back in Python, from a compilation for instance.
+    Reads the signals as they come, in a thread: a handler waits until the main thread is back in Python, from a compilation
+    for instance.
     """
     first = _next(received)
     start = time.monotonic()

@@ -2,9 +2,10 @@
 
 Device values are kept until `flush`, so that logging every step does not make the host wait for the device every step.
 
-A resumed run comes by all its rows again, in the same order, so its file ends as any other's: what stands in it counts once the run has got
-there. Each phase restored from a checkpoint brings the file as it was then; an evaluation that is repeated finds its row or writes it; and
-whatever else comes instead - rows that will be written again, a line that was cut off, damage - makes way.
+A resumed run comes by all its rows again, in the same order, so its file ends as any other's: what stands in it counts
+once the run has got there. Each phase restored from a checkpoint brings the file as it was then; an evaluation that is
+repeated finds its row or writes it; and whatever else comes instead - rows that will be written again, a line that was cut
+off, damage - makes way.
 """
 
 from __future__ import annotations
