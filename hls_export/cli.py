@@ -1,4 +1,6 @@
-"""What the commands of this package share: options that are checked, errors of one line, exit status 1 for every failure."""
+"""What the commands of this package share: options that are checked, errors of one line, exit status 1 for every
+failure.
+"""
 
 from __future__ import annotations
 

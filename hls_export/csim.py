@@ -3,8 +3,9 @@
     python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE]
 
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`, `images_per_second`; in cycle mode
-also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`) and exits with 0 only if no value differs, else with 1. `--trace`
-(cycle mode) writes a CSV `fifo,cycle,occupancy`, one row a change. Without `--images` all are run; the cycle simulation runs 32 at most.
+also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`) and exits with 0 only if no value
+differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one row a change. Without `--images`
+all are run; the cycle simulation runs 32 at most.
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ class Hardware:
 
 
 def read(path: str | os.PathLike, resources: tuple[str, ...]) -> Hardware:
-    """The hardware.json of a project. Raises ExportError naming the file where it is missing, damaged, or lacks what is read of it."""
+    """The hardware.json of a project. Raises ExportError naming the file where it is missing, damaged, or lacks what
+    is read of it.
+    """
     fields = _fields(path)
     nodes = [{key: row.text(key) for key in ('name', 'op')} | _numbers(row, resources) for row in fields.objects('nodes')]
     fifos = [

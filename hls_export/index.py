@@ -1,7 +1,8 @@
 """project.json: the mark of a project of ours, the plan that it was written for, and what its test data must be.
 
-{'format': 'tailor_jax.project', 'version': 1, 'part', 'clock_mhz', 'process_latency_cycles', 'reuse_factors': {node: factor},
- 'fifos': {name: {'depth', 'storage'}}, 'images': how many, 'test_data': {file in tb_data: {'bytes', 'sha256'}}}
+{'format': 'tailor_jax.project', 'version': 1, 'part', 'clock_mhz', 'process_latency_cycles',
+ 'reuse_factors': {node: factor}, 'fifos': {name: {'depth', 'storage'}},
+ 'images': how many, 'test_data': {file in tb_data: {'bytes', 'sha256'}}}
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ def to_json(index: Index) -> str:
 
 
 def load(path: str | os.PathLike) -> Index:
-    """The project.json of a project. Raises ExportError for a directory that has none, or naming the file that is damaged."""
+    """The project.json of a project. Raises ExportError for a directory that has none, or naming the file that is
+    damaged.
+    """
     file = Path(path) / MARKER
     try:
         fields = read_fields(file, *FORMAT, ExportError)

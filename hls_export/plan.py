@@ -100,8 +100,8 @@ def skip_fifos(graph: Graph) -> tuple[str, ...]:
 
 
 def check(graph: Graph, plan: Plan) -> None:
-    """Raises GraphError where the plan does not fit: a FIFO missing or unknown, a reuse factor that does not divide, a negative latency, or what is
-    no number or name: all of it is printed into sources and scripts."""
+    """Raises GraphError where the plan does not fit: a FIFO missing or unknown, a reuse factor that does not divide, a
+    negative latency, or what is no number or name: all of it is printed into sources and scripts."""
     latency, clock = plan.process_latency_cycles, plan.clock_mhz
     if not _is_integer(latency) or not 0 <= latency <= MOST_LATENCY:
         raise GraphError(f'process_latency_cycles must be an integer, 0 or more, and at most {MOST_LATENCY}, got {latency!r}')

@@ -6,7 +6,7 @@ Tensors hold real values: an integer q of type `Fixed` travels as q 2^-frac, ima
 
     conv, dense      Conv / MatMul, Add of b + h              max_pool    MaxPool
     add              Add, Add of h                            relu        Relu
-    global_avg_pool  depthwise Conv of the map's size, unless that is a power of two a long division (`tailor_jax.mean`), Add of h
+    global_avg_pool  depthwise Conv of the map's size, then, unless that is a power of two, a long division; Add of h
     then             Relu if node.relu;  Quant(scale 2^-frac, zero point 0, bits, signed, rounding_mode FLOOR)
 
 Rounding: we round half up. `ROUND` of QONNX is half to even and its `HALF_UP` half away from zero, so h = half a step of the output's type is
@@ -212,10 +212,12 @@ def _weight_and_bias(walk: _Walk, qnode: QNode, order: tuple[int, ...]) -> tuple
 
 
 def _mean(walk: _Walk, qgraph: QGraph, qnode: QNode) -> str:
-    """A mean over the map as a depthwise convolution of its size, whose weights are all 1 / 2^e; then, divided by what is odd of H W, the definition.
+    """A mean over the map as a depthwise convolution of its size, whose weights are all 1 / 2^e; then, divided by what
+    is odd of H W, the definition.
 
-    Exact for every H W, unlike GlobalAveragePool. The convolution is known to every QONNX tool: hls4ml 1.3.0 and the qonnx package's channels-last
-    conversion do not agree on an average pool's layout. The long division needs a runtime that knows Floor.
+    Exact for every H W, unlike GlobalAveragePool. The convolution is known to every QONNX tool: hls4ml 1.3.0 and the
+    qonnx package's channels-last conversion do not agree on an average pool's layout. The long division needs a
+    runtime that knows Floor.
     """
     (source,) = qnode.node.inputs
     height, width, channels = qgraph[source].node.shape

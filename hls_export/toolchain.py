@@ -35,8 +35,8 @@ def find_tools() -> None:
 def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Path:
     """Compiles a product ('testbench' or 'design.so') of one simulation of a project if its sources have changed; returns its path.
 
-    Raises ExportError for an unknown mode, a directory that is no project, a missing tool or header, or a compiler error; LockedError where another
-    process has been building in this project for too long.
+    Raises ExportError for an unknown mode, a directory that is no project, a missing tool or header, or a compiler
+    error; LockedError where another process has been building in this project for too long.
     """
     with _building(path, mode) as folder:
         return _made(Path(path), folder, mode, product)
@@ -44,7 +44,9 @@ def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Pat
 
 @contextlib.contextmanager
 def taken(path: str | os.PathLike, mode: str, product: str) -> Iterator[Path]:
-    """As `build`, but a copy in a folder of its own, for as long as the block lasts: whatever other processes build meanwhile."""
+    """As `build`, but a copy in a folder of its own, for as long as the block lasts: whatever other processes build
+    meanwhile.
+    """
     with contextlib.ExitStack() as stack:
         with _building(path, mode) as folder:
             made = _made(Path(path), folder, mode, product)
@@ -75,7 +77,8 @@ def _building(path: str | os.PathLike, mode: str) -> Iterator[Path]:
 def _made(path: Path, folder: Path, mode: str, product: str) -> Path:
     sources, made = _digest(path), folder / product
     stamp, mark = folder / 'sources.sha256', folder / f'{product}.sha256'
-    # make goes by times, which restored files may have wrong, and does not miss a header that is gone; nor does it know a damaged product.
+    # make goes by times, which restored files may have wrong, and does not miss a header that is gone; nor does it
+    # know a damaged product.
     if _text(stamp) != sources or (made.exists() and _text(mark) != _file_digest(made)) or any(each.is_symlink() for each in folder.rglob('*')):
         _remove(folder)
     command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']

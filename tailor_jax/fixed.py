@@ -67,7 +67,9 @@ def quantize(x: np.ndarray, fixed: Fixed) -> np.ndarray:
 
 
 def requantize(accumulator: np.ndarray, shift: int, fixed: Fixed) -> np.ndarray:
-    """int64 accumulators of up to 61 bits, `shift` fractional bits finer than `fixed`, to int32 integers of that type."""
+    """int64 accumulators of up to 61 bits, `shift` fractional bits finer than `fixed`, to int32 integers of that
+    type.
+    """
     if shift > 0:
         shift = min(shift, 62)  # all that is below 2^61 is 0 from there on
         accumulator = (accumulator + (1 << (shift - 1))) >> shift

@@ -20,7 +20,7 @@ from tailor_jax import fixed as fx
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.mean import FLOAT32_EXACT, mean_of
-from tailor_jax.qgraph import QGraph
+from tailor_jax.qgraph import QGraph, check
 from tailor_jax.qnode import UNACCUMULATED, QNode, passed_type
 
 FLOAT32_FRACS = 126  # 2^-f and 2^f are float32 for every f up to this
@@ -36,7 +36,8 @@ def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activati
       weights: the type of each kernel's integers, by node name.
 
     Raises:
-      GraphError: for a learnable gate, a node that is not folded, or an accumulator too wide for float32 training to be exact.
+      GraphError: for a learnable gate, a node that is not folded, an accumulator too wide for float32 training to be exact, or parameters
+        that are not finite or of another shape than the node's.
     """
     if graph.gates:
         raise GraphError(f'gates {", ".join(graph.gates)} are still learnable; binarize the graph before lowering it')
@@ -44,7 +45,9 @@ def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activati
     for node in graph.nodes:
         inputs = [out[name].out for name in node.inputs]
         out[node.name] = _lower_node(graph, node, inputs, params.get(node.key, {}), activations.get(node.name), weights.get(node.name))
-    return QGraph(tuple(out.values()))
+    made = QGraph(tuple(out.values()))
+    check(made)
+    return made
 
 
 def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:

@@ -1,16 +1,18 @@
-"""Means in integers: the exact quotient of a sum, rounded to a scale that is fine enough for any output and coarse enough for float32.
+"""Means in integers: the exact quotient of a sum, rounded to a scale that is fine enough for any output and coarse
+enough for float32.
 
 Of `count` = 2^e divisor integers with the sum S, divisor odd,
 
     a = floor((S 2^shift + (divisor - 1) / 2) / divisor)          the integer nearest to mean * 2^(shift + e); an odd divisor knows no ties
 
-For a power of two a = S. Otherwise |a| < 2^23, one half of what float32 holds exactly; the other takes the rounding constant of the output. There are
-three ways to a, equal for every |S| <= largest:
+For a power of two a = S. Otherwise |a| < 2^23, one half of what float32 holds exactly; the other takes the rounding
+constant of the output. There are three ways to a, equal for every |S| <= largest:
 
     the definition     integer division (`qgraph.run_node`)
     hardware           a = (S m + 2^(j - 1)) >> j by (m, j) of `reciprocal`
     float32            long division by digits of `digits` bits: with |x| < 2^22, (x + 1/2) / divisor is no nearer to an integer than
-                       1 / (2 divisor), which exceeds the error of a product with the rounded 1 / divisor; so its floor is exact
+                       1 / (2 divisor), which exceeds the error of a product with the rounded 1 / divisor; so its floor
+                       is exact
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ _WIDEST_PRODUCT = 1 << 61  # of a sum and its reciprocal: it and its rounding fi
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """How a mean of `count` integers of a type is computed, see above; `frac` is how many fractional bits it has beyond theirs."""
+    """How a mean of `count` integers of a type is computed, see above; `frac` is how many fractional bits it has
+    beyond theirs.
+    """
 
     count: int
     divisor: int
@@ -94,7 +98,8 @@ def values(node: Node, map_shape: tuple[int, ...]) -> int:
 
 
 def reciprocal(divisor: int, shift: int, largest: int) -> tuple[int, int]:
-    """(m, j) with the least j for which (S m + 2^(j - 1)) >> j is S 2^shift / divisor rounded, for every |S| <= largest.
+    """(m, j) with the least j for which (S m + 2^(j - 1)) >> j is S 2^shift / divisor rounded, for every |S| <=
+    largest.
 
     It holds if S m / 2^j is off by less than 1 / (2 divisor), the distance of a quotient from the next tie.
     """

@@ -1,4 +1,5 @@
-"""Arrays of integers in one .npz file, read without trust: no pickle, no array of another shape or type than asked for, no more memory than that.
+"""Arrays of integers in one .npz file, read without trust: no pickle, no array of another shape or type than asked
+for, no more memory than that.
 
 archive = read(data, where)                                 checks the directory of the zip file; decompresses nothing
 archive.names; archive.shape('conv.weight')                 of what is in it
@@ -34,7 +35,9 @@ def write(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read(data: bytes, where: str, error: type[Exception] = FormatError) -> Archive:
-    """The directory of an .npz file; `where` names it in messages. Raises `error` for what is no zip file of numpy's."""
+    """The directory of an .npz file; `where` names it in messages. Raises `error` for what is no zip file of
+    numpy's.
+    """
     return Archive(data, where, error)
 
 

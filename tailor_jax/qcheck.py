@@ -1,8 +1,9 @@
-"""Whether the integers of a node are what its graph, its types and its inputs say: the rules that `lower` keeps, checked on any integer graph.
+"""Whether the integers of a node are what its graph, its types and its inputs say: the rules that `lower` keeps,
+checked on any integer graph.
 
-A graph that comes from a file, or from other code, passes here before it is run, emitted or exported; so the interpreter, the C++ and QONNX cannot
-disagree about it. Per node: the types of all fields, shapes of the arrays and ranges of their values, scales that fit each other, and an accumulator
-that holds all it can be given.
+A graph that comes from a file, or from other code, passes here before it is run, emitted or exported; so the
+interpreter, the C++ and QONNX cannot disagree about it. Per node: the types of all fields, shapes of the arrays and
+ranges of their values, scales that fit each other, and an accumulator that holds all it can be given.
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ class QGraph:
 
 
 def quantize_input(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
-    """Normalized float images [b, h, w, c] to the integers [b, h, w, c] that the network takes. Raises ValueError for NaN, which is none."""
+    """Normalized float images [b, h, w, c] to the integers [b, h, w, c] that the network takes. Raises ValueError for
+    NaN, which is none.
+    """
     if np.isnan(images).any():
         raise ValueError('images must be numbers, got NaN')
     return fx.quantize(images, qgraph.input.out)
@@ -196,7 +198,9 @@ def convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
 
 
 def check(qgraph: QGraph) -> None:
-    """Raises GraphError naming the first node whose integers do not fit its graph, its types or its inputs; see `qcheck`."""
+    """Raises GraphError naming the first node whose integers do not fit its graph, its types or its inputs; see
+    `qcheck`.
+    """
     for qnode in qgraph.nodes:
         qcheck.check(qnode, [qgraph[name] for name in qnode.node.inputs])
 
@@ -221,7 +225,9 @@ def save(qgraph: QGraph, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> QGraph:
-    """The inverse of `save`. Raises FileNotFoundError, or GraphError naming the file that is damaged, none of `save`'s, or against the rules."""
+    """The inverse of `save`. Raises FileNotFoundError, or GraphError naming the file that is damaged, none of
+    `save`'s, or against the rules.
+    """
     where = str(path)
     try:
         archive = npz.read(files.read(path, MOST_BYTES), where, GraphError)

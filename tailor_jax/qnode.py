@@ -25,10 +25,11 @@ class QNode:
       weight: integers, conv [kernel h, kernel w, C_in / groups, C_out], dense [C_in, C_out]; None elsewhere.
       bias: integers of scale 2^-acc.frac, [C_out]; None elsewhere.
       weight_type: type of the weight's integers; None elsewhere.
-      align: left shifts of the inputs of an add or a concat, of what a leaky_relu lets pass, or of an average pool's sum.
+      align: left shifts of the inputs of an add or a concat, of what a leaky_relu lets pass, or of a pool's sum.
       multiplier: the integer factor of a leaky_relu below zero; its scale is part of acc.frac.
       divisor: of an average pool, odd.
-      table: the output's integer for each integer of the input, from the least to the greatest (sigmoid, swish); None elsewhere.
+      table: the output's integer for each integer of the input, from the least to the greatest (sigmoid, swish);
+        None elsewhere.
     """
 
     node: Node
@@ -57,7 +58,9 @@ class QNode:
 
 
 def passed_type(node: Node, source: Fixed) -> Fixed:
-    """Output type of a node that hands its integers on: a ReLU of its own drops the sign's half of the range, the others keep the type."""
+    """Output type of a node that hands its integers on: a ReLU of its own drops the sign's half of the range, the
+    others keep the type.
+    """
     if node.op == 'relu' and source.signed:
         return Fixed(max(source.bits - 1, 1), source.frac, signed=False)
     return source

@@ -48,7 +48,9 @@ class QuantSpec:
 
     @classmethod
     def from_json(cls, data: Any, where: str = 'quant.json') -> QuantSpec:
-        """The types in what `to_json` gave. Raises FormatError naming `where`, the field, what was given and what was expected."""
+        """The types in what `to_json` gave. Raises FormatError naming `where`, the field, what was given and what was
+        expected.
+        """
         fields = Fields(data, where)
         fields.header(*FORMAT)
         activations, weights = (_types(fields.object(kind)) for kind in ('activations', 'weights'))
@@ -98,7 +100,9 @@ lookup.defvjp(_lookup_forward, _lookup_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def divide(total: jax.Array, mean: Mean) -> jax.Array:
-    """Integer sums -> the integer graph's means of them, in steps of the summed integers; float32 throughout (see `mean`)."""
+    """Integer sums -> the integer graph's means of them, in steps of the summed integers; float32 throughout (see
+    `mean`).
+    """
     if mean.divisor == 1:
         return total * 2.0**-mean.frac
     high = jnp.floor(total * 2.0**-mean.low_bits)

@@ -1,5 +1,5 @@
-"""Damage for loaders: plain functions, data in, damaged data out, repeatable by a seed. Whatever they make of a file, its loader must accept it as
-the same, or refuse it by an error of ours that names the file.
+"""Damage for loaders: plain functions, data in, damaged data out, repeatable by a seed. Whatever they make of a file,
+its loader must accept it as the same, or refuse it by an error of ours that names the file.
 
     for damaged in flips(data, 300): ...            one bit is another
     for damaged in truncations(data, 50): ...       the end is missing, or something follows
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-# What a careless or hostile hand puts into a field. `"); system("` is what a value that is pasted into a source file, script or command would do.
+# What a careless or hostile hand puts into a field. `"); system("` is what a value that is pasted into a source file,
+# script or command would do.
 HOSTILE: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 63, 64, 65, 1000, 2**31, 2**63, 2**64, 10**40, -(2**63), 0.5, -1.5, 1e300, float('nan'), float('inf')),
     *(
@@ -47,7 +48,9 @@ def flips(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
 
 
 def truncations(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
-    """Copies that end early; then an empty one, and ones with something behind, in front or in the place of the data."""
+    """Copies that end early; then an empty one, and ones with something behind, in front or in the place of the
+    data.
+    """
     rng = random.Random(seed)
     for _ in range(count):
         yield data[: rng.randrange(len(data))]
@@ -55,7 +58,9 @@ def truncations(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
 
 
 def json_edits(text: str | bytes, count: int, seed: int = 0) -> Iterator[str]:
-    """Copies of a JSON document, each with one value replaced by a hostile one, removed, renamed, doubled, or a field added."""
+    """Copies of a JSON document, each with one value replaced by a hostile one, removed, renamed, doubled, or a field
+    added.
+    """
     rng = random.Random(seed)
     document = json.loads(text)
     for _ in range(count):
@@ -92,7 +97,9 @@ def _containers(document: Any) -> Iterator[Any]:
 
 
 def npz_edits(data: bytes, count: int, seed: int = 0) -> Iterator[bytes]:
-    """Copies of an .npz file whose `description` holds JSON as bytes, edited in it (`json_edits`) or in one of its arrays."""
+    """Copies of an .npz file whose `description` holds JSON as bytes, edited in it (`json_edits`) or in one of its
+    arrays.
+    """
     rng = random.Random(seed)
     with np.load(io.BytesIO(data)) as archive:
         arrays = {name: archive[name] for name in archive.files}

@@ -89,7 +89,9 @@ def test_one_token_less_costs_throughput(tmp_path, reuse, latency):
 
 
 def test_an_interval_that_alternates_is_its_mean(tmp_path):
-    """One token less makes every second image a cycle later; both simulators say so, and so does a batch five times as long."""
+    """One token less makes every second image a cycle later; both simulators say so, and so does a batch five times as
+    long.
+    """
     window = {'stride': (2, 2), 'kernel': (4, 4), 'padding': (1, 2, 1, 2), 'relu': True}
     nodes = (
         Node('input', 'input', (), (3, 8, 3)),

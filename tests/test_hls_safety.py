@@ -1,4 +1,6 @@
-"""Projects that somebody damaged, planted links in or runs twice at a time: a clear error of one line and status 1, or the right result."""
+"""Projects that somebody damaged, planted links in or runs twice at a time: a clear error of one line and status 1, or
+the right result.
+"""
 
 from __future__ import annotations
 
@@ -239,7 +241,9 @@ def test_reports_of_others_are_read_or_refused_by_the_name_of_the_file(tmp_path)
 
 @pytest.mark.parametrize('mode', ['fast', 'cycle'])
 def test_the_sources_have_no_undefined_behaviour(tmp_path, mode):
-    """Adds that align negative values, outputs finer than their accumulators, strides, pools: under the sanitizer, which stops at the first."""
+    """Adds that align negative values, outputs finer than their accumulators, strides, pools: under the sanitizer,
+    which stops at the first.
+    """
     net = random_qgraph(build.resnet(8, (6, 7, 2), 3, 2, 'long'), seed=6, bits=(8, 8))
     assert any(max(each.align) > 0 and net[each.node.inputs[0]].out.signed for each in net.nodes if each.node.op == 'add')
     finer = dataclasses.replace(net.output, out=dataclasses.replace(net.output.out, frac=net.output.acc.frac + 3))

@@ -11,7 +11,9 @@ from costmodel.streams.simulate import Run
 
 
 def settled(gaps: list[int], read_before_end: int = 0, per_image: int = 1) -> Run:
-    """A run whose images leave at these distances, the last of them `read_before_end` images after the last token came in."""
+    """A run whose images leave at these distances, the last of them `read_before_end` images after the last token came
+    in.
+    """
     ends = list(itertools.accumulate([500, *gaps]))
     return Run(ends, ends[len(ends) - 1 - read_before_end], per_image, {}, False)
 

@@ -1,4 +1,6 @@
-"""What lowering and the integer reference refuse, with the node, what was given and what was expected; and shifts beyond 64 bits."""
+"""What lowering and the integer reference refuse, with the node, what was given and what was expected; and shifts
+beyond 64 bits.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Integer means: the definition, the float32 of training, the hardware's reciprocal, C++ and QONNX against the real mean, whatever the sizes."""
+"""Integer means: the definition, the float32 of training, the hardware's reciprocal, C++ and QONNX against the real
+mean, whatever the sizes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""qgraph.npz, quant.json: damaged or edited by hand they are the same network, or an error that names the file; and nothing in them runs."""
+"""qgraph.npz, quant.json: damaged or edited by hand they are the same network, or an error that names the file; and
+nothing in them runs.
+"""
 
 from __future__ import annotations
 

@@ -115,7 +115,8 @@ class Run:
 
     @property
     def interval_cycles(self) -> int | float | None:
-        """The mean of the cycles from one image's last token out to the next's in the steady state, an integer where it is whole.
+        """The mean of the cycles from one image's last token out to the next's in the steady state, an integer where
+        it is whole.
 
         None after a deadlock, and where too few images streamed through to tell.
         """
@@ -134,8 +135,9 @@ class Run:
     def _steady(self) -> list[int]:
         """The cycles between images that neither the start nor the end of the batch has moved.
 
-        An image that left before the last token of the batch came in left when it would have if images followed for ever. Of these the first half
-        fills the FIFOs. Intervals may alternate; of a pattern that comes at least twice, whole repetitions are taken.
+        An image that left before the last token of the batch came in left when it would have if images followed for
+        ever. Of these the first half fills the FIFOs. Intervals may alternate; of a pattern that comes at least twice,
+        whole repetitions are taken.
         """
         if self.deadlocked:
             return []

@@ -51,7 +51,8 @@ pixels:
     }
 }
 
-// out = requantize(mean), mean = (sum of the image's pixels * multiplier + half) >> divide, written in the trip that reads the image's last token.
+// out = requantize(mean), mean = (sum of the image's pixels * multiplier + half) >> divide, written in the trip that
+// reads the image's last token.
 template <class cfg>
 void global_avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels>>& in,
                      hls::stream<pixel<typename cfg::out_t, cfg::channels>>& out) {

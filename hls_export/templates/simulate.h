@@ -90,9 +90,9 @@ template <class integer> inline simulation simulate(const integer* images, int c
 }
 
 #ifdef TAILOR_CYCLE
-// The cycles between images that neither the start nor the end of the batch has moved. An image that left before the last token of the batch came in
-// left when it would have if images followed for ever; of these the first half fills the FIFOs. Intervals may alternate: of a pattern that comes at
-// least twice, whole repetitions are taken.
+// The cycles between images that neither the start nor the end of the batch has moved. An image that left before the
+// last token of the batch came in left when it would have if images followed for ever; of these the first half fills
+// the FIFOs. Intervals may alternate: of a pattern that comes at least twice, whole repetitions are taken.
 inline std::vector<sim::cycles> steady_intervals(const sim::record& seen) {
     std::vector<sim::cycles> gaps;
     for (std::size_t next = 2 * output_pixels - 1; next < seen.output_times.size() && seen.output_times[next] <= seen.last_read; next += output_pixels)
