@@ -6,7 +6,7 @@
     python -m costmodel resnet50 --target=pe_array --preset=shortcut_fusion --sram_bytes=2000000 --json
 
 NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), one of those that
-`python -m tailor_jax.build` prints, or a graph in JSON (`tailor_jax.graph.to_json`). The report is always of two networks: as given, with all
+`python -m tailor_jax.build` prints, or a graph file (`tailor_jax.graph.save`). The report is always of two networks: as given, with all
 skips ('before'), and as kept ('after').
 """
 
@@ -17,20 +17,21 @@ import dataclasses
 import difflib
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from costmodel import devices, report, targets
 from costmodel.array.target import DATAFLOWS, ENERGIES, POLICIES, pe_array, presets
+from costmodel.command import Parser, check_picture, status
 from costmodel.cost import Cost, CostError
 from costmodel.streams.deadlock import deadlock_free_depths
 from costmodel.streams.simulate import simulate
 from costmodel.streams.target import Dataflow, dataflow
 from costmodel.targets import Target
 from tailor_jax import build, rewrite
-from tailor_jax.graph import Graph, GraphError, from_json
+from tailor_jax.graph import Graph, GraphError
+from tailor_jax.graph import load as load_graph
 
 DATAFLOW = {
     'device': (str, f'part to fit into: {", ".join(devices.DEVICES)}'),
@@ -81,27 +82,27 @@ POLICY_SETTINGS = {  # those that only some policies have
 TARGETS = {'dataflow': DATAFLOW, 'pe_array': PE_ARRAY}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise CostError(f'{message}; python -m costmodel --help lists the options')
-
-
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
-    try:
-        args = _parser().parse_args(argv)
-        network, graph = load(args.network, args.input, args.skips, args.width, args.classes)
-        target = _target(args)
-        kept = keep(graph, args.keep)
-        before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
-        if args.deadlock:
-            after = _with_deadlock_free_depths(kept, after)
-        measured = _simulated(kept, after) if args.simulate else {}
-        if args.plot:
-            _plot(before, after, args.plot, network)
-    except (CostError, GraphError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    return status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str]) -> int:
+    args = _parser().parse_args(argv)
+    network, graph = load(args.network, args.input, args.skips, args.width, args.classes)
+    target = _target(args)
+    targets.check_names(graph, target)
+    kept = keep(graph, args.keep)
+    if args.plot is not None:
+        check_picture('--plot', args.plot)
+    before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
+    if args.deadlock:
+        after = _with_deadlock_free_depths(kept, after)
+    measured = _simulated(kept, after) if args.simulate else {}
+    if args.plot is not None:
+        from costmodel import plot  # matplotlib takes a second to load
+
+        plot.bars(before, after, args.plot, network)
     if args.json:
         print(json.dumps(report.to_json(after, network, before) | measured, indent=1))
     else:
@@ -114,13 +115,15 @@ def main(argv: Sequence[str]) -> int:
 def load(network: str, size: str | None, skips: str | None, width: int | None, classes: int | None) -> tuple[str, Graph]:
     """(name, graph) of a builder's network or of a graph file. Raises CostError or GraphError saying what is known."""
     if network.endswith('.json') or Path(network).is_file():
-        if size or skips:
-            raise CostError(f'{network} is a graph file and brings its own input size and skips; leave out --input and --skips')
-        if not Path(network).is_file():
-            raise CostError(f'there is no graph file {network!r}')
-        return Path(network).stem, from_json(Path(network).read_text())
+        given = {'--input': size, '--skips': skips, '--width': width, '--classes': classes}
+        if extra := [key for key, value in given.items() if value is not None]:
+            raise CostError(f'{network} is a graph file, which brings its own sizes and skips; leave out {" and ".join(extra)}')
+        try:
+            return Path(network).stem, load_graph(network)
+        except FileNotFoundError:
+            raise CostError(f'there is no graph file {network!r}') from None
     try:
-        return network, build.named(network, _input_shape(size) if size else None, classes, width, skips)
+        return network, build.named(network, None if size is None else _input_shape(size), classes, width, skips)
     except GraphError:
         raise
     except ValueError as error:
@@ -149,8 +152,8 @@ def _input_shape(text: str) -> tuple[int, int, int]:
     return int(match[1]), int(match[2] or match[1]), int(match[3] or 3)
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog='python -m costmodel', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+def _parser() -> Parser:
+    parser = Parser('python -m costmodel', __doc__ or '')
     default = Dataflow()
     add = parser.add_argument
     add('network', metavar='NETWORK')
@@ -256,17 +259,3 @@ def _fifo_text(cost: Cost, measured: dict | None) -> str:
         f'{measured["interval_cycles"]} cycles (the mean over {measured["interval_images"]} images)' if measured['interval_images'] else 'not settled'
     )
     return f'{text}\n\nSimulated token by token: interval {pace}, latency {measured["latency_cycles"]} cycles'
-
-
-def _plot(before: Cost, after: Cost, path: str, network: str) -> None:
-    from costmodel import plot  # matplotlib takes a second to load
-
-    if not Path(path).suffix or Path(path).is_dir():
-        raise CostError(f'--plot must be a file with a suffix such as .png, got {path!r}')
-
-    if not Path(path).parent.is_dir():
-        raise CostError(f'--plot: there is no folder {str(Path(path).parent)!r}')
-    try:
-        plot.bars(before, after, path, network)
-    except ValueError as error:
-        raise CostError(f'--plot: {error}') from None

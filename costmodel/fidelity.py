@@ -18,9 +18,11 @@ from pathlib import Path
 import costmodel
 from costmodel.array import fidelity as array
 from costmodel.array import figures
+from costmodel.command import Parser, status
+from costmodel.cost import CostError
 from costmodel.markdown import change, table
 from costmodel.streams import shapes
-from tailor_jax import build, rewrite, streaming
+from tailor_jax import build, files, rewrite, streaming
 from tailor_jax.graph import Graph, Node
 
 # On this part nothing goes to UltraRAM, so that all memory shows as block RAM.
@@ -262,12 +264,21 @@ def _hits(hits: list[tuple]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    if argv:
-        path = Path(argv[0])
-        path.write_text(page())
-        figures.plot(str(path.parent / array.CURVE))
-    else:
+    """Runs the command; returns its exit status."""
+    return status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = Parser('python -m costmodel.fidelity', __doc__ or '')
+    parser.add_argument('page', metavar='FILE.md', nargs='?', type=Path, help='write the page, and the picture in its folder images/')
+    path = parser.parse_args(argv).page
+    if path is None:
         print(page(), end='')
+        return 0
+    if path.suffix != '.md' or not (path.parent / array.CURVE).parent.is_dir():
+        raise CostError(f'expected a page FILE.md beside a folder {Path(array.CURVE).parent}, got {str(path)!r}')
+    files.write(path, page())
+    figures.plot(str(path.parent / array.CURVE))
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from costmodel import targets
 from costmodel.cost import LABELS, Cost
 from costmodel.targets import capacity, images_per_second
+from tailor_jax.fields import header
 
 COLUMNS = (
     'bram18',
@@ -47,23 +48,27 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
       before: of the network as given; the same as `cost` when None.
 
     Returns:
-      {'network', 'target': {setting: value}, 'total': {resource: number}, 'before': {resource: number}, 'device': {resource: number},
-      'share': {resource: fraction of the device}, 'fits': bool, 'images_per_second', 'blocks', 'nodes'}; of a dataflow design also
-      'roofline', 'fifos' and 'reuse_factors'.
+      {'format', 'version', 'network', 'target': {setting: value}, 'total': {resource: number}, 'before': {resource: number},
+      'device': {resource: number}, 'share': {resource: fraction of the device}, 'fits': bool, 'images_per_second', 'blocks', 'nodes'};
+      of a dataflow design also 'roofline', 'fifos' and 'reuse_factors'.
     """
     available = capacity(cost.target)
-    return {
-        'network': network,
-        'target': {'name': targets.name(cost.target), **dataclasses.asdict(cost.target)},
-        'total': cost.total,
-        'before': (before or cost).total,
-        'device': available,
-        'share': shares(cost.total, available),
-        'fits': fits(cost.total, available),
-        'images_per_second': images_per_second(cost),
-        'blocks': [{key: value for key, value in row.items() if key != 'block'} for row in cost.blocks],
-        'nodes': cost.nodes,
-    } | ({'roofline': roofline(cost), 'fifos': cost.fifos, 'reuse_factors': cost.reuse_factors} if cost.fifos or cost.reuse_factors else {})
+    return (
+        header('hardware', 1)
+        | {
+            'network': network,
+            'target': {'name': targets.name(cost.target), **dataclasses.asdict(cost.target)},
+            'total': cost.total,
+            'before': (before or cost).total,
+            'device': available,
+            'share': shares(cost.total, available),
+            'fits': fits(cost.total, available),
+            'images_per_second': images_per_second(cost),
+            'blocks': [{key: value for key, value in row.items() if key != 'block'} for row in cost.blocks],
+            'nodes': cost.nodes,
+        }
+        | ({'roofline': roofline(cost), 'fifos': cost.fifos, 'reuse_factors': cost.reuse_factors} if cost.fifos or cost.reuse_factors else {})
+    )
 
 
 def shares(total: Mapping[str, int], available: Mapping[str, int]) -> dict[str, float]:

@@ -1,7 +1,10 @@
 """The PE-array model against what SCALE-Sim and ZigZag gave (`costmodel/array/peers.json`), and against Tailor's figures."""
 
+import random
+
 import numpy as np
 import pytest
+from test_graph_door import damaged
 
 import costmodel
 from costmodel.array import peers, tailor
@@ -56,6 +59,21 @@ def test_the_closest_setting_to_tailors_figures_is_what_evaluate_gives():
     assert best.dram == pytest.approx(after['dram_bytes'] / before['dram_bytes'] - 1)
     assert best.maps == pytest.approx(after['dram_feature_map_bytes'] / before['dram_feature_map_bytes'] - 1)
     assert best.performance == pytest.approx(before['cycles'] / after['cycles'] - 1)
+
+
+def test_a_file_of_runs_is_what_was_written(tmp_path):
+    (tmp_path / 'peers.json').write_text(peers.text(peers.runs().values()))
+    assert (tmp_path / 'peers.json').read_bytes() == peers.FILE.read_bytes() and peers.load(tmp_path / 'peers.json') == peers.runs()
+
+
+@pytest.mark.parametrize('seed', range(100))
+def test_a_damaged_file_of_runs_is_refused_by_name_or_read(tmp_path, seed):
+    path = tmp_path / 'peers.json'
+    path.write_bytes(damaged(peers.text(list(peers.runs().values())[:1]).encode(), random.Random(seed)))
+    try:
+        assert peers.load(path)
+    except costmodel.CostError as error:
+        assert str(path) in str(error)
 
 
 def test_every_run_is_kept():

@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tailor_jax import build, graph, rewrite
@@ -105,6 +106,41 @@ def test_the_command_prints_the_table_of_the_documentation_and_the_nodes_of_one_
     assert "did you mean 'squeezenet'" in capsys.readouterr().err
 
 
+def test_the_command_takes_one_network_or_none(capsys):
+    for arguments in (['resnet20', 'resnet8'], ['--nonsense'], ['']):
+        assert command.main(arguments) == 1
+        captured = capsys.readouterr()
+        assert not captured.out and captured.err.startswith('error: ') and captured.err.count('\n') == 1
+    with pytest.raises(SystemExit) as done:
+        command.main(['--help'])
+    assert done.value.code == 0 and 'python -m tailor_jax.build yolov3' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('value', [0, -1, 2.5, True, '8', 1 << 30])
+@pytest.mark.parametrize('name', ['resnet8', 'resnet50', *build.named.__globals__['NETWORKS']])
+def test_a_size_of_a_network_is_a_positive_integer_and_the_error_names_it(name, value):
+    with pytest.raises(ValueError, match=rf'^classes must be an integer of 1\.\..*, got {value!r}'):
+        build.named(name, classes=value)
+    if name.startswith('resnet'):
+        with pytest.raises(ValueError, match=rf'^width must be an integer of 1\.\..*, got {value!r}'):
+            build.named(name, width=value)
+    with pytest.raises(ValueError, match='input_shape .*must be an integer of 1'):
+        build.named(name, (64, value, 3))
+
+
+@pytest.mark.parametrize('make', [build.resnet, *[make for make in build.named.__globals__['NETWORKS'].values() if make is not build.named]])
+@pytest.mark.parametrize('shape', [(32, 32), 32, '32x32x3', None, (32, 32, 3, 1)])
+def test_an_input_shape_is_three_integers(make, shape):
+    with pytest.raises(ValueError, match='input_shape must be three integers'):
+        make(input_shape=shape)
+
+
+def test_numbers_of_numpy_build_the_same_network():
+    eight = np.int64(8)
+    assert build.resnet(eight, (eight, eight, np.int32(3)), np.int8(10), eight) == build.resnet(8, (8, 8, 3), 10, 8)
+    assert build.mobilenet_v2(multiplier=np.float32(0.5)) == build.mobilenet_v2(multiplier=0.5)
+
+
 @pytest.mark.parametrize(
     'arguments, message',
     [
@@ -122,6 +158,8 @@ def test_the_command_prints_the_table_of_the_documentation_and_the_nodes_of_one_
         ({'name': 'retinanet_r50_fpn', 'skips': 'all'}, "must be one of .*got 'all'"),
         ({'name': 'squeezenet', 'skips': 'short'}, 'must be long or none for squeezenet'),
         ({'name': 'yolov4'}, "did you mean 'yolov3'"),
+        ({'name': 'resnet60000000002'}, r'depth must be an integer of 1\.\.20000, got 60000000002'),
+        ({'name': 'resnet20', 'skips': ''}, "skips must be one of .*got ''"),
         ({'name': 'quartznet', 'input_shape': (8, 8, 3)}, r'takes \(1, time steps, features\), got \(8, 8, 3\)'),
     ],
 )

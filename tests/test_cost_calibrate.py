@@ -1,15 +1,19 @@
 """The coefficients against the committed synthesis results (no tool needed), and the calibration's own machinery."""
 
 import json
+import random
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+from test_graph_door import damaged
 
 from costmodel import fidelity
 from costmodel.calibrate import __main__ as command
-from costmodel.calibrate import fit, grid, parts, table, tools
+from costmodel.calibrate import fit, grid, parts, scale, table, tools
 from costmodel.calibrate.parts import point
+from costmodel.cost import CostError
 from costmodel.streams import coefficients
 
 DOCS = Path(__file__).parent.parent / 'docs'
@@ -62,18 +66,22 @@ def test_keys_name_their_points():
     assert all(parts.parse(part.key) == part for part in grid.points())
 
 
-def test_a_table_measured_elsewhere(tmp_path, capsys):
+@pytest.fixture
+def file(tmp_path, monkeypatch) -> Path:
+    """A copy of the file of coefficients in its place."""
+    kept = tmp_path / 'coefficients.json'
+    shutil.copy(coefficients.FILE, kept)
+    monkeypatch.setattr(coefficients, 'FILE', kept)
+    return kept
+
+
+def test_a_table_measured_elsewhere(tmp_path, capsys, file):
     """Parts that take twice the LUTs give coefficients that predict twice the LUTs; parts that are not in the table keep theirs."""
-    path, target = tmp_path / 'mine.csv', tmp_path / 'coefficients.json'
+    path = tmp_path / 'mine.csv'
     rows = [{'part': part.key, **row, 'lut': 2 * row['lut']} for part, row in MEASURED.items() if part.kind == 'fifo']
     table.write(path, ['by hand'], table.RESOURCES, rows)
-    before = coefficients.FILE
-    coefficients.FILE = target
-    try:
-        assert command.main([f'--csynth={path}', '--write']) == 0
-    finally:
-        coefficients.FILE = before
-    found = json.loads(target.read_text())
+    assert command.main([f'--csynth={path}', '--write']) == 0
+    found = coefficients.load(file).coefficients
     assert found.keys() == coefficients.COEFFICIENTS.keys()
     part = point('fifo', style='bram', depth=256, width=72)
     assert fit.predicted(found, part, 'lut') == pytest.approx(2 * fit.predicted(coefficients.COEFFICIENTS, part, 'lut'), rel=0.05)
@@ -81,16 +89,98 @@ def test_a_table_measured_elsewhere(tmp_path, capsys):
     assert 'held out' in capsys.readouterr().out
 
 
+REPORT = {
+    'rows': [
+        {'name': 'conv', 'op': 'conv', 'estimate': {'lut': 100, 'ff': 200}, 'synthesis': {'lut': 150, 'ff': 100}},
+        {'name': 'sum', 'op': 'add', 'estimate': {'lut': 10, 'ff': 20}, 'synthesis': {'lut': 8, 'ff': 20}},
+        {'name': 'total', 'op': '', 'estimate': {'lut': 110, 'ff': 220}, 'synthesis': {'lut': 158, 'ff': 120}},
+    ]
+}
+
+
+def test_the_same_report_twice_scales_once_and_another_report_scales_the_base(tmp_path, capsys, file):
+    base, report, other = coefficients.load(file), tmp_path / 'report.json', tmp_path / 'other.json'
+    report.write_text(json.dumps(REPORT))
+    other.write_text(json.dumps(REPORT).replace('150', '300'))
+    assert command.main([f'--csynth={report}', '--write']) == 0
+    once, content = coefficients.load(file), file.read_bytes()
+    for factor, names in (
+        (1.5, ('mac.lut', 'window_bram.lut', 'rom_lut.lut')),
+        (0.5, ('requantize.ff',)),
+        (0.8, ('add.lut',)),
+        (1, ('clone.ff', 'fifo_srl.lut')),
+    ):
+        for name in names:
+            for term, value in base.base[name].items():
+                assert once.coefficients[name][term] == pytest.approx(factor * value, rel=1e-3)
+    assert once.base == base.base and once.source.startswith('report.json sha256:')
+
+    capsys.readouterr()
+    assert command.main([f'--csynth={report}', '--write']) == 0
+    assert file.read_bytes() == content and 'holds these coefficients already' in capsys.readouterr().out
+
+    assert command.main([f'--csynth={other}', '--write']) == 0
+    assert 'the scaling to report.json' in capsys.readouterr().out
+    for term, value in base.base['mac.lut'].items():
+        assert coefficients.load(file).coefficients['mac.lut'][term] == pytest.approx(3 * value, rel=1e-3)
+
+    assert command.main([f'--csynth={report}', '--write']) == 0
+    assert file.read_bytes() == content
+    assert command.main(['--fit', '--write']) == 0
+    assert coefficients.load(file).source == '' and coefficients.load(file).coefficients.keys() == base.base.keys()
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda report: [], r'expected an object, got \[\]'),
+        (lambda report: {}, "'rows' is missing"),
+        (lambda report: {'rows': [3]}, r'rows\[0\]: expected an object, got 3'),
+        (lambda report: {'rows': [report['rows'][0] | {'estimate': {'lut': '100', 'ff': 1}}]}, "'lut' is '100'; expected a finite number"),
+        (lambda report: {'rows': [report['rows'][0] | {'estimate': {'lut': 100}}]}, "'ff' is missing"),
+        (lambda report: {'rows': [report['rows'][0] | {'synthesis': {'lut': -4, 'ff': 1}}]}, "'lut' is -4; expected"),
+        (lambda report: {'rows': [report['rows'][0] | {'synthesis': None}]}, 'no row with both an estimate and a synthesis'),
+        (lambda report: report | {'format': 'tailor_jax.graph', 'version': 1}, "expected a file with format 'tailor_jax.csynth'"),
+    ],
+)
+def test_a_bad_report_is_named_and_changes_nothing(tmp_path, capsys, file, change, message):
+    content, report = file.read_bytes(), tmp_path / 'report.json'
+    report.write_text(json.dumps(change(REPORT)))
+    assert command.main([f'--csynth={report}', '--write']) == 1
+    error = capsys.readouterr().err
+    assert re.search(message, error) and 'report.json' in error and error.startswith('error: ') and error.count('\n') == 1
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize('seed', range(100))
+def test_a_damaged_report_or_file_of_coefficients_is_refused_by_name_or_read(tmp_path, seed):
+    rng, report, kept = random.Random(seed), tmp_path / 'report.json', tmp_path / 'kept.json'
+    report.write_bytes(damaged(json.dumps(REPORT, indent=1).encode(), rng))
+    kept.write_bytes(damaged(coefficients.FILE.read_bytes(), rng))
+    for read, path in ((scale.factors, report), (coefficients.load, kept)):
+        try:
+            read(path)
+        except CostError as error:
+            assert path.name in str(error)
+
+
 @pytest.mark.parametrize(
     'text, message',
     [
         ('part,lut\nclone width=8,4\n', 'has no ff, bram18, uram, dsp'),
         ('part,lut,ff,bram18,uram,dsp\ncoil width=8,4,4,0,0,0\n', "no equations for parts of the kind 'coil'"),
+        ('part,lut,ff,bram18,uram,dsp\nclone width=8,4,x,0,0,0\n', "'clone width=8': ff is 'x'; expected an integer, 0 or more"),
+        ('part,lut,ff,bram18,uram,dsp\nclone width=8,-4,1,0,0,0\n', "lut is '-4'"),
+        ('part,lut,ff,bram18,uram,dsp\nclone depth=8,4,4,0,0,0\n', "'clone depth=8': it has no 'width'"),
+        ('part,lut,ff,bram18,uram,dsp\nclone width=8=9,4,4,0,0,0\n', "'clone width=8=9'"),
+        ('part,lut,ff,bram18,uram,dsp\nclone width=wide,4,4,0,0,0\n', "'clone width=wide'"),
+        ('', 'has no row of a part'),
+        ('\xff\x00', 'mine.csv'),
     ],
 )
 def test_a_bad_table_is_named(tmp_path, capsys, text, message):
     path = tmp_path / 'mine.csv'
-    path.write_text(text)
+    path.write_bytes(text.encode('latin1'))
     assert command.main([f'--csynth={path}']) == 1
     assert message in capsys.readouterr().err
 

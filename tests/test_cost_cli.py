@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import costmodel
-from costmodel import cli
+from costmodel import cli, fidelity
+from costmodel.array import figures
+from costmodel.calibrate import __main__ as calibrate
 from tailor_jax import build, graph
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +73,43 @@ def test_a_graph_file(capsys, tmp_path):
     assert json.loads(out)['total'] == costmodel.evaluate(build.resnet(8, (8, 8, 1), width=4), costmodel.dataflow()).total
 
 
+@pytest.mark.parametrize('option', ['--input=8', '--skips=long', '--width=8', '--classes=3', '--width=0'])
+def test_a_graph_file_takes_no_option_of_a_builder(capsys, tmp_path, option):
+    graph.save(build.resnet(8, (8, 8, 1), width=4), tmp_path / 'mine.json')
+    status, out, err = run(capsys, str(tmp_path / 'mine.json'), option)
+    assert status == 1 and not out and f'leave out {option.split("=")[0]}' in err
+
+
+@pytest.mark.parametrize('content', ['', '[]', '{"format": "tailor_jax.graph", "version": 1, "nodes": [{"name": "x"}]}', '\x00'])
+def test_a_bad_graph_file_is_named(capsys, tmp_path, content):
+    path = tmp_path / 'mine.json'
+    path.write_text(content)
+    status, out, err = run(capsys, str(path))
+    assert status == 1 and not out and err.startswith(f'error: {path}') and err.count('\n') == 1
+
+
+COMMANDS = (cli.main, calibrate.main, fidelity.main, figures.main)
+
+
+@pytest.mark.parametrize('main', COMMANDS, ids=lambda main: main.__module__)
+def test_every_command_helps_with_status_0_and_refuses_with_status_1(capsys, main, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as done:
+        main(['--help'])
+    assert done.value.code == 0 and 'usage: python -m costmodel' in capsys.readouterr().out
+    for arguments in (['--nonsense'], ['one.png', 'two.png', 'three.png'], ['no/such/folder/x.md'], ['missing.json']):
+        assert main(arguments) == 1
+        captured = capsys.readouterr()
+        assert not captured.out and captured.err.startswith('error: ') and captured.err.count('\n') == 1, captured.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_hardware_begins_with_its_format_and_version(capsys):
+    for target in ('dataflow', 'pe_array'):
+        found = json.loads(run(capsys, 'resnet8', f'--target={target}', '--json')[1])
+        assert list(found)[:3] == ['format', 'version', 'network'] and (found['format'], found['version']) == ('tailor_jax.hardware', 1)
+
+
 def test_names_suffixes_and_options_build_the_same_network(capsys):
     totals = [json.loads(run(capsys, *args, '--json')[1])['total'] for args in (('resnet8_short_pre',), ('resnet8', '--skips=short_pre'))]
     assert totals[0] == totals[1] != json.loads(run(capsys, 'resnet8', '--json')[1])['total']
@@ -102,6 +141,22 @@ def test_the_picture(capsys, tmp_path):
         (['resnet8', '--fifo_polcy=exact'], 'unrecognized arguments'),
         (['resnet8', '--target=dataflw'], "invalid choice: 'dataflw'"),
         (['resnet8', '--plot=/nowhere/at/all.png'], 'there is no folder'),
+        (['resnet8', '--plot=cost.xyz'], r'--plot must be a file with a suffix such as \.png'),
+        (['resnet8', '--plot='], '--plot must be a file'),
+        (['resnet8', '--weight_bits=100'], r'weight_bits must be an integer of 1\.\.32, got 100'),
+        (['resnet8', '--activation_bits=33', '--target=pe_array'], r'activation_bits must be an integer of 1\.\.32, got 33'),
+        (['resnet8', '--width=0'], r'width must be an integer of 1\.\.\d+, got 0'),
+        (['resnet8', '--width=-4'], 'width must be an integer'),
+        (['resnet8', '--width=wide'], "argument --width: invalid int value: 'wide'"),
+        (['resnet8', '--classes=0'], r'classes must be an integer of 1\.\.\d+, got 0'),
+        (['mobilenet_v2', '--width=0'], 'mobilenet_v2 has no width'),
+        (['resnet8', '--skips='], "skips must be one of .*got ''"),
+        (['resnet8', '--input='], '--input must be SIZE, HxW or HxWxC'),
+        (['resnet8', '--input=100000x100000'], 'shape .* has more than'),
+        (['resnet8', '--reuse_factor=stem_relu=4'], "names node 'stem_relu', and that is a relu"),
+        (['resnet8', '--keep='], "--keep: no gate ''"),
+        (['resnet8', 'resnet20'], 'unrecognized arguments: resnet20'),
+        ([], 'the following arguments are required: NETWORK'),
     ],
 )
 def test_bad_input_is_one_clear_paragraph(capsys, args, message):

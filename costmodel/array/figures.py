@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import costmodel
 from costmodel.array import shortcut_fusion
 from costmodel.array.shortcut_fusion import Cut
+from costmodel.command import Parser, check_picture, status
 from costmodel.cost import CostError
 from tailor_jax import build
 from tailor_jax.graph import Graph
@@ -168,13 +169,22 @@ def plot(path: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the tables; writes the picture if a file is given."""
+    """Prints the tables; writes the picture if a file is given. Returns the exit status."""
+    return status(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = Parser('python -m costmodel.array.figures', __doc__ or '')
+    parser.add_argument('picture', metavar='FILE.png', nargs='?', help='write the picture of reduction against buffers')
+    picture = parser.parse_args(arguments).picture
+    if picture is not None:
+        check_picture('FILE.png', picture)
     print('ShortcutFusion', fusion_table(), 'ResNet-152 @224 by cut', curve_table(), sep='\n\n')
     print('\nShortcutMining', mining_table(), f'The ratio between the two, published {RATIO}', ratio_table(), sep='\n\n')
     shares = ', '.join(f'{name} {shortcut_share(name):.1%}' for name in ('resnet34', 'resnet50', 'resnet152'))
     print(f'\nShare of adds in the baseline of feature maps: {shares}')
-    for path in arguments[:1]:
-        plot(path)
+    if picture is not None:
+        plot(picture)
     return 0
 
 

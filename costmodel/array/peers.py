@@ -8,13 +8,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import costmodel
+from costmodel.cost import CostError
 from tailor_jax import build, rewrite
+from tailor_jax.fields import Fields, header, read_fields
 from tailor_jax.graph import Graph, Node
+from tailor_jax.node import NAME
 
+MOST = 1 << 50  # bytes or cycles of a layer
 FILE = Path(__file__).with_name('peers.json')
 SIZES = {'resnet20': 32, 'resnet18': 224}
 BYTES = {
@@ -41,7 +46,36 @@ def target(dataflow: str, rereads: bool = False) -> costmodel.PEArray:
 @functools.cache
 def runs() -> dict[str, dict[str, Any]]:
     """{network/tool/dataflow: the run, with its rows}."""
-    return {run['run']: run for run in json.loads(FILE.read_text())}
+    return load(FILE)
+
+
+def load(path: Path) -> dict[str, dict[str, Any]]:
+    """{run: what it gave} of a file of runs. Raises CostError naming the file."""
+    fields = read_fields(path, 'peers', 1, CostError)
+    found = [_run(run) for run in fields.objects('runs')]
+    fields.end()
+    return {run['run']: run for run in found}
+
+
+def _run(fields: Fields) -> dict[str, Any]:
+    run: dict[str, Any] = {key: fields.text(key) for key in ('run', 'version')}
+    run |= {key: fields.number(key, 0) for key in ('seconds', 'first_seconds', 'later_seconds')}
+    run['rows'] = []
+    for row in fields.objects('rows'):
+        kinds = [kind for kind in row.names() if kind in BYTES]
+        run['rows'].append({'layer': row.text('layer', NAME)} | {key: row.integer(key, 0, MOST) for key in ('cycles', *kinds)})
+        row.end()
+    fields.end()
+    return run
+
+
+def text(runs: Iterable[dict[str, Any]]) -> str:
+    """The content of a file of runs, a line for each row."""
+    lines = []
+    for run in runs:
+        head = json.dumps({key: value for key, value in run.items() if key != 'rows'})[:-1]
+        lines.append(f'{head}, "rows": [\n' + ',\n'.join(json.dumps(row) for row in run['rows']) + '\n]}')
+    return f'{json.dumps(header("peers", 1))[:-1]}, "runs": [\n' + ',\n'.join(lines) + '\n]}\n'
 
 
 @dataclasses.dataclass(frozen=True)

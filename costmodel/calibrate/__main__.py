@@ -10,21 +10,25 @@ python -m costmodel.calibrate --csynth=report.json # scale to a design's Vitis r
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from costmodel.calibrate import fit, grid, scale, table
 from costmodel.calibrate.parts import Point
+from costmodel.command import Parser, status
+from costmodel.cost import CostError
 from costmodel.streams import coefficients
-from costmodel.streams.coefficients import Coefficients
+from costmodel.streams.coefficients import Calibration, Coefficients
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog='python -m costmodel.calibrate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = Parser('python -m costmodel.calibrate', __doc__ or '')
     parser.add_argument('--fit', action='store_true', help='measure nothing')
     parser.add_argument('--again', action='store_true', help='measure every point anew')
     parser.add_argument(
@@ -32,30 +36,37 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument('--write', action='store_true', help=f'write the coefficients to {coefficients.FILE.name}, which the model reads')
     args = parser.parse_args(argv)
-    try:
-        if not (args.fit or args.csynth):
-            _measure(args.again)
-        if args.csynth and not args.csynth.exists():
-            raise ValueError(f'there is no table {str(args.csynth)!r}')
-        if args.csynth and args.csynth.suffix == '.json':
-            factors = scale.factors(args.csynth)
-            print(scale.report(factors))
-            return _written(scale.scaled(coefficients.COEFFICIENTS, factors), args.write)
-        measured = table.read(args.csynth or table.PARTS_CSV)
-        unseen = fit.held_out(measured)
-        fitted = fit.fit(measured, unseen)
-    except (ValueError, KeyError, _tool_error()) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    if not (args.fit or args.csynth):
+        _measure(args.again)
+    if args.csynth and not args.csynth.is_file():
+        raise CostError(f'there is no table {str(args.csynth)!r}')
+    known = coefficients.load(coefficients.FILE)
+    if args.csynth and args.csynth.suffix == '.json':
+        factors = scale.factors(args.csynth)
+        print(scale.report(factors))
+        return _written(known, scale.scaled(known.base, args.csynth, factors), args.write)
+    measured = table.read(args.csynth or table.PARTS_CSV)
+    if not measured:
+        raise CostError(f'{args.csynth or table.PARTS_CSV} has no row of a part')
+    unseen = fit.held_out(measured)
+    fitted = fit.fit(measured, unseen)
     print(report(fitted, measured, unseen))
-    return _written(fitted, args.write)
+    return _written(known, Calibration(known.base | fitted), args.write)
 
 
-def _written(found: Coefficients, wanted: bool) -> int:
-    if wanted:
-        kept = coefficients.COEFFICIENTS | found
-        coefficients.FILE.write_text(json.dumps(kept, indent=1) + '\n')
-        print(f'\nwrote {len(found)} sets of coefficients to {coefficients.FILE.name}; {len(kept) - len(found)} kept as they were')
+def _written(known: Calibration, found: Calibration, wanted: bool) -> int:
+    if not wanted:
+        return 0
+    name = coefficients.FILE.name
+    if found == known:
+        print(f'\n{name} holds these coefficients already')
+        return 0
+    coefficients.save(coefficients.FILE, found)
+    before, after = known.coefficients, found.coefficients
+    changed = sum(after[part] != before.get(part) for part in after)
+    print(f'\nwrote {changed} sets of coefficients to {name}; {len(after) - changed} kept as they were')
+    if known.source and known.source != found.source:
+        print(f'the scaling to {known.source} is no more in force')
     return 0
 
 
@@ -63,19 +74,13 @@ def _measure(again: bool) -> None:
     from costmodel.calibrate import measure, tools
 
     if lacking := tools.missing():
-        raise ValueError(
+        raise CostError(
             f'{" and ".join(lacking)} not found; install them first (Debian: apt-get install yosys iverilog), or fit to the '
             'committed results with --fit'
         )
     if again:
         table.PARTS_CSV.unlink(missing_ok=True)
     measure.measure(grid.points())
-
-
-def _tool_error() -> type[Exception]:
-    from costmodel.calibrate.tools import ToolError
-
-    return ToolError
 
 
 def report(fitted: Coefficients, measured: Mapping[Point, Mapping[str, int]], unseen: set[str]) -> str:

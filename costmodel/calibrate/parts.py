@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,9 +39,15 @@ def point(kind: str, **parameters: int | str) -> Point:
 
 
 def parse(key: str) -> Point:
+    """The point of a key. Raises ValueError for text that is none."""
     kind, *pairs = key.split()
-    values = (pair.split('=') for pair in pairs)
-    return Point(kind, tuple((name, int(value) if value.isdigit() else value) for name, value in values))
+    found: dict[str, int | str] = {}
+    for pair in pairs:
+        name, _, value = pair.partition('=')
+        if name not in ('style', 'multiplier') and not re.fullmatch(r'\d{1,9}', value):
+            raise ValueError(f'{pair!r} is no parameter with its number')
+        found[name] = value if name in ('style', 'multiplier') else int(value)
+    return Point(kind, tuple(found.items()))
 
 
 def files(part: Point) -> list[Path]:

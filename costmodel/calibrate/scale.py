@@ -4,16 +4,23 @@
     python -m costmodel.calibrate --csynth=report.json --write
 
 A Vitis report has a module a process, which is several parts at once, so the parts' coefficients cannot be told apart. Those of all parts of a kind
-of process (`KINDS`) are multiplied by one factor, for LUTs and for flip-flops: the median of synthesis / estimate over its rows.
+of process (`KINDS`) are multiplied by one factor, for LUTs and for flip-flops: the median of synthesis / estimate over its rows. The
+factors stand beside the base coefficients in the file and multiply these, never what was scaled before: the estimates of the report
+must be those of the base coefficients, and the same report twice changes nothing.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import statistics
 from pathlib import Path
 
-from costmodel.streams.coefficients import Coefficients
+from costmodel.cost import CostError
+from costmodel.streams.coefficients import Calibration, Coefficients
+from tailor_jax.fields import Fields, parse_json, read_text
+
+RESOURCES = ('lut', 'ff')
+MOST = 1e12
 
 # {kind of row: (operations of its nodes, the parts that it is made of)}
 KINDS = {
@@ -23,37 +30,57 @@ KINDS = {
 }
 
 
-def factors(path: Path) -> dict[tuple[str, str], tuple[float, int]]:
-    """{(kind, resource): (factor, rows)} of a report. Raises ValueError for a file that is none."""
+Factors = dict[tuple[str, str], tuple[float, int]]
+
+
+def factors(path: Path) -> Factors:
+    """{(kind, resource): (factor, rows)} of a report. Raises CostError for a file that is none."""
     try:
-        rows = json.loads(path.read_text())['rows']
-        pairs = [(row['op'], row['estimate'], row['synthesis']) for row in rows if row['name'] != 'total' and row['synthesis']]
-        found = {}
-        for kind, (operations, _) in KINDS.items():
-            for resource in ('lut', 'ff'):
-                ratios = [made[resource] / said[resource] for op, said, made in pairs if op in operations and said[resource] > 0]
-                if ratios:
-                    found[kind, resource] = statistics.median(ratios), len(ratios)
-    except OSError as error:
-        raise ValueError(f'cannot read the report {str(path)!r}: {error.strerror}') from None
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f'{str(path)!r} is not what python -m hls_export.report P --csynth=csynth.xml --json prints') from None
+        pairs = [_pair(row) for row in _rows(path)]
+    except FileNotFoundError:
+        raise CostError(f'there is no report {str(path)!r}') from None
+    except CostError as error:
+        raise CostError(f'{str(path)!r} is not what python -m hls_export.report P --csynth=csynth.xml --json prints: {error}') from None
+    found = {}
+    for kind, (operations, _) in KINDS.items():
+        for resource in RESOURCES:
+            ratios = [made[resource] / said[resource] for op, said, made in pairs if op in operations and made and said[resource] > 0]
+            if ratios:
+                found[kind, resource] = statistics.median(ratios), len(ratios)
     if not found:
-        raise ValueError(f'the report {str(path)!r} has no row with both an estimate and a synthesis')
+        raise CostError(f'the report {str(path)!r} has no row with both an estimate and a synthesis')
     return found
 
 
-def scaled(coefficients: Coefficients, factors: dict[tuple[str, str], tuple[float, int]]) -> Coefficients:
-    """The coefficients of the parts whose kind has a factor, times it."""
-    found = {}
-    for name, terms in coefficients.items():
+def _rows(path: Path) -> list[Fields]:
+    fields = Fields(parse_json(read_text(path, CostError), path.name, CostError), path.name, CostError)
+    if 'format' in fields.names():
+        fields.header('csynth', 1)
+    return [row for row in fields.objects('rows') if row.take('name', '') != 'total']
+
+
+def _pair(row: Fields) -> tuple[str, dict[str, float], dict[str, float] | None]:
+    """(operation, estimate, synthesis if there is one) of a row; what else it says is not needed here."""
+    synthesis = row.take('synthesis')
+    made = None if synthesis is None else _amounts(Fields(synthesis, f'{row.where}: synthesis', CostError))
+    return row.text('op'), _amounts(row.object('estimate')), made
+
+
+def _amounts(fields: Fields) -> dict[str, float]:
+    return {resource: fields.number(resource, 0, MOST) for resource in RESOURCES}
+
+
+def scaled(base: Coefficients, path: Path, found: Factors) -> Calibration:
+    """The base coefficients with the factors of a report on the parts whose kind has one, whatever they were scaled by before."""
+    by_part = {}
+    for name in base:
         part, resource = name.split('.')
         for kind, (_, parts) in KINDS.items():
-            if part.split('_')[0] in parts and (kind, resource) in factors:
-                found[name] = {term: float(f'{value * factors[kind, resource][0]:.4g}') for term, value in terms.items()}
-    return found
+            if part.split('_')[0] in parts and (kind, resource) in found:
+                by_part[name] = float(f'{found[kind, resource][0]:.6g}')
+    return Calibration(base, f'{path.name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}', by_part)
 
 
-def report(factors: dict[tuple[str, str], tuple[float, int]]) -> str:
+def report(factors: Factors) -> str:
     """A line a factor."""
     return '\n'.join(f'{kind}, {resource}: {factor:.3f} times the estimate, {rows} rows' for (kind, resource), (factor, rows) in factors.items())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from costmodel.calibrate import parts
 from costmodel.calibrate.parts import RTL, Point
+from costmodel.cost import CostError
 
 TOOLS = ('yosys', 'iverilog')
 FLAGS = '-family xcup -flatten -noiopad -noclkbuf -nowidelut'  # wide functions from LUTs and multiplexers would take four times the LUTs
@@ -21,7 +22,7 @@ COLUMNS = ('lut', 'ff', 'bram18', 'uram', 'dsp', 'lut_ram', 'carry', 'cells')
 SINGLE = {'RAM32X1S': 1, 'RAM64X1S': 1, 'RAM128X1S': 2, 'RAM256X1S': 4, 'RAM512X1S': 8}
 
 
-class ToolError(RuntimeError):
+class ToolError(CostError):
     """A tool is missing, failed, or a part did not do what it must."""
 
 

@@ -34,6 +34,7 @@ from absl import app, flags
 
 import costmodel
 from costmodel.array import peers
+from tailor_jax import files
 from tailor_jax.graph import Graph, Node
 
 RUNS = (
@@ -249,20 +250,11 @@ def main(argv: Sequence[str]) -> None:
         print('\n' + json.dumps(one(_ONE.value)))
         return
     path = Path(_OUT.value)
-    known = {each['run']: each for each in json.loads(path.read_text())} if path.exists() else {}
+    known = peers.load(path) if path.exists() else {}
     for found in results(_RUNS.value):
         known[found['run']] = found
-        path.write_text(_text([known[run] for run in RUNS if run in known]))
+        files.write(path, peers.text(known[run] for run in RUNS if run in known))
         print(f'{found["run"]}: {found["seconds"]} s, the model {found["first_seconds"]} s, later {found["later_seconds"]} s', flush=True)
-
-
-def _text(runs: Sequence[dict[str, Any]]) -> str:
-    """JSON with a line for each row."""
-    parts = []
-    for run in runs:
-        head = ', '.join(f'{json.dumps(key)}: {json.dumps(value)}' for key, value in run.items() if key != 'rows')
-        parts.append(f'{{{head}, "rows": [\n' + ',\n'.join(json.dumps(row) for row in run['rows']) + '\n]}')
-    return '[' + ',\n'.join(parts) + ']\n'
 
 
 if __name__ == '__main__':

@@ -8,12 +8,20 @@ Exit status is 1 for a network that does not exist.
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
 from tailor_jax.build.named import NETWORKS, named
 from tailor_jax.graph import macs, parameters
 
 RESNETS = ('resnet8', 'resnet20', 'resnet56', 'resnet18', 'resnet34', 'resnet50', 'resnet152')
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f'{message}; give one network or none, {self.prog} --help says more')
 
 
 def table() -> list[str]:
@@ -26,15 +34,16 @@ def table() -> list[str]:
     return rows
 
 
-def main(arguments: list[str]) -> int:
-    if not arguments:
-        print('\n'.join(table()))
-    for name in arguments:
-        try:
-            print(named(name))
-        except ValueError as error:
-            print(f'error: {error}', file=sys.stderr)
-            return 1
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    parser = _Parser('python -m tailor_jax.build', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('network', metavar='NETWORK', nargs='?', help='resnetN, resnetN_short, ..., or a name of the table')
+    try:
+        name = parser.parse_args(arguments).network
+        print(named(name) if name is not None else '\n'.join(table()))
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
     return 0
 
 

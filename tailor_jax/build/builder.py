@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
+from tailor_jax.fields import plain
 from tailor_jax.graph import Graph, Node, window_shape
+from tailor_jax.node import MOST_CHANNELS
 
 
 class Builder:
     """Appends nodes; every method returns the new node's name. `block` is the report row that the nodes to come belong to."""
 
     def __init__(self, input_shape: tuple[int, int, int]):
-        height, width, channels = input_shape
+        height, width, channels = image(input_shape)
         self.nodes = [Node('input', 'input', (), (height, width, channels), block='input')]
         self.shapes = {'input': (height, width, channels)}
         self.block = ''
@@ -87,7 +90,31 @@ class Builder:
     def head(self, source: str, classes: int) -> None:
         """Global average pooling and the classifier."""
         self.block = 'head'
-        self.dense('head_dense', self.global_pool('head_pool', source), classes)
+        self.dense('head_dense', self.global_pool('head_pool', source), whole('classes', classes))
+
+
+def whole(key: str, value: Any, most: int = MOST_CHANNELS) -> int:
+    """An argument that is an integer of 1..most, of numpy or not. Raises ValueError naming it."""
+    found = plain(value)
+    if type(found) is not int or not 1 <= found <= most:
+        raise ValueError(f'{key} must be an integer of 1..{most}, got {value!r}')
+    return found
+
+
+def image(value: Any) -> tuple[int, int, int]:
+    """The argument `input_shape`. Raises ValueError where it is no (H, W, C)."""
+    if not isinstance(value, (tuple, list)) or len(value) != 3:
+        raise ValueError(f'input_shape must be three integers (H, W, C), got {value!r}')
+    height, width, channels = (whole(f'input_shape {tuple(value)}: each', each) for each in value)
+    return height, width, channels
+
+
+def positive(key: str, value: Any) -> float:
+    """An argument that is a number above 0. Raises ValueError naming it."""
+    found = plain(value)
+    if type(found) not in (int, float) or not 0 < found <= 1000:
+        raise ValueError(f'{key} must be a number above 0 and at most 1000, got {value!r}')
+    return found
 
 
 def check_skips(network: str, skips: str) -> None:

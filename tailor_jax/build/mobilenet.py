@@ -7,7 +7,7 @@ The skip joins the narrow ends and exists where stride and channels allow. ReLU 
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder, check_skips
+from tailor_jax.build.builder import Builder, check_skips, positive
 from tailor_jax.graph import Graph
 
 # (expansion, output channels, blocks, stride of the first) of each stage; table 2 of the paper.
@@ -26,6 +26,7 @@ def mobilenet_v2(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int
     Raises ValueError for another `skips`.
     """
     check_skips('mobilenet_v2', skips)
+    multiplier = positive('multiplier', multiplier)
     net = Builder(input_shape)
     net.block = 'stem'
     tensor = net.relu('stem_relu', net.batch_norm('stem_bn', net.conv('stem_conv', 'input', _round8(32 * multiplier), stride=2)))

@@ -45,21 +45,21 @@ def named(
       ValueError: for an unknown name, or arguments that the network does not take.
     """
     if name in NETWORKS:
-        if width:
+        if width is not None:
             raise ValueError(f'{name} has no width; it is set for ResNets only')
         given = {'input_shape': input_shape, 'classes': classes, 'skips': skips}
-        return NETWORKS[name](**{key: value for key, value in given.items() if value})
+        return NETWORKS[name](**{key: value for key, value in given.items() if value is not None})
     match = re.fullmatch(r'resnet(\d+)(?:_(.+))?', name)
     if not match:
         near = difflib.get_close_matches(name, ('resnet8', 'resnet20', 'resnet50', *NETWORKS), 1)
         hint = f'; did you mean {near[0]!r}?' if near else ''
         raise ValueError(f'no network {name!r}; give resnetN (N = 8, 20, 50, ..., with a suffix such as resnet20_short), {", ".join(NETWORKS)}{hint}')
     depth, suffix = int(match[1]), match[2]
-    if suffix and skips and suffix != skips:
+    if suffix and skips is not None and suffix != skips:
         raise ValueError(f'{name} asks for {suffix!r} skips and the skips given are {skips!r}; give one of them')
-    where = suffix or skips or 'long'
+    where = suffix or ('long' if skips is None else skips)
     if where not in SKIPS:
         near = difflib.get_close_matches(where, SKIPS, 1)
         raise ValueError(f'{name}: skips must be one of {", ".join(SKIPS)}, got {where!r}' + (f'; did you mean {near[0]!r}?' if near else ''))
     size, labels = ((224, 224, 3), 1000) if depth in IMAGENET else ((32, 32, 3), 10)
-    return resnet(depth, input_shape or size, classes or labels, width, where)
+    return resnet(depth, size if input_shape is None else input_shape, labels if classes is None else classes, width, where)

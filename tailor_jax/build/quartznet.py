@@ -8,7 +8,7 @@ that is dilated there (K = 87) is not dilated here: same parameters and work, ha
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder, check_skips
+from tailor_jax.build.builder import Builder, check_skips, image, positive, whole
 from tailor_jax.graph import Graph
 
 BLOCKS = ((33, 256), (39, 256), (51, 512), (63, 512), (75, 512))  # (kernel, channels); table 1 of the paper
@@ -29,6 +29,7 @@ def quartznet(
     Raises ValueError for another `skips` or an input that is not 1-D.
     """
     check_skips('quartznet', skips)
+    repeats, multiplier, input_shape = whole('repeats', repeats, 1000), positive('multiplier', multiplier), image(input_shape)
     if input_shape[0] != 1:
         raise ValueError(f'quartznet takes (1, time steps, features), got {input_shape}')
     net = Builder(input_shape)

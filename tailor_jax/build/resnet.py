@@ -17,7 +17,7 @@ changes shape goes through a 1x1 projection; candidates over the same tensors sh
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder
+from tailor_jax.build.builder import Builder, whole
 from tailor_jax.graph import Graph
 
 SKIPS = ('long', 'short', 'short_pre', 'long+short', 'long_post+short', 'none')
@@ -25,6 +25,7 @@ SKIPS = ('long', 'short', 'short_pre', 'long+short', 'long_post+short', 'none')
 # Blocks of each stage of the ImageNet networks; True for bottleneck blocks.
 IMAGENET = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True), 101: ((3, 4, 23, 3), True), 152: ((3, 8, 36, 3), True)}
 EXPANSION = 4
+MOST_DEPTH = 20_000
 _SHORT = ('short', 'long+short', 'long_post+short')
 
 
@@ -44,12 +45,14 @@ def resnet(
       skips: one of `SKIPS`, see the module docstring.
 
     Raises:
-      ValueError: for a depth that is none of these, or an unknown `skips`.
+      ValueError: for a depth that is none of these, an unknown `skips`, or a size that is no positive integer.
     """
     if skips not in SKIPS:
         raise ValueError(f'skips must be one of {", ".join(SKIPS)}, got {skips!r}')
+    depth = whole('depth', depth, MOST_DEPTH)
+    width = whole('width', (64 if depth in IMAGENET else 16) if width is None else width)
     if depth in IMAGENET:
-        return _imagenet(depth, input_shape, classes, width or 64, skips)
+        return _imagenet(depth, input_shape, classes, width, skips)
     if depth < 8 or (depth - 2) % 6:
         nearest = max(8, 6 * round((depth - 2) / 6) + 2)
         raise ValueError(
@@ -58,8 +61,8 @@ def resnet(
         )
     net = Builder(input_shape)
     net.block = 'stem'
-    tensor = net.relu('stem_relu', net.batch_norm('stem_bn', net.conv('stem_conv', 'input', width or 16)))
-    net.head(_stages(net, tensor, ((depth - 2) // 6,) * 3, False, width or 16, skips)[-1], classes)
+    tensor = net.relu('stem_relu', net.batch_norm('stem_bn', net.conv('stem_conv', 'input', width)))
+    net.head(_stages(net, tensor, ((depth - 2) // 6,) * 3, False, width, skips)[-1], classes)
     return net.graph()
 
 

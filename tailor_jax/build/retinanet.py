@@ -10,7 +10,7 @@ suppression are not part of the graph. The pyramid's adds sum two branches that 
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder
+from tailor_jax.build.builder import Builder, image, whole
 from tailor_jax.build.resnet import imagenet_stages
 from tailor_jax.graph import Graph, Node
 
@@ -28,6 +28,7 @@ def retinanet_r50_fpn(input_shape: tuple[int, int, int] = (512, 512, 3), classes
 
     Raises ValueError for an input of another size, or an unknown `skips`.
     """
+    input_shape, classes = image(input_shape), whole('classes', classes)
     if input_shape[0] % 32 or input_shape[1] % 32:
         raise ValueError(f'retinanet_r50_fpn takes an input whose height and width are multiples of 32, got {input_shape}')
     net = Builder(input_shape)

@@ -7,7 +7,7 @@ The bypass goes around fire modules 3, 5, 7 and 9, whose inputs have the shape o
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder, check_skips
+from tailor_jax.build.builder import Builder, check_skips, image, whole
 from tailor_jax.graph import Graph, Node, window_shape
 
 # (squeeze channels, channels of each expand) of fire modules 2 to 9; table 1 of the paper.
@@ -32,7 +32,7 @@ def squeezenet(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int =
     if version not in VERSIONS:
         raise ValueError(f'squeezenet has versions {" and ".join(VERSIONS)}, got {version!r}')
     (channels, size), pooled = VERSIONS[version]
-    net = Builder(input_shape)
+    net, input_shape, classes = Builder(input_shape), image(input_shape), whole('classes', classes)
     net.block = 'stem'
     shape = (*window_shape(input_shape, (size, size), (2, 2), (0, 0, 0, 0)), channels)
     tensor = net.relu('stem_relu', net.append(Node('stem_conv', 'conv', ('input',), shape, (size, size), (2, 2), bias=True)))

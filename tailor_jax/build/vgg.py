@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder
+from tailor_jax.build.builder import Builder, image, whole
 from tailor_jax.graph import Graph
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions), each before a 2x2 pool
@@ -20,6 +20,7 @@ def vgg16(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000
     """
     if skips != 'none':
         raise ValueError(f'vgg16 has no skips, so skips must be none, got {skips!r}')
+    input_shape, classes = image(input_shape), whole('classes', classes)
     if min(input_shape[:2]) < 32:
         raise ValueError(f'vgg16 halves its input five times and takes 32x32 or more, got {input_shape}')
     net = Builder(input_shape)

@@ -10,7 +10,7 @@ part of the graph.
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder, check_skips
+from tailor_jax.build.builder import Builder, check_skips, image, whole
 from tailor_jax.graph import Graph
 
 BLOCKS = (1, 2, 8, 8, 4)  # residual blocks of each stage; stage k has 2^k times the 32 channels of the stem
@@ -28,6 +28,7 @@ def yolov3(input_shape: tuple[int, int, int] = (416, 416, 3), classes: int = 80,
     Raises ValueError for another `skips` or input.
     """
     check_skips('yolov3', skips)
+    input_shape, classes = image(input_shape), whole('classes', classes)
     if input_shape[0] % 32 or input_shape[1] % 32:
         raise ValueError(f'yolov3 takes an input whose height and width are multiples of 32, got {input_shape}')
     net = Builder(input_shape)
