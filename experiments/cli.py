@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+import threading
 import traceback
 import types
 from collections.abc import Callable, Mapping
@@ -106,6 +107,7 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
 
     def guarded(_: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # jax and orbax tell of much that is of no use here
+        _tell_background_in_one_line()
         values = {name: holder.value for name, holder in holders.items()}
         status = 0
         try:
@@ -129,6 +131,22 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
         sys.exit(status)
 
     app.run(guarded, flags_parser=parse)
+
+
+def _tell_background_in_one_line() -> None:
+    """What fails in threads of orbax and TensorBoard, on a full disk say, fails in many at once, and most of it reaches the main thread too."""
+    seen: set[str] = set()
+
+    def tell(error: BaseException | None) -> None:
+        text = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
+        if text not in seen:
+            seen.add(text)
+            print(f'warning: in the background: {text}', file=sys.stderr)
+
+    sys.excepthook = lambda _, error, __: tell(error)  # of what C++ threads call; `guarded` lets no other through
+    sys.unraisablehook = lambda hook: tell(hook.exc_value)
+    threading.excepthook = lambda hook: tell(hook.exc_value)
+    logging.get_absl_handler().addFilter(lambda record: not record.exc_info)  # orbax logs what it also raises
 
 
 def usage(doc: str, flags_of: Mapping[str, tuple[Any, str]]) -> str:

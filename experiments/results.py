@@ -64,8 +64,8 @@ def rows_of(directory: Path) -> list[dict]:
     for row in rows:
         if odd := sorted(row.keys() ^ rows[0].keys()):
             has, lacks = (row, rows[0]) if odd[0] in row else (rows[0], row)
-            of = directory / has['run'] / 'summary.json'
-            raise ConfigError(f'{of} tells of {odd[0]!r}, and that of {lacks["run"]} does not; a sweep is of one network and target')
+            one, other = (directory / each['run'] / 'summary.json' for each in (has, lacks))
+            raise ConfigError(f'{one} tells of {odd[0]!r}, and {other} does not; a sweep is of one network and target')
     for row in rows:
         row['pareto'] = int(not any(_dominates(other, row) for other in rows))
     return sorted(rows, key=lambda row: (row['weight'], row['seed']))

@@ -31,8 +31,9 @@ EVENTS = re.compile(r'events\.out\.tfevents\..*')
 
 def read_config(path: Path) -> Config:
     """The resolved config in a file. Raises FileNotFoundError, or ConfigError naming the file and the key that is wrong."""
+    text = fields.read_text(path, ConfigError)
     try:
-        return config_lib.from_json(fields.read_text(path, ConfigError), str(path))
+        return config_lib.from_json(text, str(path))
     except ConfigError as error:
         raise ConfigError(f'{error}; put a good copy in its place') from None
 

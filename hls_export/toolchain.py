@@ -19,6 +19,7 @@ from tailor_jax import files
 from tailor_jax.fields import parse_json
 
 MODES = ('fast', 'strict', 'cycle')
+MOST_SOURCE_BYTES = 1 << 30
 LONGEST_BUILD_S = 600.0  # that another process's build in the same project is waited for
 
 
@@ -113,11 +114,14 @@ def _file_digest(path: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of the names and contents of a project's sources."""
+    """SHA-256 of the names and contents of a project's sources. Raises ExportError for one that is no file, which a compiler might wait for."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob('*')):
-        if file.is_file() and 'build' not in file.relative_to(path).parts and (file.suffix in ('.h', '.cpp') or file.name == 'Makefile'):
-            content = file.read_bytes()
+        if 'build' not in file.relative_to(path).parts and (file.suffix in ('.h', '.cpp') or file.name == 'Makefile'):
+            try:
+                content = files.read(file, MOST_SOURCE_BYTES)
+            except OSError as error:
+                raise ExportError(f'{file} cannot be compiled: {error.strerror or error}; export the project again') from None
             digest.update(f'{file.relative_to(path)} {len(content)}\n'.encode() + content)
     return digest.hexdigest()
 

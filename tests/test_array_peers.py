@@ -9,6 +9,7 @@ from test_graph_door import damaged
 import costmodel
 from costmodel.array import peers, tailor
 from experiments.benchmarks import pe_peers
+from experiments.config import ConfigError
 from tailor_jax import build, rewrite
 
 
@@ -81,8 +82,8 @@ def test_every_run_is_kept():
 
 
 def test_a_wrong_run_or_a_missing_tool_is_named(monkeypatch):
-    with pytest.raises(pe_peers.app.UsageError, match='unknown run'):
+    with pytest.raises(ConfigError, match='unknown run'):
         next(pe_peers.results(['resnet20/timeloop/x']))
     monkeypatch.setattr(pe_peers.importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(pe_peers.app.UsageError, match=r'scalesim is not installed.*tailor_jax\[peers\]'):
+    with pytest.raises(ConfigError, match=r'scalesim is not installed.*tailor_jax\[peers\]'):
         next(pe_peers.results([pe_peers.RUNS[0]]))

@@ -1,7 +1,9 @@
 """Plans in steps: when skips go, how long rounds and phases are, and which plans are refused; each against a replay of the phase's steps."""
 
+import math
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from experiments import dataset, methods, phase, plan, run
 from experiments.config import ConfigError
 from tailor_jax import build, gates
 from tailor_jax.train.metrics import NotFiniteError
+from tailor_jax.train.optimizer import Recipe, learning_rate
 
 GRAPHS = {
     (depth, skips): build.resnet(depth, (8, 8, 1), width=4, skips=skips)
@@ -196,3 +199,15 @@ def test_a_run_that_diverges_is_told_which_keys_to_change(method, failing, secti
         NotFiniteError, match=rf"phase '{failing}' .* at step 3; .* a lower config.train.{section}.learning_rate, or with config.train"
     ):
         run.train(config, tmp_path / 'w', quiet=True)
+
+
+def test_a_step_schedule_is_its_formula_however_many_steps_it_has():
+    """By hand: a tenth at every fourth update after the warm-up; and one that would decay at each of a million updates, in one expression."""
+    recipe = Recipe(20, 0.5, warmup_steps=6, schedule='step', decay_steps=4, decay_factor=0.1)
+    expected, rate = [], 0.5
+    for at in range(20):
+        rate *= 0.1 if at > 6 and at % 4 == 0 else 1
+        expected.append(0.5 * at / 6 if at < 6 else rate)
+    assert [float(learning_rate(recipe)(jnp.int32(at))) for at in range(20)] == pytest.approx(expected, rel=1e-5)
+    many = learning_rate(Recipe(2**20, 0.5, schedule='step', decay_steps=1, decay_factor=1 - 1e-6))
+    assert float(jax.jit(many)(jnp.int32(10**6))) == pytest.approx(0.5 * math.exp(10**6 * math.log(1 - 1e-6)), rel=0.1)

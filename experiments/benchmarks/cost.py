@@ -14,23 +14,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags
 
 import costmodel
 from costmodel.array import evaluate as array
 from costmodel.array import tiling
 from costmodel.streams import schedule, taps
+from experiments import cli
 from tailor_jax import build, rewrite
 
-_NETWORKS = flags.DEFINE_list('networks', ['8 long', '20 long', '20 long+short', '110 long'], 'Depth and skips of ResNets on 32x32x3.')
-_ARRAYS = flags.DEFINE_list(
-    'arrays',
-    ['resnet20 retain 20000', 'resnet56 retain 40000', 'resnet152 retain 1500000', 'resnet152 shortcut_fusion 1500000'],
-    'Network, policy and SRAM bytes of PE arrays.',
-)
+NETWORKS = ('8 long', '20 long', '20 long+short', '110 long')
+ARRAYS = ('resnet20 retain 20000', 'resnet56 retain 40000', 'resnet152 retain 1500000', 'resnet152 shortcut_fusion 1500000')
 _CALLS = 200
 
 
@@ -75,10 +72,10 @@ def expectation(table: costmodel.CostTable, resources: Sequence[str]) -> float:
     return seconds(calls) / _CALLS
 
 
-def arrays() -> None:
+def arrays(names: Sequence[str]) -> None:
     columns = ('network', 'policy', 'SRAM, bytes', 'gates', 'states', 'price, ms', 'tabulate, s', 'expected and gradient, us')
     print(f'\n| {" | ".join(columns)} |\n|{"---|" * len(columns)}')
-    for name in _ARRAYS.value:
+    for name in names:
         network, policy, sram = name.split()
         graph, target = build.named(network), costmodel.pe_array('shortcut_fusion', policy=policy, sram_bytes=int(sram))
         price = seconds(cold(functools.partial(costmodel.evaluate, graph, target)))
@@ -89,10 +86,10 @@ def arrays() -> None:
         print(f'| {network} | {policy} | {sram} | {len(graph.gates)} | {states} | {1e3 * price:.0f} | {tabulate:.2f} | {1e6 * call:.0f} |')
 
 
-def main(_: list[str]) -> None:
+def main(options: Any) -> None:
     target = costmodel.dataflow()
     print('| network | gates | price, ms | tabulate, s | expected and gradient, us |\n|---|---|---|---|---|')
-    for name in _NETWORKS.value:
+    for name in options.networks.split(','):
         depth, skips = name.split()
         graph = build.resnet(int(depth), skips=skips)
         closed = rewrite.binarize(graph, dict.fromkeys(graph.gates, 0))
@@ -100,7 +97,7 @@ def main(_: list[str]) -> None:
         tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)
         call = expectation(costmodel.tabulate(graph, target), ('bram18', 'lut', 'ff', 'fifo_bits', 'interval_cycles'))
         print(f'| ResNet-{depth}, {skips} | {len(graph.gates)} | {1e3 * price:.1f} | {tabulate:.2f} | {1e6 * call:.0f} |')
-    arrays()
+    arrays(options.arrays.split(','))
     for keep in ('none', 'all'):
         command = ['resnet20', '--target=dataflow', '--fifo_policy=full_map', f'--keep={keep}', '--json']
         took = seconds(functools.partial(subprocess.run, [sys.executable, '-m', 'costmodel', *command], check=True, capture_output=True))
@@ -108,4 +105,8 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    _FLAGS = {
+        'networks': (','.join(NETWORKS), 'Depth and skips of ResNets on 32x32x3, separated by commas.'),
+        'arrays': (','.join(ARRAYS), 'Network, policy and SRAM bytes of PE arrays.'),
+    }
+    cli.run(main, _FLAGS)

@@ -13,31 +13,30 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from absl import app, flags
 
 import hls_export
+from experiments import cli
 from experiments.benchmarks import random_resnet
+from experiments.config import ConfigError
 from hls_export import csim, toolchain
 
-_DEPTH = flags.DEFINE_integer('depth', 8, 'Layers of the ResNet.')
-_SIZE = flags.DEFINE_integer('size', 32, 'Height and width of the images.')
-_REUSE = flags.DEFINE_integer('reuse_factor', 1, "Upper limit of every layer's reuse factor: each takes its largest that is no larger.")
-_IMAGES = flags.DEFINE_integer('images', 200, 'Images to simulate.')
-_MODES = flags.DEFINE_list('modes', list(toolchain.MODES), 'Simulations to measure.')
 
-
-def main(_: list[str]) -> None:
-    network, plan, cost = random_resnet.make(_DEPTH.value, _SIZE.value, reuse_limit=_REUSE.value)
-    images = random_resnet.images(network, _IMAGES.value)
+def main(options: Any) -> None:
+    modes = options.modes.split(',')
+    if unknown := [mode for mode in modes if mode not in toolchain.MODES]:
+        raise ConfigError(f'--modes names {unknown[0]!r}; expected some of {", ".join(toolchain.MODES)}')
+    network, plan, cost = random_resnet.make(options.depth, options.size, reuse_limit=options.reuse_factor)
+    images = random_resnet.images(network, options.images)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'project'
         start = time.perf_counter()
         hls_export.write(path, network, plan, images[:8], np.zeros(8, int))
         print(f'write              {time.perf_counter() - start:6.2f} s    (8 test images)')
         hls_export.write(path, network, plan, images, np.zeros(len(images), int), overwrite=True)
-        for mode in _MODES.value:
+        for mode in modes:
             start = time.perf_counter()
             toolchain.build(path, mode)
             seconds = time.perf_counter() - start
@@ -50,4 +49,11 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    _FLAGS = {
+        'depth': (8, 'Layers of the ResNet.'),
+        'size': (32, 'Height and width of the images.'),
+        'reuse_factor': (1, "Upper limit of every layer's reuse factor: each takes its largest that is no larger."),
+        'images': (200, 'Images to simulate.'),
+        'modes': (','.join(toolchain.MODES), 'Simulations to measure, separated by commas.'),
+    }
+    cli.run(main, _FLAGS)

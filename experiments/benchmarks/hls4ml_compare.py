@@ -22,23 +22,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
 
 import hls_export
+from experiments import cli
 from experiments.benchmarks import random_resnet
+from experiments.config import ConfigError
 from hls_export import csim, qonnx, toolchain
 from tailor_jax.qgraph import QGraph, run_int
 
-_DEPTH = flags.DEFINE_integer('depth', 8, 'Layers of the ResNet.')
-_SIZE = flags.DEFINE_integer('size', 32, 'Height and width of the images.')
-_WIDTH = flags.DEFINE_integer('width', 16, 'Channels of the first stage.')
-_IMAGES = flags.DEFINE_integer('images', 1000, 'Images for our simulation.')
-_HLS4ML_IMAGES = flags.DEFINE_integer('hls4ml_images', 40, "Images for hls4ml's, the first of ours.")
-_IO_TYPE = flags.DEFINE_enum('io_type', 'io_stream', ['io_stream', 'io_parallel'], "hls4ml's architecture; ours is a stream.")
-_PRECISION = flags.DEFINE_string('precision', 'fixed<16,6>', "hls4ml's default precision.")
+IO_TYPES = ('io_stream', 'io_parallel')
 
 
-def hls4ml_model(network: QGraph, folder: Path) -> Any:
+def hls4ml_model(network: QGraph, folder: Path, io_type: str, precision: str) -> Any:
     """hls4ml's model of the network's QONNX file."""
     import hls4ml
     from qonnx.core.modelwrapper import ModelWrapper
@@ -47,8 +42,8 @@ def hls4ml_model(network: QGraph, folder: Path) -> Any:
 
     wrapped = cleanup_model(ModelWrapper(qonnx.model(network)))
     wrapped = cleanup_model(wrapped.transform(ConvertToChannelsLastAndClean(make_input_channels_last=True)))
-    config = hls4ml.utils.config.config_from_onnx_model(wrapped, granularity='name', backend='Vitis', default_precision=_PRECISION.value)
-    made = hls4ml.converters.convert_from_onnx_model(wrapped, hls_config=config, output_dir=str(folder), backend='Vitis', io_type=_IO_TYPE.value)
+    config = hls4ml.utils.config.config_from_onnx_model(wrapped, granularity='name', backend='Vitis', default_precision=precision)
+    made = hls4ml.converters.convert_from_onnx_model(wrapped, hls_config=config, output_dir=str(folder), backend='Vitis', io_type=io_type)
     made.write()
     return made
 
@@ -73,10 +68,12 @@ def report(name: str, write: float, compile_seconds: float, images_per_second: f
     )
 
 
-def main(_: list[str]) -> None:
-    network, plan, _cost = random_resnet.make(_DEPTH.value, _SIZE.value, _WIDTH.value)
-    images = random_resnet.images(network, _IMAGES.value)
-    few = images[: _HLS4ML_IMAGES.value]
+def main(options: Any) -> None:
+    if options.io_type not in IO_TYPES:
+        raise ConfigError(f'--io_type is {options.io_type!r}; expected one of {", ".join(IO_TYPES)}')
+    network, plan, _cost = random_resnet.make(options.depth, options.size, options.width)
+    images = random_resnet.images(network, options.images)
+    few = images[: options.hls4ml_images]
     expected = run_int(network, few)
     different = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -95,16 +92,25 @@ def main(_: list[str]) -> None:
             report(label, write, seconds, result['images_per_second'], result['mismatched_values'], result['values'])
         os.sched_setaffinity(0, cores)
 
-        made, write = timed(lambda: hls4ml_model(network, Path(folder) / 'hls4ml'))
+        made, write = timed(lambda: hls4ml_model(network, Path(folder) / 'hls4ml', options.io_type, options.precision))
         _, seconds = timed(made.compile)
         real = np.ascontiguousarray(few, np.float32) * np.float32(network.input.out.step)
         logits, simulate = timed(lambda: made.predict(real))
         wrong = int((np.asarray(logits, np.float64).reshape(expected.shape) / network.output.out.step != expected).sum())
-        report(f'hls4ml {_IO_TYPE.value}', write, seconds, len(few) / simulate, wrong, expected.size)
+        report(f'hls4ml {options.io_type}', write, seconds, len(few) / simulate, wrong, expected.size)
         times = ' and '.join(f'{rate * simulate / len(few):.0f}' for rate in rates)
         print(f'tailor_jax / hls4ml          {times} times as many images/s on all cores and on one; hls4ml uses one')
     sys.exit(1 if different or wrong else 0)
 
 
 if __name__ == '__main__':
-    app.run(main)
+    _FLAGS = {
+        'depth': (8, 'Layers of the ResNet.'),
+        'size': (32, 'Height and width of the images.'),
+        'width': (16, 'Channels of the first stage.'),
+        'images': (1000, 'Images for our simulation.'),
+        'hls4ml_images': (40, "Images for hls4ml's, the first of ours."),
+        'io_type': (IO_TYPES[0], f"hls4ml's architecture, one of {', '.join(IO_TYPES)}; ours is a stream."),
+        'precision': ('fixed<16,6>', "hls4ml's default precision."),
+    }
+    cli.run(main, _FLAGS)

@@ -18,20 +18,13 @@ import itertools
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from absl import flags
 
 from experiments import cli
+from experiments.config import ConfigError
 from tailor_jax import data
-
-_NAMES = flags.DEFINE_list('names', ['digits', 'photo_digits'], 'Data sets.')
-_PHOTOGRAPHS = flags.DEFINE_bool('photographs', False, 'Also JPEGs of 500x375 decoded, cropped and resized to 224x224.')
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 128, 'Images per batch.', lower_bound=1)
-_SECONDS = flags.DEFINE_float('seconds', 3.0, 'Time per measurement.')
-_STEP = flags.DEFINE_bool('step', False, 'Also the training step of ResNet-8 on photo_digits.')
-_BLOCKS = flags.DEFINE_integer('blocks', 12, 'Blocks of 10 steps, of each kind, for --step.', lower_bound=1)
-_CONSUMER = flags.DEFINE_float('consumer', 1000.0, 'images/s that the training step consumes.')
 
 
 def rate(batches: Iterator[dict], batch_size: int, seconds: float) -> float:
@@ -58,19 +51,19 @@ def photographs(root: str) -> data.Source:
     return data.load('', write_set(root, 'photographs', {'train': pairs, 'test': pairs[:10]}, shape=(None, None, 3), classes=10, encoding='jpeg'))
 
 
-def measure(source: data.Source) -> None:
-    size = min(_BATCH_SIZE.value, source.train_size)
+def measure(source: data.Source, options: Any) -> None:
+    size = min(options.batch_size, source.train_size)
 
     def batches():
         return data.train_batches(source, batch_size=size, seed=0, augment=data.default_augment(source))
 
-    make = rate(batches(), size, _SECONDS.value)
-    prefetched = rate(data.prefetch(batches()), size, _SECONDS.value)  # the thread ends with the iterator
+    make = rate(batches(), size, options.seconds)
+    prefetched = rate(data.prefetch(batches()), size, options.seconds)  # the thread ends with the iterator
     shape = 'x'.join(map(str, source.image_shape))
-    print(f'| {source.name} | {shape} | {size} | {make:,.0f} | {prefetched:,.0f} | {100 * _CONSUMER.value / make:.1f} % |', flush=True)
+    print(f'| {source.name} | {shape} | {size} | {make:,.0f} | {prefetched:,.0f} | {100 * options.consumer / make:.1f} % |', flush=True)
 
 
-def measure_step(source: data.Source, blocks: int) -> list[tuple[float, float]]:
+def measure_step(source: data.Source, batch_size: int, blocks: int) -> list[tuple[float, float]]:
     """Returns (median seconds, median processor seconds of all threads) of a training step on a resident batch, then on prefetched batches."""
     import jax
 
@@ -83,7 +76,7 @@ def measure_step(source: data.Source, blocks: int) -> list[tuple[float, float]]:
     train_step = step.make_train_step(step.Objective(graph), recipe)
     state = step.init_state(model.init(graph, 0), {}, recipe)
     context = step.Context(jax.numpy.int32(0), {}, jax.numpy.float32(0))
-    host = data.train_batches(source, batch_size=_BATCH_SIZE.value, seed=0, augment=data.default_augment(source))
+    host = data.train_batches(source, batch_size=batch_size, seed=0, augment=data.default_augment(source))
     loop = data.prefetch(host, devices=jax.local_devices())
     resident = next(loop)
     wall: tuple[list[float], list[float]] = ([], [])
@@ -102,19 +95,32 @@ def measure_step(source: data.Source, blocks: int) -> list[tuple[float, float]]:
     return [(float(np.median(wall[fed])), float(np.median(processor[fed]))) for fed in (0, 1)]
 
 
-def main(_: object) -> None:
+def main(options: Any) -> None:
+    if min(options.batch_size, options.blocks) < 1:
+        raise ConfigError(f'--batch_size is {options.batch_size} and --blocks is {options.blocks}; expected at least 1')
     print('| set | image | batch | make, images/s | prefetched, images/s | busy |\n|---|---|---|---|---|---|')
-    for name in filter(None, _NAMES.value):
-        measure(data.load(name))
-    if _PHOTOGRAPHS.value:
+    for name in filter(None, options.names.split(',')):
+        measure(data.load(name), options)
+    if options.photographs:
         with tempfile.TemporaryDirectory() as root:
-            measure(photographs(root))
-    if _STEP.value:
-        resident, fed = measure_step(data.load('photo_digits'), _BLOCKS.value)
+            measure(photographs(root), options)
+    if options.step:
+        resident, fed = measure_step(data.load('photo_digits'), options.batch_size, options.blocks)
         for what, (wall, processor) in (('resident batch', resident), ('prefetched', fed)):
-            print(f'ResNet-8 step, {what}: {1e3 * wall:.1f} ms, {_BATCH_SIZE.value / wall:,.0f} images/s, {1e3 * processor:.1f} ms of processor time')
+            print(
+                f'ResNet-8 step, {what}: {1e3 * wall:.1f} ms, {options.batch_size / wall:,.0f} images/s, {1e3 * processor:.1f} ms of processor time'
+            )
         print(f'slowdown {100 * (fed[0] / resident[0] - 1):+.1f} % of time, {100 * (fed[1] / resident[1] - 1):+.1f} % of processor time')
 
 
 if __name__ == '__main__':
-    cli.run(main, {})
+    _FLAGS = {
+        'names': ('digits,photo_digits', 'Data sets, separated by commas.'),
+        'photographs': (False, 'Also JPEGs of 500x375 decoded, cropped and resized to 224x224.'),
+        'batch_size': (128, 'Images per batch.'),
+        'seconds': (3.0, 'Time per measurement.'),
+        'step': (False, 'Also the training step of ResNet-8 on photo_digits.'),
+        'blocks': (12, 'Blocks of 10 steps, of each kind, for --step.'),
+        'consumer': (1000.0, 'images/s that the training step consumes.'),
+    }
+    cli.run(main, _FLAGS)

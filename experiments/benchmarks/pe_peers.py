@@ -30,10 +30,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
 
 import costmodel
 from costmodel.array import peers
+from experiments import cli
+from experiments.config import ConfigError
 from tailor_jax import files
 from tailor_jax.graph import Graph, Node
 
@@ -46,10 +47,6 @@ RUNS = (
     'resnet18/zigzag/channel_parallel',
 )
 PACKAGES = {'scalesim': 'scalesim', 'zigzag': 'zigzag-dse'}
-
-_RUNS = flags.DEFINE_list('runs', list(RUNS), 'network/tool/dataflow of each run.')
-_OUT = flags.DEFINE_string('out', str(peers.FILE), 'File to write or to bring up to date.')
-_ONE = flags.DEFINE_string('one', '', 'A run to do in this process, printing its rows as JSON; what the others are started with.')
 
 
 def scalesim(graph: Graph, layers: Sequence[Node], dataflow: str) -> list[dict[str, Any]]:
@@ -117,7 +114,7 @@ def zigzag(graph: Graph, layers: Sequence[Node], dataflow: str) -> list[dict[str
     from zigzag.api import get_hardware_performance_zigzag
 
     if dataflow != 'channel_parallel':
-        raise app.UsageError(f'ZigZag runs channel_parallel, got {dataflow!r}')
+        raise ConfigError(f'ZigZag runs channel_parallel, got {dataflow!r}')
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder, f'{name}.yaml') for name in ('workload', 'accelerator', 'mapping')}
         contents = ([_zigzag_layer(graph, node, index) for index, node in enumerate(layers)], _zigzag_array(), _zigzag_mapping())
@@ -228,13 +225,13 @@ def own_seconds(graph: Graph, dataflow: str) -> dict[str, float]:
 
 
 def results(runs: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Each run in a process of its own. Raises UsageError for an unknown run or a tool that is not installed, RuntimeError for one that fails."""
+    """Each run in a process of its own. Raises ConfigError for an unknown run or a tool that is not installed, RuntimeError for one that fails."""
     for run in runs:
         if run not in RUNS:
-            raise app.UsageError(f'unknown run {run!r}; the runs are {", ".join(RUNS)}')
+            raise ConfigError(f'unknown run {run!r}; the runs are {", ".join(RUNS)}')
         tool = run.split('/')[1]
         if importlib.util.find_spec(tool) is None:
-            raise app.UsageError(f"{tool} is not installed: pip install -c constraints.txt 'tailor_jax[peers]'")
+            raise ConfigError(f"{tool} is not installed: pip install -c constraints.txt 'tailor_jax[peers]'")
     for run in runs:
         command = [sys.executable, '-m', 'experiments.benchmarks.pe_peers', f'--one={run}']
         done = subprocess.run(command, capture_output=True, text=True)
@@ -243,19 +240,22 @@ def results(runs: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield json.loads(done.stdout.splitlines()[-1])
 
 
-def main(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    if _ONE.value:
-        print('\n' + json.dumps(one(_ONE.value)))
+def main(options: Any) -> None:
+    if options.one:
+        print('\n' + json.dumps(one(options.one)))
         return
-    path = Path(_OUT.value)
+    path = Path(options.out)
     known = peers.load(path) if path.exists() else {}
-    for found in results(_RUNS.value):
+    for found in results(options.runs.split(',')):
         known[found['run']] = found
         files.write(path, peers.text(known[run] for run in RUNS if run in known))
         print(f'{found["run"]}: {found["seconds"]} s, the model {found["first_seconds"]} s, later {found["later_seconds"]} s', flush=True)
 
 
 if __name__ == '__main__':
-    app.run(main)
+    _FLAGS = {
+        'runs': (','.join(RUNS), 'network/tool/dataflow of each run, separated by commas.'),
+        'out': (str(peers.FILE), 'File to write or to bring up to date.'),
+        'one': ('', 'A run to do in this process, printing its rows as JSON; what the others are started with.'),
+    }
+    cli.run(main, _FLAGS)

@@ -110,7 +110,11 @@ class Checkpoints:
             }
             record['sha256'] = _digest(record)
             items = {STATE: ocp.args.StandardSave(state), RECORD: ocp.args.JsonSave(record)}
-            self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+            try:
+                self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+            except (OSError, ValueError) as error:  # tensorstore says ValueError for a full disk
+                told = (str(error).splitlines() or [''])[0][:300]
+                raise CheckpointError(f'{self.directory / str(step)} cannot be written: {told}') from error
         self._latest = step
 
     def restore(self, like: Any) -> Restored | None:

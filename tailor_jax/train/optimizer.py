@@ -59,9 +59,8 @@ def learning_rate(recipe: Recipe) -> optax.Schedule:
         case 'cosine':
             return optax.warmup_cosine_decay_schedule(0.0 if warmup else peak, peak, warmup, max(recipe.steps, 1))
         case 'step':
-            every = recipe.decay_steps or recipe.steps
-            boundaries = {step - warmup: recipe.decay_factor for step in range(every, recipe.steps, every) if step > warmup}
-            after = optax.piecewise_constant_schedule(peak, boundaries)
+            every = recipe.decay_steps or max(recipe.steps, 1)
+            after = lambda count: peak * recipe.decay_factor ** ((count + warmup) // every - warmup // every)  # noqa: E731
         case 'constant':
             after = optax.constant_schedule(peak)
         case _:
