@@ -66,6 +66,8 @@ def main(options: Any) -> None:
     with files.locked(directory):
         rows = write_sweep(directory)
     print(results.table(rows, results.columns(rows)))
+    for reason in results.left_out(directory):
+        print(f'left out: {reason}; experiments.sweep with this --workdir goes on with it')
     print(f'wrote {directory}/pareto.csv, pareto.png and report.html')
 
 

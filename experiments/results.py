@@ -71,6 +71,13 @@ def rows_of(directory: Path) -> list[dict]:
     return sorted(rows, key=lambda row: (row['weight'], row['seed']))
 
 
+def left_out(directory: Path) -> list[str]:
+    """Why a run of a sweep has no row: 'RUN has no FILE yet', for each; teachers are no runs."""
+    runs = [path.parent for path in sorted(directory.glob('*/config.json')) if not path.parent.name.startswith('teacher_')]
+    missing = {run.name: [name for name in ('summary.json', 'csim.json') if not (run / name).exists()] for run in runs}
+    return [f'{run} has no {names[0]} yet' for run, names in missing.items() if names]
+
+
 def _dominates(one: dict, other: dict) -> bool:
     at_least = one['accuracy_csim'] >= other['accuracy_csim'] and one['cost'] <= other['cost']
     return at_least and (one['accuracy_csim'] > other['accuracy_csim'] or one['cost'] < other['cost'])
