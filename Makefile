@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEIGHTS ?= 0,0.2,0.4,0.6,1
 
-.PHONY: demo test laws calibrate setup check format clean fuzz
+.PHONY: demo test laws calibrate setup check format clean fuzz torture
 
 # The whole road on the embedded digits: train, sweep the cost weight, export, C-simulate, report.
 demo: setup
@@ -22,6 +22,10 @@ laws: setup
 # 200 random networks through all three C-simulations, against the integer reference (some 7 minutes).
 fuzz: setup
 	HLS_FUZZ=200 $(BIN)/python -m pytest tests/test_hls_simulate.py -k fuzz
+
+# Kills, damaged files, hostile places and configs, two processes at once: a table of what each came to (docs/torture.md; an hour or more).
+torture: setup
+	$(BIN)/python tests/torture
 
 # Synthesis of the parts that the cost model prices, and the fit of its coefficients; needs yosys and iverilog, and installs nothing.
 calibrate: setup
