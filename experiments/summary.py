@@ -8,9 +8,10 @@ from typing import Any
 
 from experiments import config as config_lib
 from experiments.config import ConfigError
+from hls_export import csim
 from tailor_jax.fields import Fields, header, read_fields
 
-SUMMARY, CSIM, VERSION = 'summary', 'csim', 1
+FORMAT = ('summary', 1)
 ACCURACIES = ('gated', 'binarized', 'finetuned', 'quantized')  # and that of the teacher, where there is one
 _NAME = re.compile(r'[A-Za-z]\w{0,199}', re.ASCII)
 _AGAIN = 'delete it, and the command that wrote it writes it again'
@@ -18,18 +19,13 @@ _AGAIN = 'delete it, and the command that wrote it writes it again'
 
 def summary_header() -> dict[str, Any]:
     """What summary.json begins with."""
-    return header(SUMMARY, VERSION)
-
-
-def csim_header() -> dict[str, Any]:
-    """What the csim.json of a sweep's run begins with."""
-    return header(CSIM, VERSION)
+    return header(*FORMAT)
 
 
 def read_summary(path: Path) -> dict[str, Any]:
     """The content of a summary.json, see docs/training.md. Raises FileNotFoundError, or ConfigError naming the file and the field."""
     try:
-        return _summary(read_fields(path, SUMMARY, VERSION, ConfigError))
+        return _summary(read_fields(path, *FORMAT, ConfigError))
     except ConfigError as error:
         raise ConfigError(f'{error}; {_AGAIN}') from None
 
@@ -37,7 +33,7 @@ def read_summary(path: Path) -> dict[str, Any]:
 def read_csim(path: Path) -> dict[str, Any]:
     """{'images', 'mismatched_values', 'accuracy'} of the csim.json of a sweep's run. Raises as `read_summary`."""
     try:
-        fields = read_fields(path, CSIM, VERSION, ConfigError)
+        fields = read_fields(path, *csim.FORMAT, ConfigError)
         return {
             'images': fields.integer('images', 1, 2**40),
             'mismatched_values': fields.integer('mismatched_values', 0, 2**60),
