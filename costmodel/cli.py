@@ -23,13 +23,14 @@ from typing import Any
 
 from costmodel import devices, report, targets
 from costmodel.array.target import DATAFLOWS, ENERGIES, POLICIES, pe_array, presets
-from costmodel.command import Parser, check_picture, status
 from costmodel.cost import Cost, CostError
+from costmodel.plot import bars, check_picture
 from costmodel.streams.deadlock import deadlock_free_depths
 from costmodel.streams.simulate import simulate
 from costmodel.streams.target import Dataflow, dataflow
 from costmodel.targets import Target
 from tailor_jax import build, rewrite
+from tailor_jax.command import Parser, status
 from tailor_jax.graph import Graph, GraphError
 from tailor_jax.graph import load as load_graph
 
@@ -84,7 +85,7 @@ TARGETS = {'dataflow': DATAFLOW, 'pe_array': PE_ARRAY}
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
-    return status(lambda: _run(argv))
+    return status(lambda: _run(argv), ValueError)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -100,9 +101,7 @@ def _run(argv: Sequence[str]) -> int:
         after = _with_deadlock_free_depths(kept, after)
     measured = _simulated(kept, after) if args.simulate else {}
     if args.plot is not None:
-        from costmodel import plot  # matplotlib takes a second to load
-
-        plot.bars(before, after, args.plot, network)
+        bars(before, after, args.plot, network)
     if args.json:
         print(json.dumps(report.to_json(after, network, before) | measured, indent=1))
     else:
@@ -153,7 +152,7 @@ def _input_shape(text: str) -> tuple[int, int, int]:
 
 
 def _parser() -> Parser:
-    parser = Parser('python -m costmodel', __doc__ or '')
+    parser = Parser('python -m costmodel', __doc__)
     default = Dataflow()
     add = parser.add_argument
     add('network', metavar='NETWORK')

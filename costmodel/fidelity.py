@@ -18,11 +18,11 @@ from pathlib import Path
 import costmodel
 from costmodel.array import fidelity as array
 from costmodel.array import figures
-from costmodel.command import Parser, status
 from costmodel.cost import CostError
 from costmodel.markdown import change, table
 from costmodel.streams import shapes
 from tailor_jax import build, files, rewrite, streaming
+from tailor_jax.command import Parser, status
 from tailor_jax.graph import Graph, Node
 
 # On this part nothing goes to UltraRAM, so that all memory shows as block RAM.
@@ -265,11 +265,11 @@ def _hits(hits: list[tuple]) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
-    return status(lambda: _run(argv))
+    return status(lambda: _run(argv), ValueError)
 
 
 def _run(argv: Sequence[str]) -> int:
-    parser = Parser('python -m costmodel.fidelity', __doc__ or '')
+    parser = Parser('python -m costmodel.fidelity', __doc__)
     parser.add_argument('page', metavar='FILE.md', nargs='?', type=Path, help='write the page, and the picture in its folder images/')
     path = parser.parse_args(argv).page
     if path is None:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from costmodel import targets
-from costmodel.cost import Cost
+from costmodel.cost import Cost, CostError
 
+PICTURES = ('.png', '.pdf', '.svg', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.eps', '.ps')
 COLORS = ('#4878a8', '#a8c4e0', '#8ab88a', '#d9773f')
 PANELS = {'dataflow': ('bram18', 'lut', 'ff'), 'pe_array': ('dram_bytes', 'cycles')}
 MOVED = {'inputs': 'dram_input_bytes', 'weights': 'dram_weight_bytes', 'outputs': 'dram_output_bytes', 'shortcuts': 'dram_shortcut_bytes'}
@@ -81,3 +82,12 @@ def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources
     figure.tight_layout()
     figure.savefig(path, dpi=150)
     plt.close(figure)
+
+
+def check_picture(option: str, path: str) -> None:
+    """Raises CostError naming the option where no picture can be written: before the work, not after it."""
+    suffix = Path(path).suffix
+    if suffix not in PICTURES or Path(path).is_dir():
+        raise CostError(f'{option} must be a file with a suffix such as .png (one of {", ".join(PICTURES)}), got {path!r}')
+    if not Path(path).parent.is_dir():
+        raise CostError(f'{option}: there is no folder {str(Path(path).parent)!r}')

@@ -14,9 +14,10 @@ import json
 import sys
 from pathlib import Path
 
-from hls_export import cli, index, toolchain
-from hls_export.index import ExportError
+from hls_export import index, toolchain
+from hls_export.index import USER_ERRORS, ExportError
 from tailor_jax import files
+from tailor_jax.command import Parser, status
 from tailor_jax.fields import header
 
 FORMAT = ('csim', 1)
@@ -83,11 +84,11 @@ def table(result: dict) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return cli.guarded(lambda: _command(arguments))
+    return status(lambda: _command(arguments), *USER_ERRORS)
 
 
 def _command(arguments: list[str] | None) -> int:
-    parser = cli.Parser('python -m hls_export.csim', 'C-simulate an exported project')
+    parser = Parser('python -m hls_export.csim', __doc__)
     parser.add_argument('path', help='the project directory')
     parser.add_argument('--mode', default='fast', choices=toolchain.MODES)
     parser.add_argument('--images', type=int, help='how many of the stored test images to run')

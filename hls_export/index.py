@@ -17,7 +17,9 @@ from pathlib import Path
 
 from hls_export.plan import MOST_CLOCK_MHZ, MOST_DEPTH, MOST_LATENCY, PART, STORAGE, Fifo, Plan
 from tailor_jax import files
-from tailor_jax.fields import header, parse_json, read_fields, read_text
+from tailor_jax.fields import FormatError, header, parse_json, read_fields, read_text
+from tailor_jax.files import LockedError
+from tailor_jax.graph import GraphError
 
 MARKER = 'project.json'
 FORMAT = ('project', 1)
@@ -28,6 +30,9 @@ _SHA256 = re.compile('[0-9a-f]{64}')
 
 class ExportError(Exception):
     """A project that cannot be written, built or run. The message names the file and says what to do."""
+
+
+USER_ERRORS = (ExportError, FormatError, GraphError, LockedError)  # what a command's user can cause
 
 
 @dataclasses.dataclass(frozen=True)

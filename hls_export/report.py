@@ -22,10 +22,11 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hls_export import cli, hardware, index
+from hls_export import hardware, index
 from hls_export.hardware import Resources
-from hls_export.index import ExportError
+from hls_export.index import USER_ERRORS, ExportError
 from tailor_jax import files
+from tailor_jax.command import Parser, status
 from tailor_jax.fields import header
 
 TOP = 'tailor_top'
@@ -282,11 +283,11 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return cli.guarded(lambda: _command(arguments))
+    return status(lambda: _command(arguments), *USER_ERRORS)
 
 
 def _command(arguments: list[str] | None) -> int:
-    parser = cli.Parser('python -m hls_export.report', 'Reports of an exported project')
+    parser = Parser('python -m hls_export.report', __doc__)
     parser.add_argument('path', help='the project directory')
     parser.add_argument('--csynth', help='csynth.xml of Vitis HLS: print it beside hardware.json, node by node')
     parser.add_argument('--json', action='store_true', help='with --csynth: print JSON')

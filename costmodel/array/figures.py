@@ -18,9 +18,10 @@ from collections.abc import Sequence
 import costmodel
 from costmodel.array import shortcut_fusion
 from costmodel.array.shortcut_fusion import Cut
-from costmodel.command import Parser, check_picture, status
 from costmodel.cost import CostError
+from costmodel.plot import check_picture
 from tailor_jax import build
+from tailor_jax.command import Parser, status
 from tailor_jax.graph import Graph
 
 FUSION = (('resnet152', 224), ('resnet152', 256), ('efficientnet_b1', 256), ('yolov3', 416), ('retinanet_r50_fpn', 512))
@@ -170,11 +171,11 @@ def plot(path: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the tables; writes the picture if a file is given. Returns the exit status."""
-    return status(lambda: _run(arguments))
+    return status(lambda: _run(arguments), ValueError)
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = Parser('python -m costmodel.array.figures', __doc__ or '')
+    parser = Parser('python -m costmodel.array.figures', __doc__)
     parser.add_argument('picture', metavar='FILE.png', nargs='?', help='write the picture of reduction against buffers')
     picture = parser.parse_args(arguments).picture
     if picture is not None:

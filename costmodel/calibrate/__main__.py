@@ -16,19 +16,19 @@ from pathlib import Path
 
 from costmodel.calibrate import fit, grid, scale, table
 from costmodel.calibrate.parts import Point
-from costmodel.command import Parser, status
 from costmodel.cost import CostError
 from costmodel.streams import coefficients
 from costmodel.streams.coefficients import Calibration, Coefficients
+from tailor_jax.command import Parser, status
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
-    return status(lambda: _run(argv))
+    return status(lambda: _run(argv), ValueError)
 
 
 def _run(argv: Sequence[str]) -> int:
-    parser = Parser('python -m costmodel.calibrate', __doc__ or '')
+    parser = Parser('python -m costmodel.calibrate', __doc__)
     parser.add_argument('--fit', action='store_true', help='measure nothing')
     parser.add_argument('--again', action='store_true', help='measure every point anew')
     parser.add_argument(

@@ -8,20 +8,14 @@ Exit status is 1 for a network that does not exist.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from tailor_jax.build.named import NETWORKS, named
+from tailor_jax.command import Parser, status
 from tailor_jax.graph import macs, parameters
 
 RESNETS = ('resnet8', 'resnet20', 'resnet56', 'resnet18', 'resnet34', 'resnet50', 'resnet152')
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f'{message}; give one network or none, {self.prog} --help says more')
 
 
 def table() -> list[str]:
@@ -36,14 +30,14 @@ def table() -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
-    parser = _Parser('python -m tailor_jax.build', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return status(lambda: _run(arguments), ValueError)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = Parser('python -m tailor_jax.build', __doc__)
     parser.add_argument('network', metavar='NETWORK', nargs='?', help='resnetN, resnetN_short, ..., or a name of the table')
-    try:
-        name = parser.parse_args(arguments).network
-        print(named(name) if name is not None else '\n'.join(table()))
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    name = parser.parse_args(arguments).network
+    print(named(name) if name is not None else '\n'.join(table()))
     return 0
 
 

@@ -9,11 +9,12 @@ Prints the prepared directory. The default ROOT is $TFDS_DATA_DIR, else ~/tensor
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from tailor_jax.command import Parser, status
 from tailor_jax.data import locate
 from tailor_jax.data.description import DataError
 from tailor_jax.data.embedded import prepare_embedded
@@ -30,18 +31,19 @@ def prepare_public(name: str, root: Path) -> Path:
     return Path(builder.data_path)
 
 
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog='python -m tailor_jax.data.prepare', description=__doc__.splitlines()[0])
-    parser.add_argument('name', help='digits, photo_digits[/CONFIG], or a TFDS name such as cifar10')
-    parser.add_argument('--tfds_dir', help='data root to prepare in (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)')
-    args = parser.parse_args(argv)
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    return status(lambda: _run(arguments), DataError)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = Parser('python -m tailor_jax.data.prepare', __doc__)
+    parser.add_argument('name', metavar='NAME', help='digits, photo_digits[/CONFIG], or a TFDS name such as cifar10')
+    parser.add_argument('--tfds_dir', metavar='ROOT', help='data root to prepare in (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)')
+    args = parser.parse_args(arguments)
     root = Path(args.tfds_dir).expanduser() if args.tfds_dir else locate.data_root()
-    try:
-        embedded = args.name.partition('/')[0] in locate.EMBEDDED
-        print(prepare_embedded(args.name, root) if embedded else prepare_public(args.name, root))
-    except DataError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    embedded = args.name.partition('/')[0] in locate.EMBEDDED
+    print(prepare_embedded(args.name, root) if embedded else prepare_public(args.name, root))
     return 0
 
 
