@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from ml_collections import config_dict
 
 from experiments.methods import METHODS
-from experiments.typed import Config, ConfigError, shown, typed
-from tailor_jax.fields import Fields, header, parse_fields
+from experiments.typed import Config, ConfigError, typed
+from tailor_jax.fields import Fields, header, parse_fields, shown
 from tailor_jax.train.optimizer import SCHEDULES
 
 __all__ = ['Config', 'ConfigError', 'bits_of', 'defaults', 'from_fields', 'from_json', 'get', 'keys', 'steps', 'to_json', 'validate']

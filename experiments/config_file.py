@@ -16,7 +16,8 @@ from pathlib import Path
 from types import ModuleType
 
 from experiments.config import validate
-from experiments.typed import Config, ConfigError, parsed, shown
+from experiments.typed import Config, ConfigError, parsed
+from tailor_jax.fields import shown
 
 _OVERRIDE = re.compile(r'--?(no)?config\.([^=]*)(?:=(.*))?', re.DOTALL)
 _EXAMPLE = 'as in --config=experiments/configs/digits_resnet8.py'

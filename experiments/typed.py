@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict, FieldReference
 
+from tailor_jax.fields import shown
+
 _EXPECTED = {bool: 'True or False', int: 'an integer', float: 'a number', str: 'text', tuple: "texts, as ('lut', 'ff')"}
 _BOOLEANS = {'true': True, 't': True, '1': True, 'false': False, 'f': False, '0': False}
 
@@ -149,12 +151,3 @@ def _texts(text: str) -> tuple:
     if text.strip().startswith(('(', '[')):
         return tuple(ast.literal_eval(text.strip()))
     return tuple(part.strip() for part in text.split(',')) if text.strip() else ()
-
-
-def shown(value: Any) -> str:
-    """A value for a message, in one line, cut where it is long."""
-    try:
-        text = ' '.join(repr(value).split())
-    except ValueError:  # an integer of more digits than Python writes
-        text = 'a huge number'
-    return text if len(text) <= 80 else f'{text[:77]}...'

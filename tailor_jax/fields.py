@@ -89,7 +89,7 @@ class Fields:
 
     def __init__(self, value: Any, where: str, error: type[Exception] = FormatError):
         if not isinstance(value, Mapping):
-            raise error(f'{where}: expected an object, got {_shown(value)}')
+            raise error(f'{where}: expected an object, got {shown(value)}')
         self.where, self.error = where, error
         self._left: dict[str, Any] = dict(value)
         self._known: list[str] = []
@@ -105,9 +105,9 @@ class Fields:
         """Takes 'format' and 'version', which must be these."""
         given = (self.take('format', None), self.take('version', None))
         if given[0] != f'tailor_jax.{kind}':
-            raise self.error(f"{self.where}: expected a file with format 'tailor_jax.{kind}', got {_shown(given[0])}")
+            raise self.error(f"{self.where}: expected a file with format 'tailor_jax.{kind}', got {shown(given[0])}")
         if given[1] is True or given[1] != version:
-            raise self.error(f'{self.where}: its version is {_shown(given[1])}; this program reads version {version}')
+            raise self.error(f'{self.where}: its version is {shown(given[1])}; this program reads version {version}')
 
     def integer(self, key: str, lo: int, hi: int, default: Any = REQUIRED) -> int:
         """An integer of lo..hi."""
@@ -166,7 +166,7 @@ class Fields:
     def _checked(self, key: str, default: Any, holds: Any, expected: str) -> Any:
         value = self.take(key, default)
         if value is not default and not holds(value):
-            raise self.error(f'{self.where}: {key!r} is {_shown(value)}; expected {expected}')
+            raise self.error(f'{self.where}: {key!r} is {shown(value)}; expected {expected}')
         return value
 
 
@@ -189,7 +189,10 @@ def _is_text(value: Any, pattern: re.Pattern | None, choices: Sequence[str] | No
     return isinstance(value, str) and (pattern is None or pattern.fullmatch(value) is not None) and (choices is None or value in choices)
 
 
-def _shown(value: Any) -> str:
-    """A value for a message, cut where it is long."""
-    text = repr(value)
+def shown(value: Any) -> str:
+    """A value for a message, in one line, cut where it is long."""
+    try:
+        text = ' '.join(repr(value).split())
+    except ValueError:  # an integer of more digits than Python writes
+        text = 'a huge number'
     return text if len(text) <= 80 else f'{text[:77]}...'
