@@ -86,7 +86,7 @@ def test_coefficients_from_a_report(project, tmp_path, capsys, monkeypatch):
     assert 'adds, clones, lut' in capsys.readouterr().out
     file.write_text('{"rows": 3}')
     assert calibrate.main([f'--csynth={file}']) == 1
-    assert 'is not what python -m hls_export.report' in capsys.readouterr().err
+    assert 'give what python -m hls_export.report' in capsys.readouterr().err
 
 
 def test_module_names():

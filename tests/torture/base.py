@@ -78,10 +78,15 @@ class Base:
 
 
 def same_run(ours: Path, theirs: Path) -> bool:
-    """Bit for bit what a run leaves, but for how long it took."""
-    files = ('qgraph.npz', 'metrics.jsonl', 'graph.json', 'quant.json', 'config.json')
-    one, other = ({key: value for key, value in _json(path / 'summary.json').items() if key not in TIMED} for path in (ours, theirs))
-    return one == other and all((ours / name).read_bytes() == (theirs / name).read_bytes() for name in files)
+    """Bit for bit what a run leaves, but for how long it took and where its teacher lies."""
+    told = []
+    for path in (ours, theirs):
+        summary, config = _json(path / 'summary.json'), _json(path / 'config.json')
+        for settings in (summary['config'], config):
+            settings['train']['teacher_workdir'] = ''
+        told.append(({key: value for key, value in summary.items() if key not in TIMED}, config))
+    files = ('qgraph.npz', 'metrics.jsonl', 'graph.json', 'quant.json')
+    return told[0] == told[1] and all((ours / name).read_bytes() == (theirs / name).read_bytes() for name in files)
 
 
 def same_sweep(ours: Path, theirs: Path) -> bool:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -21,13 +22,18 @@ import random_configs
 from base import Base
 from outcome import Try
 
+from costmodel.array import peers
 from costmodel.array.target import PEArray, pe_array, presets
+from costmodel.calibrate import scale
+from costmodel.streams import coefficients
 from experiments import cli
 from experiments.config import validate
 from experiments.summary import read_csim, read_summary
 from experiments.workdir import read_config
 from hls_export import hardware, index, report
 from tailor_jax import fields, graph, qgraph
+from tailor_jax.data import description
+from tailor_jax.data.embedded import prepare_embedded
 from tailor_jax.quant import QuantSpec
 
 SLOW_S = 10
@@ -41,6 +47,11 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
     """{a good file: (its loader, how to mutate its bytes)}."""
     preset = base.folder / 'preset.json'
     preset.write_text(json.dumps(presets()['tailor_2d']))
+    synthesized = base.folder / 'report.json'
+    amounts = {'lut': 100, 'ff': 200}
+    rows = [{'name': op, 'op': op, 'estimate': amounts, 'synthesis': amounts} for op in ('conv', 'add', 'total')]
+    synthesized.write_text(json.dumps({**fields.header('csynth', 1), 'rows': rows}))
+    prepared = prepare_embedded('digits', base.folder / 'data')
     whole, project = base.whole, base.project
     return {
         whole / 'graph.json': (graph.load, _json),
@@ -53,7 +64,21 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
         project / 'hardware.json': (lambda path: hardware.total(path.parent), _json),
         Path(__file__).parents[1] / 'data' / 'csynth.xml': (report.read_csynth, _bytes),
         preset: (lambda path: pe_array(preset=str(path)), _json),
+        coefficients.FILE: (coefficients.load, _json),
+        peers.FILE: (peers.load, _json),
+        synthesized: (scale.factors, _json),
+        prepared / 'features.json': (_description, _json),
+        prepared / 'dataset_info.json': (_description, _json),
     }
+
+
+def _description(path: Path) -> bytes:
+    """What TFDS would be shown of a prepared set, one of whose two files of JSON is this one."""
+    (other,) = {'features.json', 'dataset_info.json'} - {path.name}
+    if not (path.parent / other).exists():
+        shutil.copy(path.parents[2] / 'data' / 'digits' / '1.0.0' / other, path.parent)
+    description.check(path.parent)
+    return path.read_bytes()
 
 
 def _bytes(content: bytes, seed: int) -> Iterator[bytes]:

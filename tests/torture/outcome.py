@@ -1,6 +1,7 @@
 """What a try came to, and the table of all of them.
 
-same    it ended well, with the bits of the run that nothing disturbed
+same    it ended well, with the bits of the run that nothing disturbed; a loader gave what was saved
+valid   a loader or a check took what it was given: another file by all rules, where no digest says which it must be
 named   it ended with status 1 and an error of one paragraph that names the file, the key or the process at fault
 wrong   it ended well with other bits, or changed what it must not touch
 raw     anything else: a traceback, an error that names nothing, another status, no end at all
