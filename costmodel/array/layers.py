@@ -98,12 +98,13 @@ class Plan:
     @functools.cached_property
     def last_reader(self) -> dict[str, int]:
         """{tensor: index of the last layer that reads it}; the graph's results, which live on, have none."""
-        return {name: indices[-1] for name, indices in self.readers.items() if name not in self.results()}
+        return {name: indices[-1] for name, indices in self.readers.items() if name not in self.results}
 
     def next_reader(self, index: int, name: str) -> float:
         """Index of the next layer after this one that reads a tensor; infinite if none does."""
         return next((reader for reader in self.readers.get(name, ()) if reader > index), math.inf)
 
+    @functools.cached_property
     def results(self) -> tuple[str, ...]:
         """The tensors that the graph's output consists of."""
         return stored(self.graph, self.graph.output)
@@ -138,9 +139,16 @@ def plan(folded: Graph, target: PEArray, final: bool = True) -> Plan:
 
 def stored(graph: Graph, node: Node) -> tuple[str, ...]:
     """The tensors in memory that a node's output consists of: itself, or what a concat or flatten is made of, each once."""
-    if node.op not in VIEWS:
-        return (node.name,)
-    return tuple(dict.fromkeys(name for source in node.inputs for name in stored(graph, graph[source])))
+    found: dict[str, None] = {}
+    seen, waiting = set(), [node]
+    while waiting:
+        each = waiting.pop()
+        if each.op not in VIEWS:
+            found[each.name] = None
+        elif each.name not in seen:
+            seen.add(each.name)
+            waiting += [graph[name] for name in reversed(each.inputs)]
+    return tuple(found)
 
 
 def _host(graph: Graph, node: Node, groups: dict[str, list[Node]], layer_of: dict[str, str], fuse_add: bool) -> str:
