@@ -33,6 +33,7 @@ from tailor_jax import rewrite
 from tailor_jax.graph import Graph, Node
 
 Sizes = tuple[int, ...]
+MOST_STEPS = 1 << 22  # layers to run for the cuts of one network, a minute or two
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,12 @@ def alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
         return (target,)
     two = target.cuts == 2 or (target.cuts == 0 and any(node.op == 'upsample' for node in graph.nodes))
     count = len(blocks)
+    tried = count * (count + 1) // 2 if two else count
+    if tried * len(graph.nodes) > MOST_STEPS:
+        raise CostError(
+            f'policy shortcut_fusion tries every cut, and a network of {len(graph.nodes):,} nodes in {count:,} blocks has {tried:,}; '
+            'give its nodes larger blocks, or set frame'
+        )
     ranges = [(begin, end) for begin in reversed(range(count)) for end in (range(count, begin, -1) if two else (count,))]
     return [dataclasses.replace(target, frame=tuple(blocks[begin:end])) for begin, end in [(count, count), *ranges]]
 
