@@ -6,10 +6,8 @@ import importlib
 import json
 import os
 import pkgutil
-import resource
 import runpy
 import shutil
-import signal
 import subprocess
 import sys
 import types
@@ -101,23 +99,23 @@ def test_an_error_of_a_file_is_one_line_with_its_path_and_reason(error, message)
     assert cli.told(error, {'workdir': 'W'}) == message
 
 
-def limited(bytes_: int):
-    """Files that this process writes may not grow beyond a size: EFBIG, as a quota or a full disk."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_, bytes_))
+# A program whose files may not grow beyond a size: EFBIG, as a quota or a full disk.
+LIMITED = """import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+del sys.argv[:2]
+runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"""
 
 
 @pytest.mark.parametrize('largest, wrong', [(100, ''), (6_000, 'checkpoints/teacher/6')])
 def test_a_disk_that_is_full_ends_a_run_with_one_error_that_names_the_workdir(largest, wrong, tmp_path):
     """Without room for the first file, and for the first checkpoint. No traceback, of threads of libraries either; the rest is kept."""
     flags = [f'--config.train.{phase}.epochs=1' for phase in config_lib.PHASES] + ['--config.model.width=4', '--config.cost.interval_cycles=4096']
-    command = ['-m', 'experiments.train', '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
-    flags = ['--config.data.train_split=train[:30%]', '--config.train.log_every_steps=100']
+    command = ['experiments.train', '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
+    command += ['--config.data.train_split=train[:30%]', '--config.train.log_every_steps=100']
     environment = {name: value for name, value in os.environ.items() if not name.startswith('JAX_')}  # no cache whose files would be cut off
-    done = subprocess.run(
-        [sys.executable, *command, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
-        preexec_fn=lambda: limited(largest),
-    )  # fmt: skip
+    command = [sys.executable, '-c', LIMITED, str(largest), *command]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
     assert line.startswith(f'error: {tmp_path}/w') and wrong in line and len(line) < 600
