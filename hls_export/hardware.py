@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hls_export.index import ExportError
-from tailor_jax.fields import Fields, parse_json, read_text
+from tailor_jax.fields import Fields, read_fields
 
 FILE = 'hardware.json'
 FORMAT = ('hardware', 1)
@@ -54,12 +54,9 @@ def total(path: str | os.PathLike) -> dict[str, float]:
 def _fields(path: str | os.PathLike) -> Fields:
     file = Path(path) / FILE
     try:
-        fields = Fields(parse_json(read_text(file, ExportError), str(file), ExportError), str(file), ExportError)
+        return read_fields(file, *FORMAT, ExportError)
     except FileNotFoundError:
         raise ExportError(f'{str(file)!r} is missing; python -m experiments.export writes it') from None
-    if 'format' in fields.names():
-        fields.header(*FORMAT)
-    return fields
 
 
 def _numbers(row: Fields, resources: tuple[str, ...], **default: int) -> dict[str, float]:
