@@ -18,7 +18,8 @@ from tailor_jax.fields import MOST_BYTES
 from tailor_jax.graph import Graph
 from tailor_jax.lower import lower
 from tailor_jax.qgraph import QGraph
-from tailor_jax.quant import QuantSpec, calibrate
+from tailor_jax.quant import calibrate
+from tailor_jax.quant_spec import QuantSpec
 from tailor_jax.scales import add_scales, settle
 from tailor_jax.train import checkpoint, cluster, step
 from tailor_jax.train.step import Objective

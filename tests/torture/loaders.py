@@ -28,7 +28,7 @@ from experiments.summary import read_csim, read_summary
 from experiments.workdir import read_config
 from hls_export import hardware, index, report
 from tailor_jax import fields, graph, qgraph
-from tailor_jax.quant import QuantSpec
+from tailor_jax.quant_spec import QuantSpec
 
 SLOW_S = 10
 
