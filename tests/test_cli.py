@@ -80,6 +80,20 @@ def test_help_of_data_preparation_and_a_real_process():
         assert done.returncode == 0 and flag in done.stdout and not done.stderr
 
 
+@pytest.mark.parametrize(
+    'program, flags, message',
+    [
+        ('experiments.train', ['--flagfile=/nowhere'], 'Unable to open flagfile'),
+        ('experiments.sweep', ['--weights=0', f'--seeds={"9" * 400}'], '; expected numbers separated by commas'),
+    ],
+)
+def test_wrong_arguments_are_one_line(program, flags, message, tmp_path):
+    command = [sys.executable, '-m', program, '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and not (tmp_path / 'w').exists()
+    assert done.stderr.startswith('error: ') and message in done.stderr and done.stderr.count('\n') == 1
+
+
 # ---- errors of files -----------------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +273,7 @@ def test_a_damaged_summary_is_refused_by_name_or_reported(tmp_path, monkeypatch)
         (lambda s: s['gates'].update(s1b0_long=0.5), "summary.json: gates: 's1b0_long' is 0.5; expected 0 or 1"),
         (lambda s: s['accuracy'].pop('quantized'), "summary.json: accuracy: 'quantized' is missing"),
         (lambda s: s['hardware']['after'].pop('lut'), "summary.json: hardware: before has 'lut', which hardware: after lacks"),
+        (lambda s: [each.update(run=1) for each in s['hardware'].values()], "summary.json: hardware: 'run' is no resource; expected some of bops, "),
         (lambda s: s['config'].update(sead=1), "summary.json: config: unknown field 'sead'; did you mean 'seed'?"),
         (lambda s: s['config']['train'].update(batch_size='x'), "summary.json: config: config.train.batch_size is 'x'; expected an integer"),
         (lambda s: s.update(version=7), 'its version is 7; this program reads version 1'),
@@ -272,6 +287,24 @@ def test_an_error_in_a_summary_names_file_and_field(change, message, tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_summary(tmp_path / 'r' / 'summary.json')
     assert message in str(caught.value) and str(caught.value).endswith('delete it, and the command that wrote it writes it again')
+
+
+def test_a_sweep_is_reported_whatever_its_files_are_called_and_however_little_it_measured(tmp_path):
+    """Names are any bytes; they come back in pareto.csv as they are, and escaped in the page."""
+    directory, name = tmp_path / os.fsdecode(b'a\xff<b>'), os.fsdecode(b'r\xfe"<i>')
+    bare = summary_of()
+    bare['hardware'] = {'before': {}, 'after': {}}
+    write_run(directory / name, bare, {'accuracy': 0.75})
+    done = subprocess.run(
+        [sys.executable, '-m', 'experiments.report', f'--workdir={directory}'.encode('utf-8', 'surrogateescape')],
+        cwd=ROOT,
+        env=os.environ | {'PYTHONIOENCODING': 'utf-8:strict'},
+        capture_output=True,
+    )
+    assert done.returncode == 0 and not done.stderr
+    assert b'r\xfe""<i>' in (directory / 'pareto.csv').read_bytes()
+    page = (directory / 'report.html').read_bytes()
+    assert b'a\xff&lt;b&gt;' in page and b'r\xfe&quot;&lt;i&gt;' in page and b'<i>' not in page
 
 
 def test_a_summary_and_a_simulation_are_read_as_written(tmp_path):

@@ -13,10 +13,16 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from tailor_jax.data import locate
 from tailor_jax.data.description import DataError
 from tailor_jax.data.embedded import prepare_embedded
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise DataError(f'{message}; {self.prog} --help says more')
 
 
 def prepare_public(name: str, root: Path) -> Path:
@@ -31,15 +37,15 @@ def prepare_public(name: str, root: Path) -> Path:
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog='python -m tailor_jax.data.prepare', description=__doc__.splitlines()[0])
+    parser = _Parser(prog='python -m tailor_jax.data.prepare', description=__doc__.splitlines()[0])
     parser.add_argument('name', help='digits, photo_digits[/CONFIG], or a TFDS name such as cifar10')
     parser.add_argument('--tfds_dir', help='data root to prepare in (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)')
-    args = parser.parse_args(argv)
-    root = Path(args.tfds_dir).expanduser() if args.tfds_dir else locate.data_root()
     try:
+        args = parser.parse_args(argv)
+        root = Path(args.tfds_dir).expanduser() if args.tfds_dir else locate.data_root()
         embedded = args.name.partition('/')[0] in locate.EMBEDDED
         print(prepare_embedded(args.name, root) if embedded else prepare_public(args.name, root))
-    except DataError as error:
+    except (DataError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     return 0
