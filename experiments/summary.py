@@ -10,9 +10,10 @@ from costmodel.array.evaluate import KINDS as OF_PE_ARRAY
 from costmodel.streams.evaluate import KINDS as OF_DATAFLOW
 from experiments import config as config_lib
 from experiments.config import ConfigError
+from hls_export import csim
 from tailor_jax.fields import Fields, header, read_fields
 
-SUMMARY, CSIM, VERSION = 'summary', 'csim', 1
+FORMAT = ('summary', 1)
 ACCURACIES = ('gated', 'binarized', 'finetuned', 'quantized')  # and that of the teacher, where there is one
 RESOURCES = frozenset((*OF_DATAFLOW, 'latency_cycles', *OF_PE_ARRAY))  # the columns of tables beside our own, which no other may replace
 _NAME = re.compile(r'[A-Za-z]\w{0,199}', re.ASCII)
@@ -21,18 +22,13 @@ _AGAIN = 'delete it, and the command that wrote it writes it again'
 
 def summary_header() -> dict[str, Any]:
     """What summary.json begins with."""
-    return header(SUMMARY, VERSION)
-
-
-def csim_header() -> dict[str, Any]:
-    """What the csim.json of a sweep's run begins with."""
-    return header(CSIM, VERSION)
+    return header(*FORMAT)
 
 
 def read_summary(path: Path) -> dict[str, Any]:
     """The content of a summary.json, see docs/training.md. Raises FileNotFoundError, or ConfigError naming the file and the field."""
     try:
-        return _summary(read_fields(path, SUMMARY, VERSION, ConfigError))
+        return _summary(read_fields(path, *FORMAT, ConfigError))
     except ConfigError as error:
         raise ConfigError(f'{error}; {_AGAIN}') from None
 
@@ -40,7 +36,7 @@ def read_summary(path: Path) -> dict[str, Any]:
 def read_csim(path: Path) -> dict[str, Any]:
     """{'images', 'mismatched_values', 'accuracy'} of the csim.json of a sweep's run. Raises as `read_summary`."""
     try:
-        fields = read_fields(path, CSIM, VERSION, ConfigError)
+        fields = read_fields(path, *csim.FORMAT, ConfigError)
         return {
             'images': fields.integer('images', 1, 2**40),
             'mismatched_values': fields.integer('mismatched_values', 0, 2**60),

@@ -19,7 +19,7 @@ from experiments import cli, results
 from experiments import config as config_lib
 from experiments.config import Config, ConfigError
 from experiments.report import write_sweep
-from experiments.summary import csim_header, read_csim
+from experiments.summary import read_csim
 from experiments.workdir import finished, held, prepare_sweep
 from hls_export import toolchain
 from tailor_jax import files
@@ -72,7 +72,7 @@ def sweep(config: Config, directory: Path, weights: list[float], seeds: list[int
                 strict = simulate(workdir / 'hls', mode='strict', images=min(STRICT_IMAGES, index.load(workdir / 'hls').images))
                 simulated = simulate(workdir / 'hls')
                 simulated['mismatched_values'] += strict['mismatched_values']
-                files.write(workdir / 'csim.json', json.dumps({**csim_header(), **simulated}, indent=1) + '\n')
+                files.write(workdir / 'csim.json', json.dumps(simulated, indent=1) + '\n')
             write_sweep(directory)
     return write_sweep(directory)
 

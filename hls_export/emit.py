@@ -92,17 +92,20 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
             _check_window(graph, node)
             sizes |= {'channels_in': channels, **_window(node), 'in_lo': source_types[0].lo}
         case 'global_avg_pool':
-            multiplier, divide = reciprocal(qnode.divisor, qnode.align[0], qg.mean(qgraph, qnode).largest)
-            sizes |= {'channels': channels, 'multiplier': multiplier, 'divide': divide}
-            types |= {'product_t': _product(qgraph, qnode, multiplier, divide)}
+            mean_types, mean_sizes = _mean(qgraph, qnode)
+            types |= mean_types
+            sizes |= {'channels': channels} | mean_sizes
         case 'relu':
             types |= {'out_t': qnode.out}
             sizes |= {'channels': channels}
         case _:
             raise _unemitted(node)
     if node.op in ('conv', 'dense', 'add', 'global_avg_pool'):
-        types |= {'acc_t': qnode.acc, 'scaled_t': _scaled(qnode), 'out_t': qnode.out}
-        sizes |= {'shift': qnode.shift, 'out_lo': qnode.out.lo, 'out_hi': qnode.out.hi}
+        # What comes before the requantizer. A mean is rounded to the output's scale by its division.
+        types.setdefault('acc_t', qnode.acc)
+        sizes.setdefault('shift', qnode.shift)
+        types |= {'scaled_t': _scaled(qnode, types['acc_t']), 'out_t': qnode.out}
+        sizes |= {'out_lo': qnode.out.lo, 'out_hi': qnode.out.hi}
     lines = [f'    using {name} = {cpp_type(fixed)};' for name, fixed in types.items()]
     lines += [f'    static constexpr {"int" if abs(value) < 2**31 else "long long"} {name} = {value:d};' for name, value in sizes.items()]
     if 'acc_t' in types:
@@ -112,26 +115,37 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
     return f'{title}\nstruct layer_{node.name} {{\n' + '\n'.join(lines) + '\n};\n'
 
 
-def _product(qgraph: QGraph, qnode: QNode, multiplier: int, divide: int) -> Fixed:
-    """The type of a mean's product, with room for its rounding."""
-    source, scale = qgraph[qnode.node.inputs[0]].out, qg.mean(qgraph, qnode).count * multiplier
-    product = fx.smallest(source.lo * scale, source.hi * scale + (1 << divide >> 1), 0)
+def _mean(qgraph: QGraph, qnode: QNode) -> tuple[dict[str, Fixed], dict[str, int]]:
+    """Types and sizes of the sum of a mean, its product with a reciprocal, and what that gives in steps of the
+    output.
+    """
+    mean, source = qg.mean(qgraph, qnode), qgraph[qnode.node.inputs[0]].out
+    multiplier, offset, divide = reciprocal(mean, max(qnode.shift, 0))
+    sums = (source.lo * mean.count, source.hi * mean.count)
+    products = [end * multiplier + offset for end in sums]
+    product = fx.smallest(min(0, *products), max(products), 0)
     if product.bits > 62:
         raise GraphError(
             f'node {qnode.name!r}: the product that divides its sum by {qnode.divisor} has {product.bits} bits; at most 62 are simulated'
         )
-    return product
+    types = {
+        'sum_t': fx.smallest(*sums, 0),
+        'multiplier_t': fx.smallest(0, multiplier, 0),
+        'product_t': product,
+        'acc_t': fx.smallest(min(0, *(end >> divide for end in products)), products[1] >> divide, 0),
+    }
+    return types, {'multiplier': multiplier, 'offset': offset, 'divide': divide, 'shift': min(qnode.shift, 0)}
 
 
-def _scaled(qnode: QNode) -> Fixed:
+def _scaled(qnode: QNode, acc: Fixed) -> Fixed:
     """The accumulator's type with room for a left shift to the output's scale."""
-    bits = qnode.acc.bits + max(-qnode.shift, 0)
-    if max(bits, qnode.acc.bits) > 62 or qnode.out.bits > 31:
+    bits = acc.bits + max(-qnode.shift, 0)
+    if max(bits, acc.bits) > 62 or qnode.out.bits > 31:
         raise GraphError(
-            f'node {qnode.name!r}: its accumulator ({qnode.acc}) shifted by {-qnode.shift} or its output ({qnode.out}) is too wide '
+            f'node {qnode.name!r}: its accumulator ({acc}) shifted by {-qnode.shift} or its output ({qnode.out}) is too wide '
             f'for the simulations; at most 62 and 31 bits'
         )
-    return Fixed(bits, qnode.out.frac, qnode.acc.signed)
+    return Fixed(bits, qnode.out.frac, acc.signed)
 
 
 def _window(node: Node) -> dict[str, int]:

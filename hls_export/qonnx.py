@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hls_export.index import ExportError
-from tailor_jax import files, qcheck
+from tailor_jax import files
 from tailor_jax import fixed as fx
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import GraphError
 from tailor_jax.mean import FLOAT32_EXACT, Mean
-from tailor_jax.qgraph import QGraph, QNode, mean
+from tailor_jax.qgraph import QGraph, QNode, check, mean
 
 if TYPE_CHECKING:
     import onnx
@@ -60,8 +60,9 @@ def model(qgraph: QGraph, batch: int | str = 1) -> onnx.ModelProto:
     for qnode in qgraph.nodes:
         if qnode.node.op not in TRANSLATED:
             raise _untranslated(qnode)
-        _check(qgraph, qnode)
-        qcheck.check(qnode, [qgraph[name] for name in qnode.node.inputs])
+        _check(qnode)
+    check(qgraph)
+    for qnode in qgraph.nodes:
         _emit(walk, qgraph, qnode)
     first, last = qgraph.input.node, qgraph.output
     flat = last.node.op == 'dense'
@@ -260,17 +261,13 @@ def _scaled(walk: _Walk, tensor: str, factor: float, output: str) -> str:
     return walk.node('Mul', [tensor, walk.constant(f'{output}__factor', factor)], output)
 
 
-def _check(qgraph: QGraph, qnode: QNode) -> None:
+def _check(qnode: QNode) -> None:
     """Raises GraphError where real numbers in float32 would not be the integers of this node."""
     where = f'node {qnode.name!r} ({qnode.node.op})'
-    sources = [qgraph[name].out.frac for name in qnode.node.inputs]
     if max(-qnode.acc.lo, qnode.acc.hi) > FLOAT32_EXACT:
         raise GraphError(f'{where}: its accumulator {qnode.acc} is not exact in the float32 of ONNX, which holds integers up to 2^24')
     if qnode.out.signed and qnode.out.bits == 1 and (qnode.acc.bits, qnode.shift) != (1, 0):
         raise GraphError(f'{where}: QONNX takes a signed type of one bit for -1 and +1, ours is -1 and 0; give it two bits')
-    scales = [frac + (qnode.weight_type.frac if qnode.weight_type else shift) for frac, shift in zip(sources, qnode.align)]
-    if qnode.node.op in ('conv', 'dense', 'add') and any(scale != qnode.acc.frac for scale in scales):
-        raise GraphError(f'{where}: its accumulator has {qnode.acc.frac} fractional bits, but its inputs and weights give {scales[0]}')
 
 
 def _quant_function() -> onnx.FunctionProto:

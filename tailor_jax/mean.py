@@ -9,7 +9,8 @@ For a power of two a = S. Otherwise |a| < 2^23, one half of what float32 holds e
 constant of the output. There are three ways to a, equal for every |S| <= largest:
 
     the definition     integer division (`qgraph.run_node`)
-    hardware           a = (S m + 2^(j - 1)) >> j by (m, j) of `reciprocal`
+    hardware           (S m + b) >> j by (m, b, j) of `reciprocal`: the division and the output's rounding in one, so
+                       that m is no wider than the output wants it
     float32            long division by digits of `digits` bits: with |x| < 2^22, (x + 1/2) / divisor is no nearer to an integer than
                        1 / (2 divisor), which exceeds the error of a product with the rounded 1 / divisor; so its floor
                        is exact
@@ -87,7 +88,7 @@ def mean_of(node: Node, map_shape: tuple[int, ...], source: Fixed) -> Mean:
     if divisor == 1:
         return Mean(count, 1, 0, largest)
     shift = ((FLOAT32_EXACT // 2 - 1) // magnitude * divisor // count).bit_length() - 1
-    while largest * reciprocal(divisor, shift, largest)[0] >= _WIDEST_PRODUCT:
+    while largest * reciprocal(Mean(count, divisor, shift, largest))[0] >= _WIDEST_PRODUCT:
         shift -= 1
     return Mean(count, divisor, shift, largest)
 
@@ -97,17 +98,26 @@ def values(node: Node, map_shape: tuple[int, ...]) -> int:
     return math.prod(node.kernel if node.op == 'avg_pool' else map_shape[:2])
 
 
-def reciprocal(divisor: int, shift: int, largest: int) -> tuple[int, int]:
-    """(m, j) with the least j for which (S m + 2^(j - 1)) >> j is S 2^shift / divisor rounded, for every |S| <=
-    largest.
+def reciprocal(mean: Mean, right: int = 0) -> tuple[int, int, int]:
+    """(m, b, j) with (S m + b) >> j = (a + half) >> right for every |S| <= largest, where half is 2^(right - 1), or 0
+    for no shift; j is the least.
 
-    It holds if S m / 2^j is off by less than 1 / (2 divisor), the distance of a quotient from the next tie.
+    With n = 2^(shift - g), d = divisor 2^(right - g), g = min(shift, right), that is floor((S n + c) / d) for an integer c. The quotient
+    (S n + c + 1/2) / d is no nearer to an integer than 1 / (2 d); so it holds if S m / 2^j and b / 2^j are off by less together.
     """
-    if divisor == 1:
-        return 1 << shift, 0
-    j = 1
+    half = mean.divisor << right >> 1 if right else 0
+    if mean.divisor == 1:
+        return 1 << mean.shift, half, right
+    common = min(mean.shift, right)
+    n, d, c = 1 << (mean.shift - common), mean.divisor << (right - common), (mean.rounding + half) >> common
+    j = 0
     while True:
-        m = ((2 << (j + shift)) + divisor) // (2 * divisor)
-        if 2 * largest * abs(m * divisor - (1 << (j + shift))) < 1 << j:
-            return m, j
+        m, b = _nearest(n << j, d), _nearest((2 * c + 1) << j, 2 * d)
+        if 2 * mean.largest * abs(m * d - (n << j)) + abs(2 * b * d - ((2 * c + 1) << j)) < 1 << j:
+            return m, b, j
         j += 1
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    """The integer nearest to a quotient."""
+    return (2 * numerator + denominator) // (2 * denominator)

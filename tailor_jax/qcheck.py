@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tailor_jax.fixed import Fixed
-from tailor_jax.graph import GraphError, Node
+from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.mean import values
 from tailor_jax.qnode import PASSING, UNACCUMULATED, QNode, passed_type
 
@@ -22,24 +22,20 @@ MOST_ACCUMULATED = 53  # bits of an accumulator; the interpreter's products of m
 MOST_TABLE_BITS = 16  # of the input of a table
 ARRAYS = ('weight', 'bias', 'table')
 
-_SIZES = {'shape': 3, 'kernel': 2, 'stride': 2, 'padding': 4, 'factor': 2}
 
-
-def check(qnode: QNode, sources: Sequence[QNode]) -> None:
+def check(graph: Graph, qnode: QNode, sources: Sequence[QNode]) -> None:
     """Raises GraphError naming the node and what is wrong with it.
 
     Args:
+      graph: what the node stands in, which has checked its names and sizes.
       qnode: the node.
       sources: those that it reads, in order, checked already.
     """
     node, types = qnode.node, [source.out for source in sources]
-    check_node(node)
     for fixed in (qnode.out, qnode.acc, *([] if qnode.weight_type is None else [qnode.weight_type])):
         _check_type(node, fixed)
     if qnode.out.bits > MOST_BITS:
         raise _error(node, f'its output has {qnode.out.bits} bits', f'at most {MOST_BITS}')
-    if node.relu and node.op in UNACCUMULATED:
-        raise _error(node, 'a ReLU is fused onto it', 'one only behind an accumulator')
     expected: dict[str, tuple[int, ...]] = {}
     align: tuple[int, ...] = (0, 0)
     divisor, frac = 1, qnode.out.frac
@@ -47,7 +43,7 @@ def check(qnode: QNode, sources: Sequence[QNode]) -> None:
         case 'input':
             pass
         case 'conv' | 'dense':
-            expected = {'weight': kernel_shape(node, sources[0].node.shape), 'bias': (node.shape[2],)}
+            expected = {'weight': weight_shape(graph, node), 'bias': (node.shape[2],)}
             frac = types[0].frac + _weight_type(qnode).frac
         case 'add' | 'concat':
             frac = max(fixed.frac for fixed in types)
@@ -119,34 +115,6 @@ def reach(qnode: QNode, sources: Sequence[QNode]) -> tuple[int, int]:
         case _:
             raise GraphError(f'node {qnode.name!r}: op {qnode.node.op!r} has no accumulator')
     return min(0, *ends), max(0, *ends)
-
-
-def kernel_shape(node: Node, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of a conv's or dense's weight behind a tensor of this shape; () elsewhere."""
-    match node.op:
-        case 'conv':
-            return (*node.kernel, shape[2] // node.groups, node.shape[2])
-        case 'dense':
-            return (shape[2], node.shape[2])
-        case _:
-            return ()
-
-
-def check_node(node: Node) -> None:
-    """Types of what the emitters print. Names, shapes and arity are `graph.validate`'s."""
-    for name in ('name', 'op', 'weights', 'gate', 'block'):
-        if not isinstance(given := getattr(node, name), str):
-            raise GraphError(f'node {node.name!r}: its {name} is {given!r}; expected text')
-    if not isinstance(node.inputs, tuple) or not all(isinstance(name, str) for name in node.inputs):
-        raise _error(node, f'its inputs are {node.inputs!r}', 'names')
-    for name, count in _SIZES.items():
-        given = getattr(node, name)
-        if not isinstance(given, tuple) or len(given) != count or not all(_is_integer(each) and 0 <= each < 1 << 31 for each in given):
-            raise _error(node, f'its {name} is {given!r}', f'{count} integers of 0..2^31 - 1')
-    if not _is_integer(node.groups) or not 1 <= node.groups < 1 << 31:
-        raise _error(node, f'its groups are {node.groups!r}', 'a positive integer')
-    if not isinstance(node.relu, bool):
-        raise _error(node, f'its relu is {node.relu!r}', 'true or false')
 
 
 def _check_type(node: Node, fixed: Fixed) -> None:

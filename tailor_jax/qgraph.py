@@ -201,8 +201,9 @@ def check(qgraph: QGraph) -> None:
     """Raises GraphError naming the first node whose integers do not fit its graph, its types or its inputs; see
     `qcheck`.
     """
+    graph, by_name = qgraph.graph, qgraph.by_name
     for qnode in qgraph.nodes:
-        qcheck.check(qnode, [qgraph[name] for name in qnode.node.inputs])
+        qcheck.check(graph, qnode, [by_name[name] for name in qnode.node.inputs])
 
 
 def save(qgraph: QGraph, path: str | Path) -> None:
@@ -267,7 +268,6 @@ def _load_node(row: Fields) -> tuple[Node, dict[str, Any]]:
     if not isinstance(given, dict):
         raise GraphError(f"{row.where}: 'node' must be an object")
     node = node_from_dict(given)
-    qcheck.check_node(node)
     types = {name: fx.from_fields(row.object(name)) for name in ('out', 'acc')}
     weight_type = row.take('weight_type')
     types |= {} if weight_type is None else {'weight_type': fx.from_fields(Fields(weight_type, f'{row.where}: weight_type', GraphError))}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import run_files
 from random_configs import base
 
 import experiments
@@ -22,9 +23,10 @@ import experiments.benchmarks
 from experiments import cli, report, results
 from experiments import config as config_lib
 from experiments.config import ConfigError
-from experiments.summary import csim_header, read_csim, read_summary, summary_header
+from experiments.summary import read_csim, read_summary, summary_header
 from experiments.workdir import prepare_run
-from tailor_jax.fields import FormatError
+from hls_export import csim
+from tailor_jax.fields import FormatError, header
 from tailor_jax.files import LockedError
 
 ROOT = Path(__file__).parents[1]
@@ -156,27 +158,14 @@ def test_a_workdir_that_cannot_be_written_is_named(where, tmp_path):
 def summary_of(seed=0, weight=0.1, accuracy=0.9):
     config = base()
     config.seed, config.cost.weight = seed, weight
-    numbers = {'lut': 9000, 'ff': 8000, 'bram18': 12, 'fifo_bits': 4096, 'interval_cycles': 4096}
-    return {
-        **summary_header(),
-        'accuracy': dict.fromkeys(('teacher', 'gated', 'binarized', 'finetuned', 'quantized'), accuracy),
-        'gates': {'s1b0_long': 1, 's2b0_long': 0},
-        'p_open': {'s1b0_long': 0.99, 's2b0_long': 0.01},
-        'gates_fractional': 0.0,
-        'rounding_accuracy_change': -0.01,
-        'cost': 0.5,
-        'hardware': {'before': numbers, 'after': {name: value - 4 for name, value in numbers.items()}},
-        'config': config.to_dict(),
-        'seconds': 12.5,
-        'images_per_second': 1000.0,
-    }
+    return run_files.summary_of(config, accuracy)
 
 
 def write_run(directory, summary, simulated=None):
     directory.mkdir(parents=True)
     (directory / 'summary.json').write_text(json.dumps(summary))
     if simulated is not None:
-        (directory / 'csim.json').write_text(json.dumps({**csim_header(), 'mode': 'fast', 'images': 360, 'mismatched_values': 0, **simulated}))
+        (directory / 'csim.json').write_text(json.dumps({**header(*csim.FORMAT), 'mode': 'fast', 'images': 360, 'mismatched_values': 0, **simulated}))
 
 
 def reported(directory):

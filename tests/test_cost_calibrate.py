@@ -90,11 +90,13 @@ def test_a_table_measured_elsewhere(tmp_path, capsys, file):
 
 
 REPORT = {
+    'format': 'tailor_jax.csynth',
+    'version': 1,
     'rows': [
         {'name': 'conv', 'op': 'conv', 'estimate': {'lut': 100, 'ff': 200}, 'synthesis': {'lut': 150, 'ff': 100}},
         {'name': 'sum', 'op': 'add', 'estimate': {'lut': 10, 'ff': 20}, 'synthesis': {'lut': 8, 'ff': 20}},
         {'name': 'total', 'op': '', 'estimate': {'lut': 110, 'ff': 220}, 'synthesis': {'lut': 158, 'ff': 120}},
-    ]
+    ],
 }
 
 
@@ -134,12 +136,13 @@ def test_the_same_report_twice_scales_once_and_another_report_scales_the_base(tm
     'change, message',
     [
         (lambda report: [], r'expected an object, got \[\]'),
-        (lambda report: {}, "'rows' is missing"),
-        (lambda report: {'rows': [3]}, r'rows\[0\]: expected an object, got 3'),
-        (lambda report: {'rows': [report['rows'][0] | {'estimate': {'lut': '100', 'ff': 1}}]}, "'lut' is '100'; expected a finite number"),
-        (lambda report: {'rows': [report['rows'][0] | {'estimate': {'lut': 100}}]}, "'ff' is missing"),
-        (lambda report: {'rows': [report['rows'][0] | {'synthesis': {'lut': -4, 'ff': 1}}]}, "'lut' is -4; expected"),
-        (lambda report: {'rows': [report['rows'][0] | {'synthesis': None}]}, 'no row with both an estimate and a synthesis'),
+        (lambda report: {key: report[key] for key in ('format', 'version')}, "'rows' is missing"),
+        (lambda report: {'rows': report['rows']}, "expected a file with format 'tailor_jax.csynth', got None"),
+        (lambda report: report | {'rows': [3]}, r'rows\[0\]: expected an object, got 3'),
+        (lambda report: report | {'rows': [report['rows'][0] | {'estimate': {'lut': '100', 'ff': 1}}]}, "'lut' is '100'; expected a finite number"),
+        (lambda report: report | {'rows': [report['rows'][0] | {'estimate': {'lut': 100}}]}, "'ff' is missing"),
+        (lambda report: report | {'rows': [report['rows'][0] | {'synthesis': {'lut': -4, 'ff': 1}}]}, "'lut' is -4; expected"),
+        (lambda report: report | {'rows': [report['rows'][0] | {'synthesis': None}]}, 'no row with both an estimate and a synthesis'),
         (lambda report: report | {'format': 'tailor_jax.graph', 'version': 1}, "expected a file with format 'tailor_jax.csynth'"),
     ],
 )

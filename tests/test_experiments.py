@@ -181,32 +181,6 @@ def test_every_config_builds_validates_and_traces(path, tmp_path):
     assert logits.shape == (2, layout.classes) and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    'key, value, message',
-    [
-        ('method', 'gate', "config.method is 'gate'; expected one of .*did you mean 'gates'"),
-        ('model.skips', 'lang', "config.model.skips is 'lang'.*did you mean 'long'"),
-        ('train.batch_size', 0, 'config.train.batch_size is 0; expected a positive integer'),
-        ('gates.p_open', 1.0, 'strictly between 0 and 1'),
-        ('data.augment', 'defualt', "config.data.augment is 'defualt'; expected one of default, none; did you mean 'default'"),
-        ('data.pad', -1, 'config.data.pad is -1; expected a number of pixels'),
-        ('data.cutout', -1, 'config.data.cutout is -1; expected a number of pixels'),
-        ('data.mixup', -0.5, 'config.data.mixup is -0.5; expected 0, or a finite number of 0.001 to 1,000'),
-        ('data.image_size', -8, 'config.data.image_size is -8; expected a number of pixels'),
-        ('data.train_split', '', "config.data.train_split is ''; expected a split"),
-        ('cost.weight', -1.0, 'config.cost.weight is -1.0'),
-        ('cost.weight', float('nan'), 'config.cost.weight is nan'),
-        ('quant.weight_bits', 1, 'a width of 2 to 16 bits'),
-        ('train.qat.epochs', -1.0, 'config.train.qat.epochs is -1.0'),
-    ],
-)
-def test_a_bad_value_is_named(key, value, message):
-    config = digits_resnet8.get_config()
-    config.update_from_flattened_dict({key: value})
-    with pytest.raises(ConfigError, match=message):
-        config_lib.validate(config)
-
-
 def test_a_batch_that_devices_do_not_divide(tmp_path):
     config = small_config()
     config.train.batch_size = 66

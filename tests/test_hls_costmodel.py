@@ -11,9 +11,12 @@ from random_nets import random_images, random_qgraph
 
 import costmodel
 import hls_export
+from costmodel import devices
+from costmodel.streams import logic
 from costmodel.streams.simulate import simulate
-from hls_export import csim, plan
-from tailor_jax import build, rewrite
+from hls_export import csim, emit, plan
+from tailor_jax import build, lower, rewrite
+from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, Node
 
 
@@ -119,3 +122,19 @@ def test_depths_without_latency_lose_throughput_in_real_pipelines(tmp_path):
     assert csim.simulate(tmp_path / 'p', 'cycle')['interval_cycles'] > 1.4 * cost.total['interval_cycles']
     right = export(tmp_path / 'q', graph, dataclasses.replace(target, process_latency_cycles=8))
     assert csim.simulate(tmp_path / 'q', 'cycle')['interval_cycles'] == right.total['interval_cycles'] == cost.total['interval_cycles']
+
+
+@pytest.mark.parametrize('bits', [4, 8, 12, 16])
+@pytest.mark.parametrize('side', [3, 7, 8, 14])
+def test_the_multipliers_of_a_mean_are_priced(bits, side):
+    """Widths of the emitted sum and reciprocal, for outputs as fine as the input and up to eight times finer, beside the model's DSPs."""
+    graph = Graph((Node('input', 'input', (), (side, side, 3)), Node('pool', 'global_avg_pool', ('input',), (1, 1, 3))))
+    target = costmodel.dataflow(weight_bits=bits, activation_bits=bits)
+    made = []
+    for finer in range(4):
+        net = lower.lower(graph, {}, {'input': Fixed(bits, 0, False), 'pool': Fixed(bits, finer, False)}, {})
+        text = emit.source(net, plan.Plan.default(net))['layers.h']
+        widths = [int(re.search(rf'using {name} = ap_uint<(\d+)>', text).group(1)) for name in ('sum_t', 'multiplier_t')]
+        multiplies = int(re.search(r' multiplier = (\d+);', text).group(1)) > 1
+        made.append(multiplies * logic.dsp_count(1, 3, *widths, devices.device(target.device), shared=False))
+    assert max(made) == costmodel.evaluate(graph, target).total['dsp']

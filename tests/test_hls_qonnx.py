@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from random_nets import random_images, random_qgraph, residual_graphs
+from run_files import summary_of
 
 import hls_export
 from tailor_jax import build, rewrite
@@ -123,7 +124,7 @@ def test_command(tmp_path, capsys):
     config_of.data.name, config_of.model.depth = 'digits', 8
     qgraph = random_qgraph(build.resnet(8, (8, 8, 1), 10, 4, 'long'))
     for name, text in {
-        'summary.json': json.dumps({'config': config_of.to_dict()}),
+        'summary.json': json.dumps(summary_of(config_of)),
         'graph.json': '[]',
         'config.json': config.to_json(config_of),
     }.items():

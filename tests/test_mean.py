@@ -45,8 +45,11 @@ def test_every_mean_whose_sum_fits_is_right_to_half_a_step_in_all_three_ways(sig
             exact = total / count * 2.0**made.frac
             defined = ((total << made.shift) + made.rounding) // made.divisor
             assert np.abs(defined - exact).max() <= 0.5 + 1e-6 and np.abs(exact).max() <= mean.FLOAT32_EXACT
-            multiplier, shift = mean.reciprocal(made.divisor, made.shift, made.largest)
-            np.testing.assert_array_equal((total * multiplier + (1 << shift >> 1)) >> shift, defined, err_msg=f'{source} {count}')
+            for right in {0, 1, made.shift // 2, made.shift, made.shift + 3}:  # to outputs of any scale
+                multiplier, offset, divide = mean.reciprocal(made, right)
+                rounded = (defined + (1 << right >> 1)) >> right
+                assert made.largest * multiplier + offset < 1 << 62
+                np.testing.assert_array_equal((total * multiplier + offset) >> divide, rounded, err_msg=f'{source} {count} {right}')
             # In numpy's float32; `test_training_...` compiles it.
             trained = np.asarray(eager(total, made)) * 2.0**made.frac
             np.testing.assert_array_equal(trained, defined, err_msg=f'{source} {count}')

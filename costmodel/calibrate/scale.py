@@ -17,7 +17,7 @@ from pathlib import Path
 
 from costmodel.cost import CostError
 from costmodel.streams.coefficients import Calibration, Coefficients
-from tailor_jax.fields import Fields, parse_json, read_text
+from tailor_jax.fields import Fields, read_fields
 
 RESOURCES = ('lut', 'ff')
 MOST = 1e12
@@ -40,7 +40,7 @@ def factors(path: Path) -> Factors:
     except FileNotFoundError:
         raise CostError(f'there is no report {str(path)!r}') from None
     except CostError as error:
-        raise CostError(f'{str(path)!r} is not what python -m hls_export.report P --csynth=csynth.xml --json prints: {error}') from None
+        raise CostError(f'{error}; give what python -m hls_export.report P --csynth=csynth.xml --json prints') from None
     found = {}
     for kind, (operations, _) in KINDS.items():
         for resource in RESOURCES:
@@ -53,9 +53,7 @@ def factors(path: Path) -> Factors:
 
 
 def _rows(path: Path) -> list[Fields]:
-    fields = Fields(parse_json(read_text(path, CostError), path.name, CostError), path.name, CostError)
-    if 'format' in fields.names():
-        fields.header('csynth', 1)
+    fields = read_fields(path, 'csynth', 1, CostError)
     return [row for row in fields.objects('rows') if row.take('name', '') != 'total']
 
 

@@ -171,7 +171,10 @@ def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Devi
 
 
 def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
-    """Global average: one accumulator a channel, then a constant multiplication unless the map's size is a power of two."""
+    """Global average: one accumulator a channel; unless the map's size is a power of two, a constant multiplication that divides and rounds.
+
+    The reciprocal takes about as many bits as the sum (`mean.reciprocal`).
+    """
     height, width, channels = graph.in_shape(node)
     bits, divided = activation_bits(target, node), math.ceil(math.log2(height * width))
     wide = activation_bits(target, graph[node.inputs[0]]) + divided
@@ -179,4 +182,4 @@ def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
     total.ff += channels * wide
     total.add_part(_rounding(node), equations.requantize(channels, wide, bits, max(1, divided)))
     if height * width & (height * width - 1):
-        total.dsp += channels
+        total.dsp += dsp_count(1, channels, wide, wide, device(target.device), shared=False)

@@ -51,14 +51,14 @@ pixels:
     }
 }
 
-// out = requantize(mean), mean = (sum of the image's pixels * multiplier + half) >> divide, written in the trip that
-// reads the image's last token.
+// out = requantize((sum of the image's pixels * multiplier + offset) >> divide), written in the trip that reads the image's
+// last token; the shift to the right rounds to the output's scale, so that the requantizer only saturates.
 template <class cfg>
 void global_avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels>>& in,
                      hls::stream<pixel<typename cfg::out_t, cfg::channels>>& out) {
-    using acc_t = typename cfg::acc_t;
+    using sum_t = typename cfg::sum_t;
     using product_t = typename cfg::product_t;
-    acc_t sum[cfg::channels];
+    sum_t sum[cfg::channels];
 #pragma HLS ARRAY_PARTITION variable=sum type=complete dim=0
     constexpr int image_trips = cfg::height * cfg::width;
     const int tokens = images * image_trips;
@@ -74,10 +74,10 @@ pixels:
 #pragma HLS AGGREGATE variable=result
         for (int c = 0; c < cfg::channels; ++c) {
 #pragma HLS UNROLL
-            const acc_t value = place == 0 ? acc_t(token[c]) : acc_t(sum[c] + token[c]);
+            const sum_t value = place == 0 ? sum_t(token[c]) : sum_t(sum[c] + token[c]);
             sum[c] = value;
-            const product_t scaled = product_t(value) * product_t(cfg::multiplier) + product_t(1LL << cfg::divide >> 1);
-            if (last) result[c] = requantize<cfg>(acc_t(scaled >> cfg::divide));
+            const product_t scaled = product<product_t>(typename cfg::multiplier_t(cfg::multiplier), value) + product_t(cfg::offset);
+            if (last) result[c] = requantize<cfg>(typename cfg::acc_t(scaled >> cfg::divide));
         }
         if (last) out.write(result);
         place = last ? 0 : place + 1;
