@@ -60,5 +60,7 @@ def merge(gates: Iterable[str], sets: Iterable[Iterable[str]]) -> list[tuple[str
         union = set().union(*(group_of[gate] for gate in joined))
         for gate in union:
             group_of[gate] = union
-    parts = {id(group): group for group in group_of.values()}
-    return [tuple(gate for gate in group_of if gate in group) for group in parts.values()]
+    parts: dict[int, list[str]] = {}
+    for gate, group in group_of.items():
+        parts.setdefault(id(group), []).append(gate)
+    return [tuple(part) for part in parts.values()]

@@ -78,7 +78,7 @@ def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources
     else:  # the parts differ from panel to panel
         for axis in axes[:, 0]:
             axis.legend(fontsize=7, frameon=False, loc='center left', bbox_to_anchor=(1, 0.5))
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title.encode(errors='replace').decode(), parse_math=False, fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=150)
     plt.close(figure)

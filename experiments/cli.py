@@ -5,6 +5,7 @@ Exit status 0 is success only, 1 a failure, 75 (EX_TEMPFAIL) an interruption by 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import textwrap
@@ -12,7 +13,7 @@ import threading
 import traceback
 import types
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -38,7 +39,7 @@ CONFIG_HELP = """--config.KEY=VALUE
 _HELP = ('-h', '--h', '-help', '--help', '--helpfull', '--helpshort')
 
 
-def fail(message: object) -> None:
+def fail(message: object) -> NoReturn:
     """Prints the message and ends the process with status 1."""
     print(f'error: {message}', file=sys.stderr)
     sys.exit(1)
@@ -90,6 +91,8 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
     if set(_HELP) & set(sys.argv[1:]):
         print(usage(sys.modules['__main__'].__doc__ or '', flags_of))
         sys.exit(0)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')  # names of files are any bytes
     define: dict[type, Callable[..., flags.FlagHolder]] = {
         bool: flags.DEFINE_bool,
         int: flags.DEFINE_integer,
@@ -100,10 +103,13 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
     overrides: list[tuple[str, str, str | None]] = []
 
     def parse(argv: list[str]) -> list[str]:
-        if config:
-            argv, found = config_file.split(flags.FLAGS.read_flags_from_files(argv, force_gnu=False))
-            overrides.extend(found)
-        return _parse(argv)
+        try:
+            if config:
+                argv, found = config_file.split(flags.FLAGS.read_flags_from_files(argv, force_gnu=False))
+                overrides.extend(found)
+            return _parse(argv)
+        except flags.Error as error:
+            fail(f'{error}; --help lists the flags')
 
     def guarded(_: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)  # jax and orbax tell of much that is of no use here
@@ -186,11 +192,8 @@ def _leave(status: int) -> None:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """absl's parser, with its errors said in one line."""
-    try:
-        rest = flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(f'{error}; --help lists the flags')
+    """The arguments that are no flags, of which there must be none."""
+    rest = flags.FLAGS(argv)
     if len(rest) > 1:
         fail(f'unexpected argument {rest[1]!r}; every option starts with --, as in --workdir=W')
     return rest

@@ -94,8 +94,9 @@ def _from_file(path: str) -> Config:
             raise ConfigError(f'--config: {name} has no function get_config(); see experiments/configs/digits_resnet8.py')
         config = get_config(argument) if argument else get_config()
     except SyntaxError as error:
-        raise ConfigError(f'--config: {error.filename} is no Python: line {error.lineno}: {error.msg}') from None
-    except Exception as error:  # it is the user's program, which may raise anything
+        where = f': line {error.lineno}' if error.lineno else ''
+        raise ConfigError(f'--config: {error.filename or name} is no Python{where}: {error.msg}') from None
+    except (Exception, SystemExit) as error:  # it is the user's program, which may raise anything, and is not to end this one
         if str(error).startswith('--config: '):
             raise
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]

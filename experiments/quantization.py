@@ -12,13 +12,14 @@ import numpy as np
 
 from experiments import config as config_lib
 from experiments.config import ConfigError
-from experiments.phase import Run, phase_of, sample_images, train_phase
+from experiments.phase import Run, advice, phase_of, sample_images, train_phase
 from tailor_jax import data, files, model, qgraph, rewrite
 from tailor_jax.fields import MOST_BYTES
 from tailor_jax.graph import Graph
 from tailor_jax.lower import lower
 from tailor_jax.qgraph import QGraph
-from tailor_jax.quant import QuantSpec, calibrate
+from tailor_jax.quant import calibrate
+from tailor_jax.quant_spec import QuantSpec
 from tailor_jax.scales import add_scales, settle
 from tailor_jax.train import checkpoint, cluster, step
 from tailor_jax.train.step import Objective
@@ -61,6 +62,10 @@ def _calibrated(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
 def _chosen(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
     images, quant = sample_images(run)['image'], run.config.quant
     tensors = jax.jit(functools.partial(model.Net(folded).apply, capture=True))({'params': params}, images)
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get((params, tensors)))):
+        raise ConfigError(  # its weights were finite when they were saved, but what they compute is not
+            'the trained network computes values that are NaN or infinite, which have no scale. ' + advice(phase_of(run.config, 'finetune'))
+        )
     widths = (config_lib.bits_of(run.config, f'quant.{kind}_bits_of') for kind in ('weight', 'activation'))
     spec = calibrate(folded, params, jax.device_get(tensors), quant.weight_bits, quant.activation_bits, *widths)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))

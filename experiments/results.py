@@ -116,7 +116,7 @@ def draw(rows: Sequence[dict]) -> bytes:
     labels = {'lut': 'LUT', 'fifo_bits': 'FIFO storage (bits)', 'dram_bytes': 'DRAM traffic (bytes)', 'cycles': 'cycles'}
     panels = [('cost', 'hardware cost of the kept skips (1 = all)'), *((name, label) for name, label in labels.items() if name in rows[0])]
     seeds = len({row['seed'] for row in rows})
-    figure, axes = plt.subplots(1, len(panels), figsize=(12, 4), sharey=True, layout='constrained')
+    figure, (axes,) = plt.subplots(1, len(panels), figsize=(12, 4), sharey=True, squeeze=False, layout='constrained')
     front = sorted((row for row in rows if row['pareto']), key=lambda row: row['cost'])
     for axis, (name, label) in zip(axes, panels):
         axis.plot(

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from costmodel.array.evaluate import KINDS as OF_PE_ARRAY
+from costmodel.streams.evaluate import KINDS as OF_DATAFLOW
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from hls_export import csim
@@ -13,6 +15,7 @@ from tailor_jax.fields import Fields, header, read_fields
 
 FORMAT = ('summary', 1)
 ACCURACIES = ('gated', 'binarized', 'finetuned', 'quantized')  # and that of the teacher, where there is one
+RESOURCES = frozenset((*OF_DATAFLOW, 'latency_cycles', *OF_PE_ARRAY))  # the columns of tables beside our own, which no other may replace
 _NAME = re.compile(r'[A-Za-z]\w{0,199}', re.ASCII)
 _AGAIN = 'delete it, and the command that wrote it writes it again'
 
@@ -56,6 +59,8 @@ def _summary(fields: Fields) -> dict[str, Any]:
     hardware = fields.object('hardware')
     before, after = _numbers(hardware.object('before'), 0, 1e30), _numbers(hardware.object('after'), 0, 1e30)
     _same(fields.where, 'hardware: after', after, 'hardware: before', before)
+    if unknown := sorted(after.keys() - RESOURCES):
+        raise ConfigError(f'{fields.where}: hardware: {unknown[0]!r} is no resource; expected some of {", ".join(sorted(RESOURCES))}')
     hardware.end()
     told = {
         'accuracy': accuracy,

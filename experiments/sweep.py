@@ -31,9 +31,10 @@ def numbers(text: str, kind: type, flag: str) -> list:
     """Parses a comma-separated list, each value once, in order. Raises ConfigError naming the flag."""
     try:
         values = [kind(part) for part in text.split(',')]
-    except ValueError:
+        finite = all(math.isfinite(value) for value in values)
+    except (ValueError, OverflowError):
         raise ConfigError(f'--{flag} is {text!r}; expected numbers separated by commas, as in --{flag}=0,1') from None
-    if any(value < 0 or not math.isfinite(value) for value in values):
+    if not finite or min(values) < 0:
         raise ConfigError(f'--{flag} is {text!r}; its values must be finite and not negative')
     return list(dict.fromkeys(values))
 

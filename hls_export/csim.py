@@ -1,6 +1,6 @@
 """C-simulates an exported project and compares every value with the integer reference.
 
-    python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE]
+    python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE.csv]
 
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`, `images_per_second`; in cycle mode
 also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`) and exits with 0 only if no value
@@ -38,6 +38,8 @@ def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, tr
     """
     if trace is not None and mode != 'cycle':
         raise ExportError(f'--trace needs --mode=cycle: the {mode} simulation has no clock')
+    if trace is not None and Path(trace).suffix != '.csv':  # so that no slip of the hand replaces a source or a record
+        raise ExportError(f'--trace must be a file with the suffix .csv, got {trace!r}')
     project = index.load(path)
     if images is not None and not 1 <= images <= project.images:
         raise ExportError(f'--images must be 1 to {project.images}, which is how many {Path(path) / "tb_data"} stores, got {images}')

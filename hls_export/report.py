@@ -34,7 +34,7 @@ TAGS = {'bram18': 'BRAM_18K', 'uram': 'URAM', 'lut': 'LUT', 'ff': 'FF', 'dsp': '
 FIFOS = 'FIFOs, control'
 
 FORMAT = ('csynth', 1)
-MOST_BYTES = 64 << 20  # of a report
+MOST_BYTES, MOST_TRACE_BYTES = 64 << 20, 1 << 30  # of a report, of a trace
 _COUNT = re.compile('[0-9]{1,12}')
 
 
@@ -219,17 +219,18 @@ def read_trace(path: str | Path) -> dict[str, tuple[list[int], list[int]]]:
     """{FIFO: (cycles, occupancies)} of a trace that `csim --trace` wrote, in the file's order. Raises ExportError for any other file."""
     traces: dict[str, tuple[list[int], list[int]]] = {}
     try:
-        with open(path, newline='') as file:
-            rows = csv.reader(file)
-            if next(rows, None) != ['fifo', 'cycle', 'occupancy']:
+        rows = csv.reader(files.read(path, MOST_TRACE_BYTES).decode().splitlines())
+        if next(rows, None) != ['fifo', 'cycle', 'occupancy']:
+            raise ValueError
+        for name, *numbers in rows:
+            if len(numbers) != 2 or not all(map(_COUNT.fullmatch, numbers)):
                 raise ValueError
-            for name, cycle, occupancy in rows:
-                cycles, occupancies = traces.setdefault(name, ([], []))
-                cycles.append(int(cycle))
-                occupancies.append(int(occupancy))
+            cycles, occupancies = traces.setdefault(name, ([], []))
+            cycles.append(int(numbers[0]))
+            occupancies.append(int(numbers[1]))
     except OSError as error:
         raise ExportError(f'cannot read the trace {str(path)!r}: {error.strerror or error}') from None
-    except (ValueError, UnicodeDecodeError, csv.Error):
+    except (ValueError, csv.Error):
         raise ExportError(f'{str(path)!r} is no trace of FIFOs (fifo,cycle,occupancy); write one by csim --mode=cycle --trace=FILE') from None
     if not traces:
         raise ExportError(f'the trace {str(path)!r} holds no FIFO')
@@ -261,7 +262,7 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
         axis.fill_between([0, *cycles, end], [0, *tokens, tokens[-1]], step='post', color='#a8c4e0', linewidth=0)
         axis.step([0, *cycles, end], [0, *tokens, tokens[-1]], where='post', color='#4878a8', linewidth=0.6)
         axis.axhline(depth, color='#d9773f', linewidth=1, linestyle='--')
-        axis.set_title(f'{name}: depth {depth}, at most {max(tokens)} tokens', fontsize=8, loc='left', pad=3)
+        axis.set_title(f'{name}: depth {depth}, at most {max(tokens)} tokens', parse_math=False, fontsize=8, loc='left', pad=3)
         axis.set_ylim(0, 1.15 * depth)
         axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axis.tick_params(labelsize=7)
@@ -271,7 +272,7 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
     axes[-1, 0].set_xlabel('cycle', fontsize=8)
     figure.supylabel('tokens (dashed: depth)', fontsize=8)
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, parse_math=False, fontsize=10)
     figure.tight_layout()
     try:
         figure.savefig(picture, dpi=130)

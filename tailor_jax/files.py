@@ -31,7 +31,7 @@ def write(path: str | Path, content: str | bytes) -> None:
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, 'wb') as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content.encode(errors='surrogateescape') if isinstance(content, str) else content)  # names of files are any bytes
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)

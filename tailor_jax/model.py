@@ -35,7 +35,8 @@ from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.lower import slope_multiplier
 from tailor_jax.mean import mean_of
-from tailor_jax.quant import SMOOTH, QuantSpec, divide, fake_quant, lookup
+from tailor_jax.quant import SMOOTH, divide, fake_quant, lookup
+from tailor_jax.quant_spec import QuantSpec
 from tailor_jax.scales import power, scaled_quant
 
 BATCH_NORM_EPSILON = 1e-5

@@ -9,57 +9,25 @@ sums and roundings are exact and equal `qgraph.run_int` bit for bit. There is on
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tailor_jax import fixed
-from tailor_jax.fields import Fields, header
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, weight_shape
 from tailor_jax.lower import table
 from tailor_jax.mean import Mean
 from tailor_jax.qnode import PASSING, UNACCUMULATED, passed_type
+from tailor_jax.quant_spec import QuantSpec
 from tailor_jax.scales import learned_fracs, scaled_quant, whole
 
-FORMAT = ('quant', 1)
 FINEST = 60  # fractional bits that are chosen for values which are all but 0: products of two such types are still float32
 SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
-
-
-@dataclasses.dataclass(frozen=True)
-class QuantSpec:
-    """Quantization types of a folded network, hashable: ((node, type of its output), ...) and ((node, type of its kernel), ...)."""
-
-    activations: tuple[tuple[str, Fixed], ...]
-    weights: tuple[tuple[str, Fixed], ...]
-
-    def to_json(self) -> dict:
-        """Plain JSON values; `from_json` is the inverse."""
-        return header(*FORMAT) | {
-            kind: {name: dataclasses.asdict(value) for name, value in getattr(self, kind)} for kind in ('activations', 'weights')
-        }
-
-    @classmethod
-    def from_json(cls, data: Any, where: str = 'quant.json') -> QuantSpec:
-        """The types in what `to_json` gave. Raises FormatError naming `where`, the field, what was given and what was
-        expected.
-        """
-        fields = Fields(data, where)
-        fields.header(*FORMAT)
-        activations, weights = (_types(fields.object(kind)) for kind in ('activations', 'weights'))
-        fields.end()
-        return cls(activations, weights)
-
-
-def _types(fields: Fields) -> tuple[tuple[str, Fixed], ...]:
-    return tuple((name, fixed.from_fields(fields.object(name))) for name in fields.names())
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

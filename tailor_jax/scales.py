@@ -13,7 +13,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +21,7 @@ import numpy as np
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, weight_shape
 from tailor_jax.qnode import PASSING
-
-if TYPE_CHECKING:
-    from tailor_jax.quant import QuantSpec
+from tailor_jax.quant_spec import QuantSpec
 
 SCALES = ('frac', 'weight_frac')  # names of the parameters
 SCALE_RANGE = 2  # learned fracs stay this close to the calibrated ones

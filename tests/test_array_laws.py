@@ -18,7 +18,7 @@ from test_cost_laws import table_peak
 import costmodel
 from costmodel.array.evaluate import POLICIES
 from tailor_jax import build, rewrite
-from tailor_jax.graph import Graph
+from tailor_jax.graph import Graph, Node
 
 FEW = 12 if settings.default.max_examples == 25 else settings.default.max_examples  # four policies share them
 
@@ -174,6 +174,44 @@ def test_a_vertex_of_real_networks_with_concats_and_scales(network, sram_bytes):
     for _ in range(2):
         setting = random_setting(graph, rng)
         assert price(graph, setting, target) == costmodel.expected(table, setting)
+
+
+WINDOW = {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
+
+
+def _torn(block: str, skip: str) -> Graph:
+    """A closed gate takes away what came first of `block`, or the upsampling of the skip."""
+    nodes = [
+        Node('input', 'input', (), (8, 8, 2)),
+        Node('a', 'conv', ('input',), (8, 8, 4), block='b1', **WINDOW),
+        Node('p', 'max_pool', ('a',), (4, 4, 4), kernel=(2, 2), stride=(2, 2), block=block),
+        Node('u', 'upsample', ('p',), (8, 8, 4), factor=(2, 2), block=block),
+        Node('m', 'conv', ('a',), (8, 8, 4), block='b2', **WINDOW),
+        Node('s', 'add', ('m', skip), (8, 8, 4), gate='g', block='b2'),
+        Node('d', 'conv', ('s',), (8, 8, 8), block='b3', **WINDOW),
+        Node('e', 'conv', ('d',), (4, 4, 8), stride=(2, 2), block='b4', **WINDOW),
+        Node('f', 'conv', ('e',), (4, 4, 2), block='b4' if block == 'b2' else block, **WINDOW),
+    ]
+    return rewrite.dead_code(Graph(tuple(nodes)))
+
+
+def test_shortcut_fusion_refuses_gates_that_change_which_cuts_there_are():
+    """Closed, the network would be cut otherwise than its table says: other blocks follow one another, or there is one cut in place of two."""
+    target = costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion', sram_bytes=3000)
+    for price in (costmodel.tabulate, costmodel.evaluate):
+        with pytest.raises(costmodel.CostError, match="block 'b5' has nodes of other blocks between its own"):
+            price(_torn('b5', 'u'), target)
+        with pytest.raises(costmodel.CostError, match='whether this network upsamples, and cuts=0 .* give cuts=1 or cuts=2'):
+            price(_torn('b2', 'u'), target)
+        price(_torn('b2', 'a'), target)
+    graph = _torn('b2', 'u')
+    for target in (dataclasses.replace(target, cuts=cuts, sram_bytes=size) for cuts in (1, 2) for size in (1500, 3000, 6000)):
+        table = costmodel.tabulate(graph, target)
+        assert all(price_of(graph, {'g': value}, target) == costmodel.expected(table, {'g': value}) for value in (0, 1))
+
+
+def price_of(graph: Graph, setting: dict[str, int], target: costmodel.PEArray) -> dict[str, int]:
+    return costmodel.evaluate(rewrite.binarize(graph, setting), target).total
 
 
 def test_the_state_between_blocks_matters():

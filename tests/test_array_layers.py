@@ -23,7 +23,7 @@ def test_layers_hold_every_node_once_and_run_in_order(graph, fuse_add):
     for layer in planned.layers:
         assert set(layer.reads) <= written, layer.name
         written.update(layer.outputs)
-    assert set(planned.results()) <= written
+    assert set(planned.results) <= written
     assert sum(layer.macs for layer in planned.layers) == macs(folded)
 
 

@@ -19,7 +19,7 @@ import costmodel
 from costmodel.array import tiling
 from costmodel.array.target import BUFFERS
 from tailor_jax import build
-from tailor_jax.graph import Graph
+from tailor_jax.graph import Graph, Node
 
 SAID = re.compile(r'(?:take|takes|takes at least) (\d+) bytes|sram_bytes that would do is (\d+)')
 
@@ -99,6 +99,23 @@ def test_a_larger_buffer_never_moves_more_bytes_in_expectation(graph, target, se
         for size in sizes(enough, rng)[::4]
     ]
     assert all(after <= before * (1 + 1e-12) for before, after in itertools.pairwise(moved))
+
+
+@pytest.mark.parametrize('op', ['conv', 'max_pool'])
+def test_a_larger_buffer_never_moves_more_bytes_where_a_concat_has_a_tensor_twice(op):
+    """Its tiles are chosen by what they move, and they move it once."""
+    window = {'kernel': (5, 5), 'padding': (2, 2, 2, 2)}
+    nodes = (
+        Node('input', 'input', (), (8, 8, 4)),
+        Node('half', 'conv', ('input',), (8, 8, 2), kernel=(3, 3), padding=(1, 1, 1, 1)),
+        Node('twice', 'concat', ('half', 'half'), (8, 8, 4)),
+        Node('wide', op, ('twice',), (8, 8, 4), **window),
+        Node('last', 'conv', ('wide',), (8, 8, 4)),
+    )
+    for policy in ('layer_by_layer', 'retain'):
+        target = costmodel.pe_array('tailor_2d', policy=policy, rereads=True)
+        moved = [costmodel.evaluate(Graph(nodes), dataclasses.replace(target, sram_bytes=size)).total['dram_bytes'] for size in range(450, 1300, 2)]
+        assert moved == sorted(moved, reverse=True)
 
 
 @pytest.mark.parametrize('rereads', [False, True])

@@ -36,7 +36,7 @@ def unavoidable(graph, target):
     """Weights of every layer, the input once, the results once."""
     planned = plan(rewrite.fold(graph), target)
     weights = costmodel.evaluate(graph, target).total['dram_weight_bytes']
-    return weights + sum(planned.tensor_bytes(name, target) for name in (planned.graph.input.name, *planned.results()))
+    return weights + sum(planned.tensor_bytes(name, target) for name in (planned.graph.input.name, *planned.results))
 
 
 @pytest.mark.parametrize('name', ['resnet50', 'squeezenet', 'yolov3'])
@@ -105,7 +105,7 @@ def test_every_operand_lies_where_the_step_says(graph, fuse_add, batch, rng):
             assert held[name] == place
             dram.add(name)
             moved += planned.tensor_bytes(name, target)
-    assert set(planned.results()) <= dram
+    assert set(planned.results) <= dram
     total = costmodel.evaluate(graph, target).total
     assert (total['dram_feature_map_bytes'], total['buffer_bytes']) == (moved, sum(sizes))
 
@@ -220,7 +220,7 @@ def mined_by_hand(planned, target):
             moved += times * sum(part_bytes(part) for name in names for part in parts(name) if part not in banks)
         streamed = [part for name in layer.reads for part in parts(name) if part not in banks and readers_after(name, index) < math.inf]
         for name in layer.outputs:
-            final = name in planned.results()
+            final = name in planned.results
             dying = [other for other in frames.overwritable(planned, layer, name) if readers_after(other, index) == math.inf]
             room = max(({part for part in banks if part[0] == other} for other in dying), key=len, default=set())
             banks -= room

@@ -20,7 +20,9 @@ def shapes(draw: st.DrawFn) -> Shape:
     size_in = (draw(st.integers(kernel, 7)), draw(st.integers(kernel, 6)))
     size = tuple((side + 2 * padding - kernel) // stride + 1 for side in size_in)
     channels_in, channels, groups = draw(st.integers(1, 5)), draw(st.integers(1, 5)), draw(st.sampled_from([1, 1, 3]))
-    return Shape(size_in, size, channels_in, channels, groups, (kernel,) * 2, (stride,) * 2, (padding,) * 2, True, draw(st.booleans()))
+    return Shape(
+        size_in, size, channels_in, channels, groups, groups * channels_in, (kernel,) * 2, (stride,) * 2, (padding,) * 2, True, draw(st.booleans())
+    )
 
 
 def tiles(size: int, tile: int) -> list[range]:

@@ -6,10 +6,8 @@ import importlib
 import json
 import os
 import pkgutil
-import resource
 import runpy
 import shutil
-import signal
 import subprocess
 import sys
 import types
@@ -84,6 +82,20 @@ def test_help_of_data_preparation_and_a_real_process():
         assert done.returncode == 0 and flag in done.stdout and not done.stderr
 
 
+@pytest.mark.parametrize(
+    'program, flags, message',
+    [
+        ('experiments.train', ['--flagfile=/nowhere'], 'Unable to open flagfile'),
+        ('experiments.sweep', ['--weights=0', f'--seeds={"9" * 400}'], '; expected numbers separated by commas'),
+    ],
+)
+def test_wrong_arguments_are_one_line(program, flags, message, tmp_path):
+    command = [sys.executable, '-m', program, '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and not (tmp_path / 'w').exists()
+    assert done.stderr.startswith('error: ') and message in done.stderr and done.stderr.count('\n') == 1
+
+
 # ---- errors of files -----------------------------------------------------------------------------------------------------------
 
 
@@ -103,23 +115,23 @@ def test_an_error_of_a_file_is_one_line_with_its_path_and_reason(error, message)
     assert cli.told(error, {'workdir': 'W'}) == message
 
 
-def limited(bytes_: int):
-    """Files that this process writes may not grow beyond a size: EFBIG, as a quota or a full disk."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_, bytes_))
+# A program whose files may not grow beyond a size: EFBIG, as a quota or a full disk.
+LIMITED = """import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+del sys.argv[:2]
+runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"""
 
 
 @pytest.mark.parametrize('largest, wrong', [(100, ''), (6_000, 'checkpoints/teacher/6')])
 def test_a_disk_that_is_full_ends_a_run_with_one_error_that_names_the_workdir(largest, wrong, tmp_path):
     """Without room for the first file, and for the first checkpoint. No traceback, of threads of libraries either; the rest is kept."""
     flags = [f'--config.train.{phase}.epochs=1' for phase in config_lib.PHASES] + ['--config.model.width=4', '--config.cost.interval_cycles=4096']
-    command = ['-m', 'experiments.train', '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
-    flags = ['--config.data.train_split=train[:30%]', '--config.train.log_every_steps=100']
+    command = ['experiments.train', '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
+    command += ['--config.data.train_split=train[:30%]', '--config.train.log_every_steps=100']
     environment = {name: value for name, value in os.environ.items() if not name.startswith('JAX_')}  # no cache whose files would be cut off
-    done = subprocess.run(
-        [sys.executable, *command, *flags], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
-        preexec_fn=lambda: limited(largest),
-    )  # fmt: skip
+    command = [sys.executable, '-c', LIMITED, str(largest), *command]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
     assert line.startswith(f'error: {tmp_path}/w') and wrong in line and len(line) < 600
@@ -250,6 +262,7 @@ def test_a_damaged_summary_is_refused_by_name_or_reported(tmp_path, monkeypatch)
         (lambda s: s['gates'].update(s1b0_long=0.5), "summary.json: gates: 's1b0_long' is 0.5; expected 0 or 1"),
         (lambda s: s['accuracy'].pop('quantized'), "summary.json: accuracy: 'quantized' is missing"),
         (lambda s: s['hardware']['after'].pop('lut'), "summary.json: hardware: before has 'lut', which hardware: after lacks"),
+        (lambda s: [each.update(run=1) for each in s['hardware'].values()], "summary.json: hardware: 'run' is no resource; expected some of bops, "),
         (lambda s: s['config'].update(sead=1), "summary.json: config: unknown field 'sead'; did you mean 'seed'?"),
         (lambda s: s['config']['train'].update(batch_size='x'), "summary.json: config: config.train.batch_size is 'x'; expected an integer"),
         (lambda s: s.update(version=7), 'its version is 7; this program reads version 1'),
@@ -263,6 +276,24 @@ def test_an_error_in_a_summary_names_file_and_field(change, message, tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_summary(tmp_path / 'r' / 'summary.json')
     assert message in str(caught.value) and str(caught.value).endswith('delete it, and the command that wrote it writes it again')
+
+
+def test_a_sweep_is_reported_whatever_its_files_are_called_and_however_little_it_measured(tmp_path):
+    """Names are any bytes; they come back in pareto.csv as they are, and escaped in the page."""
+    directory, name = tmp_path / os.fsdecode(b'a\xff<b>'), os.fsdecode(b'r\xfe"<i>')
+    bare = summary_of()
+    bare['hardware'] = {'before': {}, 'after': {}}
+    write_run(directory / name, bare, {'accuracy': 0.75})
+    done = subprocess.run(
+        [sys.executable, '-m', 'experiments.report', f'--workdir={directory}'.encode('utf-8', 'surrogateescape')],
+        cwd=ROOT,
+        env=os.environ | {'PYTHONIOENCODING': 'utf-8:strict'},
+        capture_output=True,
+    )
+    assert done.returncode == 0 and not done.stderr
+    assert b'r\xfe""<i>' in (directory / 'pareto.csv').read_bytes()
+    page = (directory / 'report.html').read_bytes()
+    assert b'a\xff&lt;b&gt;' in page and b'r\xfe&quot;&lt;i&gt;' in page and b'<i>' not in page
 
 
 def test_a_summary_and_a_simulation_are_read_as_written(tmp_path):

@@ -128,6 +128,8 @@ def test_every_number_has_a_range_and_every_default_and_end_of_a_range_is_in_it(
         ('c = {}', 'get_config() of '),
         ('c = None', 'expected what experiments.config.defaults() gives, with changes'),
         ('def f(:', 'is no Python: line 4: '),
+        ('# \0', 'config.py is no Python: source code '),
+        ('raise SystemExit(0)', 'line 4: SystemExit: 0'),
         ('c.unlock(); c.new = 1', 'config.new is no key'),
         ('c.unlock(); del c.seed', 'config.seed is missing'),
         ('c.seed = 1 << 30', 'config.seed is 1073741824; expected an integer, not negative, at most 999,999,999'),

@@ -1,6 +1,7 @@
 """`python -m costmodel`: what it prints, its JSON, its picture, and its errors."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -164,3 +165,11 @@ def test_bad_input_is_one_clear_paragraph(capsys, args, message):
     assert status != 0 and not out
     assert err.startswith('error: ') and err.count('\n') == 1
     assert re.search(message, err)
+
+
+@pytest.mark.parametrize('name', [b'100$\\frac$.json', b'a\xffb.json', b'a\nb.json'])
+def test_a_picture_of_a_graph_file_of_any_name(capsys, tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    graph.save(build.resnet(8, (8, 8, 1)), path)
+    assert run(capsys, str(path), f'--plot={tmp_path}/cost.png', '--json')[0] == 0
+    assert (tmp_path / 'cost.png').read_bytes().startswith(b'\x89PNG')

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import pytest
 from test_cost_cli import run
@@ -173,3 +174,49 @@ def test_deadlock_free_depths_of_a_segment_that_begins_with_any_op():
     nodes = (INPUT, Node('a', 'conv', ('input',), SHAPE, **shared), Node('b', 'conv', ('a',), SHAPE, **shared))
     net = Graph((*nodes, Node('sum', 'add', ('b', 'a'), SHAPE)))
     assert deadlock_free_depths(net, costmodel.dataflow(reuse_factor=1))['a__sum'] >= 2
+
+
+def large(blocks: int) -> Graph:
+    nodes = [INPUT]
+    for index in range(blocks):
+        before = nodes[-1].name
+        nodes += [
+            Node(f'conv{index}', 'conv', (before,), SHAPE, block=f'b{index}'),
+            Node(f'sum{index}', 'add', (f'conv{index}', before), SHAPE, gate=f'gate{index}', block=f'b{index}'),
+        ]
+    return Graph(tuple(nodes))
+
+
+@pytest.mark.parametrize('target', [costmodel.dataflow(), *ARRAYS[:3]], ids=['dataflow', *POLICIES[:3]])
+def test_six_thousand_nodes_are_priced_in_seconds_and_as_the_sum_of_equal_blocks(target):
+    few, many = large(30), large(3000)
+    begin = time.process_time()
+    total = costmodel.evaluate(many, target).total
+    assert time.process_time() - begin < 20  # quadratic, the dataflow target took a minute
+    small, next_one = (costmodel.evaluate(net, target).total for net in (few, large(31)))
+    assert total['macs'] == 100 * small['macs'] == graph.macs(many)
+    for name in ('lut', 'fifo_bits', 'dram_bytes', 'cycles'):
+        if name in total:
+            assert total[name] == small[name] + 2970 * (next_one[name] - small[name]) > small[name]
+
+
+def test_more_cuts_than_can_be_tried_are_refused_by_number():
+    with pytest.raises(costmodel.CostError, match='tries every cut, and a network of 6,001 nodes in 3,000 blocks has 3,000; .*set frame'):
+        costmodel.evaluate(large(3000), costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion'))
+    frame = costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion', frame=tuple(f'b{index}' for index in range(10, 3000)))
+    assert costmodel.evaluate(large(3000), frame).total['macs'] == graph.macs(large(3000))
+
+
+def test_views_of_views_are_as_deep_as_they_like():
+    """Two thousand flattens in a row, and a concat that doubles its input 18 times: 2^18 ways to one tensor."""
+    flat = [INPUT, Node('first', 'flatten', ('input',), (1, 1, 72))]
+    for index in range(2000):
+        flat.append(Node(f'flat{index}', 'flatten', (flat[-1].name,), (1, 1, 72)))
+    flat.append(Node('dense', 'dense', (flat[-1].name,), (1, 1, 2)))
+    doubled = [INPUT]
+    for index in range(18):
+        doubled.append(Node(f'cat{index}', 'concat', (doubled[-1].name,) * 2, (6, 6, 2 ** (index + 2))))
+    doubled.append(Node('conv', 'conv', (doubled[-1].name,), (6, 6, 1)))
+    for target in ARRAYS[:3]:
+        assert costmodel.evaluate(Graph(tuple(flat)), target).total['dram_input_bytes'] == 72
+        assert costmodel.evaluate(Graph(tuple(doubled)), target).total['dram_input_bytes'] == 72

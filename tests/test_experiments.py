@@ -321,8 +321,8 @@ def test_damaged_files_are_named(trained, tmp_path):
         shutil.copy(trained[0] / name, workdir)
     for name, before, after, message in (
         ('graph.json', '"block": "s1b0"', '"block": "s1b1"', 'graph.json is not the network of .*qgraph.npz, so it is damaged; delete'),
-        ('graph.json', '"s1b0_conv1"', '"s1b0_conv2"', 'graph.json is'),
-        ('graph.json', '{', '[', 'graph.json is damaged: .*; delete it and start the training'),
+        ('graph.json', '"s1b0_conv1"', '"s1b0_conv2"', 'graph.json: .*; delete it and start the training'),
+        ('graph.json', '{', '[', 'graph.json is damaged, or no JSON: .*; delete it and start the training'),
         ('config.json', '"interval_cycles": 4096', '"interval_cycles": 4097', "config.json is not the 'config' of .*summary.json"),
         ('summary.json', '"seed": 0', '"seed": 1', "config.json is not the 'config' of .*summary.json"),
     ):

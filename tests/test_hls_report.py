@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -148,8 +149,26 @@ def test_occupancy_picture(project, tmp_path, monkeypatch, capsys):
         report.plot(project, trace, tmp_path / 'occupancy.nonsense')
     with pytest.raises(hls_export.ExportError, match='is no trace of FIFOs'):
         report.plot(project, CSYNTH, picture)
+    for row in ('stem__sum,1', 'stem__sum,1,1,1', f'stem__sum,1,{"9" * 400}', 'stem__sum,-1,1', 'stem__sum,1,²', ''):
+        trace.write_text(f'fifo,cycle,occupancy\nstem__sum,0,1\n{row}\n')
+        with pytest.raises(hls_export.ExportError, match='is no trace of FIFOs'):
+            report.plot(project, trace, picture)
+    trace.write_text('fifo,cycle,occupancy\nstem__sum,1,1\n')
+    assert report.plot(project, trace, picture, title=r'100 $\frac$') == ['stem__sum']
+    trace.unlink()
+    os.mkfifo(trace)
+    with pytest.raises(hls_export.ExportError, match='is no file'):
+        report.plot(project, trace, picture)
+    trace.unlink()
     trace.write_text('fifo,cycle,occupancy\nother__fifo,1,1\n')
     with pytest.raises(hls_export.ExportError, match="FIFO 'other__fifo'"):
         report.plot(project, trace, picture)
     assert report.main([str(project), f'--plot={picture}']) == 1
     assert 'error: give --csynth=csynth.xml, or --trace' in capsys.readouterr().err
+
+
+def test_a_trace_replaces_no_file_but_a_trace(project):
+    before = (project / 'project.json').read_bytes()
+    with pytest.raises(hls_export.ExportError, match=r'--trace must be a file with the suffix .csv, got .*project.json'):
+        csim.simulate(project, 'cycle', trace=str(project / 'project.json'))
+    assert (project / 'project.json').read_bytes() == before

@@ -17,6 +17,7 @@ import hls_export
 from hls_export import csim, plan
 from hls_export import index as indexing
 from tailor_jax import build, rewrite, streaming
+from tailor_jax.fields import header
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, Node
 from tailor_jax.qgraph import QGraph, QNode, run_int
@@ -185,7 +186,7 @@ def project(tmp_path_factory):
     qgraph = random_qgraph(build.resnet(8, (6, 6, 1), 4, 2, 'long'), seed=1)
     images = random_images(qgraph, 12)
     labels = run_int(qgraph, images).argmax(1)
-    hls_export.write(path, qgraph, roomy(qgraph), images, labels, hardware={'total': {'lut': 1}})
+    hls_export.write(path, qgraph, roomy(qgraph), images, labels, hardware=header('hardware', 1) | {'total': {'lut': 1}})
     return path, qgraph, images, labels
 
 

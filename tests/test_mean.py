@@ -14,6 +14,7 @@ from hls_export import plan
 from tailor_jax import fixed, lower, mean, model, qgraph, quant
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.quant_spec import QuantSpec
 
 POOL = Node('pool', 'global_avg_pool', ('input',), (1, 1, 1))
 
@@ -75,7 +76,7 @@ def test_training_computes_the_integers_mean_and_it_is_the_real_one_to_one_step(
     integers = lower.lower(net, {}, kinds, {})
     images = random_images(integers, 4)
     reference = qgraph.run_int(integers, images)
-    spec = quant.QuantSpec(tuple(kinds.items()), ())
+    spec = QuantSpec(tuple(kinds.items()), ())
     trained = jax.jit(lambda x: model.Net(net, spec).apply({}, x))((images * source.step).astype(np.float32))
     np.testing.assert_array_equal(np.asarray(trained), reference * np.float32(out.step))
     assert np.abs(reference - images.mean(axis=(1, 2))).max() <= 0.51
@@ -88,7 +89,7 @@ def test_a_mean_with_learned_scales_is_the_integers_mean():
     """The sum's scale is an array there."""
     net = Graph((Node('input', 'input', (), (7, 7, 2)), Node('x', 'global_avg_pool', ('input',), (1, 1, 2))))
     kinds = {'input': Fixed(8, 5), 'x': Fixed(8, 6)}
-    spec = quant.QuantSpec(tuple(kinds.items()), ())
+    spec = QuantSpec(tuple(kinds.items()), ())
     moved = {'input': Fixed(8, 4), 'x': Fixed(8, 7)}
     integers = lower.lower(net, {}, moved, {})
     images = random_images(integers, 4)

@@ -18,6 +18,7 @@ from tailor_jax.build import builder, efficientnet, retinanet, yolo
 from tailor_jax.build.squeezenet import _fire, _pool
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.quant_spec import QuantSpec
 
 NEW = ('leaky_relu', 'sigmoid', 'swish', 'scale', 'concat', 'avg_pool', 'upsample', 'flatten')
 ONE_OP = {net.output.op: net for net in of_each_op()} | {
@@ -136,7 +137,7 @@ def test_one_op_in_integers_whatever_the_types(op, data):
     images = np.random.default_rng(0).integers(source.lo, source.hi + 1, (3, *net.input.shape))
     images[:1], images[1:2] = source.lo, source.hi
     reference = qgraph.run_int(integers, images, keep=('x',))['x']
-    trained = model.Net(net, quant.QuantSpec(tuple(kinds.items()), ())).apply({}, (images * source.step).astype(np.float32), capture=True)['x']
+    trained = model.Net(net, QuantSpec(tuple(kinds.items()), ())).apply({}, (images * source.step).astype(np.float32), capture=True)['x']
     np.testing.assert_array_equal(np.asarray(trained), reference * np.float32(kinds['x'].step))
 
 
@@ -178,7 +179,7 @@ def test_small_networks_in_integers(make, bits, tmp_path):
     again = qgraph.load(tmp_path / 'q.npz')
     x = qgraph.quantize_input(integers, images)
     np.testing.assert_array_equal(qgraph.run_int(again, x), reference[folded.output.name].reshape(len(x), -1))
-    assert again.graph == folded and quant.QuantSpec.from_json(spec.to_json()) == spec
+    assert again.graph == folded and QuantSpec.from_json(spec.to_json()) == spec
 
 
 @pytest.mark.parametrize('make', [fire_net, mbconv_net, detector_net])

@@ -211,3 +211,17 @@ def test_a_step_schedule_is_its_formula_however_many_steps_it_has():
     assert [float(learning_rate(recipe)(jnp.int32(at))) for at in range(20)] == pytest.approx(expected, rel=1e-5)
     many = learning_rate(Recipe(2**20, 0.5, schedule='step', decay_steps=1, decay_factor=1 - 1e-6))
     assert float(jax.jit(many)(jnp.int32(10**6))) == pytest.approx(0.5 * math.exp(10**6 * math.log(1 - 1e-6)), rel=0.1)
+
+
+def test_a_network_whose_weights_are_finite_and_whose_values_are_not_is_refused_with_advice(tmp_path, monkeypatch):
+    """As a huge last step of a phase leaves it: what is saved is finite, and no scale can be chosen for what it computes."""
+
+    def fit(state, *args, **kwargs):
+        kwargs['metrics'].start(kwargs['phase'], kwargs['steps'], kwargs['steps'], kwargs['batch_size'], kwargs['steps_per_epoch'])
+        huge = 1e10 if kwargs['phase'] == 'finetune' else 1.0
+        return state.replace(params={**state.params, 'net': jax.tree.map(lambda leaf: leaf * huge, state.params['net'])})
+
+    monkeypatch.setattr(phase.loop, 'fit', fit)
+    config, _ = planned('keep', 8)
+    with pytest.raises(ConfigError, match=r'NaN or infinite, which have no scale. .* a lower config.train.finetune.learning_rate'):
+        run.train(config, tmp_path / 'w', quiet=True)

@@ -17,11 +17,12 @@ from test_ops import detector_net, mbconv_net, sample
 
 import hls_export
 from hls_export import emit, plan
-from tailor_jax import build, fixed, lower, qgraph, quant, rewrite
+from tailor_jax import build, fixed, lower, qgraph, rewrite
 from tailor_jax.fields import FormatError
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.qgraph import QGraph, QNode
+from tailor_jax.quant_spec import QuantSpec
 
 
 def network(make=None) -> QGraph:
@@ -228,13 +229,13 @@ def test_saving_replaces_a_planted_link(tmp_path):
 
 
 def test_quantization_types_come_back_or_are_refused_by_the_name_of_the_file():
-    spec = quant.QuantSpec((('input', Fixed(8, 5)), ('conv', Fixed(4, 2, False))), (('conv', Fixed(3, 2)),))
+    spec = QuantSpec((('input', Fixed(8, 5)), ('conv', Fixed(4, 2, False))), (('conv', Fixed(3, 2)),))
     text = json.dumps(spec.to_json())
-    assert quant.QuantSpec.from_json(json.loads(text)) == spec
+    assert QuantSpec.from_json(json.loads(text)) == spec
     refused = 0
     for edited in mutations.json_edits(text, 300):
         try:
-            loaded = quant.QuantSpec.from_json(json.loads(edited, parse_constant=float), 'W/quant.json')
+            loaded = QuantSpec.from_json(json.loads(edited, parse_constant=float), 'W/quant.json')
         except FormatError as error:
             refused += 1
             assert str(error).startswith('W/quant.json')

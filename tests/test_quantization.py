@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tailor_jax import build, fixed, lower, model, qgraph, quant, rewrite
 from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.quant_spec import QuantSpec
 
 types = st.builds(Fixed, st.integers(2, 16), st.integers(-4, 14), st.booleans())
 
@@ -122,7 +123,7 @@ def test_saving_and_loading_keeps_every_integer(tmp_path):
     np.testing.assert_array_equal(qgraph.run_int(again, x), qgraph.run_int(integers, x))
     assert [qnode.acc for qnode in again.nodes] == [qnode.acc for qnode in integers.nodes]
     assert again.graph == folded
-    assert quant.QuantSpec.from_json(spec.to_json()) == spec
+    assert QuantSpec.from_json(spec.to_json()) == spec
 
 
 def test_calibration_beats_its_neighbours():

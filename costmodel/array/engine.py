@@ -14,14 +14,12 @@ Partial sums lie in the accumulators, those of a tile first, then those of a glo
 
 from __future__ import annotations
 
-import collections
-
 import numpy as np
 
-from costmodel.array.frames import DRAM, MEMORIES
+from costmodel.array.chip import Chip
 from costmodel.array.group import Group
 from costmodel.array.instructions import Instruction, decode, decode_stage
-from costmodel.array.memory import EVERY, MachineFault, Memory, Operand, applied, stage_node, to_bytes, to_integers
+from costmodel.array.memory import MachineFault, Operand, stage_node, to_bytes
 from costmodel.array.program import Program
 from tailor_jax.qgraph import QNode
 
@@ -40,17 +38,14 @@ def run(program: Program, image: np.ndarray) -> tuple[np.ndarray, dict[str, int]
 
 class Engine:
     def __init__(self, program: Program):
-        self.program = program
-        self.traffic = collections.Counter[str](input=0, weight=0, output=0, shortcut=0)
-        self.dram = Memory('dram', program.dram_bytes, self.traffic)
-        self.chip = [Memory(name.removesuffix('_bytes'), size) for name, size in zip(MEMORIES, program.memories)]
+        self.program, self.chip = program, Chip(program)
         self.next_constant = 0
         self.pieces: list[Operand] = []
 
     def run(self, image: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
-        self.dram.write(0, self.program.weights.shape, self.program.weights, 'host')
+        self.chip.dram.write(0, self.program.weights.shape, self.program.weights, 'host')
         values = to_bytes(image, self.program.value_bytes)
-        self.dram.write(self.program.input_address, values.shape, values, 'host')
+        self.chip.dram.write(self.program.input_address, values.shape, values, 'host')
         for number, words in enumerate(self.program.words):
             each = decode([int(word) for word in words])
             try:
@@ -62,19 +57,16 @@ class Engine:
                     case 'group':
                         self._group(each)
                     case 'end':
-                        result = self.gather(self.pieces, 'host').reshape(-1)
-                        return result, {kind: size for kind, size in self.traffic.items() if kind != 'host'}
+                        result = self.chip.gather(self.pieces, 'host').reshape(-1)
+                        return result, {kind: size for kind, size in self.chip.traffic.items() if kind != 'host'}
             except MachineFault as fault:
                 raise MachineFault(f'instruction {number} ({each.operation} {self.program.names[number]}): {fault}') from None
         raise MachineFault('the program has no end')
 
-    def memory(self, index: int) -> Memory:
-        return self.dram if index == DRAM else self.chip[index]
-
     def _move(self, each: Instruction) -> None:
         kind = 'input' if each.operation == 'load' else 'output'
-        moved = self.memory(each.input_memory).read(each.input, (each.weights,), kind)
-        self.memory(each.output_memory).write(each.output, (each.weights,), moved, kind)
+        moved = self.chip.memory(each.input_memory).read(each.input, (each.weights,), kind)
+        self.chip.memory(each.output_memory).write(each.output, (each.weights,), moved, kind)
 
     def _constants(self, count: int) -> np.ndarray:
         begin, self.next_constant = self.next_constant, self.next_constant + count
@@ -105,17 +97,4 @@ class Engine:
             raise MachineFault(f'{each.pieces + each.second_pieces} pieces are due, and {len(self.pieces)} were given')
         operands, second = self.pieces[: each.pieces] or [single], self.pieces[each.pieces :]
         self.pieces = []
-        Group(self, each, stages, operands, second).run()
-
-    def gather(self, operands: list[Operand], kind: str, rows: slice = EVERY, channels: slice = EVERY) -> np.ndarray:
-        """These rows and channels of operands that lie one after another in each pixel, [h, w, c]."""
-        found, at = [], 0
-        for each in operands:
-            depth = each.shape[2]
-            begin, end = (channels.start or 0) - at, depth if channels.stop is None else channels.stop - at
-            part = slice(max(begin, 0), min(end, depth))
-            if part.start < part.stop:
-                raw = self.memory(each.memory).read(each.address, (*each.shape, each.value_bytes), kind, (rows, EVERY, part))
-                found.append(applied(to_integers(raw, each.signed), each))
-            at += depth
-        return np.concatenate(found, axis=-1)
+        Group(self.chip, each, stages, operands, second).run()

@@ -73,7 +73,7 @@ class Machine:
         names = [plan.graph.input.name, *(name for layer in plan.layers for name in layer.outputs)]
         self.bytes = {name: plan.tensor_bytes(name, target) for name in names}
         self.vector = {name: plan.graph[name].shape[:2] == (1, 1) for name in names}
-        self.results = set(plan.results())
+        self.results = set(plan.results)
         self.outliving = set() if plan.final else self.results
         born = {name: index for index, layer in enumerate(plan.layers) for name in layer.outputs} | {plan.graph.input.name: -1}
         last = {name: self.last(name) for name in names}
@@ -98,7 +98,7 @@ class Machine:
             steps.append(step)
         if self.plan.final and (left := [(name, places[name]) for name in self.results if name in places and name not in stored]):
             steps[-1] = dataclasses.replace(steps[-1], late_stores=tuple(left))
-        (end, *_) = self.plan.results()
+        (end, *_) = self.plan.results
         return steps, (places[end], end in stored) if end in places and not self.plan.final else None
 
     def _row(self, index: int, places: dict[str, Place], stored: set[str]) -> Step:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from costmodel.array.chip import Chip
 from costmodel.array.frames import DRAM, MAPS, VECTORS
 from costmodel.array.instructions import NONE, Instruction
 from costmodel.array.memory import ACCUMULATORS, EVERY, WEIGHTS, Operand, applied, to_bytes, to_integers
 from tailor_jax.graph import Node
 from tailor_jax.qgraph import QNode, convolve, run_node
 
-if TYPE_CHECKING:
-    from costmodel.array.engine import Engine
-
 
 class Group:
     """One group: its geometry, its stages, and what it has in hand."""
 
-    def __init__(self, engine: Engine, each: Instruction, stages: tuple[QNode, ...], operands: list[Operand], second: list[Operand]):
-        self.engine, self.each, self.operands = engine, each, operands
-        self.vb = engine.program.value_bytes
+    def __init__(self, chip: Chip, each: Instruction, stages: tuple[QNode, ...], operands: list[Operand], second: list[Operand]):
+        self.chip, self.each, self.operands = chip, each, operands
+        self.vb = chip.program.value_bytes
         self.least = -(1 << each.input_bits - 1) if each.input_signed else 0
         self.size_in = (each.height, each.width, each.channels_in)
         self.plain = all(operand.shape[:2] == self.size_in[:2] for operand in operands)  # else a flattened concat
@@ -38,10 +35,10 @@ class Group:
         fused = [index for index, stage in enumerate(self.body) if stage.node.op in ('max_pool', 'avg_pool') and (index or each.weighted)]
         self.pool_at = fused[0] if fused else len(self.body)
         self.before, self.pooling = self.body[: self.pool_at], self.body[self.pool_at :]
-        tile = min(each.channels_out, engine.program.columns)
+        tile = min(each.channels_out, chip.program.columns)
         held = (1 if not each.frame else self.out_rows) * self.out_width * tile if each.weighted or (each.frame and fused) else 0
         self.tile, self.sums_at = tile, 4 * held
-        self.accumulators = engine.chip[ACCUMULATORS]
+        self.accumulators = chip.memories[ACCUMULATORS]
         self.ring_rows, self.fetched, self.missing = min(kernel[0] + 1, each.height), 0, (0, 0)
         self.factors: np.ndarray | None = None
         single = Operand(
@@ -50,15 +47,15 @@ class Group:
         self.second = second or [single]
 
     def run(self) -> None:
-        each, engine = self.each, self.engine
+        each, chip = self.each, self.chip
         if self.side:
             zero = np.zeros((each.channels_out, 4), np.uint8)
             self.accumulators.write(self.sums_at, zero.shape, zero, '')
         if any(stage.node.op == 'scale' for stage in self.body):
             self._load_factors()
         if self.loaded:
-            size = each.kernel_height * each.kernel_width * each.channels_in // each.groups * each.channels_out * engine.program.weight_value_bytes
-            engine.chip[WEIGHTS].write(0, (size,), engine.dram.read(each.weights, (size,), 'weight'), '')
+            size = each.kernel_height * each.kernel_width * each.channels_in // each.groups * each.channels_out * chip.program.weight_value_bytes
+            chip.memories[WEIGHTS].write(0, (size,), chip.dram.read(each.weights, (size,), 'weight'), '')
         if each.frame:
             self._frame()
         else:
@@ -72,12 +69,12 @@ class Group:
             self._write(each.average_memory, each.average, (1, 1, each.channels_out), value[0], ())
 
     def _load_factors(self) -> None:
-        each, vectors = self.each, self.engine.chip[VECTORS]
+        each, vectors = self.each, self.chip.memories[VECTORS]
         shape = (1, 1, each.channels_out, self.vb)
         address = each.second
         if each.second_memory == DRAM:
             address = 0
-            vectors.write(0, shape, self.engine.dram.read(each.second, shape, 'input'), '')
+            vectors.write(0, shape, self.chip.dram.read(each.second, shape, 'input'), '')
         self.factors = to_integers(vectors.read(address, shape, ''), bool(each.second_signed))
 
     # frame mode: `columns` channels of the whole map at a time
@@ -98,13 +95,13 @@ class Group:
     def _input(self, channels: slice = EVERY) -> np.ndarray:
         """The main operand's channels, [h, w, c]."""
         if self.plain:
-            return self.engine.gather(self.operands, 'input', EVERY, channels)
-        return self.engine.gather(self.operands, 'input').reshape(self.size_in)[..., channels]
+            return self.chip.gather(self.operands, 'input', EVERY, channels)
+        return self.chip.gather(self.operands, 'input').reshape(self.size_in)[..., channels]
 
     # row mode: all channels of a row at a time, the weights in tiles
 
     def _rows(self) -> None:
-        each, ring = self.each, self.engine.chip[MAPS[1]]
+        each, ring = self.each, self.chip.memories[MAPS[1]]
         pool = self.pooling[0].node if self.pooling else None
         rows, made = (min(pool.kernel[0], self.out_rows) if pool else 0), 0
         shape = (rows, self.out_width, each.channels_out, self.vb)
@@ -150,12 +147,12 @@ class Group:
 
     def _fetch(self, end: int) -> None:
         """Brings the rows of the input up to `end` into the ring."""
-        ring = self.engine.chip[MAPS[0]]
+        ring = self.chip.memories[MAPS[0]]
         for row in range(self.fetched, end):
             at = self._row_bytes() * (row % self.ring_rows)
             for operand in self.operands:
                 deep = operand.shape[0] // self.each.height
-                raw = self.engine.memory(operand.memory).read(
+                raw = self.chip.memory(operand.memory).read(
                     operand.address, (*operand.shape, operand.value_bytes), 'input', (slice(row * deep, (row + 1) * deep),)
                 )
                 ring.write(at, raw.shape, raw, '')
@@ -170,7 +167,7 @@ class Group:
         found, at = [], self._row_bytes() * (row % self.ring_rows)
         for operand in self.operands:
             shape = (operand.shape[0] // self.each.height, *operand.shape[1:], operand.value_bytes)
-            found.append(applied(to_integers(self.engine.chip[MAPS[0]].read(at, shape, ''), operand.signed), operand))
+            found.append(applied(to_integers(self.chip.memories[MAPS[0]].read(at, shape, ''), operand.signed), operand))
             at += int(np.prod(shape))
         return np.concatenate(found, axis=-1).reshape(1, *self.size_in[1:])
 
@@ -201,7 +198,7 @@ class Group:
 
     def _weight_tiles(self, channels: slice) -> Iterator[tuple[slice, np.ndarray]]:
         """(input channels of a group, weights [kh, kw, inputs, outputs]) of each tile for these output channels."""
-        each, program, memory = self.each, self.engine.program, self.engine.chip[WEIGHTS]
+        each, program, memory = self.each, self.chip.program, self.chip.memories[WEIGHTS]
         depth, taps = each.channels_in // each.groups, each.kernel_height * each.kernel_width * program.weight_value_bytes
         slot = taps * min(depth, program.rows) * min(each.channels_out, program.columns)
         number = channels.start // program.columns * -(-depth // program.rows)
@@ -212,7 +209,7 @@ class Group:
             at = offset
             if not self.loaded:
                 at = slot * (number % 2)
-                memory.write(at, shape, self.engine.dram.read(each.weights + offset, shape, 'weight'), '')
+                memory.write(at, shape, self.chip.dram.read(each.weights + offset, shape, 'weight'), '')
             yield inputs, to_integers(memory.read(at, shape, ''), True)
             number += 1
 
@@ -237,7 +234,7 @@ class Group:
 
     def _second(self, shape: tuple[int, ...], channels: slice, rows: slice) -> np.ndarray:
         """The shortcut's values for these rows and channels."""
-        return self.engine.gather(self.second, 'shortcut', rows, channels).reshape(shape)
+        return self.chip.gather(self.second, 'shortcut', rows, channels).reshape(shape)
 
     def _store(self, x: np.ndarray, channels: slice, row: int) -> None:
         """Writes what was made of a row, or of the whole map in frame mode, and adds it to the sums of a global average pool."""
@@ -266,7 +263,7 @@ class Group:
 
     def _write(self, memory: int, address: int, shape: tuple[int, int, int], x: np.ndarray, where: tuple[slice, ...]) -> None:
         values = to_bytes(x, self.each.output_bytes)
-        self.engine.memory(memory).write(address, (*shape, self.each.output_bytes), values, 'output', where)
+        self.chip.memory(memory).write(address, (*shape, self.each.output_bytes), values, 'output', where)
 
 
 def _padded(stage: QNode, vertical: tuple[int, int]) -> QNode:

@@ -98,12 +98,13 @@ class Plan:
     @functools.cached_property
     def last_reader(self) -> dict[str, int]:
         """{tensor: index of the last layer that reads it}; the graph's results, which live on, have none."""
-        return {name: indices[-1] for name, indices in self.readers.items() if name not in self.results()}
+        return {name: indices[-1] for name, indices in self.readers.items() if name not in self.results}
 
     def next_reader(self, index: int, name: str) -> float:
         """Index of the next layer after this one that reads a tensor; infinite if none does."""
         return next((reader for reader in self.readers.get(name, ()) if reader > index), math.inf)
 
+    @functools.cached_property
     def results(self) -> tuple[str, ...]:
         """The tensors that the graph's output consists of."""
         return stored(self.graph, self.graph.output)
@@ -116,15 +117,16 @@ def bits_to_bytes(bits: int) -> int:
 def plan(folded: Graph, target: PEArray, final: bool = True) -> Plan:
     """The layers of a folded graph. Raises CostError naming a node that no layer can hold."""
     groups: dict[str, list[Node]] = {}
+    inside: dict[str, set[str]] = {}  # the ops of each layer
     layer_of: dict[str, str] = {}
     for node in folded.nodes[1:]:
-        host = _host(folded, node, groups, layer_of, target.fuse_add)
-        if host:
-            groups[host].append(node)
+        host = layer_of.get(node.inputs[0], '')
+        if not _joins(folded, node, inside.get(host, set()), target.fuse_add):
+            host = node.name
+        if node.op not in VIEWS:
+            groups.setdefault(host, []).append(node)
+            inside.setdefault(host, set()).add(node.op)
             layer_of[node.name] = host
-        elif node.op not in VIEWS:
-            groups[node.name] = [node]
-            layer_of[node.name] = node.name
     position = {node.name: index for index, node in enumerate(folded.nodes)}
     layers = [_layer(folded, tuple(nodes)) for nodes in groups.values()]
 
@@ -138,31 +140,34 @@ def plan(folded: Graph, target: PEArray, final: bool = True) -> Plan:
 
 def stored(graph: Graph, node: Node) -> tuple[str, ...]:
     """The tensors in memory that a node's output consists of: itself, or what a concat or flatten is made of, each once."""
-    if node.op not in VIEWS:
-        return (node.name,)
-    return tuple(dict.fromkeys(name for source in node.inputs for name in stored(graph, graph[source])))
+    found: dict[str, None] = {}
+    seen, waiting = set(), [node]
+    while waiting:
+        each = waiting.pop()
+        if each.op not in VIEWS:
+            found[each.name] = None
+        elif each.name not in seen:
+            seen.add(each.name)
+            waiting += [graph[name] for name in reversed(each.inputs)]
+    return tuple(found)
 
 
-def _host(graph: Graph, node: Node, groups: dict[str, list[Node]], layer_of: dict[str, str], fuse_add: bool) -> str:
-    """The layer that a node joins, or '' if it starts one or is a view."""
-    source = node.inputs[0]
-    host = layer_of.get(source, '')
-    if node.op in ('conv', 'dense', 'scale', *VIEWS):
-        return ''
-    inside = {member.op for member in groups.get(host, ())}
-    alone = len(graph.consumers[source]) == 1
+def _joins(graph: Graph, node: Node, inside: set[str], fuse_add: bool) -> bool:
+    """Whether a node joins the layer that makes its input, whose ops are `inside`; there is none where they are empty."""
+    alone = len(graph.consumers[node.inputs[0]]) == 1
     match node.op:
+        case 'conv' | 'dense' | 'scale' | 'concat' | 'flatten':
+            return False
         case 'add':
-            joins = fuse_add and alone and bool(inside & {'conv', 'dense'}) and not inside & {'add', 'upsample', *POOLS}
+            return fuse_add and alone and bool(inside & {'conv', 'dense'}) and not inside & {'add', 'upsample', *POOLS}
         case 'relu' | 'leaky_relu' | 'sigmoid' | 'swish':
-            joins = alone
+            return alone and bool(inside)
         case 'max_pool' | 'avg_pool' | 'upsample':
-            joins = alone and not inside & {'upsample', *POOLS}
+            return alone and bool(inside) and not inside & {'upsample', *POOLS}
         case 'global_avg_pool':
-            joins = not inside & {'upsample', *POOLS}
+            return bool(inside) and not inside & {'upsample', *POOLS}
         case _:
             raise CostError(f'node {node.name!r}: op {node.op!r} has no place on a PE array; fold the graph first')
-    return host if joins else ''
 
 
 def _layer(graph: Graph, nodes: tuple[Node, ...]) -> Layer:

@@ -104,7 +104,7 @@ class _Lowering:
             self._piece(*piece, (DRAM, self.at[piece[0]]))
         self._emit(Instruction(OPCODES.index('end'), pieces=len(pieces)), 'end')
         kinds = {kind: self.total[f'dram_{kind}_bytes'] for kind in ('input', 'weight', 'output', 'shortcut')}
-        kinds['output'] += sum((self._bytes(name) - self.value_bytes) * math.prod(self.graph[name].shape) for name in self.plan.results())
+        kinds['output'] += sum((self._bytes(name) - self.value_bytes) * math.prod(self.graph[name].shape) for name in self.plan.results)
         return Program(
             np.array([instructions.encode(each) for each, _ in self.code], np.uint32),
             np.array(self.constants, np.int64).astype(np.uint32),
@@ -140,7 +140,7 @@ class _Lowering:
             written = [name for name, _ in (*step.stores, *step.late_stores)]
             for name in [*written, *(name for name in step.layer.outputs if step.places[name][0] == DRAM)]:
                 born.setdefault(name, index)
-        results = self.plan.results()
+        results = self.plan.results
         last = {name: math.inf if name in results else self.plan.last_reader.get(name, born[name]) for name in born}
         at: dict[str, int] = {}
         self.dram_bytes = len(self.weights)

@@ -32,7 +32,7 @@ def run(plan: Plan, state: Hashable, target: PEArray) -> tuple[list[Traffic], Ha
     """See `costmodel.array.policy`; the state is whether the plan's first (last) tensor lies on chip. Raises TooSmall as `layer_by_layer` does."""
     check_shared(target)
     check_room(plan, target)
-    first, final = plan.graph.input.name, set(plan.results()) if plan.final else set()
+    first, final = plan.graph.input.name, set(plan.results) if plan.final else set()
     held = {first} if state else set()
     alive = {first: None}  # in the order in which they were made
     moved = []
@@ -49,7 +49,7 @@ def run(plan: Plan, state: Hashable, target: PEArray) -> tuple[list[Traffic], Ha
             if plan.last_reader.get(name) == index:
                 alive.pop(name, None)
                 held.discard(name)
-    return moved, all(name in held for name in plan.results())
+    return moved, all(name in held for name in plan.results)
 
 
 def _staying(plan: Plan, index: int, alive: Iterable[str], held: Collection[str], target: PEArray) -> set[str]:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ from tailor_jax import rewrite
 from tailor_jax.graph import Graph, Node
 
 Sizes = tuple[int, ...]
+MOST_STEPS = 1 << 22  # layers to run for the cuts of one network, a minute or two
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +69,24 @@ def run(plan: Plan, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
 
 
 def alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
-    """The target with each cut that can be made, fewest blocks in frame mode first. Raises CostError if `frame` leaves out blocks in between."""
+    """The target with each cut that can be made, fewest blocks in frame mode first.
+
+    Raises CostError if `frame` leaves out blocks in between, or if gates decide which cuts there are (see `_check_gates`).
+    """
     blocks = list(dict.fromkeys(map(block, graph.nodes[1:])))
     if target.frame is not None:
         _check_contiguous(blocks, target.frame)
         return (target,)
-    two = target.cuts == 2 or (target.cuts == 0 and any(node.op == 'upsample' for node in graph.nodes))
+    if graph.gates:
+        _check_gates(graph, target)
+    two = target.cuts == 2 or (target.cuts == 0 and _upsamples(graph))
     count = len(blocks)
+    tried = count * (count + 1) // 2 if two else count
+    if tried * len(graph.nodes) > MOST_STEPS:
+        raise CostError(
+            f'policy shortcut_fusion tries every cut, and a network of {len(graph.nodes):,} nodes in {count:,} blocks has {tried:,}; '
+            'give its nodes larger blocks, or set frame'
+        )
     ranges = [(begin, end) for begin in reversed(range(count)) for end in (range(count, begin, -1) if two else (count,))]
     return [dataclasses.replace(target, frame=tuple(blocks[begin:end])) for begin, end in [(count, count), *ranges]]
 
@@ -82,6 +95,22 @@ def _check_contiguous(blocks: list[str], frame: tuple[str, ...]) -> None:
     places = [index for index, name in enumerate(blocks) if name in frame]
     if places and (between := [name for name in blocks[places[0] : places[-1]] if name not in frame]):
         raise CostError(f'blocks in frame mode follow one another; frame has {", ".join(frame)}, without {", ".join(between)} between them')
+
+
+def _check_gates(graph: Graph, target: PEArray) -> None:
+    """Raises CostError where closed gates change the order of the blocks, or how many cuts there may be: a table is of one choice of cuts."""
+    runs = [name for name, _ in itertools.groupby(map(block, graph.nodes[1:]))]
+    if torn := [name for name in runs if runs.count(name) > 1]:
+        raise CostError(
+            f'block {torn[0]!r} has nodes of other blocks between its own, so that gates can change the order of the blocks; '
+            'give nodes that follow one another the same block, or none'
+        )
+    if target.cuts == 0 and _upsamples(graph) != _upsamples(rewrite.remove(graph, graph.gates)):
+        raise CostError('it depends on the gates whether this network upsamples, and cuts=0 on whether it does; give cuts=1 or cuts=2')
+
+
+def _upsamples(graph: Graph) -> bool:
+    return any(node.op == 'upsample' for node in graph.nodes)
 
 
 def search(graph: Graph, target: PEArray) -> list[Cut]:

@@ -65,7 +65,7 @@ def run(plan: Plan, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
     first = plan.graph.input.name
     held = {first: _Held(plan.tensor_bytes(first, target), *state)}
     moved = [machine.step(index, held) for index in range(len(plan.layers))]
-    (end, *_) = plan.results()
+    (end, *_) = plan.results
     return moved, (held[end].banks, held[end].copied) if end in held and not plan.final else START
 
 
@@ -100,7 +100,7 @@ def _check_room(plan: Plan, target: PEArray) -> None:
 class _Mining:
     def __init__(self, plan: Plan, target: PEArray):
         self.plan, self.target, self.bank = plan, target, target.bank_bytes
-        self.results = set(plan.results())
+        self.results = set(plan.results)
 
     def _order(self, layer: Layer, held: dict[str, _Held]) -> _Order:
         """The first loop order that fits, with the input's banks where it keeps them."""

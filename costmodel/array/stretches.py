@@ -25,23 +25,31 @@ class Stretch:
 def stretches(graph: Graph) -> list[Stretch]:
     """The stretches of a graph with learnable gates, in order."""
     joined: list[Region] = []
+    parts: list[Region] = []  # of the one that is being joined
+    gated = False
     for region in regions(graph):
-        if joined and not (_is_cut(graph, region.entry) and joined[-1].gates):
-            joined[-1] = _union(joined[-1], region)
-        else:
-            joined.append(region)
+        if gated and _is_cut(graph, region.entry):
+            joined.append(_union(*parts))
+            parts, gated = [], False
+        parts.append(region)
+        gated = gated or bool(region.gates)
+    joined += [_union(*parts)] if parts else []
     if len(joined) > 1 and not joined[-1].gates:
         joined[-2:] = [_union(*joined[-2:])]
-    for gate in graph.gates:
-        holding = [index for index, region in enumerate(joined) if gate in region.gates]
-        while holding[0] < holding[-1]:
-            joined[holding[0] : holding[0] + 2] = [_union(joined[holding[0]], joined[holding[0] + 1])]
-            holding[-1] -= 1
-    return [Stretch(_alone(region), region is joined[-1]) for region in joined]
+    held = [region.gates for region in joined]
+    last = {gate: index for index, gates in enumerate(held) for gate in gates}
+    whole: list[list[Region]] = []
+    reach = -1  # the last region that a gate of those before it stands in, too
+    for index, region in enumerate(joined):
+        if index > reach:
+            whole.append([])
+        whole[-1].append(region)
+        reach = max(reach, index, *(last[gate] for gate in held[index]))
+    return [Stretch(_alone(_union(*parts)), parts is whole[-1]) for parts in whole]
 
 
-def _union(one: Region, other: Region) -> Region:
-    return Region(one.entry, one.nodes + other.nodes)
+def _union(*parts: Region) -> Region:
+    return Region(parts[0].entry, tuple(node for part in parts for node in part.nodes))
 
 
 def _alone(region: Region) -> Graph:
@@ -54,13 +62,16 @@ def _is_cut(graph: Graph, node: Node) -> bool:
 
 def _readers(graph: Graph, node: Node) -> Iterator[Node]:
     """Who may read the tensor, directly or once gated adds are gone; the network's input, which reads nothing, where no layer might be left."""
-    if node.name == graph.output.name:
-        yield graph.input
-    for name in graph.consumers[node.name]:
-        reader = graph[name]
-        yield reader
-        if reader.gate and reader.inputs[0] == node.name:
-            yield from _readers(graph, reader)
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if node.name == graph.output.name:
+            yield graph.input
+        for name in graph.consumers[node.name]:
+            reader = graph[name]
+            yield reader
+            if reader.gate and reader.inputs[0] == node.name:
+                waiting.append(reader)
 
 
 def _is_stored(graph: Graph, node: Node) -> bool:

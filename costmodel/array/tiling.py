@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from costmodel.array import compute
-from costmodel.array.layers import Layer, Plan, bits_to_bytes
+from costmodel.array.layers import Layer, Plan, bits_to_bytes, stored
 from costmodel.array.target import BUFFERS, PEArray
 from costmodel.cost import TooSmall
 from tailor_jax.graph import Node, weight_shape
@@ -43,13 +43,17 @@ ORDERS = ('output', 'weight', 'input')
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """What tiling sees of a layer: channels are those of one group; `shortcut` if a fused add reads one."""
+    """What tiling sees of a layer: channels are those of one group; `shortcut` if a fused add reads one.
+
+    `stored` are the channels that lie in DRAM: fewer than the groups' where a concat has a tensor twice, which is read once.
+    """
 
     size_in: tuple[int, int]
     size: tuple[int, int]
     channels_in: int
     channels: int
     groups: int
+    stored: int
     kernel: tuple[int, int]
     stride: tuple[int, int]
     corner: tuple[int, int]
@@ -98,13 +102,21 @@ def shape(plan: Plan, layer: Layer) -> Shape:
         case 'conv' | 'dense':
             *_, channels_in, _ = weight_shape(plan.graph, node)
             size_in, per_group = plan.graph.in_shape(node)[:2], node.shape[2] // node.groups
-            return Shape(size_in, node.shape[:2], channels_in, per_group, node.groups, node.kernel, node.stride, _corner(node), True, fused)
+            held, window = _stored_channels(plan, layer), (node.kernel, node.stride, _corner(node))
+            return Shape(size_in, node.shape[:2], channels_in, per_group, node.groups, held, *window, True, fused)
         case 'max_pool' | 'avg_pool':
             size_in = plan.graph.in_shape(node)[:2]
-            return Shape(size_in, node.shape[:2], 1, 1, node.shape[2], node.kernel, node.stride, _corner(node), False, fused)
+            held, window = _stored_channels(plan, layer), (node.kernel, node.stride, _corner(node))
+            return Shape(size_in, node.shape[:2], 1, 1, node.shape[2], held, *window, False, fused)
         case _:  # a pass over the larger of its maps, value by value
             size, channels = max((plan.graph.in_shape(node)[:2], node.shape[:2])), node.shape[2]
-            return Shape(size, size, 1, 1, channels, (1, 1), (1, 1), (0, 0), False, layer.op == 'add')
+            return Shape(size, size, 1, 1, channels, channels, (1, 1), (1, 1), (0, 0), False, layer.op == 'add')
+
+
+def _stored_channels(plan: Plan, layer: Layer) -> int:
+    """Channels of the tensors that the first node's operand is made of, each once."""
+    values = sum(math.prod(plan.graph[name].shape) for name in stored(plan.graph, plan.graph[layer.nodes[0].inputs[0]]))
+    return values // math.prod(plan.graph.in_shape(layer.nodes[0])[:2])
 
 
 def _corner(node: Node) -> tuple[int, int]:
@@ -235,7 +247,7 @@ def _moved(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall:
     weights = np.where(n_k * n_c > 1, n_s, 1) if order != 'weight' else np.ones_like(n_s)
     values = given.groups * given.channels * math.prod(given.size) * target.batch
     partial = -(-2 * (n_c - 1) * (n_k * n_s > 1) * (order != 'output') * values * target.accumulator_bits // 8)
-    inputs = 0 if input_on_chip else -(-pixels * given.groups * given.channels_in * target.batch * target.activation_bits // 8)
+    inputs = 0 if input_on_chip else -(-pixels * given.stored * target.batch * target.activation_bits // 8)
     return inputs + weights * bits_to_bytes(_weight_count(given) * target.weight_bits) + partial, pixels, weights, partial
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ class Shape:
     processes: tuple[Process, ...]
     latency: int = 0
 
-    @property
+    @functools.cached_property
     def cloned(self) -> frozenset[int]:
         """The tensors that go through a clone process: those with several readers, not counting taps."""
         read = [source for process in self.processes for source in process.sources if not isinstance(source, Tap)]

@@ -34,7 +34,7 @@ from hls_export import hardware, index, report
 from tailor_jax import fields, graph, qgraph
 from tailor_jax.data import description
 from tailor_jax.data.embedded import prepare_embedded
-from tailor_jax.quant import QuantSpec
+from tailor_jax.quant_spec import QuantSpec
 
 SLOW_S = 10
 
