@@ -1,4 +1,6 @@
-"""What the commands of argparse have in common: `--help` with status 0; for what they cannot do one `error: ...` and status 1."""
+"""What the commands of argparse have in common: `--help` with status 0; for what they cannot do one `error: ...` and
+status 1.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,23 @@ class Parser(argparse.ArgumentParser):
     """Arguments whose errors are UsageErrors; `about` is the help's text as it is, the docstring of the command."""
 
     def __init__(self, prog: str, about: str | None):
-        super().__init__(prog, description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+        shown = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog, description=about, formatter_class=shown, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f'{message}; {self.prog} --help lists the options')
 
 
 def status(run: Callable[[], int], *errors: type[Exception]) -> int:
-    """The exit status of a command. Its arguments, files, and what else a user can cause - `errors` - end in an error on stderr and status 1."""
+    """The exit status of a command. Its arguments, files, and what else a user can cause - `errors` - end in an error on
+    stderr and status 1.
+    """
     caught: tuple[type[Exception], ...] = (UsageError, OSError, *errors)
     try:
         return run()
     except caught as error:
-        what = f'{error.filename}: {error.strerror}' if isinstance(error, OSError) and error.filename and error.strerror else str(error)
+        what = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            what = f'{error.filename}: {error.strerror}'
         print(f'error: {what}', file=sys.stderr)
         return 1

@@ -102,8 +102,9 @@ def reciprocal(mean: Mean, right: int = 0) -> tuple[int, int, int]:
     """(m, b, j) with (S m + b) >> j = (a + half) >> right for every |S| <= largest, where half is 2^(right - 1), or 0
     for no shift; j is the least.
 
-    With n = 2^(shift - g), d = divisor 2^(right - g), g = min(shift, right), that is floor((S n + c) / d) for an integer c. The quotient
-    (S n + c + 1/2) / d is no nearer to an integer than 1 / (2 d); so it holds if S m / 2^j and b / 2^j are off by less together.
+    With n = 2^(shift - g), d = divisor 2^(right - g), g = min(shift, right), that is floor((S n + c) / d) for an integer c.
+    The quotient (S n + c + 1/2) / d is no nearer to an integer than 1 / (2 d); so it holds if S m / 2^j and b / 2^j are off
+    by less together.
     """
     half = mean.divisor << right >> 1 if right else 0
     if mean.divisor == 1:

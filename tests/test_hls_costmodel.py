@@ -127,7 +127,9 @@ def test_depths_without_latency_lose_throughput_in_real_pipelines(tmp_path):
 @pytest.mark.parametrize('bits', [4, 8, 12, 16])
 @pytest.mark.parametrize('side', [3, 7, 8, 14])
 def test_the_multipliers_of_a_mean_are_priced(bits, side):
-    """Widths of the emitted sum and reciprocal, for outputs as fine as the input and up to eight times finer, beside the model's DSPs."""
+    """Widths of the emitted sum and reciprocal, for outputs as fine as the input and up to eight times finer, beside the
+    model's DSPs.
+    """
     graph = Graph((Node('input', 'input', (), (side, side, 3)), Node('pool', 'global_avg_pool', ('input',), (1, 1, 3))))
     target = costmodel.dataflow(weight_bits=bits, activation_bits=bits)
     made = []

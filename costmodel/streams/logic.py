@@ -171,7 +171,8 @@ def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Devi
 
 
 def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
-    """Global average: one accumulator a channel; unless the map's size is a power of two, a constant multiplication that divides and rounds.
+    """Global average: one accumulator a channel; unless the map's size is a power of two, a constant multiplication that
+    divides and rounds.
 
     The reciprocal takes about as many bits as the sum (`mean.reciprocal`).
     """

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     parser = Parser('python -m tailor_jax.data.prepare', __doc__)
     parser.add_argument('name', metavar='NAME', help='digits, photo_digits[/CONFIG], or a TFDS name such as cifar10')
-    parser.add_argument('--tfds_dir', metavar='ROOT', help='data root to prepare in (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)')
+    default = '$TFDS_DATA_DIR, else ~/tensorflow_datasets'
+    parser.add_argument('--tfds_dir', metavar='ROOT', help=f'data root to prepare in (default: {default})')
     args = parser.parse_args(arguments)
     root = Path(args.tfds_dir).expanduser() if args.tfds_dir else locate.data_root()
     embedded = args.name.partition('/')[0] in locate.EMBEDDED
