@@ -205,11 +205,15 @@ def _blocks(text: str) -> tuple[str, ...]:
 def _reuse_factor(text: str | None) -> int | dict[str, int] | None:
     if text is None:
         return None
-    if text.isdigit():
+    if text.isdecimal():
         return int(text)
     if not re.fullmatch(r'\w+=\d+(,\w+=\d+)*', text):
         raise CostError(f'--reuse_factor must be a number or NODE=NUMBER,..., got {text!r}')
-    return {name: int(value) for name, value in (part.split('=') for part in text.split(','))}
+    pairs = [part.split('=') for part in text.split(',')]
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise CostError(f'--reuse_factor gives node {twice[0]!r} two numbers, got {text!r}')
+    return {name: int(value) for name, value in pairs}
 
 
 def _with_deadlock_free_depths(graph: Graph, cost: Cost) -> Cost:

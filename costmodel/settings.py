@@ -15,6 +15,7 @@ from tailor_jax.fields import plain
 
 MOST_BITS = 32  # of weights and activations; training and `run_int` take 2..16
 MOST = 1 << 40  # bytes, cycles, and what else is a size
+MOST_RATE = 1e9  # of a clock or a bandwidth, and of its inverse
 
 
 def one_of(key: str, value: Any, known: Sequence[str]) -> str:
@@ -31,10 +32,12 @@ def integer(key: str, value: Any, lo: int, hi: int) -> int:
 
 
 def positive(key: str, value: Any) -> float:
-    """A finite number above 0."""
+    """A finite number above 0, neither so small nor so large that what is divided by it is none."""
     found = plain(value)
     if type(found) not in (int, float) or not 0 < found < math.inf:
         raise CostError(f'{key} must be a finite number above 0, got {value!r}')
+    if not 1 / MOST_RATE <= found <= MOST_RATE:
+        raise CostError(f'{key} must be a number of {1 / MOST_RATE:g} to {MOST_RATE:g}, got {value!r}')
     return found
 
 

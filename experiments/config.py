@@ -217,7 +217,7 @@ RANGES = {
     'cost.columns': _count(2**16),
     'cost.sram_bytes': _count(2**40),
     'cost.bandwidth_gb_s': Range(0.001, 1e6, 'a number of 0.001 to 1,000,000 GB/s'),
-    'cost.batch': _count(2**16),
+    'cost.batch': _count(2**12),
     'quant.weight_bits': _BITS,
     'quant.activation_bits': _BITS,
     'quant.scale_learning_rate': _RATE_OR_0,
