@@ -1,5 +1,6 @@
 """Checkpoints and metrics after damage: single bits flipped, files cut, emptied and lost, against the run that nothing happened to."""
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -154,6 +155,21 @@ def test_evaluations_are_written_once_in_their_order(run, whole, damage):
     path.write_bytes(damage(path.read_bytes()))
     finish(run)
     assert path.read_bytes() == (whole / 'metrics.jsonl').read_bytes() + EVALUATIONS
+
+
+@pytest.mark.parametrize('what', ['pipe', 'link', 'directory'])
+def test_what_stands_in_the_place_of_a_file_is_damage_and_nobody_waits_for_it(run, what, capfd):
+    path = files_of(run / 'checkpoints' / LAST / 'state')[-1]
+    path.rename(run / 'elsewhere')
+    match what:
+        case 'pipe':
+            os.mkfifo(path)
+        case 'link':
+            path.symlink_to(run / 'elsewhere')
+        case 'directory':
+            path.mkdir()
+    assert restored(run).step == int(BEFORE)
+    assert f'{LAST} is damaged' in capfd.readouterr().err
 
 
 def test_a_checkpoint_of_another_network_is_refused_and_kept(run):

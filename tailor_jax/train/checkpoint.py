@@ -212,6 +212,9 @@ def _manager(directory: Path, read_only: bool) -> ocp.CheckpointManager | None:
 
 def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     """The record of a checkpoint, checked by its own digest. Raises CheckpointError for a whole one of another version."""
+    place = Path(manager.directory) / str(step)
+    if odd := next((path for path in place.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())), None):
+        raise _DamagedError(f'{odd.relative_to(place)} is no file')  # orbax waits for a pipe for ever, and follows a link
     found = _item(manager, step, RECORD, ocp.args.JsonRestore())
     record = dict(found) if isinstance(found, dict) else {}
     if record.pop('sha256', '') != _digest(record) or record.get('step') != step:
