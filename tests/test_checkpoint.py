@@ -157,17 +157,14 @@ def test_evaluations_are_written_once_in_their_order(run, whole, damage):
     assert path.read_bytes() == (whole / 'metrics.jsonl').read_bytes() + EVALUATIONS
 
 
-@pytest.mark.parametrize('what', ['pipe', 'link', 'directory'])
+@pytest.mark.parametrize('what', ['pipe', 'link'])
 def test_what_stands_in_the_place_of_a_file_is_damage_and_nobody_waits_for_it(run, what, capfd):
     path = files_of(run / 'checkpoints' / LAST / 'state')[-1]
     path.rename(run / 'elsewhere')
-    match what:
-        case 'pipe':
-            os.mkfifo(path)
-        case 'link':
-            path.symlink_to(run / 'elsewhere')
-        case 'directory':
-            path.mkdir()
+    if what == 'pipe':
+        os.mkfifo(path)
+    else:
+        path.symlink_to(run / 'elsewhere')
     assert restored(run).step == int(BEFORE)
     assert f'{LAST} is damaged' in capfd.readouterr().err
 
