@@ -32,6 +32,11 @@ from tailor_jax.qgraph import QGraph
 
 # Where `write` makes a project: beside it, under the name that tempfile gives.
 PARTIAL = re.compile(r'\.(?P<name>.+)\.[a-z0-9_]{8}')
+_TEXTS = ('build.tcl', 'hls_config.cfg', 'README.md')
+_GENERATED = (
+    *('tailor_top.cpp', 'tailor_top.h', 'layers.h', 'timing.h', 'qgraph.npz', 'hardware.json', 'csim.json'),
+    *(indexing.MARKER, LOCK),
+)
 
 
 def write(
@@ -152,6 +157,19 @@ def _check_target(path: Path, overwrite: bool) -> None:
         raise ExportError(f'the directory {str(path)!r} is not empty; give another one, or overwrite=True (--overwrite) to replace it')
     if not is_project(path):
         raise ExportError(f'the directory {str(path)!r} is not empty and holds no project of tailor_jax, so it is not replaced; give another one')
+    if (foreign := _foreign(path)) is not None:
+        raise ExportError(f'the project {str(path)!r} holds {str(foreign)!r}, which no export wrote, so it is not replaced; move that away first')
+
+
+def _foreign(path: Path) -> Path | None:
+    """The first file of a project that neither an export nor a simulation wrote: notes, results of a synthesis."""
+    own = {*_static_files(), *_TEXTS, *_GENERATED, *(f'tb_data/{name}' for name in indexing.TEST_DATA)}
+    for each in sorted(path.rglob('*')):
+        name = each.relative_to(path)
+        folder = each.is_dir() and not each.is_symlink()
+        if not (folder or name.parts[0] == 'build' or name.as_posix() in own or name.match('weights/*.h')):
+            return name
+    return None
 
 
 def _static_files() -> dict[str, str]:
@@ -179,6 +197,4 @@ def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'pipeline_depth': plan.process_latency_cycles + 1,
     }
     package = resources.files('hls_export')
-    return {
-        name: string.Template((package / 'templates' / name).read_text()).substitute(values) for name in ('build.tcl', 'hls_config.cfg', 'README.md')
-    }
+    return {name: string.Template((package / 'templates' / name).read_text()).substitute(values) for name in _TEXTS}

@@ -334,3 +334,22 @@ def test_only_what_a_write_leaves_is_cleared_away(network, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {*before, 'p'}
     hls_export.write(tmp_path / 'p', *network, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {*before, 'p'} - {'.p.busy____'}
+
+
+@pytest.mark.parametrize('name', ['notes.txt', 'vitis/solution/csynth.xml', 'weights/mine.txt', 'tb_data/more.bin', 'dangling'])
+def test_a_project_with_files_of_others_is_not_replaced(network, tmp_path, name):
+    path = hls_export.write(tmp_path / 'p', *network)
+    (path / 'build' / 'fast').mkdir(parents=True)
+    (path / 'build' / 'fast' / 'testbench').write_text('what simulations leave')
+    (path / 'csim.json').write_text('{}')
+    hls_export.write(path, *network, overwrite=True)
+    mine = path / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    if name == 'dangling':
+        mine.symlink_to('nowhere')
+    else:
+        mine.write_text('mine')
+    before = content(path)
+    with pytest.raises(hls_export.ExportError, match=f'{name}.*which no export wrote'):
+        hls_export.write(path, *network, overwrite=True)
+    assert content(path) == before and os.path.lexists(mine)

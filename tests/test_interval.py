@@ -7,7 +7,9 @@ import itertools
 
 import pytest
 
-from costmodel.streams.simulate import Run
+import costmodel
+from costmodel.streams.simulate import Run, simulate
+from tailor_jax.graph import Graph, Node
 
 
 def settled(gaps: list[int], read_before_end: int = 0, per_image: int = 1) -> Run:
@@ -40,3 +42,24 @@ def test_the_interval_is_the_mean_of_the_steady_state(gaps, drained, mean, over)
 def test_a_deadlock_has_no_interval():
     run = dataclasses.replace(settled([30] * 10), deadlocked=True)
     assert run.interval_cycles is None and run.interval_images == 0
+
+
+def test_images_that_the_end_of_the_batch_hurries_on_do_not_count():
+    """Strides drop the last rows, so processes behind them are done, and leave room, before the last pixel comes in."""
+    shape, half, quarter = (4, 8, 4), (2, 4, 4), (1, 2, 4)
+    nodes = (
+        Node('input', 'input', (), (4, 8, 2)),
+        Node('stem', 'conv', ('input',), shape, (3, 3), padding=(1, 1, 1, 1)),
+        Node('down', 'conv', ('stem',), half, stride=(2, 2)),
+        Node('relu', 'relu', ('down',), half),
+        Node('skip', 'conv', ('down',), half),
+        Node('sum', 'add', ('skip', 'relu'), half),
+        Node('less', 'conv', ('sum',), quarter, stride=(2, 2), groups=2),
+        Node('last', 'conv', ('less',), quarter, (1, 2), padding=(0, 0, 0, 1)),
+    )
+    graph, reuse = Graph(nodes), {'stem': 12, 'down': 4, 'skip': 1, 'less': 2, 'last': 16}
+    cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse, process_latency_cycles=8))
+    depths = {row['name']: row['depth'] for row in cost.fifos}
+    for images in (8, 16, 64):
+        run = simulate(graph, cost.reuse_factors, depths, images, process_latency_cycles=8)
+        assert run.interval_cycles == cost.total['interval_cycles'] and run.interval_images > 1

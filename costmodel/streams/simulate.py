@@ -96,14 +96,14 @@ class Run:
 
     Attributes:
       outputs: the cycle of each value that left the network; fewer than expected after a deadlock.
-      last_input: the cycle in which the last token of the last image was read; -1 if it never was.
+      driven_until: the cycle in which the first process to do so read the last token of its last image; -1 after a deadlock.
       per_image: tokens of the output in one image.
       occupancy: {FIFO name: most tokens present at once}.
       deadlocked: whether processes waited for each other.
     """
 
     outputs: list[int]
-    last_input: int
+    driven_until: int
     per_image: int
     occupancy: dict[str, int]
     deadlocked: bool
@@ -135,13 +135,13 @@ class Run:
     def _steady(self) -> list[int]:
         """The cycles between images that neither the start nor the end of the batch has moved.
 
-        An image that left before the last token of the batch came in left when it would have if images followed for
-        ever. Of these the first half fills the FIFOs. Intervals may alternate; of a pattern that comes at least twice,
-        whole repetitions are taken.
+        An image that left while every process still had tokens to read left when it would have if images followed for
+        ever. (A process behind strides may be done before the last pixel comes in.) Of these the first half fills the
+        FIFOs. Intervals may alternate; of a pattern that comes at least twice, whole repetitions are taken.
         """
         if self.deadlocked:
             return []
-        ends = [end for end in self.outputs[self.per_image - 1 :: self.per_image] if end <= self.last_input]
+        ends = [end for end in self.outputs[self.per_image - 1 :: self.per_image] if end <= self.driven_until]
         gaps = [later - earlier for earlier, later in itertools.pairwise(ends)]
         gaps = gaps[len(gaps) // 2 :]
         period = next((size for size in range(1, len(gaps) // 2 + 1) if gaps[size:] == gaps[:-size]), len(gaps) or 1)
@@ -222,8 +222,8 @@ def simulate(
         moving = any([process.advance() for process in processes])
     deadlocked = any(process.done < process.iterations for process in processes)
     occupancy = {name: each.max_occupancy() for name, each in fifos.items()}
-    last_input = port.read[-1] if len(port.read) == tokens else -1
-    return Run(output.written, last_input, graph.output.shape[0] * graph.output.shape[1], occupancy, deadlocked)
+    driven_until = -1 if deadlocked else min(each.read[-1] for each in (port, *fifos.values()))
+    return Run(output.written, driven_until, graph.output.shape[0] * graph.output.shape[1], occupancy, deadlocked)
 
 
 def _process(graph: Graph, node: Node, reuse_factor: int, sources: list[_Fifo], images: int, latency: int) -> _Process:

@@ -78,7 +78,7 @@ template <class integer> inline simulation simulate(const integer* images, int c
 #ifdef TAILOR_CYCLE
     sim::recorded().fifos.clear();
     sim::recorded().output_times.clear();
-    sim::recorded().first_read = sim::recorded().last_read = -1;
+    sim::recorded().first_read = sim::recorded().driven_until = -1;
 #endif
     result.missing_values = run_batch(images, count, logits);
 #ifdef TAILOR_CYCLE
@@ -90,12 +90,12 @@ template <class integer> inline simulation simulate(const integer* images, int c
 }
 
 #ifdef TAILOR_CYCLE
-// The cycles between images that neither the start nor the end of the batch has moved. An image that left before the
-// last token of the batch came in left when it would have if images followed for ever; of these the first half fills
+// The cycles between images that neither the start nor the end of the batch has moved. An image that left while every
+// process still had tokens to read left when it would have if images followed for ever; of these the first half fills
 // the FIFOs. Intervals may alternate: of a pattern that comes at least twice, whole repetitions are taken.
 inline std::vector<sim::cycles> steady_intervals(const sim::record& seen) {
     std::vector<sim::cycles> gaps;
-    for (std::size_t next = 2 * output_pixels - 1; next < seen.output_times.size() && seen.output_times[next] <= seen.last_read; next += output_pixels)
+    for (std::size_t next = 2 * output_pixels - 1; next < seen.output_times.size() && seen.output_times[next] <= seen.driven_until; next += output_pixels)
         gaps.push_back(seen.output_times[next] - seen.output_times[next - output_pixels]);
     gaps.erase(gaps.begin(), gaps.begin() + std::ptrdiff_t(gaps.size() / 2));
     std::size_t period = 1;

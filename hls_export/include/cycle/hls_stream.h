@@ -31,7 +31,11 @@ struct fifo_record {
 struct record {
     bool trace = false;
     std::vector<fifo_record> fifos;
-    cycles first_read = -1, last_read = -1;  // of the input port
+    cycles first_read = -1;    // of the input port
+    cycles driven_until = -1;  // when the first process to do so read the last token of its last image
+    void ends(cycles last_read) {
+        if (driven_until < 0 || last_read < driven_until) driven_until = last_read;
+    }
     std::vector<cycles> output_times;   // of the output port's tokens
 };
 
@@ -51,7 +55,7 @@ template <class T> class stream : public sim::channel {
     };
     std::deque<slot> tokens;              // written and not yet released
     std::deque<sim::cycles> freed;        // when each place that is free now was freed (ports: none)
-    std::vector<sim::cycles> writes_at, reads_at;  // of every token so far, both ascending
+    std::vector<sim::cycles> writes_at, reads_at;  // of every token so far, both ascending (ports: the last read)
     T staged;                             // what the open trip writes
 
     // A fiber may run ahead of another, so who is present when is only known at the end: token m meets the write of token n >= m, in
@@ -81,8 +85,8 @@ public:
         if (!port) freed.assign(depth, 0);
     }
     ~stream() {
-        if (is_port) return;
-        sim::recorded().fifos.push_back(measured());
+        if (!reads_at.empty()) sim::recorded().ends(reads_at.back());
+        if (!is_port) sim::recorded().fifos.push_back(measured());
     }
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
@@ -131,8 +135,8 @@ public:
     void commit_read(sim::cycles time) override {
         if (is_port) {
             if (sim::recorded().first_read < 0) sim::recorded().first_read = time;
-            sim::recorded().last_read = time;
             tokens.pop_front();
+            reads_at.assign(1, time);
             return;
         }
         tokens.pop_front();
