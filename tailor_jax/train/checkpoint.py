@@ -111,7 +111,8 @@ class Checkpoints:
             record['sha256'] = _digest(record)
             items = {STATE: ocp.args.StandardSave(state), RECORD: ocp.args.JsonSave(record)}
             try:
-                self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+                with _silence():
+                    self._manager.save(step, args=ocp.args.Composite(**items), force=True)
             except (OSError, ValueError) as error:  # tensorstore says ValueError for a full disk
                 told = (str(error).splitlines() or [''])[0][:300]
                 raise CheckpointError(f'{self.directory / str(step)} cannot be written: {told}') from error
@@ -239,7 +240,7 @@ def _item(manager: ocp.CheckpointManager, step: int, name: str, how: Any) -> Any
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Orbax reads in parallel, and all reads that fail after the first print tracebacks; the first says enough."""
+    """Orbax reads and writes in parallel, and what fails after the first prints tracebacks; the first says enough."""
     hook, loggers = sys.unraisablehook, [logging.getLogger(name) for name in ('absl', 'asyncio')]
     disabled = [logger.disabled for logger in loggers]
     sys.unraisablehook = lambda _: None

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import importlib
 import os
 import resource
 import runpy
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240
+MOST_OUTPUT_BYTES = 1 << 20
 _PRELOADED = (
     *('experiments.run', 'experiments.export', 'experiments.sweep', 'experiments.report', 'hls_export.csim', 'costmodel.cli'),
     *('tensorflow_datasets', 'sklearn.datasets', 'matplotlib.pyplot'),
@@ -56,10 +57,14 @@ class Process:
 
     def __init__(self, module: str, *flags: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None, largest_file: int | None = None):
         self._start = time.monotonic()
-        self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - closed by `end`
+        self._pipes = [os.pipe() for _ in range(2)]  # no files, which may be limited in size
+        for reader, _ in self._pipes:
+            fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, MOST_OUTPUT_BYTES)
         self.pid = os.fork()
         if self.pid == 0:
-            _become(module, flags, cwd, environment or {}, largest_file, self._files)
+            _become(module, flags, cwd, environment or {}, largest_file, [writer for _, writer in self._pipes])
+        for _, writer in self._pipes:
+            os.close(writer)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -83,19 +88,19 @@ class Process:
             self.kill()
         _, raw = os.waitpid(self.pid, 0)
         said = []
-        for file in self._files:
-            file.seek(0)
-            said.append(file.read().decode(errors='replace'))
-            file.close()
+        for reader, _ in self._pipes:
+            os.set_blocking(reader, False)  # what the process started may outlive it and keep the other end open
+            with os.fdopen(reader, 'rb') as pipe:
+                said.append((pipe.read() or b'').decode(errors='replace'))
         return Ended(os.waitstatus_to_exitcode(raw) if in_time else None, *said, time.monotonic() - self._start)
 
 
-def _become(module: str, flags: tuple[str, ...], cwd: Path, environment: Mapping[str, str], largest_file: int | None, files: list) -> None:
+def _become(module: str, flags: tuple[str, ...], cwd: Path, environment: Mapping[str, str], largest_file: int | None, writers: list[int]) -> None:
     """Turns the forked child into the command; never returns."""
     status = 70
     try:
-        for number, file in enumerate(files, start=1):
-            os.dup2(file.fileno(), number)
+        for number, writer in enumerate(writers, start=1):
+            os.dup2(writer, number)
         os.chdir(cwd)
         os.environ.update(environment)
         if largest_file is not None:
