@@ -124,7 +124,8 @@ def of_pairs(base: Base, count: int, seed: int) -> Iterator[Try]:
         first = Process(*one)
         time.sleep(rng.uniform(0, span_s))
         second = Process(*other)
-        judged = [judge(process.end(), same, ['process ', 'finished']) for process in (first, second)]
+        ended = [process.end() for process in (first, second)]  # before anything is judged
+        judged = [judge(each, same, ['process ', 'finished']) for each in ended]
         outcomes = [outcome for outcome, _ in judged]
         outcome = 'wrong' if not same() else next((each for each in ('raw', 'wrong', 'named') if each in outcomes), 'same')
         yield Try(f'two of {kind}', f'seed {seed}, try {number}', outcome, ' | '.join(detail for _, detail in judged))
