@@ -43,7 +43,9 @@ def judge(ended: Ended, same: Callable[[], bool], names: Iterable[object] = (), 
     text = ended.output + ended.errors
     if ended.status != 1 or 'Traceback (most recent call last)' in text:
         return 'raw', f'status {ended.status} after {ended.seconds:.0f} s: {_end(text)}'
-    if not re.search(r'^(error: |mismatched values +[1-9])', text, re.MULTILINE):
+    if re.search(r'^mismatched values +[1-9]', text, re.MULTILINE):
+        return 'named', _end(text)
+    if not re.search(r'^error: ', text, re.MULTILINE):
         return 'raw', f'no error in one line: {_end(text)}'
     wanted = [str(name) for name in names]
     if wanted and not any(name in text for name in wanted):
