@@ -67,7 +67,7 @@ def defaults() -> Config:
     config.model.depth = 8  # of a ResNet
     config.model.width = 0  # channels of a ResNet's first stage; 0 for 16 (CIFAR shape) or 64 (ImageNet shape)
     config.model.multiplier = 1.0  # of a MobileNetV2's channels
-    config.model.skips = 'long'  # long, short, short_pre, long+short, long_post+short; which ones a method takes: experiments/methods.py
+    config.model.skips = 'long'  # long, short, short_pre, long+short, long_post+short, none; which ones a method takes: experiments/methods.py
 
     config.train = Config('config.train')
     config.train.batch_size = 64  # over all devices

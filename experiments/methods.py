@@ -22,6 +22,7 @@ from tailor_jax.graph import Graph
 
 PLAIN = ('long', 'short', 'short_pre')
 SHORTENED = 'long_post+short'
+NONE = 'none'  # a network that is built without
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Method:
 
 
 METHODS = {
-    'keep': Method('chosen', warm=True, distills=True),
+    'keep': Method('chosen', warm=True, distills=True, skips=(*PLAIN, NONE)),
     'gates': Method('learned', warm=True, distills=True, skips=(*PLAIN, 'long+short')),
     'remove': Method('scheduled', warm=True, distills=True),
     'shorten': Method('scheduled', warm=True, distills=True, skips=(SHORTENED,)),

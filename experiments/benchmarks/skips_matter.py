@@ -34,8 +34,8 @@ def network_config(options: Any, depth: int, skips: str, seed: int) -> ConfigDic
     config.train.teacher.epochs = options.epochs
     config.train.teacher.learning_rate = options.learning_rate
     config.cost.weight = 0.0  # a network without skips has none to price
+    config.method, config.model.skips = 'keep', skips
     validate(config)
-    config.model.skips = skips  # 'none' has no gates to learn, so `experiments.train` refuses it; its teacher phase does not mind
     return config
 
 

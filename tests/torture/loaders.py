@@ -45,6 +45,7 @@ def _quant(path: Path) -> Any:
 
 def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
     """{a good file: (its loader, how to mutate its bytes)}."""
+    whole, project, sweep = base.whole, base.project, base.sweep  # processes of their own: before this one loads what does not survive a fork
     preset = base.folder / 'preset.json'
     preset.write_text(json.dumps(presets()['tailor_2d']))
     synthesized = base.folder / 'report.json'
@@ -52,14 +53,13 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
     rows = [{'name': op, 'op': op, 'estimate': amounts, 'synthesis': amounts} for op in ('conv', 'add', 'total')]
     synthesized.write_text(json.dumps({**fields.header('csynth', 1), 'rows': rows}))
     prepared = prepare_embedded('digits', base.folder / 'data')
-    whole, project = base.whole, base.project
     return {
         whole / 'graph.json': (graph.load, _json),
         whole / 'quant.json': (_quant, _json),
         whole / 'config.json': (read_config, _json),
         whole / 'summary.json': (read_summary, _json),
         whole / 'qgraph.npz': (qgraph.load, _npz),
-        base.sweep / 'weight0_seed0' / 'csim.json': (read_csim, _json),
+        sweep / 'weight0_seed0' / 'csim.json': (read_csim, _json),
         project / 'project.json': (lambda path: index.load(path.parent), _json),
         project / 'hardware.json': (lambda path: hardware.total(path.parent), _json),
         Path(__file__).parents[1] / 'data' / 'csynth.xml': (report.read_csynth, _bytes),
