@@ -61,6 +61,7 @@ def _run(options: argparse.Namespace, folder: Path) -> list:
     import loaders
     import places
     from base import Base
+    from outcome import summary
 
     modules, base, tries = {'damage': damage, 'kills': kills, 'places': places, 'loaders': loaders}, Base(folder), []
     for kind in [kind for kind in FULL if kind in options.only.split(',')]:  # in that order: the last ones use jax here, and then nothing forks
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace, folder: Path) -> list:
             tries.append(each)
             if each.outcome in ('wrong', 'raw'):
                 print(f'{each.outcome}: {each.kind}, {each.what}: {each.detail}', flush=True)
-        print(f'{kind}: {len(tries) - before} tries, {time.monotonic() - start:.0f} s', flush=True)
+        print(f'{kind}: {summary(tries[before:])}, {time.monotonic() - start:.0f} s', flush=True)
     return tries
 
 

@@ -57,6 +57,12 @@ def _end(text: str) -> str:
     return text.strip()[-400:]
 
 
+def summary(tries: Iterable[Try]) -> str:
+    """How many came to what, in a line."""
+    counts = collections.Counter(each.outcome for each in tries)
+    return ', '.join(f'{counts[name]} {name}' for name in OUTCOMES if counts[name])
+
+
 def table(tries: Iterable[Try]) -> str:
     """The counts a kind, as aligned text."""
     counts: dict[str, collections.Counter] = {}
