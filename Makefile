@@ -17,11 +17,11 @@ test: setup
 
 # The laws of the cost model on 1,000 random graphs each (up to 12 gates, nested), and its depths against the simulator: some minutes.
 laws: setup
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/test_cost_laws.py tests/test_cost_schedule.py tests/test_cost_chain.py tests/test_array_laws.py tests/test_array_tiling.py tests/test_array_shortcut.py tests/test_array_instructions.py
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/cost/test_laws.py tests/cost/test_schedule.py tests/cost/test_chain.py tests/array/test_laws.py tests/array/test_tiling.py tests/array/test_shortcut.py tests/array/test_instructions.py
 
 # 200 random networks through all three C-simulations, against the integer reference (some 7 minutes).
 fuzz: setup
-	HLS_FUZZ=200 $(BIN)/python -m pytest tests/test_hls_simulate.py -k fuzz
+	HLS_FUZZ=200 $(BIN)/python -m pytest tests/hls/test_simulate.py -k fuzz
 
 # Kills, damaged files, hostile places and configs, two processes at once: a table of what each came to (docs/torture.md; an hour or more).
 torture: setup
@@ -29,7 +29,7 @@ torture: setup
 
 # Synthesis of the parts that the cost model prices, and the fit of its coefficients; needs yosys and iverilog, and installs nothing.
 calibrate: setup
-	$(BIN)/python -m costmodel.calibrate
+	$(BIN)/python -m experiments.calibrate
 
 # The virtual environment, with pinned dependencies.
 setup: $(VENV)/.installed

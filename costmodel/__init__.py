@@ -14,15 +14,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from costmodel import devices
-from costmodel.array.target import PEArray, pe_array
+from costmodel.array.settings import PEArray, pe_array
 from costmodel.cost import Cost, CostError
 from costmodel.report import to_json
-from costmodel.streams.target import Dataflow, dataflow
+from costmodel.streams.settings import Dataflow, dataflow
 from costmodel.targets import evaluate, monotone
 
 if TYPE_CHECKING:
-    from costmodel.expectation import expected
-    from costmodel.table import CostTable, tabulate
+    from costmodel.expectation.expected import expected
+    from costmodel.expectation.table import CostTable, tabulate
 
 __all__ = [
     'Cost',
@@ -44,6 +44,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in ('expected', 'tabulate', 'CostTable'):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    from costmodel import expectation, table  # together: a table is a pytree only once `expectation` has registered it
+    from costmodel.expectation import expected as expectation  # together: a table is a pytree only once `expectation` has registered it
+    from costmodel.expectation import table
 
     return expectation.expected if name == 'expected' else getattr(table, name)

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from costmodel import devices, report, targets
-from costmodel.array.target import DATAFLOWS, ENERGIES, POLICIES, pe_array, presets
+from costmodel.array.settings import DATAFLOWS, ENERGIES, POLICIES, pe_array, presets
 from costmodel.cost import Cost, CostError
 from costmodel.plot import bars, check_picture
-from costmodel.streams.deadlock import deadlock_free_depths
-from costmodel.streams.simulate import simulate
-from costmodel.streams.target import Dataflow, dataflow
+from costmodel.streams.settings import Dataflow, dataflow
+from costmodel.streams.timing.deadlock import deadlock_free_depths
+from costmodel.streams.timing.simulate import simulate
 from costmodel.targets import Target
 from tailor_jax import build, rewrite
 from tailor_jax.command import Parser, status

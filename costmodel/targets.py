@@ -3,7 +3,7 @@
 `evaluate` prices a graph; an `Evaluator` is what the expectation over gates needs of a target:
 
     kinds           {resource: 'sum' or 'max'}: how costs add up
-    chains(graph)   the exact costs of all settings of the gates, as a chain of links (`costmodel.chain`); several to choose from
+    chains(graph)   the exact costs of all settings of the gates, as a chain of links (`costmodel.expectation.chain`); several to choose from
     choice          how one of them is chosen
 """
 
@@ -16,12 +16,12 @@ from typing import Any
 
 from costmodel import devices
 from costmodel.array import evaluate as array
-from costmodel.array.target import PEArray
-from costmodel.chain import Chain, Choice, independent
+from costmodel.array.settings import PEArray
 from costmodel.cost import Cost, CostError
+from costmodel.expectation.chain import Chain, Choice, independent
 from costmodel.settings import hint
 from costmodel.streams import evaluate as streams
-from costmodel.streams.target import Dataflow
+from costmodel.streams.settings import Dataflow
 from tailor_jax.graph import Graph
 
 Target = Dataflow | PEArray

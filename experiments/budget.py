@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 import costmodel
 from costmodel import targets
-from costmodel.budget import settings_within
+from costmodel.expectation.budget import settings_within
 from experiments.config import Config, ConfigError
 from experiments.cost import HardwareCost
 

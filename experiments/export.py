@@ -26,9 +26,10 @@ from experiments.cost import dataflow_of
 from experiments.summary import read_summary
 from experiments.workdir import read_config
 from hls_export import qonnx
-from tailor_jax import data, qgraph, rewrite
+from tailor_jax import data, rewrite
 from tailor_jax import graph as graph_lib
 from tailor_jax.graph import Graph, GraphError
+from tailor_jax.integers import qgraph
 
 TARGETS = ('dataflow', 'qonnx')
 

@@ -13,14 +13,15 @@ import numpy as np
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.phase import Run, advice, phase_of, sample_images, train_phase
-from tailor_jax import data, files, model, qgraph, rewrite
+from tailor_jax import data, files, model, rewrite
 from tailor_jax.fields import MOST_BYTES
 from tailor_jax.graph import Graph
-from tailor_jax.lower import lower
-from tailor_jax.qgraph import QGraph
-from tailor_jax.quant import calibrate
-from tailor_jax.quant_spec import QuantSpec
-from tailor_jax.scales import add_scales, settle
+from tailor_jax.integers import qgraph
+from tailor_jax.integers.lower import lower
+from tailor_jax.integers.qgraph import QGraph
+from tailor_jax.quantization.quant import calibrate
+from tailor_jax.quantization.scales import add_scales, settle
+from tailor_jax.quantization.spec import QuantSpec
 from tailor_jax.train import checkpoint, cluster, step
 from tailor_jax.train.step import Objective
 

@@ -32,9 +32,10 @@ from experiments.phase import Run, accuracy, load_teacher, phase_of, sample_imag
 from experiments.quantization import check_bits, quantize
 from experiments.summary import summary_header
 from experiments.workdir import held
-from tailor_jax import build, data, dirac, files, gates, model, qgraph, rewrite
+from tailor_jax import build, data, dirac, files, gates, model, rewrite
 from tailor_jax import graph as graph_lib
 from tailor_jax.graph import Graph
+from tailor_jax.integers import qgraph
 from tailor_jax.train import cluster, losses, step
 from tailor_jax.train.metrics import Metrics
 from tailor_jax.train.step import Objective

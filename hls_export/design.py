@@ -17,7 +17,7 @@ import numpy as np
 
 from hls_export import hardware, toolchain
 from hls_export.index import ExportError
-from tailor_jax import qgraph as qg
+from tailor_jax.integers import qgraph as qg
 
 
 class Design:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from hls_export.plan import MOST_CLOCK_MHZ, MOST_DEPTH, MOST_LATENCY, PART, STORAGE, Fifo, Plan
+from hls_export.dataflow.plan import MOST_CLOCK_MHZ, MOST_DEPTH, MOST_LATENCY, PART, STORAGE, Fifo, Plan
 from tailor_jax import files
 from tailor_jax.fields import FormatError, header, parse_json, read_fields, read_text
 from tailor_jax.files import LockedError

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hls_export import emit
 from hls_export import index as indexing
+from hls_export.dataflow import emit
+from hls_export.dataflow.plan import Plan
 from hls_export.index import ExportError, Index, is_project
-from hls_export.plan import Plan
-from tailor_jax import qgraph as qg
 from tailor_jax.files import LOCK, LockedError, locked
 from tailor_jax.graph import GraphError
-from tailor_jax.qgraph import QGraph
+from tailor_jax.integers import qgraph as qg
+from tailor_jax.integers.qgraph import QGraph
 
 # Where `write` makes a project: beside it, under the name that tempfile gives.
 PARTIAL = re.compile(r'\.(?P<name>.+)\.[a-z0-9_]{8}')
@@ -174,7 +174,7 @@ def _foreign(path: Path) -> Path | None:
 
 def _static_files() -> dict[str, str]:
     """Hand-written C++, copied as it is."""
-    package = resources.files('hls_export')
+    package = resources.files('hls_export.dataflow')
     folders = {'include': 'include', 'sim/native': 'include/native', 'sim/cycle': 'include/cycle'}
     files = {
         f'{target}/{file.name}': file.read_text()
@@ -196,5 +196,5 @@ def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'process_latency_cycles': plan.process_latency_cycles,
         'pipeline_depth': plan.process_latency_cycles + 1,
     }
-    package = resources.files('hls_export')
+    package = resources.files('hls_export.dataflow')
     return {name: string.Template((package / 'templates' / name).read_text()).substitute(values) for name in _TEXTS}

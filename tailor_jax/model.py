@@ -31,13 +31,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from tailor_jax.conv import conv_general_dilated
-from tailor_jax.fixed import Fixed
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
-from tailor_jax.lower import slope_multiplier
-from tailor_jax.mean import mean_of
-from tailor_jax.quant import SMOOTH, divide, fake_quant, lookup
-from tailor_jax.quant_spec import QuantSpec
-from tailor_jax.scales import power, scaled_quant
+from tailor_jax.integers.fixed import Fixed
+from tailor_jax.integers.lower import slope_multiplier
+from tailor_jax.integers.mean import mean_of
+from tailor_jax.quantization.quant import SMOOTH, divide, fake_quant, lookup
+from tailor_jax.quantization.scales import power, scaled_quant
+from tailor_jax.quantization.spec import QuantSpec
 
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9

@@ -20,27 +20,27 @@ from typing import Any
 
 import numpy as np
 
-from costmodel.array.layers import Layer, Plan
-from costmodel.array.target import PEArray
+from costmodel.array.settings import PEArray
 from costmodel.cost import CostError
+from tailor_jax.array_schedule import Layer, LayerGraph
 from tailor_jax.graph import weight_shape
 
 
-def cycles(plan: Plan, layer: Layer, target: PEArray) -> int:
+def cycles(network: LayerGraph, layer: Layer, target: PEArray) -> int:
     """Cycles of one layer for the batch."""
     node = layer.nodes[0]
     height, width, channels = node.shape
     pixels = target.batch * height * width
     match node.op:
         case 'conv' | 'dense':
-            *window, channels_in, _ = weight_shape(plan.graph, node)
+            *window, channels_in, _ = weight_shape(network.graph, node)
             return product_cycles(pixels, math.prod(window), channels_in, channels // node.groups, node.groups, target)
         case 'add' | 'scale' | 'relu' | 'leaky_relu' | 'sigmoid' | 'swish' | 'upsample':
             operations = pixels * channels
         case 'max_pool' | 'avg_pool':
             operations = pixels * channels * math.prod(node.kernel)
         case 'global_avg_pool':
-            operations = target.batch * math.prod(plan.graph.in_shape(node))
+            operations = target.batch * math.prod(network.graph.in_shape(node))
         case _:
             raise CostError(f'node {node.name!r}: op {node.op!r} has no place on a PE array')
     return -(-operations // target.columns)
@@ -64,15 +64,15 @@ def product_cycles(pixels: Any, taps: int, channels_in: Any, outputs: Any, group
             raise CostError(f'dataflow {target.dataflow!r} has no cycles')
 
 
-def fetched_bits(plan: Plan, layer: Layer, target: PEArray) -> int:
+def fetched_bits(network: LayerGraph, layer: Layer, target: PEArray) -> int:
     """Bits between the buffers and the array for the batch: operands in, once for each fold that they are needed in, and sums out and back."""
     node = layer.nodes[0]
     height, width, channels = node.shape
     pixels = target.batch * height * width
     if node.op not in ('conv', 'dense'):
-        read = sum(math.prod(plan.graph[name].shape) for name in node.inputs)
+        read = sum(math.prod(network.graph[name].shape) for name in node.inputs)
         return target.batch * (read + height * width * channels) * target.activation_bits
-    *window, channels_in, _ = weight_shape(plan.graph, node)
+    *window, channels_in, _ = weight_shape(network.graph, node)
     taps, outputs = math.prod(window), channels // node.groups
     products = taps * channels_in
     values, weights = pixels * products, products * outputs

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from costmodel.array.target import PEArray
+from costmodel.array.settings import PEArray
 
 
 @functools.cache

@@ -16,17 +16,18 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from costmodel.array import compute, energy
-from costmodel.array.layer_by_layer import LAYER_BY_LAYER
-from costmodel.array.layers import Plan, plan
-from costmodel.array.policy import Policy, Traffic
-from costmodel.array.retain import RETAIN
-from costmodel.array.shortcut_fusion import SHORTCUT_FUSION, block
-from costmodel.array.shortcut_mining import SHORTCUT_MINING
+from costmodel.array.layers import layer_graph
+from costmodel.array.policies.layer_by_layer import LAYER_BY_LAYER
+from costmodel.array.policies.policy import Policy, Traffic
+from costmodel.array.policies.retain import RETAIN
+from costmodel.array.policies.shortcut_fusion import SHORTCUT_FUSION, block
+from costmodel.array.policies.shortcut_mining import SHORTCUT_MINING
+from costmodel.array.settings import PEArray
 from costmodel.array.stretches import Stretch, stretches
-from costmodel.array.target import PEArray
-from costmodel.chain import Chain, Choice, Run, carried, settings
 from costmodel.cost import Cost, CostError, TooSmall, by_block, reduced
+from costmodel.expectation.chain import Chain, Choice, Run, carried, settings
 from tailor_jax import rewrite
+from tailor_jax.array_schedule import LayerGraph
 from tailor_jax.graph import Graph
 
 KINDS = {
@@ -58,8 +59,8 @@ def evaluate(graph: Graph, target: PEArray) -> Cost:
     Raises:
       GraphError, CostError: for a node without a place on the array, or a layer that the buffers are too small for (TooSmall).
     """
-    policy, planned = POLICIES[target.policy], plan(rewrite.fold(graph), target)
-    tried = [(policy.run(planned, policy.start, each)[0], each) for each in _alternatives(graph, target)]
+    policy, network = POLICIES[target.policy], layer_graph(rewrite.fold(graph), target)
+    tried = [(policy.run(network, policy.start, each)[0], each) for each in _alternatives(graph, target)]
     taken = [max((traffic.buffer_bytes for traffic in moved), default=0) for moved, _ in tried]
     if min(taken) > target.sram_bytes:
         raise CostError(
@@ -68,7 +69,7 @@ def evaluate(graph: Graph, target: PEArray) -> Cost:
         )
     fitting = [each for each, size in zip(tried, taken) if size <= target.sram_bytes]
     moved, chosen = min(fitting, key=lambda each: sum(traffic.dram_bytes for traffic in each[0]))
-    nodes = price(planned, moved, chosen)
+    nodes = price(network, moved, chosen)
     return Cost(chosen, reduced(nodes, KINDS), nodes, by_block(nodes, KINDS), [], {})
 
 
@@ -121,9 +122,9 @@ def _run(part: Stretch, target: PEArray, setting: Mapping[str, int], state: Hash
 
 @functools.lru_cache(maxsize=1 << 12)
 def tabulated(part: Stretch, target: PEArray, setting: tuple[tuple[str, int], ...], state: Hashable) -> tuple[dict[str, int], Hashable]:
-    planned = plan(binarized(part.graph, setting), target, part.final)
-    moved, after = POLICIES[target.policy].run(planned, state, target)
-    return reduced(price(planned, moved, target), KINDS), after
+    network = layer_graph(binarized(part.graph, setting), target, part.final)
+    moved, after = POLICIES[target.policy].run(network, state, target)
+    return reduced(price(network, moved, target), KINDS), after
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -136,19 +137,19 @@ def monotone(target: PEArray) -> tuple[str, ...]:
     return POLICIES[target.policy].monotone(target)
 
 
-def price(planned: Plan, moved: Sequence[Traffic], target: PEArray) -> list[dict[str, Any]]:
+def price(network: LayerGraph, moved: Sequence[Traffic], target: PEArray) -> list[dict[str, Any]]:
     """The rows of the nodes of a plan whose layers move so much."""
     found: dict[str, dict[str, Any]] = {
-        node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(KINDS, 0)} for node in planned.graph.nodes
+        node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(KINDS, 0)} for node in network.graph.nodes
     }
-    fetched = {layer.name: compute.fetched_bits(planned, layer, target) for layer in planned.layers}
-    for layer, traffic in zip(planned.layers, moved):
+    fetched = {layer.name: compute.fetched_bits(network, layer, target) for layer in network.layers}
+    for layer, traffic in zip(network.layers, moved):
         first, last, add = found[layer.name], found[layer.outputs[-1]], layer.member('add')
         first['dram_input_bytes'] = traffic.input_bytes
         first['dram_weight_bytes'] = traffic.weight_bytes
         first['buffer_bytes'] = traffic.buffer_bytes
         first['macs'] = layer.macs * target.batch
-        first['compute_cycles'] = compute.cycles(planned, layer, target) if traffic.compute_cycles is None else traffic.compute_cycles
+        first['compute_cycles'] = compute.cycles(network, layer, target) if traffic.compute_cycles is None else traffic.compute_cycles
         first['cycles'] = _cycles(first['compute_cycles'], traffic, target)
         last['dram_output_bytes'] = traffic.output_bytes
         if add:

@@ -12,109 +12,28 @@ A layer stands where its last operand is ready: a convolution with a fused add w
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
 from fractions import Fraction
 
-from costmodel.array.target import PEArray
+from costmodel.array.settings import PEArray
 from costmodel.cost import CostError
+from tailor_jax.array_schedule import VIEWS, Layer, LayerGraph, stored
 from tailor_jax.graph import Graph, Node, macs, weight_shape
 
 ACTIVATIONS = ('relu', 'leaky_relu', 'sigmoid', 'swish')
 POOLS = ('max_pool', 'avg_pool', 'global_avg_pool')
-VIEWS = ('concat', 'flatten')
 
 
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """One step of the array.
-
-    Attributes:
-      nodes: its members, in graph order; the first does the arithmetic that the array is for.
-      inputs: tensors read by the first node's main operand (several under a concat), and by a scale.
-      shortcuts: tensors read as the second operand of an add.
-      outputs: tensors written.
-      weights: number of weights, biases not counted.
-      macs: multiply-accumulates for one image.
-    """
-
-    nodes: tuple[Node, ...]
-    inputs: tuple[str, ...]
-    shortcuts: tuple[str, ...]
-    outputs: tuple[str, ...]
-    weights: int
-    macs: int
-
-    @property
-    def name(self) -> str:
-        return self.nodes[0].name
-
-    @property
-    def op(self) -> str:
-        return self.nodes[0].op
-
-    @property
-    def block(self) -> str:
-        return self.nodes[0].block
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Every tensor read, each once."""
-        return tuple(dict.fromkeys(self.inputs + self.shortcuts))
-
-    def member(self, *ops: str) -> Node | None:
-        """The first member of one of these ops."""
-        return next((node for node in self.nodes if node.op in ops), None)
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """The layers of a folded graph, in the order in which they run.
-
-    Attributes:
-      graph: the folded graph.
-      layers: its layers.
-      final: whether the graph's output is the network's, which must reach DRAM; False for a part of a network whose rest is still to run.
-    """
-
-    graph: Graph
-    layers: tuple[Layer, ...]
-    final: bool = True
-
-    def tensor_bytes(self, name: str, target: PEArray, repeats: Fraction | int = 1) -> int:
-        """Bytes of a tensor for the batch, read so many times."""
-        return bits_to_bytes(math.ceil(target.batch * math.prod(self.graph[name].shape) * repeats) * target.activation_bits)
-
-    @functools.cached_property
-    def readers(self) -> dict[str, list[int]]:
-        """{tensor: indices of the layers that read it}."""
-        found: dict[str, list[int]] = {}
-        for index, layer in enumerate(self.layers):
-            for name in layer.reads:
-                found.setdefault(name, []).append(index)
-        return found
-
-    @functools.cached_property
-    def last_reader(self) -> dict[str, int]:
-        """{tensor: index of the last layer that reads it}; the graph's results, which live on, have none."""
-        return {name: indices[-1] for name, indices in self.readers.items() if name not in self.results}
-
-    def next_reader(self, index: int, name: str) -> float:
-        """Index of the next layer after this one that reads a tensor; infinite if none does."""
-        return next((reader for reader in self.readers.get(name, ()) if reader > index), math.inf)
-
-    @functools.cached_property
-    def results(self) -> tuple[str, ...]:
-        """The tensors that the graph's output consists of."""
-        return stored(self.graph, self.graph.output)
+def tensor_bytes(network: LayerGraph, name: str, target: PEArray, repeats: Fraction | int = 1) -> int:
+    """Bytes of a tensor for the batch, read so many times."""
+    return bits_to_bytes(math.ceil(target.batch * math.prod(network.graph[name].shape) * repeats) * target.activation_bits)
 
 
 def bits_to_bytes(bits: int) -> int:
     return -(-bits // 8)
 
 
-def plan(folded: Graph, target: PEArray, final: bool = True) -> Plan:
+def layer_graph(folded: Graph, target: PEArray, final: bool = True) -> LayerGraph:
     """The layers of a folded graph. Raises CostError naming a node that no layer can hold."""
     groups: dict[str, list[Node]] = {}
     inside: dict[str, set[str]] = {}  # the ops of each layer
@@ -135,21 +54,7 @@ def plan(folded: Graph, target: PEArray, final: bool = True) -> Plan:
         first, ready = position[layer.name], max(position[name] for name in layer.reads)
         return max(first, ready), ready > first, first
 
-    return Plan(folded, tuple(sorted(layers, key=place)), final)
-
-
-def stored(graph: Graph, node: Node) -> tuple[str, ...]:
-    """The tensors in memory that a node's output consists of: itself, or what a concat or flatten is made of, each once."""
-    found: dict[str, None] = {}
-    seen, waiting = set(), [node]
-    while waiting:
-        each = waiting.pop()
-        if each.op not in VIEWS:
-            found[each.name] = None
-        elif each.name not in seen:
-            seen.add(each.name)
-            waiting += [graph[name] for name in reversed(each.inputs)]
-    return tuple(found)
+    return LayerGraph(folded, tuple(sorted(layers, key=place)), final)
 
 
 def _joins(graph: Graph, node: Node, inside: set[str], fuse_add: bool) -> bool:

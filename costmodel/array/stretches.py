@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from costmodel.groups import Region, regions
+from costmodel.expectation.groups import Region, regions
 from tailor_jax.graph import Graph, Node
 
 

@@ -33,9 +33,10 @@ from typing import Any
 import numpy as np
 
 from costmodel.array import compute
-from costmodel.array.layers import Layer, Plan, bits_to_bytes, stored
-from costmodel.array.target import BUFFERS, PEArray
+from costmodel.array.layers import bits_to_bytes
+from costmodel.array.settings import BUFFERS, PEArray
 from costmodel.cost import TooSmall
+from tailor_jax.array_schedule import Layer, LayerGraph, stored
 from tailor_jax.graph import Node, weight_shape
 
 ORDERS = ('output', 'weight', 'input')
@@ -94,61 +95,61 @@ class Tiling:
         return Fraction(self.pixels_read, self.pixels_in)
 
 
-def shape(plan: Plan, layer: Layer) -> Shape:
+def shape(network: LayerGraph, layer: Layer) -> Shape:
     """The shape of a layer."""
     node = layer.nodes[0]
     fused = layer.op != 'add' and layer.member('add') is not None
     match node.op:
         case 'conv' | 'dense':
-            *_, channels_in, _ = weight_shape(plan.graph, node)
-            size_in, per_group = plan.graph.in_shape(node)[:2], node.shape[2] // node.groups
-            held, window = _stored_channels(plan, layer), (node.kernel, node.stride, _corner(node))
+            *_, channels_in, _ = weight_shape(network.graph, node)
+            size_in, per_group = network.graph.in_shape(node)[:2], node.shape[2] // node.groups
+            held, window = _stored_channels(network, layer), (node.kernel, node.stride, _corner(node))
             return Shape(size_in, node.shape[:2], channels_in, per_group, node.groups, held, *window, True, fused)
         case 'max_pool' | 'avg_pool':
-            size_in = plan.graph.in_shape(node)[:2]
-            held, window = _stored_channels(plan, layer), (node.kernel, node.stride, _corner(node))
+            size_in = network.graph.in_shape(node)[:2]
+            held, window = _stored_channels(network, layer), (node.kernel, node.stride, _corner(node))
             return Shape(size_in, node.shape[:2], 1, 1, node.shape[2], held, *window, False, fused)
         case _:  # a pass over the larger of its maps, value by value
-            size, channels = max((plan.graph.in_shape(node)[:2], node.shape[:2])), node.shape[2]
+            size, channels = max((network.graph.in_shape(node)[:2], node.shape[:2])), node.shape[2]
             return Shape(size, size, 1, 1, channels, channels, (1, 1), (1, 1), (0, 0), False, layer.op == 'add')
 
 
-def _stored_channels(plan: Plan, layer: Layer) -> int:
+def _stored_channels(network: LayerGraph, layer: Layer) -> int:
     """Channels of the tensors that the first node's operand is made of, each once."""
-    values = sum(math.prod(plan.graph[name].shape) for name in stored(plan.graph, plan.graph[layer.nodes[0].inputs[0]]))
-    return values // math.prod(plan.graph.in_shape(layer.nodes[0])[:2])
+    values = sum(math.prod(network.graph[name].shape) for name in stored(network.graph, network.graph[layer.nodes[0].inputs[0]]))
+    return values // math.prod(network.graph.in_shape(layer.nodes[0])[:2])
 
 
 def _corner(node: Node) -> tuple[int, int]:
     return node.padding[0], node.padding[2]
 
 
-def tiled(plan: Plan, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None) -> Tiling:
+def tiled(network: LayerGraph, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None) -> Tiling:
     """The best tiles of a layer in `room` bytes (of one shared buffer; None for all there is), in which it has some (see `check_room`).
 
     Tensors `on_chip` lie there as a whole: as operands they need no tile.
     """
-    found = search(*_seen(plan, layer, on_chip), target, target.sram_bytes if room is None else room)
+    found = search(*_seen(network, layer, on_chip), target, target.sram_bytes if room is None else room)
     assert found is not None, (layer.name, room)
     return found
 
 
-def check_room(plan: Plan, target: PEArray) -> None:
+def check_room(network: LayerGraph, target: PEArray) -> None:
     """Raises TooSmall naming the layer whose smallest tiles take the most bytes, and these, if they are more than the buffers have."""
-    parts = [least_room(shape(plan, layer), target) for layer in plan.layers]
+    parts = [least_room(shape(network, layer), target) for layer in network.layers]
     limits = {'sram_bytes': [sum(part) for part in parts]}
     if target.input_buffer_bytes:
         limits = {key: [part[index] for part in parts] for index, key in enumerate(BUFFERS)}
     for key, taken in limits.items():
         if taken and max(taken) > getattr(target, key):
-            layer, what = plan.layers[taken.index(max(taken))], 'tiles take' if key == 'sram_bytes' else 'tile takes'
+            layer, what = network.layers[taken.index(max(taken))], 'tiles take' if key == 'sram_bytes' else 'tile takes'
             where = f'node {layer.name!r} ({layer.op}): its smallest {what}'
             raise TooSmall(max(taken), f'{where} {max(taken)} bytes and {key} is {getattr(target, key)}; no layer needs more')
 
 
-def _seen(plan: Plan, layer: Layer, on_chip: Collection[str]) -> tuple[Shape, bool]:
+def _seen(network: LayerGraph, layer: Layer, on_chip: Collection[str]) -> tuple[Shape, bool]:
     """The layer's shape, without a shortcut that lies on chip, and whether its input does."""
-    given = shape(plan, layer)
+    given = shape(network, layer)
     if set(layer.shortcuts) <= set(on_chip):
         given = dataclasses.replace(given, shortcut=False)
     return given, set(layer.inputs) <= set(on_chip)
@@ -171,9 +172,9 @@ def least_room(given: Shape, target: PEArray) -> tuple[int, int, int]:
     return int(inputs), int(weights), int(outputs)
 
 
-def calm_room(plan: Plan, layer: Layer, target: PEArray, on_chip: Collection[str] = ()) -> int:
+def calm_room(network: LayerGraph, layer: Layer, target: PEArray, on_chip: Collection[str] = ()) -> int:
     """The fewest bytes in which some tiling of a layer moves no more than with any room."""
-    return _calm_room(*_seen(plan, layer, on_chip), _of_any_size(target))
+    return _calm_room(*_seen(network, layer, on_chip), _of_any_size(target))
 
 
 @functools.lru_cache(maxsize=64)

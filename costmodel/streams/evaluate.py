@@ -15,11 +15,12 @@ import math
 
 from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
-from costmodel.groups import Region, gate_groups, merge, regions
-from costmodel.streams import logic, memory, schedule
+from costmodel.expectation.groups import Region, gate_groups, merge, regions
+from costmodel.streams.area import logic, memory
 from costmodel.streams.fifos import Fifo, Fork, fifos, forks, plan, smooths
-from costmodel.streams.segments import Segment, absorbed
-from costmodel.streams.target import Dataflow, reuse_factors
+from costmodel.streams.settings import Dataflow, reuse_factors
+from costmodel.streams.timing import schedule
+from costmodel.streams.timing.segments import Segment, absorbed
 from tailor_jax import rewrite, streaming
 from tailor_jax.graph import Graph
 

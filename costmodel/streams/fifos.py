@@ -17,10 +17,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from costmodel.streams import schedule
-from costmodel.streams.segments import CLONE, Segment, Stream, Tap, segments
-from costmodel.streams.taps import tapped
-from costmodel.streams.target import Dataflow, activation_bits
+from costmodel.streams.settings import Dataflow, activation_bits
+from costmodel.streams.timing import schedule
+from costmodel.streams.timing.segments import CLONE, Segment, Stream, Tap, segments
+from costmodel.streams.timing.taps import tapped
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
 

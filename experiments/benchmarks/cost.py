@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import costmodel
 from costmodel.array import evaluate as array
 from costmodel.array import tiling
-from costmodel.streams import schedule, taps
+from costmodel.streams.timing import schedule, taps
 from experiments import cli
 from tailor_jax import build, rewrite
 

@@ -28,7 +28,7 @@ from experiments import cli
 from experiments.benchmarks import random_resnet
 from experiments.config import ConfigError
 from hls_export import csim, qonnx, toolchain
-from tailor_jax.qgraph import QGraph, run_int
+from tailor_jax.integers.qgraph import QGraph, run_int
 
 IO_TYPES = ('io_stream', 'io_parallel')
 

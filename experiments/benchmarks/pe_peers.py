@@ -1,10 +1,10 @@
-"""Runs SCALE-Sim and ZigZag on the layers of a network, for `costmodel.array.fidelity` to set the PE-array model beside them.
+"""Runs SCALE-Sim and ZigZag on the layers of a network, for `experiments.fidelity.array` to set the PE-array model beside them.
 
     pip install -c constraints.txt 'tailor_jax[peers]'
     python -m experiments.benchmarks.pe_peers                                           # all of `RUNS`, some minutes
     python -m experiments.benchmarks.pe_peers --runs=resnet20/scalesim/output_stationary
 
-Writes costmodel/array/peers.json: for each run the tool and its version, the seconds of processor time that it took (imports aside), those that the
+Writes experiments/fidelity/peers.json: for each run the tool and its version, the seconds of processor time that it took (imports aside), those that the
 model takes for the whole network, and a row a layer: cycles of the array and bytes to and from DRAM. Layers of one shape are run once. Runs that are
 not asked for stay as they are in the file.
 
@@ -32,9 +32,9 @@ from typing import Any
 import numpy as np
 
 import costmodel
-from costmodel.array import peers
 from experiments import cli
 from experiments.config import ConfigError
+from experiments.fidelity import peers
 from tailor_jax import files
 from tailor_jax.graph import Graph, Node
 

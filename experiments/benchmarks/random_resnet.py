@@ -6,10 +6,11 @@ import numpy as np
 
 import costmodel
 import hls_export
-from tailor_jax import build, lower, rewrite, streaming
-from tailor_jax.fixed import Fixed
+from tailor_jax import build, rewrite, streaming
 from tailor_jax.graph import weight_shape
-from tailor_jax.qgraph import QGraph
+from tailor_jax.integers import lower
+from tailor_jax.integers.fixed import Fixed
+from tailor_jax.integers.qgraph import QGraph
 
 
 def make(depth: int, size: int, width: int = 16, reuse_limit: int = 1) -> tuple[QGraph, hls_export.Plan, costmodel.Cost]:

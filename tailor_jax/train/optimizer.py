@@ -15,7 +15,7 @@ import dataclasses
 import jax
 import optax
 
-from tailor_jax.scales import SCALES
+from tailor_jax.quantization.scales import SCALES
 
 SCHEDULES = ('cosine', 'step', 'constant')
 

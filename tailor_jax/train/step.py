@@ -32,9 +32,9 @@ from tailor_jax import dirac
 from tailor_jax import gates as gate_lib
 from tailor_jax.graph import Graph
 from tailor_jax.model import Net
-from tailor_jax.quant import quantize_params
-from tailor_jax.quant_spec import QuantSpec
-from tailor_jax.scales import learned_fracs
+from tailor_jax.quantization.quant import quantize_params
+from tailor_jax.quantization.scales import learned_fracs
+from tailor_jax.quantization.spec import QuantSpec
 from tailor_jax.train import losses
 from tailor_jax.train.optimizer import Recipe, make_optimizer
 

@@ -22,19 +22,20 @@ import random_configs
 from base import Base
 from outcome import Try
 
-from costmodel.array import peers
-from costmodel.array.target import PEArray, pe_array, presets
-from costmodel.calibrate import scale
-from costmodel.streams import coefficients
+from costmodel.array.settings import PEArray, pe_array, presets
+from costmodel.streams.area import coefficients
 from experiments import cli
+from experiments.calibrate import scale
 from experiments.config import validate
+from experiments.fidelity import peers
 from experiments.summary import read_csim, read_summary
 from experiments.workdir import read_config
 from hls_export import hardware, index, report
-from tailor_jax import fields, graph, qgraph
+from tailor_jax import fields, graph
 from tailor_jax.data import description
 from tailor_jax.data.embedded import prepare_embedded
-from tailor_jax.quant_spec import QuantSpec
+from tailor_jax.integers import qgraph
+from tailor_jax.quantization.spec import QuantSpec
 
 SLOW_S = 10
 
@@ -62,7 +63,7 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
         sweep / 'weight0_seed0' / 'csim.json': (read_csim, _json),
         project / 'project.json': (lambda path: index.load(path.parent), _json),
         project / 'hardware.json': (lambda path: hardware.total(path.parent), _json),
-        Path(__file__).parents[1] / 'data' / 'csynth.xml': (report.read_csynth, _bytes),
+        Path(__file__).parents[1] / 'support' / 'csynth.xml': (report.read_csynth, _bytes),
         preset: (lambda path: pe_array(preset=str(path)), _json),
         coefficients.FILE: (coefficients.load, _json),
         peers.FILE: (peers.load, _json),

@@ -1,0 +1,1 @@
+"""How a PE array keeps feature maps: one module a memory policy, and what they share."""

@@ -1,0 +1,1 @@
+"""The exact expectation of any cost under independent gates: groups of gates, tables, chains, budgets."""

@@ -1,0 +1,138 @@
+"""Exact costs of every setting of every gate group, as a chain of links.
+
+A link is a stretch of the network whose cost depends on its own gates a_g and on the state s_{g-1} that the stretch before it left (a tensor on chip
+or not). With V_g its exact cost and t_g the state that it leaves, the cost of the graph binarized by a in {0,1}^A is
+
+    additive   C(a) = C_0 + sum over g of V_g(s_{g-1}, a_g)
+    max        C(a) = max(C_0, max over g of V_g(s_{g-1}, a_g)),      s_g = t_g(s_{g-1}, a_g)
+
+independent(...)   one state: nothing is carried over, and each row of the cost depends on the gates of one group
+carried(...)       the states that can be reached, found by running every stretch from each of them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+from costmodel.cost import LABELS, CostError, reduced
+from costmodel.expectation.groups import merge
+from tailor_jax import rewrite
+from tailor_jax.graph import Graph
+
+MAX_GROUP_GATES = 12
+Resources = Mapping[str, int]
+Run = Callable[[Mapping[str, int], Hashable], tuple[Resources, Hashable]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """A stretch of the network. Setting s has gate j of the link open when bit j of s is set.
+
+    Attributes:
+      gates: the gates that it depends on.
+      costs: costs[i][s] when it is entered in state i with setting s.
+      after: after[i][s] the state that it leaves then.
+    """
+
+    gates: tuple[str, ...]
+    costs: tuple[tuple[Resources, ...], ...]
+    after: tuple[tuple[int, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """The links of a network in order, entered in state 0, and what no gate changes."""
+
+    constant: Resources
+    links: tuple[Link, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """How one of several chains is taken.
+
+    It is that of the least expected `objective` among those whose `limited` resource stays within `limit` in every setting of positive probability;
+    the first of equals. `setting` and `chooser` name the limit and who chooses, for messages.
+    """
+
+    objective: str
+    limited: str
+    limit: int
+    setting: str
+    chooser: str
+
+
+def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:
+    """Every setting of these gates, in the order of `Link.costs`. Raises CostError for too many gates."""
+    if len(gates) > MAX_GROUP_GATES:
+        raise CostError(
+            f'{len(gates)} gates interact ({", ".join(gates)}), so their cost table would have 2^{len(gates)} settings; at most '
+            f'{MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some of them to one gate'
+        )
+    return ({gate: setting >> index & 1 for index, gate in enumerate(gates)} for setting in range(1 << len(gates)))
+
+
+def independent(graph: Graph, rows: Callable[[Graph], list[dict[str, Any]]], kinds: Mapping[str, str], groups: Sequence[tuple[str, ...]]) -> Chain:
+    """The chain of a target without states, V_g found by evaluating the whole graph at the settings of the group, the other gates open.
+
+    Which rows belong to a group is seen from which rows vary; two groups that claim one row are joined.
+
+    Args:
+      graph: with learnable gates.
+      rows: the target's rows of a graph.
+      kinds: {resource: 'sum' or 'max'}.
+      groups: the gates that are known to interact, a partition of the graph's.
+    """
+
+    def values(setting: Mapping[str, int]) -> dict[str, Resources]:
+        found = rows(rewrite.binarize(graph, setting))
+        return {row['name']: {key: value for key, value in row.items() if key not in LABELS} for row in found}
+
+    base, known = values({}), dict[tuple[str, ...], list[dict[str, Resources]]]()
+    while True:
+        for group in groups:
+            if group not in known:
+                known[group] = [values(setting) for setting in settings(group)]
+        claims = {group: _varying(base, known[group]) for group in groups}
+        clashes = [one + other for one, other in itertools.combinations(groups, 2) if claims[one] & claims[other]]
+        if not clashes:
+            break
+        groups = merge(graph.gates, [*groups, *clashes])
+    claimed = set().union(*claims.values()) if claims else set()
+    none = dict.fromkeys(kinds, 0)
+    constant = reduced([row for name, row in base.items() if name not in claimed] or [none], kinds)
+    links = [
+        Link(
+            group,
+            (tuple(reduced([found.get(name, none) for name in claims[group]] or [none], kinds) for found in known[group]),),
+            ((0,) * 2 ** len(group),),
+        )
+        for group in groups
+    ]
+    return Chain(constant, tuple(links))
+
+
+def _varying(base: Mapping[str, Resources], found: list[dict[str, Resources]]) -> set[str]:
+    names = set(base).union(*found)
+    return {name for name in names if any(rows.get(name) != base.get(name) for rows in found)}
+
+
+def carried(stretches: Sequence[tuple[tuple[str, ...], Run]], start: Hashable, kinds: Mapping[str, str]) -> Chain:
+    """The chain of a target that carries a state.
+
+    Args:
+      stretches: (gates, run) of each stretch in order; run(setting, state) gives the cost and the state after.
+      start: the state before the first stretch.
+      kinds: {resource: 'sum' or 'max'}.
+    """
+    links, states = [], [start]
+    for gates, run in stretches:
+        found = [[run(setting, state) for setting in settings(gates)] for state in states]
+        following = list(dict.fromkeys(state for row in found for _, state in row))
+        costs = tuple(tuple(cost for cost, _ in row) for row in found)
+        links.append(Link(gates, costs, tuple(tuple(following.index(state) for _, state in row) for row in found)))
+        states = following
+    return Chain(dict.fromkeys(kinds, 0), tuple(links))

@@ -1,0 +1,1 @@
+"""From a trained float network to integers: calibration, quantized training, learned scales."""

@@ -1,0 +1,98 @@
+"""Training against the PE array: the config's keys, the cost term, a run whose gates close, and what can be exported of it."""
+
+import json
+
+import pytest
+from small_config import small_config
+
+import costmodel
+from experiments import results, run
+from experiments.budget import budget_of, repair
+from experiments.config import ConfigError, validate
+from experiments.cost import cost_of, target_of
+from experiments.export import export
+from tailor_jax import data, rewrite
+
+
+def array_config(**cost):
+    config = small_config()
+    config.cost.target = 'pe_array'
+    for key, value in cost.items():
+        config.cost[key] = value
+    return config
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    config = array_config(weight=30.0, policy='retain', sram_bytes=600)
+    config.train.teacher.epochs = 1.0
+    config.train.student.epochs, config.train.finetune.epochs, config.train.qat.epochs = 3.0, 0.0, 0.0
+    workdir = tmp_path_factory.mktemp('array') / 'run'
+    return config, workdir, run.train(config, workdir, quiet=True)
+
+
+def test_a_run_closes_gates_and_lowers_dram_bytes(trained):
+    config, _, summary = trained
+    before, after = summary['hardware']['before'], summary['hardware']['after']
+    assert sum(summary['gates'].values()) < len(summary['gates'])
+    assert after['dram_bytes'] < before['dram_bytes'] and after['cycles'] < before['cycles']
+    net = run.build_graph(config, data.load('digits'))
+    assert costmodel.evaluate(rewrite.binarize(net, summary['gates']), target_of(config)).total == after
+
+
+def test_it_exports_as_the_dataflow_design_that_the_config_describes(trained, tmp_path):
+    config, workdir, _ = trained
+    cost = export(workdir, tmp_path / 'p')
+    assert isinstance(cost.target, costmodel.Dataflow)
+    assert json.loads((tmp_path / 'p' / 'hardware.json').read_text())['target']['device'] == config.cost.device
+
+
+def test_the_pareto_picture_takes_the_resources_of_the_target(trained):
+    _, _, summary = trained
+    row = {f'accuracy_{name}': value for name, value in summary['accuracy'].items()} | summary['hardware']['after']
+    assert results.draw([row | {'accuracy_csim': 0.9, 'cost': 0.5, 'weight': 1.0, 'seed': 0, 'pareto': 1}]).startswith(b'\x89PNG')
+
+
+def test_the_cost_is_of_the_targets_own_resources():
+    config = array_config()
+    net = run.build_graph(config, data.load('digits'))
+    cost = cost_of(config, net)
+    assert cost.resources == ('dram_bytes', 'cycles') and set(cost.bounds) == {'dram_bytes', 'cycles'}
+    assert float(cost(dict.fromkeys(net.gates, 1.0))) == pytest.approx(1.0)
+    assert float(cost(dict.fromkeys(net.gates, 0.0))) == pytest.approx(0.0)
+
+
+def test_a_budget_of_dram_bytes_is_met_exactly():
+    config = array_config()
+    net = run.build_graph(config, data.load('digits'))
+    cost = cost_of(config, net)
+    none, every = cost.bounds['dram_bytes']
+    config.cost.budget.dram_bytes = (none + every) / 2
+    budget = budget_of(config, cost)
+    assert budget is not None and budget.resources == ('dram_bytes',)
+    kept, _ = repair(budget, dict.fromkeys(net.gates, 0.9), 3, lambda setting: -sum(setting.values()))
+    assert 0 < sum(kept.values()) < len(kept)
+    assert costmodel.evaluate(rewrite.binarize(net, kept), cost.target).total['dram_bytes'] <= (none + every) / 2
+
+
+@pytest.mark.parametrize(
+    'cost, quant, message',
+    [
+        ({'policy': 'retian'}, {}, "policy must be one of .*did you mean 'retain'"),
+        ({'preset': 'tailor2d'}, {}, "did you mean 'tailor_2d'"),
+        ({'sram_bytes': 10}, {}, "node 'stem_conv' .*smallest tiles take .* sram_bytes is 10"),
+        ({'resources': ('lut',)}, {}, "names 'lut'; those with an expectation on this target are dram_bytes"),
+        (
+            {'policy': 'retain', 'sram_bytes': 10_000_000, 'resources': ('dram_shortcut_bytes',)},
+            {},
+            'no skip of this network adds to any of them.*which prices.*buffer_bytes',
+        ),
+        ({}, {'weight_bits_of': 's1b0_conv1=4'}, 'config.quant.weight_bits_of gives single nodes a width'),
+    ],
+)
+def test_bad_settings_are_named(cost, quant, message):
+    config = array_config(**cost)
+    config.quant.update(quant)
+    validate(config)
+    with pytest.raises((ConfigError, costmodel.CostError), match=message):
+        cost_of(config, run.build_graph(config, data.load('digits')))

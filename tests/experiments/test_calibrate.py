@@ -1,0 +1,229 @@
+"""The coefficients against the committed synthesis results (no tool needed), and the calibration's own machinery."""
+
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from mutations import damaged
+
+from costmodel.cost import CostError
+from costmodel.streams.area import coefficients
+from experiments.calibrate import __main__ as command
+from experiments.calibrate import fit, grid, parts, scale, table, tools
+from experiments.calibrate.parts import point
+from experiments.fidelity import dataflow as fidelity
+
+DOCS = Path(__file__).parents[2] / 'docs'
+MEASURED = table.read()
+UNSEEN = fit.held_out(MEASURED)
+HELD_OUT = {part: row for part, row in MEASURED.items() if part.key in UNSEEN}
+
+
+def test_the_results_are_those_of_the_grid_and_were_all_simulated():
+    assert [part.key for part in MEASURED] == [part.key for part in grid.points()]
+    assert len(MEASURED) >= 300 and len(HELD_OUT) >= len(MEASURED) // 5
+    assert all(int(row['simulated_tokens']) >= 40 for row in table.raw())
+    assert {part.kind for part in MEASURED} == {path.stem for path in parts.RTL.glob('*.v')} - {'bench'}
+
+
+def test_the_counts_are_those_of_the_cells():
+    for row in table.raw():
+        cells = {name: int(count) for name, count in (pair.split(':') for pair in row['cells'].split())}
+        assert {name: str(value) for name, value in tools.counted(cells).items()}.items() <= row.items()
+
+
+@pytest.mark.parametrize('resource', ['bram18', 'uram', 'dsp'])
+def test_block_counts_are_equal_on_at_least_95_percent_of_points(resource):
+    count, equal, wrong = fit.equal_blocks(MEASURED, resource)
+    assert count >= 10 and equal >= 0.95 * count, wrong
+
+
+@pytest.mark.parametrize('fold', range(grid.FOLDS))
+def test_errors_on_held_out_points(fold):
+    """At most 10 % in the median and 25 % at the 95th percentile, of points that the fit has not seen; fold 0 is the model's own."""
+    unseen = fit.held_out(MEASURED, fold)
+    fitted = fit.fit(MEASURED, unseen)
+    for resource in ('lut', 'ff'):
+        found = fit.errors(fitted, {part: row for part, row in MEASURED.items() if part.key in unseen}, resource)
+        assert found.points > 60 and found.median <= 0.10 and found.percentile95 <= 0.25
+
+
+def test_the_models_coefficients_are_the_fit():
+    """To the digits written, apart from what another solver's rounding can do."""
+    fitted = fit.fit(MEASURED, UNSEEN)
+    assert fitted.keys() == coefficients.COEFFICIENTS.keys()
+    for part, row in HELD_OUT.items():
+        for resource in ('lut', 'ff'):
+            assert fit.predicted(fitted, part, resource) == pytest.approx(
+                fit.predicted(coefficients.COEFFICIENTS, part, resource), rel=0.01, abs=0.5
+            ), row
+
+
+def test_keys_name_their_points():
+    assert all(parts.parse(part.key) == part for part in grid.points())
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch) -> Path:
+    """A copy of the file of coefficients in its place."""
+    kept = tmp_path / 'coefficients.json'
+    shutil.copy(coefficients.FILE, kept)
+    monkeypatch.setattr(coefficients, 'FILE', kept)
+    return kept
+
+
+def test_a_table_measured_elsewhere(tmp_path, capsys, file):
+    """Parts that take twice the LUTs give coefficients that predict twice the LUTs; parts that are not in the table keep theirs."""
+    path = tmp_path / 'mine.csv'
+    rows = [{'part': part.key, **row, 'lut': 2 * row['lut']} for part, row in MEASURED.items() if part.kind == 'fifo']
+    table.write(path, ['by hand'], table.RESOURCES, rows)
+    assert command.main([f'--csynth={path}', '--write']) == 0
+    found = coefficients.load(file).coefficients
+    assert found.keys() == coefficients.COEFFICIENTS.keys()
+    part = point('fifo', style='bram', depth=256, width=72)
+    assert fit.predicted(found, part, 'lut') == pytest.approx(2 * fit.predicted(coefficients.COEFFICIENTS, part, 'lut'), rel=0.05)
+    assert found['clone.lut'] == coefficients.COEFFICIENTS['clone.lut']
+    assert 'held out' in capsys.readouterr().out
+
+
+REPORT = {
+    'format': 'tailor_jax.csynth',
+    'version': 1,
+    'rows': [
+        {'name': 'conv', 'op': 'conv', 'estimate': {'lut': 100, 'ff': 200}, 'synthesis': {'lut': 150, 'ff': 100}},
+        {'name': 'sum', 'op': 'add', 'estimate': {'lut': 10, 'ff': 20}, 'synthesis': {'lut': 8, 'ff': 20}},
+        {'name': 'total', 'op': '', 'estimate': {'lut': 110, 'ff': 220}, 'synthesis': {'lut': 158, 'ff': 120}},
+    ],
+}
+
+
+def test_the_same_report_twice_scales_once_and_another_report_scales_the_base(tmp_path, capsys, file):
+    base, report, other = coefficients.load(file), tmp_path / 'report.json', tmp_path / 'other.json'
+    report.write_text(json.dumps(REPORT))
+    other.write_text(json.dumps(REPORT).replace('150', '300'))
+    assert command.main([f'--csynth={report}', '--write']) == 0
+    once, content = coefficients.load(file), file.read_bytes()
+    for factor, names in (
+        (1.5, ('mac.lut', 'window_bram.lut', 'rom_lut.lut')),
+        (0.5, ('requantize.ff',)),
+        (0.8, ('add.lut',)),
+        (1, ('clone.ff', 'fifo_srl.lut')),
+    ):
+        for name in names:
+            for term, value in base.base[name].items():
+                assert once.coefficients[name][term] == pytest.approx(factor * value, rel=1e-3)
+    assert once.base == base.base and once.source.startswith('report.json sha256:')
+
+    capsys.readouterr()
+    assert command.main([f'--csynth={report}', '--write']) == 0
+    assert file.read_bytes() == content and 'holds these coefficients already' in capsys.readouterr().out
+
+    assert command.main([f'--csynth={other}', '--write']) == 0
+    assert 'the scaling to report.json' in capsys.readouterr().out
+    for term, value in base.base['mac.lut'].items():
+        assert coefficients.load(file).coefficients['mac.lut'][term] == pytest.approx(3 * value, rel=1e-3)
+
+    assert command.main([f'--csynth={report}', '--write']) == 0
+    assert file.read_bytes() == content
+    assert command.main(['--fit', '--write']) == 0
+    assert coefficients.load(file).source == '' and coefficients.load(file).coefficients.keys() == base.base.keys()
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda report: [], r'expected an object, got \[\]'),
+        (lambda report: {key: report[key] for key in ('format', 'version')}, "'rows' is missing"),
+        (lambda report: {'rows': report['rows']}, "expected a file with format 'tailor_jax.csynth', got None"),
+        (lambda report: report | {'rows': [3]}, r'rows\[0\]: expected an object, got 3'),
+        (lambda report: report | {'rows': [report['rows'][0] | {'estimate': {'lut': '100', 'ff': 1}}]}, "'lut' is '100'; expected a finite number"),
+        (lambda report: report | {'rows': [report['rows'][0] | {'estimate': {'lut': 100}}]}, "'ff' is missing"),
+        (lambda report: report | {'rows': [report['rows'][0] | {'synthesis': {'lut': -4, 'ff': 1}}]}, "'lut' is -4; expected"),
+        (lambda report: report | {'rows': [report['rows'][0] | {'synthesis': None}]}, 'no row with both an estimate and a synthesis'),
+        (lambda report: report | {'format': 'tailor_jax.graph', 'version': 1}, "expected a file with format 'tailor_jax.csynth'"),
+    ],
+)
+def test_a_bad_report_is_named_and_changes_nothing(tmp_path, capsys, file, change, message):
+    content, report = file.read_bytes(), tmp_path / 'report.json'
+    report.write_text(json.dumps(change(REPORT)))
+    assert command.main([f'--csynth={report}', '--write']) == 1
+    error = capsys.readouterr().err
+    assert re.search(message, error) and 'report.json' in error and error.startswith('error: ') and error.count('\n') == 1
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize('seed', range(100))
+def test_a_damaged_report_or_file_of_coefficients_is_refused_by_name_or_read(tmp_path, seed):
+    rng, report, kept = random.Random(seed), tmp_path / 'report.json', tmp_path / 'kept.json'
+    report.write_bytes(damaged(json.dumps(REPORT, indent=1).encode(), rng))
+    kept.write_bytes(damaged(coefficients.FILE.read_bytes(), rng))
+    for read, path in ((scale.factors, report), (coefficients.load, kept)):
+        try:
+            read(path)
+        except CostError as error:
+            assert path.name in str(error)
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('part,lut\nclone width=8,4\n', 'has no ff, bram18, uram, dsp'),
+        ('part,lut,ff,bram18,uram,dsp\ncoil width=8,4,4,0,0,0\n', "no equations for parts of the kind 'coil'"),
+        ('part,lut,ff,bram18,uram,dsp\nclone width=8,4,x,0,0,0\n', "'clone width=8': ff is 'x'; expected an integer, 0 or more"),
+        ('part,lut,ff,bram18,uram,dsp\nclone width=8,-4,1,0,0,0\n', "lut is '-4'"),
+        ('part,lut,ff,bram18,uram,dsp\nclone depth=8,4,4,0,0,0\n', "'clone depth=8': it has no 'width'"),
+        ('part,lut,ff,bram18,uram,dsp\nclone width=8=9,4,4,0,0,0\n', "'clone width=8=9'"),
+        ('part,lut,ff,bram18,uram,dsp\nclone width=wide,4,4,0,0,0\n', "'clone width=wide'"),
+        ('', 'has no row of a part'),
+        ('\xff\x00', 'mine.csv'),
+    ],
+)
+def test_a_bad_table_is_named(tmp_path, capsys, text, message):
+    path = tmp_path / 'mine.csv'
+    path.write_bytes(text.encode('latin1'))
+    assert command.main([f'--csynth={path}']) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_without_the_tools_it_says_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(shutil, 'which', lambda name: None)
+    assert command.main([]) == 1
+    assert 'yosys and iverilog not found; install them first' in capsys.readouterr().err
+
+
+EACH = [
+    point('fifo', style='srl', depth=5, width=7),
+    point('fifo', style='bram', depth=9, width=7),
+    point('clone', width=5),
+    point('add', channels=2, bits=5, shift=1, relu=0),
+    point('requantize', channels=2, acc=12, bits=5, shift=3, relu=1),
+    point('maximum', taps=3, channels=2, bits=5),
+    point('window', style='lutram', kernel=3, height=4, columns=5, width=6),
+    point('mac', multiplier='lut', slices=3, products=5, channels=2, w=3, a=4),
+    point('mac', multiplier='pair', slices=2, products=3, channels=3, w=8, a=8),
+    point('rom', style='lut', depth=6, width=9),
+]
+
+
+@pytest.mark.skipif(not shutil.which('iverilog'), reason='iverilog is not installed')
+@pytest.mark.parametrize('part', EACH, ids=lambda part: part.key)
+def test_templates_do_what_their_reference_says(part, monkeypatch):
+    assert tools.simulate(part) >= 20
+    right = parts.reference
+    monkeypatch.setattr(parts, 'reference', lambda *args: [[*stream[:-1], stream[-1] ^ 1] for stream in right(*args)])
+    with pytest.raises(tools.ToolError, match='output 0 differs from token'):
+        tools.simulate(part)
+
+
+@pytest.mark.skipif(bool(tools.missing()), reason='yosys is not installed')
+def test_synthesis_of_a_clone():
+    found = tools.synthesize([point('clone', width=16), point('clone', width=5)])
+    assert [(row['ff'], row['bram18']) for row in found] == [(18, 0), (7, 0)]
+
+
+def test_the_page_of_figures_is_up_to_date():
+    """`python -m experiments.fidelity.dataflow docs/fidelity.md` after a change of the model."""
+    assert fidelity.page() == (DOCS / 'fidelity.md').read_text()
