@@ -17,7 +17,7 @@ test: setup
 
 # The laws of the cost model on 1,000 random graphs each (up to 12 gates, nested), and its depths against the simulator: some minutes.
 laws: setup
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/cost/test_laws.py tests/cost/test_schedule.py tests/cost/test_chain.py tests/array/test_laws.py tests/array/test_tiling.py tests/array/test_shortcut.py tests/array/test_instructions.py
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/cost tests/array
 
 # 200 random networks through all three C-simulations, against the integer reference (some 7 minutes).
 fuzz: setup

@@ -44,7 +44,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in ('expected', 'tabulate', 'CostTable'):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    from costmodel.expectation import expected as expectation  # together: a table is a pytree only once `expectation` has registered it
+    from costmodel.expectation import (
+        expected as expectation,
+    )  # together: a table is a pytree only once `expectation` has registered it
     from costmodel.expectation import table
 
     return expectation.expected if name == 'expected' else getattr(table, name)

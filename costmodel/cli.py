@@ -5,9 +5,9 @@
     python -m costmodel my_graph.json --device=kv260 --plot=cost.png
     python -m costmodel resnet50 --target=pe_array --preset=shortcut_fusion --sram_bytes=2000000 --json
 
-NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), one of those that
-`python -m tailor_jax.build` prints, or a graph file (`tailor_jax.graph.save`). The report is always of two networks: as given, with all
-skips ('before'), and as kept ('after').
+NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), one of
+those that `python -m tailor_jax.build` prints, or a graph file (`tailor_jax.graph.save`). The report is always of two
+networks: as given, with all skips ('before'), and as kept ('after').
 """
 
 from __future__ import annotations
@@ -36,10 +36,16 @@ from tailor_jax.graph import load as load_graph
 
 DATAFLOW = {
     'device': (str, f'part to fit into: {", ".join(devices.DEVICES)}'),
-    'fifo_policy': (str, 'depth of FIFOs: exact, pow2 (exact, rounded up), full_map (a whole feature map, as hls4ml has)'),
+    'fifo_policy': (
+        str,
+        'depth of FIFOs: exact, pow2 (exact, rounded up), full_map (a whole feature map, as hls4ml has)',
+    ),
     'weight_bits': (int, 'width of weights'),
     'activation_bits': (int, 'width of activations'),
-    'interval_cycles': (int, 'cycles between images to meet with the fewest multipliers; 16 an input pixel when not given'),
+    'interval_cycles': (
+        int,
+        'cycles between images to meet with the fewest multipliers; 16 an input pixel when not given',
+    ),
     'clock_mhz': (float, 'clock'),
     'stream_depth': (int, 'tokens of a FIFO that need not hold more'),
     'process_latency_cycles': (int, 'pipeline depth of a process; FIFOs are deep enough to hide it'),
@@ -47,7 +53,10 @@ DATAFLOW = {
     'add': (str, "separate, or absorbed into the convolution's accumulator"),
     'skip': (str, "clone, or line_buffer: the skip taken from the first convolution's window"),
     'dsp_packing': (bool, 'two 8-bit products of one activation share a DSP; exported sources do not do this'),
-    'reuse_factor': (str, 'R or NODE=R,...: passes over the multipliers for one output token, for all layers or by node'),
+    'reuse_factor': (
+        str,
+        'R or NODE=R,...: passes over the multipliers for one output token, for all layers or by node',
+    ),
 }
 PE_ARRAY = {
     'preset': (str, f'where settings that are not given come from: {", ".join(presets())}, or a JSON file'),
@@ -71,8 +80,15 @@ PE_ARRAY = {
     'fuse_add': (bool, 'an add runs in the layer of its main branch'),
     'energy': (str, f'table of energies: {", ".join(ENERGIES)}'),
     'bank_bytes': (int, 'size of a bank (shortcut_mining)'),
-    'cuts': (int, 'cuts between row mode and frame mode: 1, 2, or 0 for two where the network upsamples, else one (shortcut_fusion)'),
-    'frame': (str, 'blocks in frame mode, separated by commas, or none; the best ones when not given (shortcut_fusion)'),
+    'cuts': (
+        int,
+        'cuts between row mode and frame mode: 1, 2, or 0 for two where the network upsamples, else one '
+        '(shortcut_fusion)',
+    ),
+    'frame': (
+        str,
+        'blocks in frame mode, separated by commas, or none; the best ones when not given (shortcut_fusion)',
+    ),
 }
 POLICY_SETTINGS = {  # those that only some policies have
     'rereads': ('layer_by_layer', 'retain'),
@@ -111,12 +127,16 @@ def _run(argv: Sequence[str]) -> int:
     return 0
 
 
-def load(network: str, size: str | None, skips: str | None, width: int | None, classes: int | None) -> tuple[str, Graph]:
+def load(
+    network: str, size: str | None, skips: str | None, width: int | None, classes: int | None
+) -> tuple[str, Graph]:
     """(name, graph) of a builder's network or of a graph file. Raises CostError or GraphError saying what is known."""
     if network.endswith('.json') or Path(network).is_file():
         given = {'--input': size, '--skips': skips, '--width': width, '--classes': classes}
         if extra := [key for key, value in given.items() if value is not None]:
-            raise CostError(f'{network} is a graph file, which brings its own sizes and skips; leave out {" and ".join(extra)}')
+            raise CostError(
+                f'{network} is a graph file, which brings its own sizes and skips; leave out {" and ".join(extra)}'
+            )
         try:
             return Path(network).stem, load_graph(network)
         except FileNotFoundError:
@@ -164,7 +184,11 @@ def _parser() -> Parser:
     add('--keep', default='all', metavar='all|none|NAMES', help='gates whose skips stay, separated by commas')
     add('--json', action='store_true', help='print JSON')
     add('--deadlock', action='store_true', help='also find the least depth of each FIFO that avoids deadlock')
-    add('--simulate', action='store_true', help='also run the kept network token by token: interval, latency and occupancy as measured')
+    add(
+        '--simulate',
+        action='store_true',
+        help='also run the kept network token by token: interval, latency and occupancy as measured',
+    )
     add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
     for key in dict.fromkeys(key for settings in TARGETS.values() for key in settings):
         kind, text = next(settings[key] for settings in TARGETS.values() if key in settings)
@@ -182,7 +206,9 @@ def _option(kind: type) -> dict[str, Any]:
 def _target(args: argparse.Namespace) -> Target:
     """The target with the settings that were given; those of another target are an error."""
     known = TARGETS[args.target]
-    given = {key: value for settings in TARGETS.values() for key in settings if (value := getattr(args, key)) is not None}
+    given = {
+        key: value for settings in TARGETS.values() for key in settings if (value := getattr(args, key)) is not None
+    }
     for flag in ('deadlock', 'simulate'):
         if args.target != 'dataflow' and getattr(args, flag):
             raise CostError(f'--{flag} is for --target=dataflow; a {args.target} has no FIFOs')
@@ -193,7 +219,9 @@ def _target(args: argparse.Namespace) -> Target:
         target = pe_array(**given | ({'frame': _blocks(args.frame)} if args.frame else {}))
         for key, policies in POLICY_SETTINGS.items():
             if given.get(key) and target.policy not in policies:
-                raise CostError(f'--{key} is a setting of --policy={" or ".join(policies)}, and the policy is {target.policy}')
+                raise CostError(
+                    f'--{key} is a setting of --policy={" or ".join(policies)}, and the policy is {target.policy}'
+                )
         return target
     return dataflow(**given | {'reuse_factor': _reuse_factor(args.reuse_factor)})
 
@@ -259,6 +287,8 @@ def _fifo_text(cost: Cost, measured: dict | None) -> str:
     if measured['deadlocked']:
         return f'{text}\n\nSimulated token by token: DEADLOCK'
     pace = (
-        f'{measured["interval_cycles"]} cycles (the mean over {measured["interval_images"]} images)' if measured['interval_images'] else 'not settled'
+        f'{measured["interval_cycles"]} cycles (the mean over {measured["interval_images"]} images)'
+        if measured['interval_images']
+        else 'not settled'
     )
     return f'{text}\n\nSimulated token by token: interval {pace}, latency {measured["latency_cycles"]} cycles'

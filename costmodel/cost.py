@@ -1,7 +1,8 @@
 """The exact cost of one graph: rows of integers, summed to blocks and to the network.
 
-A row is a dict {name, op, block, resource: integer}. A resource is additive ('sum': BRAM, LUTs, bytes) or the largest of its rows
-('max': the initiation interval); the same rule takes rows to blocks and to the total. Works for every target.
+A row is a dict {name, op, block, resource: integer}. A resource is additive ('sum': BRAM, LUTs, bytes) or the largest
+of its rows ('max': the initiation interval); the same rule takes rows to blocks and to the total. Works for every
+target.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Cost:
       total: {resource: integer} of the network, with resources that have no rows, such as a latency.
       nodes: a row a node of the folded graph: {name, op, block, resource: integer}.
       blocks: a row a block, op 'block'.
-      fifos: a row a stream: {name, node, depth, width_bits, fifo_bits, storage, ...}; empty for targets without streams.
+      fifos: a row a stream: {name, node, depth, width_bits, fifo_bits, storage, ...}; empty for targets without
+        streams.
       reuse_factors: {node: reuse factor} of the layers with weights; empty for targets without.
     """
 

@@ -1,7 +1,7 @@
 """FPGA parts: what they hold, and how their family maps memories and multipliers.
 
-Totals are those of the vendor's product tables, named in `source`. A RAMB36 counts as two `bram18`. Thresholds are data of the family,
-so that another tool or vendor is another row, not another branch in the code.
+Totals are those of the vendor's product tables, named in `source`. A RAMB36 counts as two `bram18`. Thresholds are data
+of the family, so that another tool or vendor is another row, not another branch in the code.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ class Family:
     """How a family's tools map memories and products.
 
     Attributes:
-      srl_max_depth, srl_max_bits: a FIFO at most so deep, or holding at most so many bits, becomes shift registers (Vitis HLS default).
-      lutram_max_depth: memories at most so deep become distributed RAM (yosys memory_libmap and Vitis agree on 64 for wide words).
+      srl_max_depth, srl_max_bits: a FIFO at most so deep, or holding at most so many bits, becomes shift registers
+        (Vitis HLS default).
+      lutram_max_depth: memories at most so deep become distributed RAM (yosys memory_libmap and Vitis agree on 64 for
+        wide words).
       lutram_max_bits: memories holding at most so many bits become distributed RAM whatever their depth.
       rom_lut_max_depth: weight ROMs at most so deep become LUTs (one LUT6 is a 64 x 1 ROM); deeper ones block RAM.
-      uram_min_bits: memories of at least so many bits go to UltraRAM where the part has it (one URAM288 holds 294,912 bits).
+      uram_min_bits: memories of at least so many bits go to UltraRAM where the part has it (one URAM288 holds 294,912
+        bits).
       dsp_bits: operand widths of one DSP multiplier.
       dsp_pair_bits: two products that share an operand fit one DSP when no operand is wider than this.
     """
@@ -37,7 +40,8 @@ class Family:
     dsp_pair_bits: int = 8
 
 
-# The pair packing of two 8-bit products needs the 27-bit port of the DSP48E2 (AMD WP486); the 25-bit port of the DSP48E1 takes 7 bits.
+# The pair packing of two 8-bit products needs the 27-bit port of the DSP48E2 (AMD WP486); the 25-bit port of the
+# DSP48E1 takes 7 bits.
 SERIES7 = Family('7series', dsp_bits=(25, 18), dsp_pair_bits=7)
 ULTRASCALE = Family('ultrascale')
 
@@ -61,7 +65,11 @@ class Device:
         return {resource: getattr(self, resource) for resource in ('bram18', 'uram', 'lut', 'ff', 'dsp')}
 
 
-_ZYNQ7, _ZYNQU, _ALVEO = 'AMD DS190 Zynq-7000 overview', 'AMD DS891 Zynq UltraScale+ overview', 'AMD DS890 UltraScale architecture overview'
+_ZYNQ7, _ZYNQU, _ALVEO = (
+    'AMD DS190 Zynq-7000 overview',
+    'AMD DS891 Zynq UltraScale+ overview',
+    'AMD DS890 UltraScale architecture overview',
+)
 
 DEVICES = {
     device.name: device
@@ -71,9 +79,29 @@ DEVICES = {
         Device('ultra96', 'xczu3eg-sbva484-1-i', ULTRASCALE, 70_560, 141_120, 432, 0, 360, _ZYNQU),
         Device('zcu102', 'xczu9eg-ffvb1156-2-e', ULTRASCALE, 274_080, 548_160, 1_824, 0, 2_520, _ZYNQU),
         Device('zcu104', 'xczu7ev-ffvc1156-2-e', ULTRASCALE, 230_400, 460_800, 624, 96, 1_728, _ZYNQU),
-        Device('kv260', 'xck26-sfvc784-2LV-c', ULTRASCALE, 117_120, 234_240, 288, 64, 1_248, 'AMD DS987 Kria K26 SOM data sheet'),
+        Device(
+            'kv260',
+            'xck26-sfvc784-2LV-c',
+            ULTRASCALE,
+            117_120,
+            234_240,
+            288,
+            64,
+            1_248,
+            'AMD DS987 Kria K26 SOM data sheet',
+        ),
         Device('kcu1500', 'xcku115-flvb2104-2-e', ULTRASCALE, 663_360, 1_326_720, 4_320, 0, 5_520, _ALVEO),
-        Device('u50', 'xcu50-fsvh2104-2-e', ULTRASCALE, 871_680, 1_743_360, 2_688, 640, 5_952, 'AMD DS965 Alveo U50 data sheet'),
+        Device(
+            'u50',
+            'xcu50-fsvh2104-2-e',
+            ULTRASCALE,
+            871_680,
+            1_743_360,
+            2_688,
+            640,
+            5_952,
+            'AMD DS965 Alveo U50 data sheet',
+        ),
         Device('u200', 'xcu200-fsgd2104-2-e', ULTRASCALE, 1_182_240, 2_364_480, 4_320, 960, 6_840, _ALVEO),
         Device('u250', 'xcu250-figd2104-2L-e', ULTRASCALE, 1_728_000, 3_456_000, 5_376, 1_280, 12_288, _ALVEO),
     )
@@ -84,5 +112,8 @@ def device(name: str) -> Device:
     """The part of that name; raises CostError that lists the known ones."""
     if name not in DEVICES:
         near = difflib.get_close_matches(name, DEVICES, 1)
-        raise CostError(f'no device {name!r}{f"; did you mean {near[0]!r}?" if near else ";"} the known devices are {", ".join(DEVICES)}')
+        raise CostError(
+            f'no device {name!r}{f"; did you mean {near[0]!r}?" if near else ";"} the known devices are '
+            f'{", ".join(DEVICES)}'
+        )
     return DEVICES[name]

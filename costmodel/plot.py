@@ -3,9 +3,9 @@
     python -m costmodel resnet20 --fifo_policy=full_map --keep=none --plot=resnet20.png
     python -m costmodel resnet20 --target=pe_array --keep=none --plot=resnet20.png
 
-A bar of a dataflow design is split into `layers` (arithmetic, line buffers, weights, control), `streams` (the FIFOs between layers) and `skips` (the
-adds with their clones, and every FIFO that feeds an add). DRAM bytes of a PE array are split by what is moved, its cycles into those of the array and
-those that it waits for DRAM.
+A bar of a dataflow design is split into `layers` (arithmetic, line buffers, weights, control), `streams` (the FIFOs
+between layers) and `skips` (the adds with their clones, and every FIFO that feeds an add). DRAM bytes of a PE array are
+split by what is moved, its cycles into those of the array and those that it waits for DRAM.
 """
 
 from __future__ import annotations
@@ -20,26 +20,39 @@ from costmodel.cost import Cost, CostError
 PICTURES = ('.png', '.pdf', '.svg', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.eps', '.ps')
 COLORS = ('#4878a8', '#a8c4e0', '#8ab88a', '#d9773f')
 PANELS = {'dataflow': ('bram18', 'lut', 'ff'), 'pe_array': ('dram_bytes', 'cycles')}
-MOVED = {'inputs': 'dram_input_bytes', 'weights': 'dram_weight_bytes', 'outputs': 'dram_output_bytes', 'shortcuts': 'dram_shortcut_bytes'}
+MOVED = {
+    'inputs': 'dram_input_bytes',
+    'weights': 'dram_weight_bytes',
+    'outputs': 'dram_output_bytes',
+    'shortcuts': 'dram_shortcut_bytes',
+}
 
 Parts = dict[str, dict[str, float]]
 
 
 def split(cost: Cost, resource: str) -> Parts:
-    """{part: {block: amount}} of one resource; the parts of a block add up to its row, but for the rounding of each row to an integer."""
+    """{part: {block: amount}} of one resource; the parts of a block add up to its row, but for the rounding of each row
+    to an integer.
+    """
     if targets.name(cost.target) == 'dataflow':
         return _split_streams(cost, resource)
     if resource == 'dram_bytes':
         return {part: {row['name']: row[key] for row in cost.blocks} for part, key in MOVED.items()}
     if resource == 'cycles':
         busy = {row['name']: row['compute_cycles'] for row in cost.blocks}
-        return {'array': busy, 'waiting for DRAM': {row['name']: row['cycles'] - busy[row['name']] for row in cost.blocks}}
+        return {
+            'array': busy,
+            'waiting for DRAM': {row['name']: row['cycles'] - busy[row['name']] for row in cost.blocks},
+        }
     return {resource: {row['name']: row[resource] for row in cost.blocks}}
 
 
 def _split_streams(cost: Cost, resource: str) -> Parts:
     found: Parts = {part: {row['name']: 0.0 for row in cost.blocks} for part in ('layers', 'streams', 'skips')}
-    streams = {row['name']: sum(fifo.get(resource, 0) for fifo in cost.fifos if fifo['node'] == row['name']) for row in cost.nodes}
+    streams = {
+        row['name']: sum(fifo.get(resource, 0) for fifo in cost.fifos if fifo['node'] == row['name'])
+        for row in cost.nodes
+    }
     for row in cost.nodes:
         block = row['block'] or row['name']
         if row['op'] == 'add':
@@ -51,7 +64,9 @@ def _split_streams(cost: Cost, resource: str) -> Parts:
 
 
 def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources: tuple[str, ...] = ()) -> None:
-    """Writes a picture with a panel a resource: for each block the bar before (left) and after (right). The suffix gives the format."""
+    """Writes a picture with a panel a resource: for each block the bar before (left) and after (right). The suffix
+    gives the format.
+    """
     import matplotlib
 
     matplotlib.use('Agg')
@@ -60,17 +75,35 @@ def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources
     resources = resources or PANELS[targets.name(before.target)]
     blocks = list(dict.fromkeys(row['name'] for row in (*before.blocks, *after.blocks)))
     places = np.arange(len(blocks))
-    figure, axes = plt.subplots(len(resources), 1, sharex=True, figsize=(max(6, 0.55 * len(blocks) + 2), 2.4 * len(resources) + 0.8), squeeze=False)
+    figure, axes = plt.subplots(
+        len(resources),
+        1,
+        sharex=True,
+        figsize=(max(6, 0.55 * len(blocks) + 2), 2.4 * len(resources) + 0.8),
+        squeeze=False,
+    )
     for axis, resource in zip(axes[:, 0], resources):
         for side, (cost, hatch) in enumerate(((before, ''), (after, '///'))):
             bottom = np.zeros(len(blocks))
             for color, (part, amounts) in zip(COLORS, split(cost, resource).items()):
                 heights = np.array([amounts.get(block, 0.0) for block in blocks])
                 label = f'{part}, {"after" if side else "before"}'
-                axis.bar(places + 0.42 * side - 0.21, heights, 0.4, bottom, color=color, hatch=hatch, edgecolor='white', linewidth=0.4, label=label)
+                axis.bar(
+                    places + 0.42 * side - 0.21,
+                    heights,
+                    0.4,
+                    bottom,
+                    color=color,
+                    hatch=hatch,
+                    edgecolor='white',
+                    linewidth=0.4,
+                    label=label,
+                )
                 bottom += heights
         axis.set_ylabel(resource)
-        axis.set_title(f'{resource}: {before.total[resource]:,} before, {after.total[resource]:,} after', fontsize=9, loc='left')
+        axis.set_title(
+            f'{resource}: {before.total[resource]:,} before, {after.total[resource]:,} after', fontsize=9, loc='left'
+        )
         axis.spines[['top', 'right']].set_visible(False)
     axes[-1, 0].set_xticks(places, blocks, rotation=45, ha='right')
     if targets.name(before.target) == 'dataflow':
@@ -88,6 +121,8 @@ def check_picture(option: str, path: str) -> None:
     """Raises CostError naming the option where no picture can be written: before the work, not after it."""
     suffix = Path(path).suffix
     if suffix not in PICTURES or Path(path).is_dir():
-        raise CostError(f'{option} must be a file with a suffix such as .png (one of {", ".join(PICTURES)}), got {path!r}')
+        raise CostError(
+            f'{option} must be a file with a suffix such as .png (one of {", ".join(PICTURES)}), got {path!r}'
+        )
     if not Path(path).parent.is_dir():
         raise CostError(f'{option}: there is no folder {str(Path(path).parent)!r}')

@@ -1,6 +1,8 @@
-"""Reports of a cost: the JSON that other programs read, and aligned tables that people do. Node, block and network level, before beside after.
+"""Reports of a cost: the JSON that other programs read, and aligned tables that people do. Node, block and network
+level, before beside after.
 
-Both are made of `Cost` values only. 'Before' is the network as given, with all its skips; 'after' is the network as kept.
+Both are made of `Cost` values only. 'Before' is the network as given, with all its skips; 'after' is the network as
+kept.
 """
 
 from __future__ import annotations
@@ -48,9 +50,9 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
       before: of the network as given; the same as `cost` when None.
 
     Returns:
-      {'format', 'version', 'network', 'target': {setting: value}, 'total': {resource: number}, 'before': {resource: number},
-      'device': {resource: number}, 'share': {resource: fraction of the device}, 'fits': bool, 'images_per_second', 'blocks', 'nodes'};
-      of a dataflow design also 'roofline', 'fifos' and 'reuse_factors'.
+      {'format', 'version', 'network', 'target': {setting: value}, 'total': {resource: number}, 'before': {resource:
+      number}, 'device': {resource: number}, 'share': {resource: fraction of the device}, 'fits': bool,
+      'images_per_second', 'blocks', 'nodes'}; of a dataflow design also 'roofline', 'fifos' and 'reuse_factors'.
     """
     available = capacity(cost.target)
     return (
@@ -67,7 +69,11 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
             'blocks': [{key: value for key, value in row.items() if key != 'block'} for row in cost.blocks],
             'nodes': cost.nodes,
         }
-        | ({'roofline': roofline(cost), 'fifos': cost.fifos, 'reuse_factors': cost.reuse_factors} if cost.fifos or cost.reuse_factors else {})
+        | (
+            {'roofline': roofline(cost), 'fifos': cost.fifos, 'reuse_factors': cost.reuse_factors}
+            if cost.fifos or cost.reuse_factors
+            else {}
+        )
     )
 
 
@@ -84,8 +90,9 @@ def roofline(cost: Cost) -> list[dict[str, Any]]:
     """The bits-based roofline of each node that computes, and of the network (Karbachevsky et al. 2021).
 
     Returns:
-      [{'name', 'bops_per_bit': operations for one bit that streams move, 'bops_per_second': attained at the network's interval,
-      'peak_bops_per_second': when the node never waits}]; the network's peak is reached by none of its nodes waiting.
+      [{'name', 'bops_per_bit': operations for one bit that streams move, 'bops_per_second': attained at the network's
+      interval, 'peak_bops_per_second': when the node never waits}]; the network's peak is reached by none of its nodes
+      waiting.
     """
     second = cost.target.clock_mhz * 1e6
     rows = [row for row in cost.nodes if row.get('bops') and row['stream_bits']]
@@ -115,10 +122,14 @@ def text(before: Cost, after: Cost, network: str) -> str:
     """Aligned tables of nodes, blocks and the network, before beside after."""
     columns = [name for name in COLUMNS if name in after.total]
     target = after.target
-    settings = ', '.join(f'{key}={value}' for key, value in dataclasses.asdict(target).items() if value not in (None, ()))
+    settings = ', '.join(
+        f'{key}={value}' for key, value in dataclasses.asdict(target).items() if value not in (None, ())
+    )
     nodes = [[row['name'], row['op'], *(row[name] for name in columns)] for row in after.nodes]
     sides = [{row['name']: row for row in cost.blocks} for cost in (before, after)]
-    none = dict.fromkeys(columns, 0)  # a closed gate can take a block away, and make a node that was fused a row of its own
+    none = dict.fromkeys(
+        columns, 0
+    )  # a closed gate can take a block away, and make a node that was fused a row of its own
     blocks = []
     for block in sides[0] | sides[1]:
         found = [side.get(block, none) for side in sides]
@@ -140,11 +151,20 @@ def _network(before: Cost, after: Cost, columns: Sequence[str]) -> str:
     columns = [*columns, *(name for name in ('latency_cycles',) if name in after.total)]
     rows: list[list[Any]] = [['', *columns, 'images/s', 'fits']]
     for state, cost in (('before', before), ('after', after)):
-        verdict = 'yes' if fits(cost.total, available) else 'NO: ' + ' '.join(name for name, limit in available.items() if cost.total[name] > limit)
+        verdict = (
+            'yes'
+            if fits(cost.total, available)
+            else 'NO: ' + ' '.join(name for name, limit in available.items() if cost.total[name] > limit)
+        )
         rows.append([state, *(cost.total[name] for name in columns), round(images_per_second(cost)), verdict])
         used = shares(cost.total, available)
         rows.append(
-            [f'  of {getattr(cost.target, "device", "the array")}', *(f'{used[name]:.1%}' if name in used else '' for name in columns), '', '']
+            [
+                f'  of {getattr(cost.target, "device", "the array")}',
+                *(f'{used[name]:.1%}' if name in used else '' for name in columns),
+                '',
+                '',
+            ]
         )
     rows.append(['change', *(_change(before.total[name], after.total[name]) for name in columns), '', ''])
     return table(rows)
@@ -159,7 +179,10 @@ def table(rows: Iterable[Sequence[Any]]) -> str:
     cells = [[f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     left = [not any(cell[:1].isdigit() for cell in column) for column in zip(*cells)]
-    padded = [[cell.ljust(width) if flush else cell.rjust(width) for cell, width, flush in zip(row, widths, left)] for row in cells]
+    padded = [
+        [cell.ljust(width) if flush else cell.rjust(width) for cell, width, flush in zip(row, widths, left)]
+        for row in cells
+    ]
     return '\n'.join('  '.join(row).rstrip() for row in padded)
 
 

@@ -1,4 +1,5 @@
-"""What settings of targets may be: each check returns the value as a plain one, or raises CostError naming the key and what is expected.
+"""What settings of targets may be: each check returns the value as a plain one, or raises CostError naming the key and
+what is expected.
 
 Integers of numpy are integers; a float, a bool or text is none.
 """
@@ -78,7 +79,9 @@ def known(where: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:
     allowed = tuple(allowed)
     for key in given:
         if key not in allowed:
-            raise CostError(f'{where} has no setting {key!r}{hint(key, allowed)}; the settings are {", ".join(allowed)}')
+            raise CostError(
+                f'{where} has no setting {key!r}{hint(key, allowed)}; the settings are {", ".join(allowed)}'
+            )
 
 
 def hint(given: Any, candidates: Iterable[str]) -> str:

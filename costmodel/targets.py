@@ -40,7 +40,8 @@ def evaluate(graph: Graph, target: Target) -> Cost:
     """The exact cost of a graph on a target; gated adds count as open. Integers; see `Cost`.
 
     Raises:
-      GraphError, CostError: for a network that the target cannot run, or a setting that names what the graph does not have.
+      GraphError, CostError: for a network that the target cannot run, or a setting that names what the graph does not
+        have.
     """
     check_names(graph, target)
     match target:
@@ -57,7 +58,9 @@ def evaluator(target: Target) -> Evaluator:
     match target:
         case Dataflow():
             rows = functools.partial(streams.rows, target=target)
-            return Evaluator(streams.KINDS, lambda graph: [independent(graph, rows, streams.KINDS, streams.couplings(graph, target))])
+            return Evaluator(
+                streams.KINDS, lambda graph: [independent(graph, rows, streams.KINDS, streams.couplings(graph, target))]
+            )
         case PEArray():
             return Evaluator(array.KINDS, lambda graph: array.chains(graph, target), array.choice(target))
         case _:
@@ -110,11 +113,16 @@ def images_per_second(cost: Cost) -> float:
 
 
 def _unknown(target: Any) -> CostError:
-    return CostError(f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...) or costmodel.pe_array(...)')
+    return CostError(
+        f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...) or '
+        'costmodel.pe_array(...)'
+    )
 
 
 def check_names(graph: Graph, target: Target) -> None:
-    """Raises CostError if a setting names a node or block that the graph has not and had not (`Graph.gone`), or one that it does nothing for."""
+    """Raises CostError if a setting names a node or block that the graph has not and had not (`Graph.gone`), or one
+    that it does nothing for.
+    """
     if not isinstance(target, Dataflow | PEArray):
         raise _unknown(target)
     for key, names in target.named_nodes().items():
@@ -123,7 +131,9 @@ def check_names(graph: Graph, target: Target) -> None:
                 raise CostError(f'{key} names node {each!r}, which the graph does not have{hint(each, graph.by_name)}')
             op = graph[each].op
             if op == 'batch_norm' or (key != 'activation_bits_of' and op not in ('conv', 'dense')):
-                wanted = 'a node of its own once batch norms are folded' if key == 'activation_bits_of' else 'conv and dense'
+                wanted = (
+                    'a node of its own once batch norms are folded' if key == 'activation_bits_of' else 'conv and dense'
+                )
                 raise CostError(f'{key} names node {each!r}, and that is a {op}; it is a setting of {wanted}')
     if isinstance(target, PEArray) and target.frame:
         blocks = dict.fromkeys(node.block or node.name for node in graph.nodes)

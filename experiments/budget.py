@@ -1,11 +1,13 @@
 """A budget of hardware in place of a price: `cost.budget`.
 
-With B_r the limit of resource r, and C_r(all), C_r(none) its exact cost with every skip and with none, training is subject to
+With B_r the limit of resource r, and C_r(all), C_r(none) its exact cost with every skip and with none, training is
+subject to
 
     excess_r(p) = (E[C_r](p) - B_r) / |C_r(all) - C_r(none)| <= 0
 
-by ascent on a multiplier for each r (`tailor_jax.train.step`). An expectation that meets a budget says nothing of the rounded gates, so
-`repair` chooses among the likeliest settings that meet it exactly, by the loss that the trained student has with each on training images.
+by ascent on a multiplier for each r (`tailor_jax.train.step`). An expectation that meets a budget says nothing of the
+rounded gates, so `repair` chooses among the likeliest settings that meet it exactly, by the loss that the trained
+student has with each on training images.
 """
 
 from __future__ import annotations
@@ -40,19 +42,26 @@ class Budget:
 
     def __call__(self, p: Mapping) -> dict:
         expected = costmodel.expected(self.cost.table, p)
-        return {resource: (expected[resource] - limit) / scale for (resource, limit), scale in zip(self.limits, self.scales)}
+        return {
+            resource: (expected[resource] - limit) / scale for (resource, limit), scale in zip(self.limits, self.scales)
+        }
 
 
 def budget_of(config: Config, cost: HardwareCost) -> Budget | None:
     """The budget that a config describes, None for none.
 
-    Raises ConfigError for a resource that the target does not price, and for a budget that no setting of the gates meets.
+    Raises ConfigError for a resource that the target does not price, and for a budget that no setting of the gates
+    meets.
     """
     given = {name: value for name, value in config.cost.budget.items() if value is not None}
     share = given.pop('device_share', None)
     capacity = targets.capacity(cost.target)
     if share is not None:
-        given |= {name: min(share * total, given.get(name, share * total)) for name, total in capacity.items() if name in cost.table.resources}
+        given |= {
+            name: min(share * total, given.get(name, share * total))
+            for name, total in capacity.items()
+            if name in cost.table.resources
+        }
     able = [name for name in cost.table.resources if name in config.cost.budget]
     for name in given:
         if name not in cost.table.resources:
@@ -70,13 +79,16 @@ def budget_of(config: Config, cost: HardwareCost) -> Budget | None:
     return Budget(cost, limits, scales)
 
 
-def repair(budget: Budget, p: Mapping[str, float], candidates: int, loss: Callable[[Mapping[str, int]], float]) -> tuple[dict[str, int], list[dict]]:
+def repair(
+    budget: Budget, p: Mapping[str, float], candidates: int, loss: Callable[[Mapping[str, int]], float]
+) -> tuple[dict[str, int], list[dict]]:
     """The setting to export, and the candidates it was chosen from.
 
     Args:
       budget: which every candidate meets exactly.
       p: the learned {gate: P(open)}.
-      candidates: how many of the likeliest settings, and how many of the likeliest that leave no room for another skip, to try.
+      candidates: how many of the likeliest settings, and how many of the likeliest that leave no room for another skip,
+        to try.
       loss: of the student under a setting.
     """
     limits = dict(budget.limits)

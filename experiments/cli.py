@@ -1,6 +1,7 @@
 """How every entry point starts and ends: flags parsed with clear errors, known failures told in one paragraph.
 
-Exit status 0 is success only, 1 a failure, 75 (EX_TEMPFAIL) an interruption by SIGTERM or SIGINT after which the same command goes on.
+Exit status 0 is success only, 1 a failure, 75 (EX_TEMPFAIL) an interruption by SIGTERM or SIGINT after which the same
+command goes on.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ from tailor_jax.train.interruption import Interrupted
 STOP_SECONDS = 'TAILOR_JAX_STOP_SECONDS'
 LONGEST_STOP_S = 86_400
 CLUSTER_FLAGS = {
-    'coordinator_address': ('', 'HOST:PORT of process 0, where several processes train as one. Slurm and Open MPI (before 5) say it themselves.'),
+    'coordinator_address': (
+        '',
+        'HOST:PORT of process 0, where several processes train as one. Slurm and Open MPI (before 5) say it '
+        'themselves.',
+    ),
     'num_processes': (0, 'How many processes there are; 0 for what the launcher says.'),
     'process_id': (-1, 'Which one this is, from 0; -1 for what the launcher says.'),
 }
@@ -70,7 +75,9 @@ def known_errors() -> tuple[type[Exception], ...]:
 
 
 def told(error: Exception, values: Mapping[str, Any]) -> str:
-    """The message of a known error in one paragraph. That of a file which could not be read or written names it, or else the directory."""
+    """The message of a known error in one paragraph. That of a file which could not be read or written names it, or
+    else the directory.
+    """
     if not isinstance(error, OSError) or error.errno is None:
         return str(error)
     names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]
@@ -78,8 +85,11 @@ def told(error: Exception, values: Mapping[str, Any]) -> str:
     return (f'{place}: ' if place else '') + (os.strerror(error.errno) if error.errno > 0 else str(error))
 
 
-def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], config: bool = False, cluster: bool = False) -> None:
-    """Parses the flags, runs `main` on their values, and turns known errors into a message and status 1, a signal into status 75.
+def run(
+    main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], config: bool = False, cluster: bool = False
+) -> None:
+    """Parses the flags, runs `main` on their values, and turns known errors into a message and status 1, a signal into
+    status 75.
 
     Args:
       main: takes an object with an attribute for each flag.
@@ -140,7 +150,9 @@ def run(main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], co
 
 
 def _tell_background_in_one_line() -> None:
-    """What fails in threads of orbax and TensorBoard, on a full disk say, fails in many at once, and most of it reaches the main thread too."""
+    """What fails in threads of orbax and TensorBoard, on a full disk say, fails in many at once, and most of it reaches
+    the main thread too.
+    """
     seen: set[str] = set()
 
     def tell(error: BaseException | None) -> None:
@@ -159,7 +171,11 @@ def usage(doc: str, flags_of: Mapping[str, tuple[Any, str]]) -> str:
     """What --help prints: the program's docstring, and its flags with their defaults."""
     lines = [doc.strip(), '', 'Flags:', '']
     for name, (default, text) in flags_of.items():
-        given = f'--[no]{name}' if isinstance(default, bool) else f'--{name}=' + (str(default) if default != '' else name.upper())
+        given = (
+            f'--[no]{name}'
+            if isinstance(default, bool)
+            else f'--{name}=' + (str(default) if default != '' else name.upper())
+        )
         lines += [given, textwrap.fill(text, 100, initial_indent='    ', subsequent_indent='    ')]
     return '\n'.join([*lines, *([CONFIG_HELP] if 'config' in flags_of else [])])
 
@@ -172,7 +188,10 @@ def _stop_seconds() -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= LONGEST_STOP_S:
-        raise ConfigError(f'{STOP_SECONDS} is {text!r} in the environment; expected seconds, more than 0 and at most {LONGEST_STOP_S:,}')
+        raise ConfigError(
+            f'{STOP_SECONDS} is {text!r} in the environment; expected seconds, more than 0 and at most '
+            f'{LONGEST_STOP_S:,}'
+        )
     return seconds
 
 

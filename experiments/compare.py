@@ -1,10 +1,11 @@
 """Compares the methods: each trained with the same data, epochs and seeds, in one table and one plot.
 
-    python -m experiments.compare --config=experiments/configs/compare_resnet20.py --workdir=C [--methods=keep,gates:0.3,remove] [--seeds=0,1,2]
+    python -m experiments.compare --config=experiments/configs/compare_resnet20.py --workdir=C
+    [--methods=keep,gates:0.3,remove] [--seeds=0,1,2]
 
-A method is one of `experiments.methods`, or gates:WEIGHT for learned gates at a cost.weight other than the config's. Writes C/comparison.csv (a row a
-run), C/comparison.md (mean and standard deviation over the seeds), C/comparison.png, and a workdir for each run and teacher. The same command goes on
-with an interrupted comparison.
+A method is one of `experiments.methods`, or gates:WEIGHT for learned gates at a cost.weight other than the config's.
+Writes C/comparison.csv (a row a run), C/comparison.md (mean and standard deviation over the seeds), C/comparison.png,
+and a workdir for each run and teacher. The same command goes on with an interrupted comparison.
 """
 
 from __future__ import annotations
@@ -31,11 +32,16 @@ SHOWN = ('accuracy_quantized', 'accuracy_float', 'skips_kept', 'cost')
 
 
 def config_of(config: Config, entry: str) -> Config:
-    """The config of one entry of --methods. Raises ConfigError for one that is no method, or that the config does not fit."""
+    """The config of one entry of --methods. Raises ConfigError for one that is no method, or that the config does not
+    fit.
+    """
     name, _, weight = entry.partition(':')
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, 1)
-        raise ConfigError(f'--methods names {name!r}; expected some of {", ".join(METHODS)}' + (f'; did you mean {near[0]!r}?' if near else ''))
+        raise ConfigError(
+            f'--methods names {name!r}; expected some of {", ".join(METHODS)}'
+            + (f'; did you mean {near[0]!r}?' if near else '')
+        )
     each = copy.deepcopy(config)
     each.method = name
     if each.model.skips not in METHODS[name].skips:
@@ -64,7 +70,9 @@ def compare(config: Config, directory: Path, entries: Sequence[str], seeds: Sequ
             each = config_of(config, entry)
             each.seed = seed
             if METHODS[each.method].has_teacher:
-                each.train.teacher_workdir = run.train_teacher(each, directory / f'teacher_{each.model.skips.replace("+", "_")}_seed{seed}')
+                each.train.teacher_workdir = run.train_teacher(
+                    each, directory / f'teacher_{each.model.skips.replace("+", "_")}_seed{seed}'
+                )
             print(f'--- {workdir.name}', flush=True)
             run.train(each, workdir)
             _write(directory, entries, seeds, reference)
@@ -99,18 +107,28 @@ def _row(entry: str, seed: int, summary: dict, reference: Callable) -> dict:
         'skips_kept': sum(summary['gates'].values()),
         'cost': round(float(reference(after)), 6),
         **after,
-        **{f'accuracy_{name}': value for name, value in summary['accuracy'].items() if name not in ('quantized', 'finetuned')},
+        **{
+            f'accuracy_{name}': value
+            for name, value in summary['accuracy'].items()
+            if name not in ('quantized', 'finetuned')
+        },
     }
 
 
 def summarized(rows: Sequence[dict]) -> list[dict]:
     """A row a method: {column: (mean, standard deviation over the seeds)}, in the order given."""
     methods = list(dict.fromkeys(row['method'] for row in rows))
-    shared = [key for key in rows[0] if key not in ('method', 'seed') and all(isinstance(row.get(key), int | float) for row in rows)]
+    shared = [
+        key
+        for key in rows[0]
+        if key not in ('method', 'seed') and all(isinstance(row.get(key), int | float) for row in rows)
+    ]
     table = []
     for method in methods:
         mine = [row for row in rows if row['method'] == method]
-        spread = {key: (statistics.fmean(row[key] for row in mine), _deviation([row[key] for row in mine])) for key in shared}
+        spread = {
+            key: (statistics.fmean(row[key] for row in mine), _deviation([row[key] for row in mine])) for key in shared
+        }
         table.append({'method': method, 'seeds': len(mine), **spread})
     return table
 
@@ -122,7 +140,9 @@ def _deviation(values: Sequence[float]) -> float:
 def markdown(rows: Sequence[dict]) -> str:
     """The table as Markdown: mean ± standard deviation."""
     table = summarized(rows)
-    changing = [key for key in table[0] if key not in ('method', 'seeds', *SHOWN) and len({row[key][0] for row in table}) > 1]
+    changing = [
+        key for key in table[0] if key not in ('method', 'seeds', *SHOWN) and len({row[key][0] for row in table}) > 1
+    ]
     names = [*SHOWN, *(name for name in results.SHOWN if name in changing)]
     head = ['method', 'seeds', *(name.replace('accuracy_', '') for name in names)]
     lines = [head, ['---'] + ['---:'] * (len(head) - 1)]
@@ -152,7 +172,9 @@ def draw(rows: Sequence[dict]) -> bytes:
         left.scatter(values, [place] * len(values), color=color, s=25)
         left.plot([100 * row['accuracy_quantized'][0]] * 2, [place - 0.3, place + 0.3], color=color, linewidth=2)
         (mean, deviation), (cost, cost_deviation) = row['accuracy_quantized'], row['cost']
-        right.errorbar(cost, 100 * mean, 100 * deviation, cost_deviation, fmt='o', color=color, capsize=3, label=row['method'])
+        right.errorbar(
+            cost, 100 * mean, 100 * deviation, cost_deviation, fmt='o', color=color, capsize=3, label=row['method']
+        )
     left.set_yticks(range(len(table)), [row['method'] for row in table])
     left.invert_yaxis()
     left.set_xlabel('accuracy after quantization (%), a point a seed, a bar the mean')

@@ -23,7 +23,19 @@ from experiments.typed import Config, ConfigError, typed
 from tailor_jax.fields import Fields, header, parse_fields, shown
 from tailor_jax.train.optimizer import SCHEDULES
 
-__all__ = ['Config', 'ConfigError', 'bits_of', 'defaults', 'from_fields', 'from_json', 'get', 'keys', 'steps', 'to_json', 'validate']
+__all__ = [
+    'Config',
+    'ConfigError',
+    'bits_of',
+    'defaults',
+    'from_fields',
+    'from_json',
+    'get',
+    'keys',
+    'steps',
+    'to_json',
+    'validate',
+]
 
 KIND, VERSION = 'config', 1  # of config.json
 PHASES = ('teacher', 'student', 'finetune', 'qat')
@@ -34,12 +46,32 @@ COMPUTE_DTYPES = ('float32', 'bfloat16')
 # The targets, and what the cost is made of where `cost.resources` does not say.
 RESOURCES = {'dataflow': ('lut', 'ff', 'bram18', 'fifo_bits'), 'pe_array': ('dram_bytes', 'cycles')}
 # What a budget can limit; a target prices some of them.
-BUDGETED = ('bram18', 'uram', 'lut', 'ff', 'dsp', 'fifo_bits', 'dram_bytes', 'dram_feature_map_bytes', 'buffer_bytes', 'cycles', 'energy_pj')
+BUDGETED = (
+    'bram18',
+    'uram',
+    'lut',
+    'ff',
+    'dsp',
+    'fifo_bits',
+    'dram_bytes',
+    'dram_feature_map_bytes',
+    'buffer_bytes',
+    'cycles',
+    'energy_pj',
+)
 
 
-def _phase(name: str, epochs: float, learning_rate: float, weight_decay: float = 1e-4, clip_norm: float = 0.0) -> Config:
+def _phase(
+    name: str, epochs: float, learning_rate: float, weight_decay: float = 1e-4, clip_norm: float = 0.0
+) -> Config:
     """A section of config.train; `clip_norm` bounds the norm of the network's gradient, 0 for no bound."""
-    settings = {'epochs': float(epochs), 'learning_rate': learning_rate, 'weight_decay': weight_decay, 'warmup_epochs': 1.0, 'clip_norm': clip_norm}
+    settings = {
+        'epochs': float(epochs),
+        'learning_rate': learning_rate,
+        'weight_decay': weight_decay,
+        'warmup_epochs': 1.0,
+        'clip_norm': clip_norm,
+    }
     return Config(f'config.train.{name}', settings)
 
 
@@ -55,7 +87,9 @@ def defaults() -> Config:
     config.data.train_split = 'train'  # or a slice, 'train[:90%]'
     config.data.test_split = ''  # 'train[90%:]', say; '' for the set's own
     config.data.image_size = 0  # side in pixels, for sets of varying image size; 0 for 224
-    config.data.augment = 'default'  # what is customary for the set, or none; the next three change it where they are given
+    config.data.augment = (
+        'default'  # what is customary for the set, or none; the next three change it where they are given
+    )
     config.data.pad = config_dict.placeholder(int)  # random shift by up to this many pixels
     config.data.flip = config_dict.placeholder(bool)  # mirror left and right, half the time
     config.data.random_resized_crop = config_dict.placeholder(bool)  # for sets of varying image size
@@ -67,22 +101,32 @@ def defaults() -> Config:
     config.model.depth = 8  # of a ResNet
     config.model.width = 0  # channels of a ResNet's first stage; 0 for 16 (CIFAR shape) or 64 (ImageNet shape)
     config.model.multiplier = 1.0  # of a MobileNetV2's channels
-    config.model.skips = 'long'  # long, short, short_pre, long+short, long_post+short, none; which ones a method takes: experiments/methods.py
+    # long, short, short_pre, long+short, long_post+short, none; which ones a method takes: experiments/methods.py
+    config.model.skips = 'long'
 
     config.train = Config('config.train')
     config.train.batch_size = 64  # over all devices
     config.train.log_every_steps = 1
     config.train.save_every_epochs = 10.0
-    config.train.accumulate = 1  # parts that a batch is computed in, for batches that do not fit in memory; batch norms see a part at a time
-    config.train.compute_dtype = 'float32'  # or bfloat16: of convolutions before quantization; parameters and statistics stay float32
-    config.train.schedule = 'cosine'  # of the learning rate after warm-up: cosine (to zero over each phase), step, constant
+    config.train.accumulate = (
+        1  # parts that a batch is computed in, for batches that do not fit in memory; batch norms see a part at a time
+    )
+    config.train.compute_dtype = (
+        'float32'  # or bfloat16: of convolutions before quantization; parameters and statistics stay float32
+    )
+    config.train.schedule = (
+        'cosine'  # of the learning rate after warm-up: cosine (to zero over each phase), step, constant
+    )
     config.train.decay_every_epochs = 30.0  # of the step schedule
     config.train.decay_factor = 0.1
     config.train.teacher_workdir = ''  # take the trained teacher from this workdir instead of training one
     config.train.teacher = _phase('teacher', 40, 0.1)  # float, every skip open
-    config.train.student = _phase('student', 30, 0.05)  # the student meets its gates, learned or on a schedule; cost in the loss
+    config.train.student = _phase(
+        'student', 30, 0.05
+    )  # the student meets its gates, learned or on a schedule; cost in the loss
     config.train.finetune = _phase('finetune', 10, 0.02)  # gates binarized, skips gone
-    # Batch norm folded, weights and activations quantized. Without batch norms a shortened network's gradients are large enough to diverge.
+    # Batch norm folded, weights and activations quantized. Without batch norms a shortened network's gradients are
+    # large enough to diverge.
     config.train.qat = _phase('qat', 10, 0.001, weight_decay=0.0, clip_norm=1.0)
 
     config.gates = Config('config.gates')
@@ -90,10 +134,14 @@ def defaults() -> Config:
     config.gates.keep = 'all'  # of method keep: all, none, or the gates whose skips stay, separated by commas
     config.gates.p_open = 0.8  # P(open) of every learned gate at the start
     config.gates.dual_learning_rate = 0.05  # of the multipliers of cost.budget, a step
-    config.gates.repair_candidates = 8  # likeliest settings within the budget that are tried on training images, of two kinds each
+    config.gates.repair_candidates = (
+        8  # likeliest settings within the budget that are tried on training images, of two kinds each
+    )
 
     config.removal = Config('config.removal')  # of the methods that remove skips by a plan
-    config.removal.every_epochs = 0.0  # epochs between one skip and the next; 0 spreads them over the first two thirds of the phase
+    config.removal.every_epochs = (
+        0.0  # epochs between one skip and the next; 0 spreads them over the first two thirds of the phase
+    )
     config.removal.soften_epochs = 0.0  # epochs in which a skip fades out; 0 switches it off at once
     config.removal.rounds = 3  # of nonresnet: groups of skips, each removed in a training of its own
 
@@ -109,19 +157,26 @@ def defaults() -> Config:
 
     config.cost = Config('config.cost')
     config.cost.target = 'dataflow'  # or pe_array
-    config.cost.weight = 0.1  # loss units that all skips together cost, see experiments/cost.py; a budget takes its place
+    config.cost.weight = (
+        0.1  # loss units that all skips together cost, see experiments/cost.py; a budget takes its place
+    )
     # The most of a resource that may be used.
     config.cost.budget = Config('config.cost.budget', {name: config_dict.placeholder(float) for name in BUDGETED})
-    config.cost.budget.device_share = config_dict.placeholder(float)  # the most of each of the device's resources, as a share of what it has
-    config.cost.resources = ()  # what the cost is the mean of; () for lut, ff, bram18, fifo_bits (dataflow) or dram_bytes, cycles (pe_array)
+    config.cost.budget.device_share = config_dict.placeholder(
+        float
+    )  # the most of each of the device's resources, as a share of what it has
+    # what the cost is the mean of; () for lut, ff, bram18, fifo_bits (dataflow) or dram_bytes, cycles (pe_array)
+    config.cost.resources = ()
     config.cost.device = 'zcu104'
     config.cost.fifo_policy = 'exact'
-    # Cycles from a process's last trip to its write, that FIFO depths allow for. An estimate until synthesis says better: a FIFO read, an operand
-    # multiplexer, a multiplier of two or three stages, an adder tree of several levels a cycle, a requantizer. Too few lose throughput or
-    # deadlock; too many cost a few tokens of the skip FIFOs.
+    # Cycles from a process's last trip to its write, that FIFO depths allow for. An estimate until synthesis says
+    # better: a FIFO read, an operand multiplexer, a multiplier of two or three stages, an adder tree of several levels
+    # a cycle, a requantizer. Too few lose throughput or deadlock; too many cost a few tokens of the skip FIFOs.
     config.cost.process_latency_cycles = 8
     config.cost.interval_cycles = 0  # target initiation interval; 0 for 16 cycles an input pixel
-    config.cost.preset = 'tailor_2d'  # of the PE array, as the keys below, which change it where they are given: see docs/pe_array.md
+    config.cost.preset = (
+        'tailor_2d'  # of the PE array, as the keys below, which change it where they are given: see docs/pe_array.md
+    )
     config.cost.policy = 'layer_by_layer'
     config.cost.rows = config_dict.placeholder(int)
     config.cost.columns = config_dict.placeholder(int)
@@ -157,7 +212,9 @@ class Range(NamedTuple):
     zero: bool = False
 
     def holds(self, value: float) -> bool:
-        return (self.zero and value == 0) or ((self.lo < value if self.above else self.lo <= value) and value <= self.hi)
+        return (self.zero and value == 0) or (
+            (self.lo < value if self.above else self.lo <= value) and value <= self.hi
+        )
 
 
 _EPOCHS = Range(0, MOST_EPOCHS, f'a number of epochs, 0 to {MOST_EPOCHS:,.0f}')
@@ -175,7 +232,8 @@ def _count(hi: int, of: str = '', lo: int = 1) -> Range:
     return Range(lo, hi, f'{"a positive integer" if lo == 1 else "an integer, not negative"}{of}, at most {hi:,}')
 
 
-# Every key that holds a number. What is finite here stays finite in float32, and what is counted fits where it is counted.
+# Every key that holds a number. What is finite here stays finite in float32, and what is counted fits where it is
+# counted.
 RANGES = {
     'seed': _count(999_999_999, lo=0),  # with the number of a round in it, a phase's seed stays below 2^32
     'data.image_size': _PIXELS,
@@ -237,7 +295,10 @@ def validate(config: Config) -> None:
     wanted = defaults()
     if list(keys(config)) != list(keys(wanted)):
         odd = sorted(set(keys(config)) ^ set(keys(wanted)))[0]
-        raise ConfigError(f'config.{odd} {"is missing" if odd in keys(wanted) else "is no key"}; the keys are those of experiments.config.defaults()')
+        raise ConfigError(
+            f'config.{odd} {"is missing" if odd in keys(wanted) else "is no key"}; the keys are those of '
+            'experiments.config.defaults()'
+        )
     for key in keys(wanted):
         _check_value(config, wanted, key)
     choices = {
@@ -253,15 +314,25 @@ def validate(config: Config) -> None:
     for key, values in choices.items():
         _choice(config, key, values)
     if config.model.skips not in (skips := METHODS[config.method].skips):
-        raise ConfigError(f'config.model.skips is {config.model.skips!r}; config.method {config.method!r} takes {", ".join(skips)}')
+        raise ConfigError(
+            f'config.model.skips is {config.model.skips!r}; config.method {config.method!r} takes {", ".join(skips)}'
+        )
     _check(config, 'data.train_split', bool, "a split, as 'train' or 'train[:90%]'")
     if config.train.batch_size % config.train.accumulate:
-        raise ConfigError(f'config.train.batch_size {config.train.batch_size} is not divisible by config.train.accumulate {config.train.accumulate}')
+        raise ConfigError(
+            f'config.train.batch_size {config.train.batch_size} is not divisible by config.train.accumulate '
+            f'{config.train.accumulate}'
+        )
     for key in ('quant.weight_bits_of', 'quant.activation_bits_of'):
         for name, bits in bits_of(config, key).items():
             if not _BITS.holds(bits):
                 raise ConfigError(f'config.{key} gives node {name!r} {bits} bits; expected {_BITS.expected}')
-    _check(config, 'train.teacher.epochs', lambda value: value > 0 or config.train.teacher_workdir, 'positive unless train.teacher_workdir is given')
+    _check(
+        config,
+        'train.teacher.epochs',
+        lambda value: value > 0 or config.train.teacher_workdir,
+        'positive unless train.teacher_workdir is given',
+    )
 
 
 def _check_value(config: Config, wanted: Config, key: str) -> None:
@@ -270,7 +341,9 @@ def _check_value(config: Config, wanted: Config, key: str) -> None:
     value = typed(f'config.{key}', get(config, key), *(wanted[section] if section else wanted).type_of(last))
     for text in value if isinstance(value, tuple) else (value,):
         if isinstance(text, str) and (len(text) > MOST_TEXT or not text.isprintable()):
-            raise ConfigError(f'config.{key} is {shown(text)}; expected printable text of at most {MOST_TEXT:,} characters')
+            raise ConfigError(
+                f'config.{key} is {shown(text)}; expected printable text of at most {MOST_TEXT:,} characters'
+            )
     if key in RANGES and value is not None:
         _check(config, key, RANGES[key].holds, RANGES[key].expected)
 
@@ -301,7 +374,10 @@ def _choice(config: Config, key: str, choices: tuple[str, ...]) -> None:
     value = get(config, key)
     if value not in choices:
         near = difflib.get_close_matches(value, choices, 1)
-        raise ConfigError(f'config.{key} is {shown(value)}; expected one of {", ".join(choices)}' + (f'; did you mean {near[0]!r}?' if near else ''))
+        raise ConfigError(
+            f'config.{key} is {shown(value)}; expected one of {", ".join(choices)}'
+            + (f'; did you mean {near[0]!r}?' if near else '')
+        )
 
 
 def to_json(config: Config) -> str:
@@ -310,7 +386,9 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str | bytes, where: str = 'config.json') -> Config:
-    """The inverse of `to_json`; keys that the file lacks take their defaults. Raises ConfigError naming `where` and the key."""
+    """The inverse of `to_json`; keys that the file lacks take their defaults. Raises ConfigError naming `where` and the
+    key.
+    """
     return from_fields(parse_fields(text, where, KIND, VERSION, ConfigError))
 
 
@@ -335,5 +413,7 @@ def _fill(section: Config, fields: Fields) -> None:
 
 
 def steps(epochs: float, updates_per_epoch: int, parts: int = 1) -> int:
-    """A duration in calls of the training step, `parts` of which make an update; a fraction of an epoch is a fraction of its updates."""
+    """A duration in calls of the training step, `parts` of which make an update; a fraction of an epoch is a fraction
+    of its updates.
+    """
     return round(epochs * updates_per_epoch) * parts

@@ -80,30 +80,47 @@ def _dictionary(section: Config, text: str | None) -> dict:
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         value = None
     if not isinstance(value, dict):
-        raise ConfigError(f"{section.where} is {shown(text)}; expected values of its keys, as {{'{next(iter(section))}': ...}}")
+        raise ConfigError(
+            f"{section.where} is {shown(text)}; expected values of its keys, as {{'{next(iter(section))}': ...}}"
+        )
     return value
 
 
 def _from_file(path: str) -> Config:
     name, _, argument = path.partition(':')
     if not Path(name).is_file():
-        raise ConfigError(f'--config: {name} {"is no file" if Path(name).exists() else "does not exist"}; give a config file, {_EXAMPLE}')
+        raise ConfigError(
+            f'--config: {name} {"is no file" if Path(name).exists() else "does not exist"}; give a config file, '
+            f'{_EXAMPLE}'
+        )
     try:
         get_config = getattr(_module(name), 'get_config', None)
         if get_config is None:
-            raise ConfigError(f'--config: {name} has no function get_config(); see experiments/configs/digits_resnet8.py')
+            raise ConfigError(
+                f'--config: {name} has no function get_config(); see experiments/configs/digits_resnet8.py'
+            )
         config = get_config(argument) if argument else get_config()
     except SyntaxError as error:
         where = f': line {error.lineno}' if error.lineno else ''
         raise ConfigError(f'--config: {error.filename or name} is no Python{where}: {error.msg}') from None
-    except (Exception, SystemExit) as error:  # it is the user's program, which may raise anything, and is not to end this one
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # it is the user's program, which may raise anything, and is not to end this one
         if str(error).startswith('--config: '):
             raise
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
-        told = str(error) if isinstance(error, ConfigError) else f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
+        told = (
+            str(error)
+            if isinstance(error, ConfigError)
+            else f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
+        )
         raise ConfigError(f'--config: {name}, line {lines[-1] if lines else "?"}: {told}') from None
     if not isinstance(config, Config):
-        raise ConfigError(f'--config: get_config() of {name} gives {shown(config)}; expected what experiments.config.defaults() gives, with changes')
+        raise ConfigError(
+            f'--config: get_config() of {name} gives {shown(config)}; expected what experiments.config.defaults() '
+            'gives, with changes'
+        )
     return config
 
 

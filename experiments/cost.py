@@ -1,11 +1,13 @@
 """The hardware term of the loss, made from a config.
 
-With C_r(all) and C_r(none) the exact cost of resource r with every skip kept and with none, and E[C_r] its expectation under the gates:
+With C_r(all) and C_r(none) the exact cost of resource r with every skip kept and with none, and E[C_r] its expectation
+under the gates:
 
     cost(p) = mean over r of (E[C_r](p) - C_r(none)) / (C_r(all) - C_r(none))
 
-over the resources of `cost.resources` (by default those of `config.RESOURCES`) that skips add to. It is 1 with every skip and 0 with none, so
-`cost.weight` is what all skips together cost in units of the loss, whatever the network and the target.
+over the resources of `cost.resources` (by default those of `config.RESOURCES`) that skips add to. It is 1 with every
+skip and 0 with none, so `cost.weight` is what all skips together cost in units of the loss, whatever the network and
+the target.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from tailor_jax.graph import Graph
 
 @dataclasses.dataclass(frozen=True)
 class HardwareCost:
-    """The cost term of one graph on one target: callable on {gate: P(open)}, differentiable, jittable and hashable by identity of its inputs."""
+    """The cost term of one graph on one target: callable on {gate: P(open)}, differentiable, jittable and hashable by
+    identity of its inputs.
+    """
 
     graph: Graph
     target: Target
@@ -36,8 +40,15 @@ class HardwareCost:
     @functools.cached_property
     def bounds(self) -> dict[str, tuple[int, int]]:
         """{resource: (with no skip, with every skip)} for those that skips add to."""
-        ends = [costmodel.evaluate(rewrite.binarize(self.graph, dict.fromkeys(self.graph.gates, value)), self.target).total for value in (0, 1)]
-        return {resource: (ends[0][resource], ends[1][resource]) for resource in self.resources if ends[0][resource] < ends[1][resource]}
+        ends = [
+            costmodel.evaluate(rewrite.binarize(self.graph, dict.fromkeys(self.graph.gates, value)), self.target).total
+            for value in (0, 1)
+        ]
+        return {
+            resource: (ends[0][resource], ends[1][resource])
+            for resource in self.resources
+            if ends[0][resource] < ends[1][resource]
+        }
 
     def __call__(self, p: Mapping):
         expected = costmodel.expected(self.table, p)
@@ -79,10 +90,18 @@ def pe_array_of(config: Config) -> costmodel.PEArray:
     """The PE array that a config describes. Raises ConfigError where single nodes have widths of their own."""
     for key in ('quant.weight_bits_of', 'quant.activation_bits_of'):
         if bits_of(config, key):
-            raise ConfigError(f'config.{key} gives single nodes a width, but a PE array has one for all; leave it out with cost.target=pe_array')
+            raise ConfigError(
+                f'config.{key} gives single nodes a width, but a PE array has one for all; leave it out with '
+                'cost.target=pe_array'
+            )
     cost = config.cost
-    settings = {key: cost[key] for key in ('policy', 'rows', 'columns', 'dataflow', 'sram_bytes', 'bandwidth_gb_s', 'batch', 'fuse_add')}
-    return costmodel.pe_array(cost.preset, **settings, weight_bits=config.quant.weight_bits, activation_bits=config.quant.activation_bits)
+    settings = {
+        key: cost[key]
+        for key in ('policy', 'rows', 'columns', 'dataflow', 'sram_bytes', 'bandwidth_gb_s', 'batch', 'fuse_add')
+    }
+    return costmodel.pe_array(
+        cost.preset, **settings, weight_bits=config.quant.weight_bits, activation_bits=config.quant.activation_bits
+    )
 
 
 def cost_of(config: Config, graph: Graph) -> HardwareCost:
@@ -91,11 +110,13 @@ def cost_of(config: Config, graph: Graph) -> HardwareCost:
     for resource in cost.resources:
         if resource not in cost.table.resources:
             raise ConfigError(
-                f'config.cost.resources names {resource!r}; those with an expectation on this target are {", ".join(cost.table.resources)}'
+                f'config.cost.resources names {resource!r}; those with an expectation on this target are '
+                f'{", ".join(cost.table.resources)}'
             )
     if config.cost.weight > 0 and not cost.bounds:
         raise ConfigError(
-            f'config.cost.resources are {", ".join(cost.resources)}; no skip of this network adds to any of them on this target, '
+            f'config.cost.resources are {", ".join(cost.resources)}; no skip of this network adds to any of them on '
+            'this target, '
             f'which prices {", ".join(cost.table.resources)}'
         )
     return cost

@@ -31,10 +31,16 @@ def augmentation(config: Config, source: data.Source, processes: int = 1) -> dat
     augment = dataclasses.replace(usual, cutout=chosen.cutout, mixup=chosen.mixup, **given)
     if augment.random_resized_crop and not source.varying:
         raise ConfigError(
-            f'config.data.random_resized_crop is True, but that is for sets of varying image size and {source.name} is {source.image_shape}; '
+            f'config.data.random_resized_crop is True, but that is for sets of varying image size and {source.name} '
+            f'is {source.image_shape}; '
             'use config.data.pad'
         )
     if augment.mixup and size % (2 * processes):
-        of, over = (f' // config.train.accumulate {parts}' if (parts := config.train.accumulate) > 1 else ''), 2 * processes
-        raise ConfigError(f'config.data.mixup pairs images, so config.train.batch_size{of} must be a multiple of {over}; it is {size}')
+        of, over = (
+            (f' // config.train.accumulate {parts}' if (parts := config.train.accumulate) > 1 else ''),
+            2 * processes,
+        )
+        raise ConfigError(
+            f'config.data.mixup pairs images, so config.train.batch_size{of} must be a multiple of {over}; it is {size}'
+        )
     return augment

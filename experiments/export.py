@@ -7,8 +7,8 @@ P holds the C++ sources, the test split as test bench data, and hardware.json: w
 
     python -m experiments.export --workdir=W --out=network.onnx --target=qonnx [--overwrite]
 
-writes the same integers for Netron, onnxruntime, hls4ml and the qonnx tools (see hls_export.qonnx; needs "pip install tailor_jax[qonnx]"), after
-onnxruntime has computed every logit of the test split as the integer reference has.
+writes the same integers for Netron, onnxruntime, hls4ml and the qonnx tools (see hls_export.qonnx; needs "pip install
+tailor_jax[qonnx]"), after onnxruntime has computed every logit of the test split as the integer reference has.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ TARGETS = ('dataflow', 'qonnx')
 def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     """Writes the project of a finished run; returns the cost model's report of it.
 
-    Raises FileNotFoundError if `workdir` holds no finished training, FileExistsError if `out` exists and `overwrite` is not given.
+    Raises FileNotFoundError if `workdir` holds no finished training, FileExistsError if `out` exists and `overwrite` is
+    not given.
     """
     config, integers = _finished(workdir)
     target = dataflow_of(config)
@@ -64,17 +65,22 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
 
 
 def export_qonnx(workdir: Path, out: Path, overwrite: bool = False) -> int:
-    """Writes the network of a finished run as QONNX and returns on how many test images onnxruntime gave the integers of `run_int`.
+    """Writes the network of a finished run as QONNX and returns on how many test images onnxruntime gave the integers
+    of `run_int`.
 
     Raises as `export` does, and ExportError if one logit differs; then nothing is written.
     """
     config, integers = _finished(workdir)
     images, _ = _test_split(config, integers)
     different = sum(
-        int((qonnx.run(integers, batch) != qgraph.run_int(integers, batch)).sum()) for batch in np.array_split(images, -(-len(images) // 1000))
+        int((qonnx.run(integers, batch) != qgraph.run_int(integers, batch)).sum())
+        for batch in np.array_split(images, -(-len(images) // 1000))
     )
     if different:
-        raise hls_export.ExportError(f'onnxruntime gives {different} logits of the test split other than the integer reference; nothing was written')
+        raise hls_export.ExportError(
+            f'onnxruntime gives {different} logits of the test split other than the integer reference; nothing was '
+            'written'
+        )
     qonnx.write(out, integers, overwrite)
     return len(images)
 
@@ -83,11 +89,15 @@ def _finished(workdir: Path) -> tuple[Config, qgraph.QGraph]:
     """The config and the integers of a finished run. Raises ConfigError where its files contradict each other."""
     for name in ('summary.json', 'config.json', 'graph.json', 'qgraph.npz'):
         if not (workdir / name).exists():
-            raise FileNotFoundError(f'{workdir} holds no finished training ({name} is missing); run experiments.train with this --workdir first')
+            raise FileNotFoundError(
+                f'{workdir} holds no finished training ({name} is missing); run experiments.train with this '
+                '--workdir first'
+            )
     config, summary = read_config(workdir / 'config.json'), read_summary(workdir / 'summary.json')
     if summary['config'] != config.to_dict():
         raise ConfigError(
-            f"{workdir}/config.json is not the 'config' of {workdir}/summary.json, so one of them is damaged; put a good copy in its place"
+            f"{workdir}/config.json is not the 'config' of {workdir}/summary.json, so one of them is damaged; put a "
+            'good copy in its place'
         )
     return config, qgraph.load(workdir / 'qgraph.npz')
 
@@ -112,9 +122,16 @@ def _test_split(config: Config, integers: qgraph.QGraph) -> tuple[np.ndarray, np
 
 
 def main(options: Any) -> None:
-    workdir, out = Path(cli.required(options, 'workdir', 'runs/mine')), Path(cli.required(options, 'out', 'runs/mine/hls'))
+    workdir, out = (
+        Path(cli.required(options, 'workdir', 'runs/mine')),
+        Path(cli.required(options, 'out', 'runs/mine/hls')),
+    )
     if options.target not in TARGETS:
-        hint = '; a PE array can be priced (python -m costmodel ... --target=pe_array), not exported' if options.target == 'pe_array' else ''
+        hint = (
+            '; a PE array can be priced (python -m costmodel ... --target=pe_array), not exported'
+            if options.target == 'pe_array'
+            else ''
+        )
         raise ConfigError(f'--target is {options.target!r}; networks can be exported to {", ".join(TARGETS)}{hint}')
     if options.target == 'qonnx':
         out = out if out.suffix == '.onnx' else out / 'network.onnx'
@@ -122,7 +139,9 @@ def main(options: Any) -> None:
         print(f'wrote {out}: onnxruntime gives every logit of {count} test images as the integer reference does')
         return
     cost = export(workdir, out, options.overwrite)
-    print(f'wrote {out}: {len(cost.fifos)} FIFOs, ' + ', '.join(f'{key} {value:,}' for key, value in cost.total.items()))
+    print(
+        f'wrote {out}: {len(cost.fifos)} FIFOs, ' + ', '.join(f'{key} {value:,}' for key, value in cost.total.items())
+    )
     print(f'simulate it: python -m hls_export.csim {out}')
 
 

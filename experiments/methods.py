@@ -10,7 +10,8 @@
     dynamic_scratch      as `remove`, from scratch and without distillation
     dynamic_pretrained   as `remove`, without distillation
 
-A student that starts from scratch trains as long as teacher and student of the others together, at the teacher's learning rate.
+A student that starts from scratch trains as long as teacher and student of the others together, at the teacher's
+learning rate.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Method:
     """One method.
 
     Attributes:
-      gates: 'chosen' (by gates.keep), 'closed', 'learned', 'scheduled' (they switch during one phase) or 'rounds' (a phase for each group of
-        skips that goes).
+      gates: 'chosen' (by gates.keep), 'closed', 'learned', 'scheduled' (they switch during one phase) or 'rounds' (a
+        phase for each group of skips that goes).
       warm: whether the student starts from the teacher's weights.
       distills: whether the teacher's logits are part of the loss.
       skips: values of model.skips that it is defined for.
@@ -61,7 +62,9 @@ METHODS = {
 
 
 def before(graph: Graph) -> dict[str, int]:
-    """The gate settings of the network as the teacher has it: every skip, but of a block to be shortened only the long one."""
+    """The gate settings of the network as the teacher has it: every skip, but of a block to be shortened only the long
+    one.
+    """
     shortens = {node.block for node in graph if node.gate and _is_long_post(node.name)}
     return {node.gate: int(node.block not in shortens or _is_long_post(node.name)) for node in graph if node.gate}
 
@@ -81,8 +84,12 @@ def units(graph: Graph) -> list[tuple[str, ...]]:
     return [tuple(gates) for gates in found.values()]
 
 
-def switches(graph: Graph, every_updates: float, ramp_steps: int, parts: int = 1) -> dict[str, tuple[float, float, int, int]]:
-    """The plan of `gates.scheduled`: unit k = 0, 1, ... begins to switch after round((k + 1) * every_updates) updates of `parts` steps each."""
+def switches(
+    graph: Graph, every_updates: float, ramp_steps: int, parts: int = 1
+) -> dict[str, tuple[float, float, int, int]]:
+    """The plan of `gates.scheduled`: unit k = 0, 1, ... begins to switch after round((k + 1) * every_updates) updates
+    of `parts` steps each.
+    """
     start, end, plan = before(graph), after(graph), {}
     for index, unit in enumerate(units(graph)):
         for gate in unit:

@@ -32,18 +32,26 @@ def unused(config: Config) -> list[str]:
 
 
 def check(config: Config, graph: Graph) -> None:
-    """Raises ConfigError for an option that the method does not use, or that does not fit the network or the length of training."""
+    """Raises ConfigError for an option that the method does not use, or that does not fit the network or the length of
+    training.
+    """
     for key in unused(config):
         users = [name for name, method in METHODS.items() if method.gates in _USED_BY[key]]
-        raise ConfigError(f'config.{key} is {config_lib.get(config, key)!r}, but method {config.method!r} does not use it; {", ".join(users)} would')
+        raise ConfigError(
+            f'config.{key} is {config_lib.get(config, key)!r}, but method {config.method!r} does not use it; '
+            f'{", ".join(users)} would'
+        )
     budget, weight = config.cost.budget, config.cost.weight
     if any(value is not None for value in budget.values()) and weight != config_lib.defaults().cost.weight:
-        raise ConfigError(f'config.cost.weight is {weight!r} beside a config.cost.budget, which takes its place; give one of the two')
+        raise ConfigError(
+            f'config.cost.weight is {weight!r} beside a config.cost.budget, which takes its place; give one of the two'
+        )
     if config.cost.target == 'dataflow':
         for key in _PE_ARRAY:
             if config.cost[key] != config_lib.defaults().cost[key]:
                 raise ConfigError(
-                    f'config.cost.{key} is {config.cost[key]!r}, but cost.target {config.cost.target!r} has no such setting; pe_array has'
+                    f'config.cost.{key} is {config.cost[key]!r}, but cost.target {config.cost.target!r} has no such '
+                    'setting; pe_array has'
                 )
     if config.aids.preserve_variance:
         try:
@@ -52,7 +60,8 @@ def check(config: Config, graph: Graph) -> None:
             raise ConfigError(f'config.aids.preserve_variance: {error}') from None
     if config.aids.leaky_slope and config.aids.leaky_epochs > plan.student_epochs(config):
         raise ConfigError(
-            f'config.aids.leaky_epochs is {config.aids.leaky_epochs:g}, but the phase has {plan.student_epochs(config):g} epochs '
+            f'config.aids.leaky_epochs is {config.aids.leaky_epochs:g}, but the phase has '
+            f'{plan.student_epochs(config):g} epochs '
             'and must end with plain ReLUs'
         )
     chosen(config, graph)
@@ -62,5 +71,7 @@ def chosen(config: Config, graph: Graph) -> dict[str, int]:
     """The setting of the gates that gates.keep names. Raises ConfigError for a gate that the network does not have."""
     wanted = {'all': graph.gates, 'none': ()}.get(config.gates.keep, tuple(config.gates.keep.split(',')))
     if unknown := sorted(set(wanted) - set(graph.gates)):
-        raise ConfigError(f'config.gates.keep names {unknown[0]!r}; expected all, none, or some of {", ".join(graph.gates)}')
+        raise ConfigError(
+            f'config.gates.keep names {unknown[0]!r}; expected all, none, or some of {", ".join(graph.gates)}'
+        )
     return {gate: int(gate in wanted) for gate in graph.gates}

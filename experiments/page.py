@@ -42,7 +42,8 @@ def _details(workdir: Path) -> str:
     summary = read_summary(workdir / 'summary.json')
     simulated = read_csim(workdir / 'csim.json')
     gates = ''.join(
-        f'<span class="gate {"on" if value else "off"}" title="P(open) {summary["p_open"][name]:.3f}">{html.escape(name)}</span>'
+        f'<span class="gate {"on" if value else "off"}" title="P(open) '
+        f'{summary["p_open"][name]:.3f}">{html.escape(name)}</span>'
         for name, value in summary['gates'].items()
     )
     before, after = summary['hardware']['before'], summary['hardware']['after']
@@ -52,7 +53,8 @@ def _details(workdir: Path) -> str:
         if before[name] != after[name]
     )
     return (
-        f'<h3>{html.escape(workdir.name)}</h3><p>{gates}</p><p>C-simulation: {simulated["images"]} images, {simulated["mismatched_values"]} wrong '
+        f'<h3>{html.escape(workdir.name)}</h3><p>{gates}</p><p>C-simulation: {simulated["images"]} images, '
+        f'{simulated["mismatched_values"]} wrong '
         f'values. Rounding the gates changed accuracy by {100 * summary["rounding_accuracy_change"]:+.2f} points; '
         f'{100 * summary["gates_fractional"]:.0f} % of the gates were still undecided.</p>'
         f'<table><tr><th>resource</th><th>with every skip</th><th>as exported</th><th>change</th></tr>{rows}</table>'

@@ -101,7 +101,9 @@ def recipe_of(config: Config, phase: Phase, updates_per_epoch: int, dual: bool =
         train.decay_factor,
         parts,
         config.quant.scale_learning_rate if config.quant.scales == 'learned' else 0.0,
-        config.gates.dual_learning_rate / parts if dual else 0.0,  # multipliers move at every call, gates once an update
+        config.gates.dual_learning_rate / parts
+        if dual
+        else 0.0,  # multipliers move at every call, gates once an update
     )
 
 
@@ -125,7 +127,9 @@ def train_phase(
     constraints = tuple(getattr(objective.excess, 'resources', ()))
     recipe = recipe_of(config, phase, run.updates_per_epoch, dual=bool(constraints))
     plan = {name: np.array(values, np.float32) for name, values in (switches or {}).items()}
-    context = step.Context(jax.numpy.uint32(phase.seed), dict(teacher or {}), jax.numpy.float32(config.cost.weight), plan)
+    context = step.Context(
+        jax.numpy.uint32(phase.seed), dict(teacher or {}), jax.numpy.float32(config.cost.weight), plan
+    )
     state = step.init_state(variables, gates or {}, recipe, constraints)
 
     def batches(first: int):
@@ -168,9 +172,14 @@ def train_phase(
 
 
 def advice(phase: Phase) -> str:
-    """What to do about a phase that diverged: the keys that it was trained by, which for a round or from scratch are not of its own name."""
+    """What to do about a phase that diverged: the keys that it was trained by, which for a round or from scratch are
+    not of its own name.
+    """
     bound = 'a lower' if phase.settings.clip_norm else 'with'
-    return f'Start again in a new workdir with a lower {phase.settings.where}.learning_rate, or {bound} {phase.settings.where}.clip_norm'
+    return (
+        f'Start again in a new workdir with a lower {phase.settings.where}.learning_rate, or {bound} '
+        f'{phase.settings.where}.clip_norm'
+    )
 
 
 def variables_of(state: TrainState) -> dict:
@@ -178,10 +187,19 @@ def variables_of(state: TrainState) -> dict:
     return {'params': state.params['net'], 'batch_stats': state.batch_stats}
 
 
-def accuracy(run: Run, name: str, graph: Graph, variables: Mapping, gate_values: Mapping | None = None, preserve_variance: bool = False) -> float:
+def accuracy(
+    run: Run,
+    name: str,
+    graph: Graph,
+    variables: Mapping,
+    gate_values: Mapping | None = None,
+    preserve_variance: bool = False,
+) -> float:
     """Accuracy on the test split, also written to the metrics."""
     batches = data.eval_batches(run.source, 'test', batch_size=min(512, run.source.test_size))
-    value = loop.accuracy(step.predict(graph, preserve_variance=preserve_variance), variables, dict(gate_values or {}), batches)
+    value = loop.accuracy(
+        step.predict(graph, preserve_variance=preserve_variance), variables, dict(gate_values or {}), batches
+    )
     run.metrics.evaluation(name, value)
     return value
 
@@ -200,7 +218,8 @@ def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
     with Checkpoints(workdir / 'checkpoints' / 'teacher', read_only=True) as checkpoints:
         if checkpoints.latest_step() != steps:
             raise ConfigError(
-                f'config.train.teacher_workdir {str(workdir)!r} holds no finished teacher: step {checkpoints.latest_step() or 0} of {steps}'
+                f'config.train.teacher_workdir {str(workdir)!r} holds no finished teacher: step '
+                f'{checkpoints.latest_step() or 0} of {steps}'
             )
         state = step.init_state(fresh, {}, recipe_of(other, phase_of(other, 'teacher'), per_epoch))
         restored = checkpoints.restore(state)
@@ -209,13 +228,17 @@ def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
 
 
 def teacher_config(config: Config) -> Config:
-    """The config of the run at `train.teacher_workdir`. Raises ConfigError if there is none or if it is of another network."""
+    """The config of the run at `train.teacher_workdir`. Raises ConfigError if there is none or if it is of another
+    network.
+    """
     workdir = Path(config.train.teacher_workdir)
     try:
         other = read_config(workdir / 'config.json')
     except (OSError, ConfigError) as error:  # none there, a file in place of the directory, no permission, damaged
         reason = 'no config.json is there' if isinstance(error, FileNotFoundError) else error
-        raise ConfigError(f'config.train.teacher_workdir is {str(workdir)!r}, but {reason}; give the workdir of a run') from None
+        raise ConfigError(
+            f'config.train.teacher_workdir is {str(workdir)!r}, but {reason}; give the workdir of a run'
+        ) from None
     for key in ('model', 'data'):
         if other[key] != config[key]:
             raise ConfigError(

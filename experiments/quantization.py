@@ -1,4 +1,6 @@
-"""The last phase: batch norms folded, every tensor quantized, and the proof that training computed what the integers compute."""
+"""The last phase: batch norms folded, every tensor quantized, and the proof that training computed what the integers
+compute.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,14 @@ def quantize(run: Run, graph: Graph, variables: Mapping, taught: Mapping, teache
     folded, params = rewrite.fold(graph), model.fold_variables(graph, variables)
     spec = QuantSpec.from_json(cluster.from_main(lambda: _calibrated(run, folded, params).to_json()))
     start = add_scales(folded, params, spec) if run.config.quant.scales == 'learned' else params
-    state = train_phase(run, phase_of(run.config, 'qat'), Objective(folded, spec, **taught), {'params': start}, teacher=teacher, note=spec.to_json())
+    state = train_phase(
+        run,
+        phase_of(run.config, 'qat'),
+        Objective(folded, spec, **taught),
+        {'params': start},
+        teacher=teacher,
+        note=spec.to_json(),
+    )
     params, spec = settle(folded, state.params['net'], spec)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
     return integers, _proved_accuracy(run, integers, folded, spec, params)
@@ -43,7 +52,10 @@ def check_bits(config, graph: Graph) -> None:
     for key in ('quant.weight_bits_of', 'quant.activation_bits_of'):
         for name in config_lib.bits_of(config, key):
             if name not in folded.by_name:
-                raise ConfigError(f'config.{key} names node {name!r}, which the folded network does not have; it has {", ".join(folded.by_name)}')
+                raise ConfigError(
+                    f'config.{key} names node {name!r}, which the folded network does not have; it has '
+                    f'{", ".join(folded.by_name)}'
+                )
 
 
 def _calibrated(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
@@ -65,12 +77,15 @@ def _chosen(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
     tensors = jax.jit(functools.partial(model.Net(folded).apply, capture=True))({'params': params}, images)
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get((params, tensors)))):
         raise ConfigError(  # its weights were finite when they were saved, but what they compute is not
-            'the trained network computes values that are NaN or infinite, which have no scale. ' + advice(phase_of(run.config, 'finetune'))
+            'the trained network computes values that are NaN or infinite, which have no scale. '
+            + advice(phase_of(run.config, 'finetune'))
         )
     widths = (config_lib.bits_of(run.config, f'quant.{kind}_bits_of') for kind in ('weight', 'activation'))
     spec = calibrate(folded, params, jax.device_get(tensors), quant.weight_bits, quant.activation_bits, *widths)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
-    _exact_logits(integers, folded, spec, params, images)  # too wide, or inexact on this device: better now than after training
+    _exact_logits(
+        integers, folded, spec, params, images
+    )  # too wide, or inexact on this device: better now than after training
     return spec
 
 
@@ -90,5 +105,7 @@ def _exact_logits(integers: QGraph, folded: Graph, spec: QuantSpec, params: Mapp
     logits = qgraph.run_int(integers, qgraph.quantize_input(integers, images))
     trained = jax.device_get(step.predict(folded, spec)({'params': params}, {}, images))
     if not np.array_equal(trained, logits * np.float32(integers.output.out.step)):
-        raise AssertionError('the training forward pass and the integer reference differ; this is a defect, please report it')
+        raise AssertionError(
+            'the training forward pass and the integer reference differ; this is a defect, please report it'
+        )
     return logits

@@ -2,7 +2,8 @@
 
     python -m experiments.report --workdir=W_or_S
 
-For a sweep S it (re)writes S/pareto.csv, S/pareto.png and S/report.html from the runs that are there; for a single run W it prints the summary.
+For a sweep S it (re)writes S/pareto.csv, S/pareto.png and S/report.html from the runs that are there; for a single run
+W it prints the summary.
 """
 
 from __future__ import annotations
@@ -42,16 +43,24 @@ def _rows(directory: Path) -> list[dict]:
 def _nothing(directory: Path) -> str:
     """Says what there is in place of a finished run."""
     if not directory.is_dir():
-        return f'{directory} ' + ('is no directory' if directory.exists() else 'does not exist') + '; give the workdir of a run or of a sweep'
+        return (
+            f'{directory} '
+            + ('is no directory' if directory.exists() else 'does not exist')
+            + '; give the workdir of a run or of a sweep'
+        )
     if (directory / 'config.json').exists():
-        return f'{directory} holds a run that is not finished: it has no summary.json yet; the command that started it goes on with it'
+        return (
+            f'{directory} holds a run that is not finished: it has no summary.json yet; the command that started '
+            'it goes on with it'
+        )
     if (directory / 'compare.json').exists():
         return f'{directory} holds a comparison; its report is {directory}/comparison.md'
     if (directory / 'sweep.json').exists():
         runs = [path.parent for path in directory.glob('weight*/config.json')]
         trained = sum((path / 'summary.json').exists() for path in runs)
         return (
-            f'{directory} holds a sweep of which no run is finished yet: {len(runs)} begun, {trained} trained, none of those C-simulated; '
+            f'{directory} holds a sweep of which no run is finished yet: {len(runs)} begun, {trained} trained, none '
+            'of those C-simulated; '
             'the command that started it goes on with it'
         )
     return f'{directory} holds no finished run, and no sweep; experiments.train and experiments.sweep write them'

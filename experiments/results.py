@@ -1,7 +1,7 @@
 """Results: the rows of a sweep, as a table, as pareto.csv's columns and as a picture.
 
-A run is on the Pareto front when no other run is at least as accurate in C-simulation and at least as cheap, and better in one of the two;
-cost is the share of `cost.resources` that skips add, see experiments/cost.py.
+A run is on the Pareto front when no other run is at least as accurate in C-simulation and at least as cheap, and better
+in one of the two; cost is the share of `cost.resources` that skips add, see experiments/cost.py.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def rows_of(directory: Path) -> list[dict]:
 
 def left_out(directory: Path) -> list[str]:
     """Why a run of a sweep has no row: 'RUN has no FILE yet', for each; teachers are no runs."""
-    runs = [path.parent for path in sorted(directory.glob('*/config.json')) if not path.parent.name.startswith('teacher_')]
+    runs = [
+        path.parent for path in sorted(directory.glob('*/config.json')) if not path.parent.name.startswith('teacher_')
+    ]
     missing = {run.name: [name for name in ('summary.json', 'csim.json') if not (run / name).exists()] for run in runs}
     return [f'{run} has no {names[0]} yet' for run, names in missing.items() if names]
 
@@ -91,7 +93,9 @@ def columns(rows: Sequence[dict]) -> list[str]:
 
 def table(rows: Sequence[dict], names: Sequence[str]) -> str:
     """Rows as an aligned text table."""
-    cells = [[name.replace('accuracy_', '') for name in names]] + [[format_cell(name, row[name]) for name in names] for row in rows]
+    cells = [[name.replace('accuracy_', '') for name in names]] + [
+        [format_cell(name, row[name]) for name in names] for row in rows
+    ]
     widths = [max(len(line[index]) for line in cells) for index in range(len(names))]
     return '\n'.join('  '.join(cell.rjust(width) for cell, width in zip(line, widths)) for line in cells)
 
@@ -106,15 +110,25 @@ def format_cell(name: str, value) -> str:
 
 
 def draw(rows: Sequence[dict]) -> bytes:
-    """The Pareto picture as PNG bytes: C-simulated accuracy against LUT, FIFO bits and the cost of skips; one point a run."""
+    """The Pareto picture as PNG bytes: C-simulated accuracy against LUT, FIFO bits and the cost of skips; one point a
+    run.
+    """
     import matplotlib
 
     matplotlib.use('agg')
     import matplotlib.pyplot as plt
     import matplotlib.ticker
 
-    labels = {'lut': 'LUT', 'fifo_bits': 'FIFO storage (bits)', 'dram_bytes': 'DRAM traffic (bytes)', 'cycles': 'cycles'}
-    panels = [('cost', 'hardware cost of the kept skips (1 = all)'), *((name, label) for name, label in labels.items() if name in rows[0])]
+    labels = {
+        'lut': 'LUT',
+        'fifo_bits': 'FIFO storage (bits)',
+        'dram_bytes': 'DRAM traffic (bytes)',
+        'cycles': 'cycles',
+    }
+    panels = [
+        ('cost', 'hardware cost of the kept skips (1 = all)'),
+        *((name, label) for name, label in labels.items() if name in rows[0]),
+    ]
     seeds = len({row['seed'] for row in rows})
     figure, (axes,) = plt.subplots(1, len(panels), figsize=(12, 4), sharey=True, squeeze=False, layout='constrained')
     front = sorted((row for row in rows if row['pareto']), key=lambda row: row['cost'])
@@ -137,7 +151,15 @@ def draw(rows: Sequence[dict]) -> bytes:
         for index, (point, weights) in enumerate(sorted(same.items())):
             across, align = (7, 'left') if point[0] <= middle else (-7, 'right')
             down, base = (-10, 'top') if index % 2 else (8, 'bottom')  # neighbours on either side of their points
-            axis.annotate(f'weight {", ".join(weights)}', point, textcoords='offset points', xytext=(across, down), ha=align, va=base, fontsize=8)
+            axis.annotate(
+                f'weight {", ".join(weights)}',
+                point,
+                textcoords='offset points',
+                xytext=(across, down),
+                ha=align,
+                va=base,
+                fontsize=8,
+            )
         for teacher in {row['accuracy_teacher'] for row in rows if 'accuracy_teacher' in row}:
             axis.axhline(100 * teacher, color='tab:blue', linestyle=':', label='teacher (float)')
         axis.set_xlabel(label)
@@ -146,7 +168,9 @@ def draw(rows: Sequence[dict]) -> bytes:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel('accuracy of the C-simulated design (%)')
     labelled = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
-    figure.legend(labelled.values(), labelled, loc='outside lower center', ncols=2, fontsize=8)  # clear of points and their labels
+    figure.legend(
+        labelled.values(), labelled, loc='outside lower center', ncols=2, fontsize=8
+    )  # clear of points and their labels
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, metadata={'Software': None})
     plt.close(figure)
@@ -171,8 +195,19 @@ def print_summary(summary: dict, workdir: Path) -> None:
     before, after = summary['hardware']['before'], summary['hardware']['after']
     print(
         table(
-            [{'resource': name, 'before': before[name], 'after': after[name], 'change': change(before[name], after[name])} for name in before],
+            [
+                {
+                    'resource': name,
+                    'before': before[name],
+                    'after': after[name],
+                    'change': change(before[name], after[name]),
+                }
+                for name in before
+            ],
             ['resource', 'before', 'after', 'change'],
         )
     )
-    print(f'{summary["seconds"]:.0f} s, {summary["images_per_second"]:,.0f} training images/s; wrote {workdir}/summary.json')
+    print(
+        f'{summary["seconds"]:.0f} s, {summary["images_per_second"]:,.0f} training images/s; wrote '
+        f'{workdir}/summary.json'
+    )

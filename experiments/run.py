@@ -28,7 +28,16 @@ from experiments.budget import Budget, budget_of, repair
 from experiments.config import Config, ConfigError
 from experiments.cost import HardwareCost, cost_of
 from experiments.methods import METHODS
-from experiments.phase import Run, accuracy, load_teacher, phase_of, sample_images, teacher_config, train_phase, variables_of
+from experiments.phase import (
+    Run,
+    accuracy,
+    load_teacher,
+    phase_of,
+    sample_images,
+    teacher_config,
+    train_phase,
+    variables_of,
+)
 from experiments.quantization import check_bits, quantize
 from experiments.summary import summary_header
 from experiments.workdir import held
@@ -53,7 +62,9 @@ class Checked:
 
 @dataclasses.dataclass(frozen=True)
 class Student:
-    """A trained student: its variables for the graph with gates, the setting its gates end in, and what to tell of them."""
+    """A trained student: its variables for the graph with gates, the setting its gates end in, and what to tell of
+    them.
+    """
 
     variables: Mapping
     settings: dict[str, int]
@@ -62,7 +73,9 @@ class Student:
 
 
 def build_graph(config: Config, source: data.Source) -> Graph:
-    """The network with its learnable gates that a config describes, for a data set's image shape and classes. Raises ConfigError."""
+    """The network with its learnable gates that a config describes, for a data set's image shape and classes. Raises
+    ConfigError.
+    """
     net = config.model
     try:
         if net.name == 'mobilenet_v2':
@@ -73,15 +86,22 @@ def build_graph(config: Config, source: data.Source) -> Graph:
 
 
 def check(config: Config) -> Checked:
-    """Everything that can be known before anything is written: the data set, the network and its cost, or a ConfigError."""
+    """Everything that can be known before anything is written: the data set, the network and its cost, or a
+    ConfigError.
+    """
     config_lib.validate(config)
     devices, batch_size = jax.device_count(), config.train.batch_size // config.train.accumulate
     if batch_size % devices:
         parts = f' in {config.train.accumulate} parts' if config.train.accumulate > 1 else ''
-        raise ConfigError(f'config.train.batch_size {config.train.batch_size}{parts} is not divisible by {devices} devices')
+        raise ConfigError(
+            f'config.train.batch_size {config.train.batch_size}{parts} is not divisible by {devices} devices'
+        )
     source = dataset.load(config)
     if config.train.batch_size > source.train_size:
-        raise ConfigError(f'config.train.batch_size {config.train.batch_size} exceeds the {source.train_size} training images of {source.name}')
+        raise ConfigError(
+            f'config.train.batch_size {config.train.batch_size} exceeds the {source.train_size} training images of '
+            f'{source.name}'
+        )
     dataset.augmentation(config, source, jax.process_count())
     graph = build_graph(config, source)
     options.check(config, graph)
@@ -94,7 +114,8 @@ def check(config: Config) -> Checked:
 
 
 def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
-    """Runs every phase and writes config.json, graph.json, qgraph.npz and summary.json into `workdir`; returns the summary.
+    """Runs every phase and writes config.json, graph.json, qgraph.npz and summary.json into `workdir`; returns the
+    summary.
 
     Raises ConfigError where the config does not fit the data or the devices, LockedError while another process works in
     `workdir`, and FileExistsError where it is of another config.
@@ -103,7 +124,10 @@ def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
     checked = check(config)
     with held(workdir, 'config.json', config), _opened(config, checked.source, workdir, quiet) as run:
         summary = _phases(run, checked)
-        summary |= {'seconds': round(time.monotonic() - start, 2), 'images_per_second': round(run.images / max(run.seconds, 1e-9), 1)}
+        summary |= {
+            'seconds': round(time.monotonic() - start, 2),
+            'images_per_second': round(run.images / max(run.seconds, 1e-9), 1),
+        }
         files.write(workdir / 'summary.json', json.dumps(summary, indent=2) + '\n')
     return summary
 
@@ -126,7 +150,9 @@ def teacher_accuracy(config: Config, workdir: Path) -> float:
 
 
 def reference_cost(config: Config) -> Callable[[Mapping], float]:
-    """{resource: number} -> the cost of skips on the scale of the plain residual network: 1 with all its skips, 0 with none."""
+    """{resource: number} -> the cost of skips on the scale of the plain residual network: 1 with all its skips, 0 with
+    none.
+    """
     plain = copy.deepcopy(config)
     plain.model.skips = 'long'
     return cost_of(plain, build_graph(plain, dataset.load(plain))).share
@@ -161,19 +187,26 @@ def _phases(run: Run, checked: Checked) -> dict:
     config, graph, cost = run.config, checked.graph, checked.cost
     method = METHODS[config.method]
 
-    # ---- teacher -----------------------------------------------------------------------------------------------------------
+    # ---- teacher
+    # -----------------------------------------------------------------------------------------------------------
     whole, teacher, measured = _teacher_graph(graph), {}, {}
     if method.has_teacher:
         teacher = _teacher(run, whole)
         measured['teacher'] = accuracy(run, 'teacher', whole, teacher)
-    taught = {'teacher': whole, 'distill_share': config.distill.share, 'temperature': config.distill.temperature} if method.distills else {}
+    taught = (
+        {'teacher': whole, 'distill_share': config.distill.share, 'temperature': config.distill.temperature}
+        if method.distills
+        else {}
+    )
 
-    # ---- student: its skips go, or stay, as the method says -----------------------------------------------------------------------
+    # ---- student: its skips go, or stay, as the method says
+    # -----------------------------------------------------------------------
     student = _student(run, checked, taught, teacher)
     preserve = config.aids.preserve_variance and method.gates in ('learned', 'scheduled')
     measured['gated'] = accuracy(run, 'gated', graph, student.variables, student.gate_values, preserve)
 
-    # ---- binarize, and settle the batch statistics of the pruned network ---------------------------------------------------------
+    # ---- binarize, and settle the batch statistics of the pruned network
+    # ---------------------------------------------------------
     variables = model.absorb_gain(graph, student.variables, student.settings) if preserve else student.variables
     pruned = rewrite.binarize(graph, student.settings)
     variables = model.restrict(variables, pruned)
@@ -182,7 +215,8 @@ def _phases(run: Run, checked: Checked) -> dict:
     variables = variables_of(train_phase(run, phase_of(config, 'finetune'), objective, variables, teacher=teacher))
     measured['finetuned'] = accuracy(run, 'finetuned', pruned, variables)
 
-    # ---- fold, quantize, train what is left ----------------------------------------------------------------------------------
+    # ---- fold, quantize, train what is left
+    # ----------------------------------------------------------------------------------
     integers, measured['quantized'] = quantize(run, pruned, variables, taught, teacher)
 
     files.write(run.workdir / 'graph.json', graph_lib.to_json(pruned))
@@ -224,8 +258,12 @@ def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> S
             lengths = plan.rounds(config, graph, run.updates_per_epoch)
             for number, (settings, epochs) in enumerate(zip(methods.rounds(graph, len(lengths)), lengths), start=1):
                 pruned = rewrite.binarize(graph, settings)
-                part = phase_of(config, 'student', number, epochs=epochs, warmup_epochs=phase.warmup_epochs / len(lengths))
-                variables = _completed(start, _train(run, part, Objective(pruned, **common), model.restrict(variables, pruned), teacher))
+                part = phase_of(
+                    config, 'student', number, epochs=epochs, warmup_epochs=phase.warmup_epochs / len(lengths)
+                )
+                variables = _completed(
+                    start, _train(run, part, Objective(pruned, **common), model.restrict(variables, pruned), teacher)
+                )
             return _decided(graph, variables, dict(settings))
         case 'scheduled':
             switches = plan.removal(config, graph, run.updates_per_epoch)
@@ -256,10 +294,20 @@ def _learned(run: Run, checked: Checked, common: Mapping, start: Mapping, teache
 
         def loss(setting: Mapping[str, int]) -> float:
             values = {name: np.float32(value) for name, value in setting.items()}
-            return float(np.mean(losses.cross_entropy(predict(variables, values, sample['image']), jax.numpy.asarray(sample['label']))))
+            return float(
+                np.mean(
+                    losses.cross_entropy(
+                        predict(variables, values, sample['image']), jax.numpy.asarray(sample['label'])
+                    )
+                )
+            )
 
         settings, candidates = cluster.from_main(lambda: repair(budget, p_open, config.gates.repair_candidates, loss))
-        told['budget'] = {'limits': dict(budget.limits), 'rounded_gates': gates.round_off(log_alpha), 'candidates': candidates}
+        told['budget'] = {
+            'limits': dict(budget.limits),
+            'rounded_gates': gates.round_off(log_alpha),
+            'candidates': candidates,
+        }
     return Student(variables, settings, gates.at_test(log_alpha), told)
 
 
@@ -275,7 +323,12 @@ def _completed(start: Mapping, variables: Mapping) -> dict:
 def _decided(graph: Graph, variables: Mapping, settings: dict[str, int]) -> Student:
     """A student whose gates needed no rounding."""
     values = {name: np.float32(value) for name, value in settings.items()}
-    return Student(variables, settings, values, {'p_open': {name: float(value) for name, value in settings.items()}, 'gates_fractional': 0.0})
+    return Student(
+        variables,
+        settings,
+        values,
+        {'p_open': {name: float(value) for name, value in settings.items()}, 'gates_fractional': 0.0},
+    )
 
 
 def _aids(run: Run, epochs: float) -> dict:
@@ -286,7 +339,11 @@ def _aids(run: Run, epochs: float) -> dict:
 
 def _with_dirac(config: Config, graph: Graph, variables: Mapping) -> dict:
     trained = METHODS[config.method].warm
-    return {**variables, 'params': dirac.attach(graph, variables['params'], trained)} if config.aids.dirac else dict(variables)
+    return (
+        {**variables, 'params': dirac.attach(graph, variables['params'], trained)}
+        if config.aids.dirac
+        else dict(variables)
+    )
 
 
 def _without_dirac(variables: Mapping) -> dict:

@@ -21,18 +21,26 @@ from tailor_jax import data
 TILE = 64  # pixels that an image is enlarged to, at least; whole multiples, so that pixels stay pixels
 
 
-def pick(source: data.Source, split: str, rows: int, columns: int, augmented: bool) -> tuple[list[int], list[list[np.ndarray]]]:
-    """Returns up to `rows` classes and, for each, up to `columns` images uint8 [h, w, c], the first of the split (or of its batches)."""
+def pick(
+    source: data.Source, split: str, rows: int, columns: int, augmented: bool
+) -> tuple[list[int], list[list[np.ndarray]]]:
+    """Returns up to `rows` classes and, for each, up to `columns` images uint8 [h, w, c], the first of the split (or of
+    its batches).
+    """
     shown: dict[int, list[np.ndarray]] = {
         c: [] for c in np.unique(np.linspace(0, source.classes - 1, min(rows, source.classes)).astype(int)).tolist()
     }
     if augmented:
         size = min(256, source.train_size // 2 * 2)
-        batches = data.train_batches(source, batch_size=size, seed=0, steps=max(1, 4096 // size), augment=data.default_augment(source))
+        batches = data.train_batches(
+            source, batch_size=size, seed=0, steps=max(1, 4096 // size), augment=data.default_augment(source)
+        )
     else:
         batches = data.eval_batches(source, split, min(256, len(source.split(split))))
     for batch in batches:
-        for image, label, weight in zip(batch['image'], batch['label'], batch.get('weight', np.ones(len(batch['label'])))):
+        for image, label, weight in zip(
+            batch['image'], batch['label'], batch.get('weight', np.ones(len(batch['label'])))
+        ):
             if weight and len(shown.get(int(label), [None] * columns)) < columns:
                 pixels = (image * source.std + source.mean) * 255
                 shown[int(label)].append(np.rint(pixels).clip(0, 255).astype(np.uint8))
@@ -69,7 +77,10 @@ def main(options: Any) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet([source.class_names[c] for c in classes], images).save(out, optimize=True)
     mean, std = (', '.join(f'{value:.3f}' for value in values) for values in (source.mean, source.std))
-    print(f'{source.name} {source.version}: {source.train_size:,} train, {source.test_size:,} test, {source.image_shape}, {source.classes} classes')
+    print(
+        f'{source.name} {source.version}: {source.train_size:,} train, {source.test_size:,} test, '
+        f'{source.image_shape}, {source.classes} classes'
+    )
     print(f'mean {mean}; std {std} (pixels in 0..1)\n{out}')
 
 

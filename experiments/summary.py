@@ -1,4 +1,6 @@
-"""What a finished run and its C-simulation say: summary.json and csim.json, parsed field by field before anything uses them."""
+"""What a finished run and its C-simulation say: summary.json and csim.json, parsed field by field before anything uses
+them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from tailor_jax.fields import Fields, header, read_fields
 
 FORMAT = ('summary', 1)
 ACCURACIES = ('gated', 'binarized', 'finetuned', 'quantized')  # and that of the teacher, where there is one
-RESOURCES = frozenset((*OF_DATAFLOW, 'latency_cycles', *OF_PE_ARRAY))  # the columns of tables beside our own, which no other may replace
+RESOURCES = frozenset(
+    (*OF_DATAFLOW, 'latency_cycles', *OF_PE_ARRAY)
+)  # the columns of tables beside our own, which no other may replace
 _NAME = re.compile(r'[A-Za-z]\w{0,199}', re.ASCII)
 _AGAIN = 'delete it, and the command that wrote it writes it again'
 
@@ -26,7 +30,9 @@ def summary_header() -> dict[str, Any]:
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """The content of a summary.json, see docs/training.md. Raises FileNotFoundError, or ConfigError naming the file and the field."""
+    """The content of a summary.json, see docs/training.md. Raises FileNotFoundError, or ConfigError naming the file and
+    the field.
+    """
     try:
         return _summary(read_fields(path, *FORMAT, ConfigError))
     except ConfigError as error:
@@ -60,7 +66,9 @@ def _summary(fields: Fields) -> dict[str, Any]:
     before, after = _numbers(hardware.object('before'), 0, 1e30), _numbers(hardware.object('after'), 0, 1e30)
     _same(fields.where, 'hardware: after', after, 'hardware: before', before)
     if unknown := sorted(after.keys() - RESOURCES):
-        raise ConfigError(f'{fields.where}: hardware: {unknown[0]!r} is no resource; expected some of {", ".join(sorted(RESOURCES))}')
+        raise ConfigError(
+            f'{fields.where}: hardware: {unknown[0]!r} is no resource; expected some of {", ".join(sorted(RESOURCES))}'
+        )
     hardware.end()
     told = {
         'accuracy': accuracy,

@@ -1,9 +1,10 @@
 """Sweeps the cost weight: one teacher, then a run per weight, each trained, exported and C-simulated.
 
-    python -m experiments.sweep --config=experiments/configs/digits_resnet8.py --workdir=S --weights=0,0.1,1 [--seeds=0] [--overwrite]
+    python -m experiments.sweep --config=experiments/configs/digits_resnet8.py --workdir=S --weights=0,0.1,1 [--seeds=0]
+    [--overwrite]
 
-Writes S/pareto.csv, S/pareto.png, S/report.html, S/RUN/ (a workdir each) and S/RUN/hls/ (its project). The same command goes on with an
-interrupted sweep. Exit status 0 means that every C-simulation gave the integer reference's bits.
+Writes S/pareto.csv, S/pareto.png, S/report.html, S/RUN/ (a workdir each) and S/RUN/hls/ (its project). The same command
+goes on with an interrupted sweep. Exit status 0 means that every C-simulation gave the integer reference's bits.
 """
 
 from __future__ import annotations
@@ -60,16 +61,20 @@ def sweep(config: Config, directory: Path, weights: list[float], seeds: list[int
     for seed in seeds:
         for weight in weights:
             each = _one(config, seed, weight)
-            each.train.teacher_workdir = config.train.teacher_workdir or run.train_teacher(each, directory / f'teacher_seed{seed}')
+            each.train.teacher_workdir = config.train.teacher_workdir or run.train_teacher(
+                each, directory / f'teacher_seed{seed}'
+            )
             workdir = directory / f'weight{_short(weight)}_seed{seed}'
             if not finished(workdir):
                 print(f'--- {workdir.name}', flush=True)
                 run.train(each, workdir)
             if not (workdir / 'csim.json').exists():
                 export(workdir, workdir / 'hls', overwrite=True)
-                # AMD's types and the reuse passes on some images, native integers on all. Kept beside the summary: the project's own
-                # csim.json changes with whatever is simulated there later.
-                strict = simulate(workdir / 'hls', mode='strict', images=min(STRICT_IMAGES, index.load(workdir / 'hls').images))
+                # AMD's types and the reuse passes on some images, native integers on all. Kept beside the summary: the
+                # project's own csim.json changes with whatever is simulated there later.
+                strict = simulate(
+                    workdir / 'hls', mode='strict', images=min(STRICT_IMAGES, index.load(workdir / 'hls').images)
+                )
                 simulated = simulate(workdir / 'hls')
                 simulated['mismatched_values'] += strict['mismatched_values']
                 files.write(workdir / 'csim.json', json.dumps(simulated, indent=1) + '\n')
@@ -82,9 +87,14 @@ def main(options: Any) -> None:
     seeds = numbers(options.seeds, int, 'seeds') if options.seeds else [options.config.seed]
     path = cli.required(options, 'workdir', 'runs/sweep')
     if options.config.method != 'gates':
-        raise ConfigError(f'config.method is {options.config.method!r}, which has no cost weight to sweep; experiments.compare takes other methods')
+        raise ConfigError(
+            f'config.method is {options.config.method!r}, which has no cost weight to sweep; experiments.compare '
+            'takes other methods'
+        )
     if any(value is not None for value in options.config.cost.budget.values()):
-        raise ConfigError('config.cost.budget takes the place of the weights that a sweep is of; experiments.train takes a budget')
+        raise ConfigError(
+            'config.cost.budget takes the place of the weights that a sweep is of; experiments.train takes a budget'
+        )
     from experiments import run  # imports jax; bad flags should not wait for it
 
     for seed, weight in itertools.product(seeds, weights):

@@ -1,11 +1,13 @@
 """Trains one network: teacher, gates under the expected hardware cost, binarization, quantization.
 
-    python -m experiments.train --config=experiments/configs/digits_resnet8.py --workdir=W [--config.key=value ...] [--overwrite]
+    python -m experiments.train --config=experiments/configs/digits_resnet8.py --workdir=W [--config.key=value ...]
+    [--overwrite]
 
-Writes W/summary.json (accuracies, gates, hardware before and after), W/metrics.jsonl, W/tensorboard, W/checkpoints, W/config.json, W/graph.json
-and W/qgraph.npz. The same command goes on with an interrupted run from its last checkpoint.
+Writes W/summary.json (accuracies, gates, hardware before and after), W/metrics.jsonl, W/tensorboard, W/checkpoints,
+W/config.json, W/graph.json and W/qgraph.npz. The same command goes on with an interrupted run from its last checkpoint.
 
-Several processes train as one, on one host or many, each started with the same command and where it belongs (Slurm says that itself):
+Several processes train as one, on one host or many, each started with the same command and where it belongs (Slurm says
+that itself):
 
     python -m experiments.train ... --coordinator_address=HOST:PORT --num_processes=2 --process_id=0
 """
@@ -36,5 +38,8 @@ def main(options: Any) -> None:
 
 
 if __name__ == '__main__':
-    _FLAGS = {'workdir': ('', 'Directory of the run.'), 'overwrite': (False, 'Delete an earlier run in the workdir and start anew.')}
+    _FLAGS = {
+        'workdir': ('', 'Directory of the run.'),
+        'overwrite': (False, 'Delete an earlier run in the workdir and start anew.'),
+    }
     cli.run(main, _FLAGS, config=True, cluster=True)

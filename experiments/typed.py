@@ -1,4 +1,5 @@
-"""The configuration as a value: a locked ConfigDict whose keys and types are fixed, and whose errors name the key in full.
+"""The configuration as a value: a locked ConfigDict whose keys and types are fixed, and whose errors name the key in
+full.
 
 config.model.depth = 14                     # an int where an int was; a float key takes an int too
 config.cost.budget = {'lut': 20000}         # a dict sets the keys that it has, the section keeps its others
@@ -142,8 +143,16 @@ def parsed(where: str, text: str, kind: type, optional: bool = False) -> Any:
         if kind is tuple:
             return typed(where, _texts(text), tuple)
         return typed(where, text, str)
-    except (ValueError, KeyError, SyntaxError, RecursionError, MemoryError):  # the last three of the Python literal of a tuple
-        raise ConfigError(f'{where} is {shown(text)}; expected {_EXPECTED[kind]}' + (' or none' if optional else '')) from None
+    except (
+        ValueError,
+        KeyError,
+        SyntaxError,
+        RecursionError,
+        MemoryError,
+    ):  # the last three of the Python literal of a tuple
+        raise ConfigError(
+            f'{where} is {shown(text)}; expected {_EXPECTED[kind]}' + (' or none' if optional else '')
+        ) from None
 
 
 def _texts(text: str) -> tuple:

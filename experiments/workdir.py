@@ -30,7 +30,9 @@ EVENTS = re.compile(r'events\.out\.tfevents\..*')
 
 
 def read_config(path: Path) -> Config:
-    """The resolved config in a file. Raises FileNotFoundError, or ConfigError naming the file and the key that is wrong."""
+    """The resolved config in a file. Raises FileNotFoundError, or ConfigError naming the file and the key that is
+    wrong.
+    """
     text = fields.read_text(path, ConfigError)
     try:
         return config_lib.from_json(text, str(path))
@@ -41,14 +43,16 @@ def read_config(path: Path) -> Config:
 def prepare_run(config: Config, path: str, overwrite: bool) -> Path:
     """The workdir of a run: new, or with an unfinished run of the same config to go on with.
 
-    Raises FileExistsError for a finished run, a run of another config, or files that are not a run's, and LockedError while
-    another process works there; `overwrite` deletes a run.
+    Raises FileExistsError for a finished run, a run of another config, or files that are not a run's, and LockedError
+    while another process works there; `overwrite` deletes a run.
     """
     return _prepare(config, Path(path), 'config.json', 'run', RUN, overwrite)
 
 
 def prepare_sweep(config: Config, path: str, overwrite: bool) -> Path:
-    """The directory of a sweep: new, or with an earlier sweep of the same config, which is gone on with. Raises as `prepare_run`."""
+    """The directory of a sweep: new, or with an earlier sweep of the same config, which is gone on with. Raises as
+    `prepare_run`.
+    """
     return _prepare(config, Path(path), 'sweep.json', 'sweep', SWEEP, overwrite)
 
 
@@ -67,7 +71,9 @@ def held(directory: Path, record: str, config: Config) -> Iterator[None]:
     with files.locked(directory):
         path = directory / record
         if path.exists() and _settings(read_config(path)) != _settings(config):
-            raise FileExistsError(f'{path} is of another config, or damaged; delete {directory} or choose another directory')
+            raise FileExistsError(
+                f'{path} is of another config, or damaged; delete {directory} or choose another directory'
+            )
         files.write(path, config_lib.to_json(config))
         yield
 
@@ -94,7 +100,9 @@ def _check_precious(directory: Path) -> None:
     """Raises FileExistsError for directories that nobody means to delete."""
     for name, precious in (('the current directory', Path.cwd()), ('your home', Path(os.path.expanduser('~')))):
         if precious.resolve().is_relative_to(directory.resolve()):
-            raise FileExistsError(f'{directory} is {name}, or holds it; --overwrite does not delete that, choose another --workdir')
+            raise FileExistsError(
+                f'{directory} is {name}, or holds it; --overwrite does not delete that, choose another --workdir'
+            )
 
 
 def _check(config: Config, directory: Path, record: str, what: str, own: Sequence[str], overwrite: bool) -> None:
@@ -104,9 +112,15 @@ def _check(config: Config, directory: Path, record: str, what: str, own: Sequenc
     if overwrite or _empty(directory):
         return
     if fields.read_text(directory / record) != config_lib.to_json(config).encode():
-        raise FileExistsError(f'{directory} holds a {what} with another config; choose another --workdir, or give --overwrite to delete it')
+        raise FileExistsError(
+            f'{directory} holds a {what} with another config; choose another --workdir, or give --overwrite to '
+            'delete it'
+        )
     if what == 'run' and finished(directory):
-        raise FileExistsError(f'{directory} holds a finished {what} of this config; choose another --workdir, or give --overwrite to train again')
+        raise FileExistsError(
+            f'{directory} holds a finished {what} of this config; choose another --workdir, or give --overwrite to '
+            'train again'
+        )
 
 
 def finished(workdir: Path) -> bool:
@@ -133,7 +147,9 @@ def _delete(directory: Path, record: str) -> None:
 
 def _empty(directory: Path) -> bool:
     """Whether there is no more in a directory than a program leaves that is killed while it writes its first file."""
-    return not directory.exists() or all(path.name == files.LOCK or files.is_partial(path) for path in directory.iterdir())
+    return not directory.exists() or all(
+        path.name == files.LOCK or files.is_partial(path) for path in directory.iterdir()
+    )
 
 
 def _refusal(directory: Path, record: str, what: str, own: Sequence[str]) -> str:

@@ -2,10 +2,10 @@
 
     python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE.csv]
 
-prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`, `images_per_second`; in cycle mode
-also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`) and exits with 0 only if no value
-differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one row a change. Without `--images`
-all are run; the cycle simulation runs 32 at most.
+prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`,
+`images_per_second`; in cycle mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`)
+and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one
+row a change. Without `--images` all are run; the cycle simulation runs 32 at most.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, tr
         raise ExportError(f'--trace must be a file with the suffix .csv, got {trace!r}')
     project = index.load(path)
     if images is not None and not 1 <= images <= project.images:
-        raise ExportError(f'--images must be 1 to {project.images}, which is how many {Path(path) / "tb_data"} stores, got {images}')
+        raise ExportError(
+            f'--images must be 1 to {project.images}, which is how many {Path(path) / "tb_data"} stores, got {images}'
+        )
     index.check_test_data(path, project)
     count = images or (min(CYCLE_IMAGES, project.images) if mode == 'cycle' else project.images)
     measured, _ = toolchain.run(path, mode, count, trace)
@@ -73,14 +75,25 @@ def table(result: dict) -> str:
         if result['interval_cycles'] is None:
             rows.append(('interval_cycles', '-' if result['deadlock'] else 'too few images to tell'))
         else:
-            rows.append(('interval_cycles', f'{result["interval_cycles"]:.10g}, the mean over {result["interval_images"]} images'))
+            rows.append(
+                (
+                    'interval_cycles',
+                    f'{result["interval_cycles"]:.10g}, the mean over {result["interval_images"]} images',
+                )
+            )
         rows.append(('latency_cycles', '-' if result['latency_cycles'] is None else result['latency_cycles']))
         if deadlock := result['deadlock']:
-            rows += [('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'), *(('', line) for line in deadlock['waiting'])]
+            rows += [
+                ('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'),
+                *(('', line) for line in deadlock['waiting']),
+            ]
         width = max([len(fifo['name']) for fifo in result['fifos']], default=0)
         rows += [
             ('FIFO', f'{"name":{width}}  depth  max'),
-            *(('', f'{fifo["name"]:{width}}  {fifo["depth"]:5}  {fifo["max_occupancy"]:3}') for fifo in result['fifos']),
+            *(
+                ('', f'{fifo["name"]:{width}}  {fifo["depth"]:5}  {fifo["max_occupancy"]:3}')
+                for fifo in result['fifos']
+            ),
         ]
     return '\n'.join(f'{name:18} {value}' for name, value in rows)
 

@@ -25,7 +25,8 @@ class Design:
 
     def __init__(self, path: str | os.PathLike, mode: str = 'fast'):
         self.path, self.mode = Path(path), mode
-        # A loader hands out the library it already has under a path, so a design that was built anew needs a path of its own.
+        # A loader hands out the library it already has under a path, so a design that was built anew needs a path of
+        # its own.
         with toolchain.taken(path, mode, 'design.so') as library:
             try:
                 self._library = ctypes.CDLL(str(library.resolve()))
@@ -36,7 +37,8 @@ class Design:
         sizes = math.prod(qgraph.input.node.shape), self._values
         if (compiled := (self._library.tailor_inputs(), self._library.tailor_values())) != sizes:
             raise ExportError(
-                f'{str(path)!r}: an image has {sizes[0]} values and {sizes[1]} results in qgraph.npz, {compiled[0]} and {compiled[1]} in the sources'
+                f'{str(path)!r}: an image has {sizes[0]} values and {sizes[1]} results in qgraph.npz, {compiled[0]} '
+                f'and {compiled[1]} in the sources'
             )
         self._library.tailor_report.restype = ctypes.c_char_p
 
@@ -47,8 +49,15 @@ class Design:
         """
         images = np.asarray(images)
         low, high = self._input.out.lo, self._input.out.hi
-        if images.ndim != 4 or images.shape[1:] != self._input.node.shape or not np.issubdtype(images.dtype, np.integer):
-            raise ValueError(f'images must be integers [n, {", ".join(map(str, self._input.node.shape))}], got {images.dtype} {list(images.shape)}')
+        if (
+            images.ndim != 4
+            or images.shape[1:] != self._input.node.shape
+            or not np.issubdtype(images.dtype, np.integer)
+        ):
+            raise ValueError(
+                f'images must be integers [n, {", ".join(map(str, self._input.node.shape))}], got {images.dtype} '
+                f'{list(images.shape)}'
+            )
         if images.size and (images.min() < low or images.max() > high):
             raise ValueError(f'images must be integers of {low}..{high}, got {images.min()}..{images.max()}')
         images = np.ascontiguousarray(images, np.int32)
@@ -60,12 +69,16 @@ class Design:
         return logits
 
     def report(self) -> dict:
-        """What the last call measured (images, seconds, images_per_second; cycles and FIFOs in cycle mode) and the cost model's totals."""
+        """What the last call measured (images, seconds, images_per_second; cycles and FIFOs in cycle mode) and the cost
+        model's totals.
+        """
         measured = json.loads(self._library.tailor_report() or b'{}')
         predicted = {'hardware': hardware.total(self.path)} if (self.path / hardware.FILE).exists() else {}
         return {'mode': self.mode, **measured, **predicted}
 
 
 def compile(path: str | os.PathLike, mode: str = 'fast') -> Design:
-    """Compiles a project's simulation ('fast', 'strict' or 'cycle') as a shared library. Raises ExportError as `toolchain.build` does."""
+    """Compiles a project's simulation ('fast', 'strict' or 'cycle') as a shared library. Raises ExportError as
+    `toolchain.build` does.
+    """
     return Design(path, mode)

@@ -38,9 +38,12 @@ def read(path: str | os.PathLike, resources: tuple[str, ...]) -> Hardware:
     is read of it.
     """
     fields = _fields(path)
-    nodes = [{key: row.text(key) for key in ('name', 'op')} | _numbers(row, resources) for row in fields.objects('nodes')]
+    nodes = [
+        {key: row.text(key) for key in ('name', 'op')} | _numbers(row, resources) for row in fields.objects('nodes')
+    ]
     fifos = [
-        {key: row.text(key) for key in ('node', 'producer', 'consumer')} | _numbers(row, resources, default=0) for row in fields.objects('fifos')
+        {key: row.text(key) for key in ('node', 'producer', 'consumer')} | _numbers(row, resources, default=0)
+        for row in fields.objects('fifos')
     ]
     return Hardware(tuple(nodes), tuple(fifos), _numbers(fields.object('total'), resources))
 

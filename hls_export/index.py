@@ -110,7 +110,11 @@ def check_test_data(path: str | os.PathLike, index: Index) -> None:
         except OSError as error:
             raise ExportError(f'{file} cannot be read: {error.strerror or error}; export the project again') from None
         if found != expected:
-            changed = f'it has {found.bytes:,} bytes, not {expected.bytes:,}' if found.bytes != expected.bytes else 'its SHA-256 is another'
+            changed = (
+                f'it has {found.bytes:,} bytes, not {expected.bytes:,}'
+                if found.bytes != expected.bytes
+                else 'its SHA-256 is another'
+            )
             raise ExportError(f'{file} is damaged: {changed} than {Path(path) / MARKER} says; export the project again')
 
 

@@ -54,20 +54,31 @@ def write(
       path: the directory to make.
       qgraph: the integer graph.
       plan: reuse factors, FIFOs, device.
-      images: integers of the input's type [n, h, w, c]; labels: class of each, [n]. Expected outputs come from `run_int`.
+      images: integers of the input's type [n, h, w, c]; labels: class of each, [n]. Expected outputs come from
+        `run_int`.
       hardware: written as hardware.json.
       overwrite: whether an earlier project at `path` is replaced.
 
     Returns:
-      The path. Raises GraphError where the network or plan cannot be emitted, ExportError where the directory cannot be written; neither
-      leaves anything behind.
+      The path. Raises GraphError where the network or plan cannot be emitted, ExportError where the directory cannot be
+      written; neither leaves anything behind.
     """
     path, images, labels = Path(path), np.asarray(images), np.asarray(labels)
     _recover(path)
     if not np.issubdtype(images.dtype, np.integer) or not len(images):
-        raise GraphError(f'test images must be a non-empty array of integers of the input type, got {images.dtype} {list(images.shape)}')
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer) or labels.min() < -(1 << 31) or labels.max() >= 1 << 31:
-        raise GraphError(f'labels must be [{len(images)}] integers of 32 bits, one an image, got {labels.dtype} {list(labels.shape)}')
+        raise GraphError(
+            f'test images must be a non-empty array of integers of the input type, got {images.dtype} '
+            f'{list(images.shape)}'
+        )
+    if (
+        labels.shape != (len(images),)
+        or not np.issubdtype(labels.dtype, np.integer)
+        or labels.min() < -(1 << 31)
+        or labels.max() >= 1 << 31
+    ):
+        raise GraphError(
+            f'labels must be [{len(images)}] integers of 32 bits, one an image, got {labels.dtype} {list(labels.shape)}'
+        )
     _check_target(path, overwrite)
     files: dict[str, str | bytes] = dict(emit.source(qgraph, plan))
     expected = np.concatenate([qg.run_int(qgraph, images[start : start + 256]) for start in range(0, len(images), 256)])
@@ -77,10 +88,16 @@ def write(
         'expected.bin': expected.astype('<i4').tobytes(),
         'labels.bin': labels.astype('<i4').tobytes(),
     }
-    files |= _static_files() | _build_files(qgraph, plan) | {f'tb_data/{name}': content for name, content in test_data.items()}
+    files |= (
+        _static_files()
+        | _build_files(qgraph, plan)
+        | {f'tb_data/{name}': content for name, content in test_data.items()}
+    )
     weighted = {qnode.name: plan.reuse_factor(qnode.name) for qnode in qgraph.nodes if qnode.weight is not None}
     digests = {name: indexing.digest(content) for name, content in test_data.items()}
-    files[indexing.MARKER] = indexing.to_json(Index(dataclasses.replace(plan, reuse_factors=weighted), len(images), digests))
+    files[indexing.MARKER] = indexing.to_json(
+        Index(dataclasses.replace(plan, reuse_factors=weighted), len(images), digests)
+    )
     if hardware is not None:
         files['hardware.json'] = _json(hardware)
     with _telling_failures(path):
@@ -115,7 +132,9 @@ def _telling_failures(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno or errno.EIO)
-        raise ExportError(f'cannot write the project {str(path)!r}: {reason}; choose a directory that you may write to') from None
+        raise ExportError(
+            f'cannot write the project {str(path)!r}: {reason}; choose a directory that you may write to'
+        ) from None
 
 
 def is_partial(path: str | os.PathLike, name: str = '') -> bool:
@@ -154,11 +173,19 @@ def _check_target(path: Path, overwrite: bool) -> None:
     if not any(path.iterdir()):
         return
     if not overwrite:
-        raise ExportError(f'the directory {str(path)!r} is not empty; give another one, or overwrite=True (--overwrite) to replace it')
+        raise ExportError(
+            f'the directory {str(path)!r} is not empty; give another one, or overwrite=True (--overwrite) to replace it'
+        )
     if not is_project(path):
-        raise ExportError(f'the directory {str(path)!r} is not empty and holds no project of tailor_jax, so it is not replaced; give another one')
+        raise ExportError(
+            f'the directory {str(path)!r} is not empty and holds no project of tailor_jax, so it is not replaced; '
+            'give another one'
+        )
     if (foreign := _foreign(path)) is not None:
-        raise ExportError(f'the project {str(path)!r} holds {str(foreign)!r}, which no export wrote, so it is not replaced; move that away first')
+        raise ExportError(
+            f'the project {str(path)!r} holds {str(foreign)!r}, which no export wrote, so it is not replaced; move '
+            'that away first'
+        )
 
 
 def _foreign(path: Path) -> Path | None:
@@ -182,7 +209,10 @@ def _static_files() -> dict[str, str]:
         for file in (package / folder).iterdir()
         if file.name.endswith('.h')
     }
-    return files | {name: (package / 'templates' / name).read_text() for name in ('testbench.cpp', 'simulate.h', 'library.cpp', 'Makefile')}
+    return files | {
+        name: (package / 'templates' / name).read_text()
+        for name in ('testbench.cpp', 'simulate.h', 'library.cpp', 'Makefile')
+    }
 
 
 def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:

@@ -2,21 +2,25 @@
 
     model(qgraph, batch=1)  ->  onnx.ModelProto              write(path, qgraph)              run(qgraph, images)
 
-Tensors hold real values: an integer q of type `Fixed` travels as q 2^-frac, images as [batch, channels, height, width]. Per node
+Tensors hold real values: an integer q of type `Fixed` travels as q 2^-frac, images as [batch, channels, height, width].
+Per node
 
     conv, dense      Conv / MatMul, Add of b + h              max_pool    MaxPool
     add              Add, Add of h                            relu        Relu
     global_avg_pool  depthwise Conv of the map's size, then, unless that is a power of two, a long division; Add of h
     then             Relu if node.relu;  Quant(scale 2^-frac, zero point 0, bits, signed, rounding_mode FLOOR)
 
-Rounding: we round half up. `ROUND` of QONNX is half to even and its `HALF_UP` half away from zero, so h = half a step of the output's type is
-added first and `Quant` rounds down: floor(x + h) is x rounded half up, and a ReLU between them changes nothing. h is part of a layer's bias
-where there is one, and 0 where the output is as fine as the accumulator. `FLOOR` is also what hls4ml takes (AP_TRN).
+Rounding: we round half up. `ROUND` of QONNX is half to even and its `HALF_UP` half away from zero, so h = half a step
+of the output's type is added first and `Quant` rounds down: floor(x + h) is x rounded half up, and a ReLU between them
+changes nothing. h is part of a layer's bias where there is one, and 0 where the output is as fine as the accumulator.
+`FLOOR` is also what hls4ml takes (AP_TRN).
 
-Exactness: scales are powers of two and `lower` keeps every accumulator below 2^24, so float32 is exact in whatever order a runtime adds up.
+Exactness: scales are powers of two and `lower` keeps every accumulator below 2^24, so float32 is exact in whatever
+order a runtime adds up.
 
-`Quant` is a custom operator of domain `qonnx.custom_op.general`, which the qonnx package executes. The file also carries its definition in
-standard operators, as an ONNX function, so that onnxruntime runs it as it is. Source: Pappalardo et al., arXiv 2206.07527.
+`Quant` is a custom operator of domain `qonnx.custom_op.general`, which the qonnx package executes. The file also
+carries its definition in standard operators, as an ONNX function, so that onnxruntime runs it as it is. Source:
+Pappalardo et al., arXiv 2206.07527.
 """
 
 from __future__ import annotations
@@ -45,7 +49,8 @@ INPUT = 'input__image'
 
 
 def model(qgraph: QGraph, batch: int | str = 1) -> onnx.ModelProto:
-    """The network as ONNX; input `input__image` float32 [batch, c, h, w], output named after the last node, [batch, classes] behind a dense layer.
+    """The network as ONNX; input `input__image` float32 [batch, c, h, w], output named after the last node, [batch,
+    classes] behind a dense layer.
 
     Args:
       qgraph: the integer graph.
@@ -77,14 +82,19 @@ def model(qgraph: QGraph, batch: int | str = 1) -> onnx.ModelProto:
         opset_imports=[helper.make_opsetid('', OPSET), helper.make_opsetid(DOMAIN, 1)],
         functions=[_quant_function()],
         ir_version=IR_VERSION,
-        doc_string='A quantized network; tensors are multiples of powers of two and rounding is half up, as half a step added before a FLOOR.',
+        doc_string='A quantized network; tensors are multiples of powers of two and rounding is half up, as half a '
+        'step added before a FLOOR.',
     )
-    helper.set_model_props(made, {'input_type': str(qgraph.input.out), 'output_type': str(last.out), 'output_step': repr(last.out.step)})
+    helper.set_model_props(
+        made, {'input_type': str(qgraph.input.out), 'output_type': str(last.out), 'output_step': repr(last.out.step)}
+    )
     return made
 
 
 def write(path: str | os.PathLike, qgraph: QGraph, overwrite: bool = False) -> Path:
-    """Writes the network to a new file. Raises as `model` does, and ExportError where the file exists or cannot be written."""
+    """Writes the network to a new file. Raises as `model` does, and ExportError where the file exists or cannot be
+    written.
+    """
     path = Path(path)
     if path.exists() and not (overwrite and path.is_file()):
         raise ExportError(f'{str(path)!r} exists; give another name, or overwrite=True (--overwrite) to replace a file')
@@ -93,12 +103,16 @@ def write(path: str | os.PathLike, qgraph: QGraph, overwrite: bool = False) -> P
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, content)
     except OSError as error:
-        raise ExportError(f'cannot write {str(path)!r}: {error.strerror}; choose a place that you may write to') from None
+        raise ExportError(
+            f'cannot write {str(path)!r}: {error.strerror}; choose a place that you may write to'
+        ) from None
     return path
 
 
 def run(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
-    """The logits' integers [n, classes] that onnxruntime computes from the exported network, for images of integers [n, h, w, c]."""
+    """The logits' integers [n, classes] that onnxruntime computes from the exported network, for images of integers [n,
+    h, w, c].
+    """
     try:
         import onnxruntime
     except ImportError:
@@ -114,7 +128,9 @@ def to_real(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
 
 
 def to_integers(qgraph: QGraph, logits: np.ndarray) -> np.ndarray:
-    """The ONNX network's output -> integers [n, classes] as `run_int` gives them. Raises ValueError if it is not a multiple of the step."""
+    """The ONNX network's output -> integers [n, classes] as `run_int` gives them. Raises ValueError if it is not a
+    multiple of the step.
+    """
     scaled = np.asarray(logits, np.float64) / qgraph.output.out.step
     integers = np.rint(scaled).astype(np.int32)
     if (integers != scaled).any():
@@ -142,10 +158,19 @@ class _Walk:
 
     def quant(self, source: str, output: str, fixed: Fixed) -> str:
         scale = self.constant(f'scale_{output}', fixed.step)
-        # QONNX takes one signed bit for -1 and +1; ours are -1 and 0, which two bits hold (`_check` has seen to what must saturate).
+        # QONNX takes one signed bit for -1 and +1; ours are -1 and 0, which two bits hold (`_check` has seen to what
+        # must saturate).
         width = max(fixed.bits, 2) if fixed.signed else fixed.bits
         zero, bits = self.constant(f'zero_{output}', 0), self.constant(f'bits_{output}', width)
-        return self.node('Quant', [source, scale, zero, bits], output, DOMAIN, signed=int(fixed.signed), narrow=0, rounding_mode='FLOOR')
+        return self.node(
+            'Quant',
+            [source, scale, zero, bits],
+            output,
+            DOMAIN,
+            signed=int(fixed.signed),
+            narrow=0,
+            rounding_mode='FLOOR',
+        )
 
     def quantized(self, name: str, integers: np.ndarray, fixed: Fixed) -> str:
         """A constant of this type, through a `Quant` of its own: that is where QONNX tools read a weight's type."""
@@ -158,12 +183,25 @@ def _emit(walk: _Walk, qgraph: QGraph, qnode: QNode) -> None:
     node, name = qnode.node, qnode.name
     inputs = list(node.inputs)
     top, bottom, left, right = node.padding
-    window: dict[str, Any] = {'kernel_shape': node.kernel, 'strides': node.stride, 'pads': (top, left, bottom, right), 'dilations': (1, 1)}
+    window: dict[str, Any] = {
+        'kernel_shape': node.kernel,
+        'strides': node.stride,
+        'pads': (top, left, bottom, right),
+        'dilations': (1, 1),
+    }
     match node.op:
         case 'input':
-            tensor = walk.node('Add', [INPUT, walk.constant(f'{name}__half_step', _half_step(qnode.out))], f'{name}__rounded')
+            tensor = walk.node(
+                'Add', [INPUT, walk.constant(f'{name}__half_step', _half_step(qnode.out))], f'{name}__rounded'
+            )
         case 'conv':
-            tensor = walk.node('Conv', [*inputs, *_weight_and_bias(walk, qnode, (3, 2, 0, 1))], f'{name}__sum', group=node.groups, **window)
+            tensor = walk.node(
+                'Conv',
+                [*inputs, *_weight_and_bias(walk, qnode, (3, 2, 0, 1))],
+                f'{name}__sum',
+                group=node.groups,
+                **window,
+            )
         case 'dense':
             weight, bias = _weight_and_bias(walk, qnode, (0, 1))
             flat = walk.node('Flatten', inputs, f'{name}__flat', axis=1)
@@ -188,7 +226,9 @@ def _emit(walk: _Walk, qgraph: QGraph, qnode: QNode) -> None:
 
 
 def _untranslated(qnode: QNode) -> GraphError:
-    return GraphError(f'node {qnode.name!r}: op {qnode.node.op!r} has no translation to QONNX; {", ".join(TRANSLATED[1:])} have')
+    return GraphError(
+        f'node {qnode.name!r}: op {qnode.node.op!r} has no translation to QONNX; {", ".join(TRANSLATED[1:])} have'
+    )
 
 
 def _half_step(fixed: Fixed) -> float:
@@ -198,13 +238,17 @@ def _half_step(fixed: Fixed) -> float:
 def _add_half_step(walk: _Walk, qnode: QNode, tensor: str) -> str:
     if qnode.shift <= 0:  # nothing to round
         return tensor
-    return walk.node('Add', [tensor, walk.constant(f'{qnode.name}__half_step', _half_step(qnode.out))], f'{qnode.name}__rounded')
+    return walk.node(
+        'Add', [tensor, walk.constant(f'{qnode.name}__half_step', _half_step(qnode.out))], f'{qnode.name}__rounded'
+    )
 
 
 def _weight_and_bias(walk: _Walk, qnode: QNode, order: tuple[int, ...]) -> tuple[str, str]:
     """Names of the quantized constants of a conv or dense; the bias holds the half step of rounding."""
     if qnode.weight is None or qnode.bias is None or qnode.weight_type is None:
-        raise GraphError(f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it')
+        raise GraphError(
+            f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it'
+        )
     rounding = 1 << (qnode.shift - 1) if qnode.shift > 0 else 0
     bias = qnode.bias.astype(np.int64) + rounding
     bias_type = fx.smallest(min(int(bias.min()), -1), int(bias.max()), qnode.acc.frac)
@@ -226,7 +270,12 @@ def _mean(walk: _Walk, qgraph: QGraph, qnode: QNode) -> str:
     # The sum goes into the division as an integer; a power of two is done with here.
     frac = division.frac if division.divisor == 1 else -qgraph[source].out.frac
     weight = walk.quantized(f'{qnode.name}__weight', np.ones((channels, 1, height, width), int), Fixed(2, frac))
-    window: dict[str, Any] = {'kernel_shape': (height, width), 'strides': (1, 1), 'pads': (0, 0, 0, 0), 'dilations': (1, 1)}
+    window: dict[str, Any] = {
+        'kernel_shape': (height, width),
+        'strides': (1, 1),
+        'pads': (0, 0, 0, 0),
+        'dilations': (1, 1),
+    }
     total = walk.node('Conv', [source, weight], f'{qnode.name}__sum', group=channels, **window)
     if division.divisor == 1:
         return total
@@ -239,7 +288,9 @@ def _long_division(walk: _Walk, name: str, total: str, division: Mean) -> str:
     def divided(x: str, step: int) -> tuple[str, str]:
         """(floor(x / divisor), what is left)."""
         shifted = walk.node('Add', [x, walk.constant(f'{name}__half', 0.5)], f'{name}__{step}_shifted')
-        quotient = walk.node('Floor', [_scaled(walk, shifted, division.inverse, f'{name}__{step}_ratio')], f'{name}__{step}_quotient')
+        quotient = walk.node(
+            'Floor', [_scaled(walk, shifted, division.inverse, f'{name}__{step}_ratio')], f'{name}__{step}_quotient'
+        )
         product = _scaled(walk, quotient, division.divisor, f'{name}__{step}_product')
         return quotient, walk.node('Sub', [x, product], f'{name}__{step}_rest')
 
@@ -251,9 +302,13 @@ def _long_division(walk: _Walk, name: str, total: str, division: Mean) -> str:
     steps += [(division.digits[-1], walk.constant(f'{name}__rounding', division.rounding))]
     quotient, rest = divided(high, 0)
     for step, (bits, digit) in enumerate(steps, 1):
-        x = walk.node('Add', [_scaled(walk, rest, 2.0**bits, f'{name}__{step}_carried'), digit], f'{name}__{step}_dividend')
+        x = walk.node(
+            'Add', [_scaled(walk, rest, 2.0**bits, f'{name}__{step}_carried'), digit], f'{name}__{step}_dividend'
+        )
         more, rest = divided(x, step)
-        quotient = walk.node('Add', [_scaled(walk, quotient, 2.0**bits, f'{name}__{step}_so_far'), more], f'{name}__{step}_whole')
+        quotient = walk.node(
+            'Add', [_scaled(walk, quotient, 2.0**bits, f'{name}__{step}_so_far'), more], f'{name}__{step}_whole'
+        )
     return quotient
 
 
@@ -265,20 +320,28 @@ def _check(qnode: QNode) -> None:
     """Raises GraphError where real numbers in float32 would not be the integers of this node."""
     where = f'node {qnode.name!r} ({qnode.node.op})'
     if max(-qnode.acc.lo, qnode.acc.hi) > FLOAT32_EXACT:
-        raise GraphError(f'{where}: its accumulator {qnode.acc} is not exact in the float32 of ONNX, which holds integers up to 2^24')
+        raise GraphError(
+            f'{where}: its accumulator {qnode.acc} is not exact in the float32 of ONNX, which holds integers up to 2^24'
+        )
     if qnode.out.signed and qnode.out.bits == 1 and (qnode.acc.bits, qnode.shift) != (1, 0):
-        raise GraphError(f'{where}: QONNX takes a signed type of one bit for -1 and +1, ours is -1 and 0; give it two bits')
+        raise GraphError(
+            f'{where}: QONNX takes a signed type of one bit for -1 and +1, ours is -1 and 0; give it two bits'
+        )
 
 
 def _quant_function() -> onnx.FunctionProto:
-    """`Quant` in standard operators, for FLOOR and narrow=0: y = scale (floor(clip(x / scale + zero point, lo, hi)) - zero point)."""
+    """`Quant` in standard operators, for FLOOR and narrow=0: y = scale (floor(clip(x / scale + zero point, lo, hi)) -
+    zero point).
+    """
     helper = _onnx().helper
 
     def node(op: str, inputs: str, output: str, **attributes: Any) -> Any:
         return helper.make_node(op, inputs.split(), [output], **attributes)
 
     signed = helper.make_node('Constant', [], ['signed_integer'])
-    signed.attribute.append(_onnx().AttributeProto(name='value_int', type=_onnx().AttributeProto.INT, ref_attr_name='signed'))
+    signed.attribute.append(
+        _onnx().AttributeProto(name='value_int', type=_onnx().AttributeProto.INT, ref_attr_name='signed')
+    )
     nodes = [
         signed,
         node('Cast', 'signed_integer', 'is_signed', to=1),

@@ -4,10 +4,11 @@
     python -m hls_export.csim P --mode=cycle --images=3 --trace=trace.csv
     python -m hls_export.report P --trace=trace.csv --plot=occupancy.png        FIFO occupancy over time
 
-`csynth.xml` is in `vitis/solution/syn/report` (vitis_hls) or `vitis/hls/syn/report` (v++). A process is an instance of the top module; Vitis names
-its module after the function and the struct that instantiates it, `conv_layer_stem_conv_s`. A clone belongs to the row that hardware.json charges
-it to. What the top module takes beyond its instances, FIFOs and control, is one row: the report does not list FIFOs. II and depth are the initiation
-interval, which must be 1, and the pipeline depth of a process's loop.
+`csynth.xml` is in `vitis/solution/syn/report` (vitis_hls) or `vitis/hls/syn/report` (v++). A process is an instance of
+the top module; Vitis names its module after the function and the struct that instantiates it, `conv_layer_stem_conv_s`.
+A clone belongs to the row that hardware.json charges it to. What the top module takes beyond its instances, FIFOs and
+control, is one row: the report does not list FIFOs. II and depth are the initiation interval, which must be 1, and the
+pipeline depth of a process's loop.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ _COUNT = re.compile('[0-9]{1,12}')
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
-    """A process as synthesized: its resources, and the worst initiation interval and pipeline depth of its loops, None where it has none."""
+    """A process as synthesized: its resources, and the worst initiation interval and pipeline depth of its loops, None
+    where it has none.
+    """
 
     resources: Resources
     interval_cycles: int | None
@@ -49,7 +52,9 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True)
 class Synthesis:
-    """What a csynth.xml says: the top module's resources, its instances by the names of their modules, and the clock in ns."""
+    """What a csynth.xml says: the top module's resources, its instances by the names of their modules, and the clock in
+    ns.
+    """
 
     version: str
     total: Resources
@@ -59,31 +64,47 @@ class Synthesis:
 
 
 def read_csynth(path: str | Path) -> Synthesis:
-    """Parses the csynth.xml of a project. Raises ExportError for a file that is not such a report, saying what it lacks."""
+    """Parses the csynth.xml of a project. Raises ExportError for a file that is not such a report, saying what it
+    lacks.
+    """
     where = f'the synthesis report {str(path)!r}'
     try:
         root = ElementTree.fromstring(files.read(path, MOST_BYTES))
     except OSError as error:
         raise ExportError(f'cannot read {where}: {error.strerror or error}') from None
     except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise ExportError(f'{where} is not XML ({error}); give the csynth.xml that Vitis HLS writes, not the .rpt') from None
+        raise ExportError(
+            f'{where} is not XML ({error}); give the csynth.xml that Vitis HLS writes, not the .rpt'
+        ) from None
     top = root.findtext('UserAssignments/TopModelName')
     if root.tag != 'profile' or not top:
-        raise ExportError(f'{where} is no csynth.xml of Vitis HLS: it has no profile/UserAssignments/TopModelName, its root is <{root.tag}>')
+        raise ExportError(
+            f'{where} is no csynth.xml of Vitis HLS: it has no profile/UserAssignments/TopModelName, its root is '
+            f'<{root.tag}>'
+        )
     if top != TOP:
         raise ExportError(f'{where} is of the top function {top!r}; a project of tailor_jax has {TOP!r}')
     modules = {module.findtext('Name', ''): module for module in root.findall('ModuleInformation/Module')}
     children = root.findall('RTLDesignHierarchy/TopModule/InstancesList/Instance')
     if not children or not modules:
-        raise ExportError(f'{where} lists no instances of {TOP!r}; give csynth.xml itself, not {TOP}_csynth.xml or the report of one module')
+        raise ExportError(
+            f'{where} lists no instances of {TOP!r}; give csynth.xml itself, not {TOP}_csynth.xml or the report of '
+            'one module'
+        )
     instances: dict[str, Instance] = {}
     for child in children:
         name, *below = [each.text or '' for each in child.iter('ModuleName')]
         if name not in modules:
             raise ExportError(f'{where} has the instance {name!r}, but no module of that name in ModuleInformation')
         loops = [modules[each] for each in (name, *below) if each in modules]
-        key = name if name not in instances else f'{name}#{len(instances)}'  # two instances of one module are two processes
-        instances[key] = Instance(_resources(modules[name], f'{where}: module {name!r}'), _worst(loops, 'PipelineII'), _worst(loops, 'PipelineDepth'))
+        key = (
+            name if name not in instances else f'{name}#{len(instances)}'
+        )  # two instances of one module are two processes
+        instances[key] = Instance(
+            _resources(modules[name], f'{where}: module {name!r}'),
+            _worst(loops, 'PipelineII'),
+            _worst(loops, 'PipelineDepth'),
+        )
     return Synthesis(
         version=root.findtext('ReportVersion/Version', 'unknown'),
         total=_resources(root, where),
@@ -106,7 +127,9 @@ def _resources(element: ElementTree.Element, where: str) -> Resources:
 
 def _worst(modules: Sequence[ElementTree.Element], tag: str) -> int | None:
     """The largest number of this tag in the loops of some modules."""
-    found = [each.text for module in modules for each in module.findall(f'PerformanceEstimates/SummaryOfLoopLatency//{tag}')]
+    found = [
+        each.text for module in modules for each in module.findall(f'PerformanceEstimates/SummaryOfLoopLatency//{tag}')
+    ]
     return max([int(text) for text in found if text and _COUNT.fullmatch(text)], default=None)
 
 
@@ -140,9 +163,9 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     """The cost model's estimate beside a synthesis report.
 
     Returns:
-      {'format', 'version', 'vitis', 'target_ns', 'estimated_ns', 'rows': [{'name', 'op', 'estimate': {resource: number}, 'synthesis': the same
-      or None, 'interval_cycles', 'depth_cycles': of its loops, or None}], 'unmatched': [module]}; the last two rows are the FIFOs and the total.
-      A node's estimate leaves its FIFOs out.
+      {'format', 'version', 'vitis', 'target_ns', 'estimated_ns', 'rows': [{'name', 'op', 'estimate': {resource:
+      number}, 'synthesis': the same or None, 'interval_cycles', 'depth_cycles': of its loops, or None}], 'unmatched':
+      [module]}; the last two rows are the FIFOs and the total. A node's estimate leaves its FIFOs out.
 
     Raises:
       ExportError: if P holds no hardware.json, or the file is no synthesis report of this project.
@@ -162,7 +185,8 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
         synthesis.setdefault(charged.get(node, node) if is_clone else node, []).append(instance)
     if not synthesis:
         raise ExportError(
-            f'no instance in {str(csynth)!r} is a layer of {str(path)!r} (the first is {next(iter(found.instances))!r}): '
+            f'no instance in {str(csynth)!r} is a layer of {str(path)!r} (the first is '
+            f'{next(iter(found.instances))!r}): '
             'it is the report of another design'
         )
     rows: list[dict] = []
@@ -171,7 +195,10 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
             continue
         fifos = _sum([fifo for fifo in predicted.fifos if fifo['node'] == name])
         processes = synthesis.get(name, [])
-        worst = {key: [value for each in processes if (value := getattr(each, key)) is not None] for key in ('interval_cycles', 'depth_cycles')}
+        worst = {
+            key: [value for each in processes if (value := getattr(each, key)) is not None]
+            for key in ('interval_cycles', 'depth_cycles')
+        }
         rows.append(
             {
                 'name': name,
@@ -200,23 +227,43 @@ def _sum(rows: Sequence[Mapping]) -> dict[str, float]:
 
 def table(report: dict) -> str:
     """An aligned table: a line a node, for each resource the estimate and what synthesis reports."""
-    cells = [['node', 'op', *(f'{resource} est' if side == 0 else 'vitis' for resource in TAGS for side in (0, 1)), 'II', 'depth']]
+    cells = [
+        [
+            'node',
+            'op',
+            *(f'{resource} est' if side == 0 else 'vitis' for resource in TAGS for side in (0, 1)),
+            'II',
+            'depth',
+        ]
+    ]
     for row in report['rows']:
-        both = [(row['estimate'][resource], row['synthesis'][resource] if row['synthesis'] else None) for resource in TAGS]
+        both = [
+            (row['estimate'][resource], row['synthesis'][resource] if row['synthesis'] else None) for resource in TAGS
+        ]
         loop = [row.get('interval_cycles'), row.get('depth_cycles')]
-        cells.append([row['name'], row['op'], *('-' if value is None else f'{value:,}' for pair in (*both, loop) for value in pair)])
+        cells.append(
+            [
+                row['name'],
+                row['op'],
+                *('-' if value is None else f'{value:,}' for pair in (*both, loop) for value in pair),
+            ]
+        )
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     align = [str.ljust] * 2 + [str.rjust] * (len(widths) - 2)
     lines = ['  '.join(pad(cell, width) for pad, cell, width in zip(align, row, widths)).rstrip() for row in cells]
     clock = report['estimated_ns'], report['target_ns']
-    lines.append(f'Vitis HLS {report["vitis"]}' + (f', clock {clock[0]:g} ns of {clock[1]:g} ns' if None not in clock else ''))
+    lines.append(
+        f'Vitis HLS {report["vitis"]}' + (f', clock {clock[0]:g} ns of {clock[1]:g} ns' if None not in clock else '')
+    )
     if report['unmatched']:
         lines.append(f'instances of no node: {", ".join(report["unmatched"])}')
     return '\n'.join(lines)
 
 
 def read_trace(path: str | Path) -> dict[str, tuple[list[int], list[int]]]:
-    """{FIFO: (cycles, occupancies)} of a trace that `csim --trace` wrote, in the file's order. Raises ExportError for any other file."""
+    """{FIFO: (cycles, occupancies)} of a trace that `csim --trace` wrote, in the file's order. Raises ExportError for
+    any other file.
+    """
     traces: dict[str, tuple[list[int], list[int]]] = {}
     try:
         rows = csv.reader(files.read(path, MOST_TRACE_BYTES).decode().splitlines())
@@ -231,21 +278,28 @@ def read_trace(path: str | Path) -> dict[str, tuple[list[int], list[int]]]:
     except OSError as error:
         raise ExportError(f'cannot read the trace {str(path)!r}: {error.strerror or error}') from None
     except (ValueError, csv.Error):
-        raise ExportError(f'{str(path)!r} is no trace of FIFOs (fifo,cycle,occupancy); write one by csim --mode=cycle --trace=FILE') from None
+        raise ExportError(
+            f'{str(path)!r} is no trace of FIFOs (fifo,cycle,occupancy); write one by csim --mode=cycle --trace=FILE'
+        ) from None
     if not traces:
         raise ExportError(f'the trace {str(path)!r} holds no FIFO')
     return traces
 
 
 def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = '') -> list[str]:
-    """Draws occupancy over time, a panel for each FIFO deeper than two (for each FIFO if none is), and returns their names.
+    """Draws occupancy over time, a panel for each FIFO deeper than two (for each FIFO if none is), and returns their
+    names.
 
-    Raises ExportError for a directory that is no project, a file that is no trace of its FIFOs, or a picture that cannot be written.
+    Raises ExportError for a directory that is no project, a file that is no trace of its FIFOs, or a picture that
+    cannot be written.
     """
     fifos = index.load(path).plan.fifos
     traces = read_trace(trace)
     if unknown := [name for name in traces if name not in fifos]:
-        raise ExportError(f'the trace {str(trace)!r} has the FIFO {unknown[0]!r}, which {str(path)!r} has not: it is of another design')
+        raise ExportError(
+            f'the trace {str(trace)!r} has the FIFO {unknown[0]!r}, which {str(path)!r} has not: it is of another '
+            'design'
+        )
     names = [name for name in traces if fifos[name].depth > 2] or list(traces)
 
     import matplotlib
@@ -262,7 +316,9 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
         axis.fill_between([0, *cycles, end], [0, *tokens, tokens[-1]], step='post', color='#a8c4e0', linewidth=0)
         axis.step([0, *cycles, end], [0, *tokens, tokens[-1]], where='post', color='#4878a8', linewidth=0.6)
         axis.axhline(depth, color='#d9773f', linewidth=1, linestyle='--')
-        axis.set_title(f'{name}: depth {depth}, at most {max(tokens)} tokens', parse_math=False, fontsize=8, loc='left', pad=3)
+        axis.set_title(
+            f'{name}: depth {depth}, at most {max(tokens)} tokens', parse_math=False, fontsize=8, loc='left', pad=3
+        )
         axis.set_ylim(0, 1.15 * depth)
         axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axis.tick_params(labelsize=7)

@@ -34,7 +34,8 @@ def find_tools() -> None:
 
 
 def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Path:
-    """Compiles a product ('testbench' or 'design.so') of one simulation of a project if its sources have changed; returns its path.
+    """Compiles a product ('testbench' or 'design.so') of one simulation of a project if its sources have changed;
+    returns its path.
 
     Raises ExportError for an unknown mode, a directory that is no project, a missing tool or header, or a compiler
     error; LockedError where another process has been building in this project for too long.
@@ -80,13 +81,19 @@ def _made(path: Path, folder: Path, mode: str, product: str) -> Path:
     stamp, mark = folder / 'sources.sha256', folder / f'{product}.sha256'
     # make goes by times, which restored files may have wrong, and does not miss a header that is gone; nor does it
     # know a damaged product.
-    if _text(stamp) != sources or (made.exists() and _text(mark) != _file_digest(made)) or any(each.is_symlink() for each in folder.rglob('*')):
+    if (
+        _text(stamp) != sources
+        or (made.exists() and _text(mark) != _file_digest(made))
+        or any(each.is_symlink() for each in folder.rglob('*'))
+    ):
         _remove(folder)
     command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')
     # An outer make, such as `make test`, must not hand on its flags; messages are looked through for the word "error".
-    environment = {key: value for key, value in os.environ.items() if key not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')} | {'LC_ALL': 'C'}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')
+    } | {'LC_ALL': 'C'}
     done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=environment)
     if done.returncode or not made.is_file():
         raise ExportError(f'building the {mode} simulation of {str(path)!r} failed:\n{_first_lines(done.stderr)}')
@@ -114,20 +121,28 @@ def _file_digest(path: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of the names and contents of a project's sources. Raises ExportError for one that is no file, which a compiler might wait for."""
+    """SHA-256 of the names and contents of a project's sources. Raises ExportError for one that is no file, which a
+    compiler might wait for.
+    """
     digest = hashlib.sha256()
     for file in sorted(path.rglob('*')):
         if 'build' not in file.relative_to(path).parts and (file.suffix in ('.h', '.cpp') or file.name == 'Makefile'):
             try:
                 content = files.read(file, MOST_SOURCE_BYTES)
             except OSError as error:
-                raise ExportError(f'{file} cannot be compiled: {error.strerror or error}; export the project again') from None
+                raise ExportError(
+                    f'{file} cannot be compiled: {error.strerror or error}; export the project again'
+                ) from None
             digest.update(f'{file.relative_to(path)} {len(content)}\n'.encode() + content)
     return digest.hexdigest()
 
 
-def run(path: str | os.PathLike, mode: str, images: int | None = None, trace: str | os.PathLike | None = None) -> tuple[dict, str]:
-    """Builds and runs the testbench; returns what it measured and what it printed. Raises ExportError if it could not run."""
+def run(
+    path: str | os.PathLike, mode: str, images: int | None = None, trace: str | os.PathLike | None = None
+) -> tuple[dict, str]:
+    """Builds and runs the testbench; returns what it measured and what it printed. Raises ExportError if it could not
+    run.
+    """
     with taken(path, mode, 'testbench') as testbench:
         testbench = testbench.resolve()
         report, changes = testbench.with_name('result.json'), testbench.with_name('trace.csv')
@@ -137,17 +152,27 @@ def run(path: str | os.PathLike, mode: str, images: int | None = None, trace: st
         watched = sys.stderr.isatty()
         command += ['--progress'] if watched else []
         try:
-            done = subprocess.run(command, cwd=path, stdout=subprocess.PIPE, stderr=None if watched else subprocess.PIPE, text=True, errors='replace')
+            done = subprocess.run(
+                command,
+                cwd=path,
+                stdout=subprocess.PIPE,
+                stderr=None if watched else subprocess.PIPE,
+                text=True,
+                errors='replace',
+            )
         except OSError as error:
             raise ExportError(
-                f'the {mode} simulation of {str(path)!r} could not be started: {error.strerror}; remove {Path(path) / "build"}'
+                f'the {mode} simulation of {str(path)!r} could not be started: {error.strerror}; remove '
+                f'{Path(path) / "build"}'
             ) from None
         if done.returncode not in (0, 1, 3) or not report.exists():
             said = _first_lines((done.stderr or '') + done.stdout)
             raise ExportError(f'the {mode} simulation of {str(path)!r} stopped with status {done.returncode}:\n{said}')
         if trace is not None:
             _write_trace(Path(trace), changes)
-        return parse_json(report.read_bytes(), f'what the {mode} simulation of {str(path)!r} measured', ExportError), done.stdout
+        return parse_json(
+            report.read_bytes(), f'what the {mode} simulation of {str(path)!r} measured', ExportError
+        ), done.stdout
 
 
 def _write_trace(path: Path, made: Path) -> None:
@@ -158,15 +183,20 @@ def _write_trace(path: Path, made: Path) -> None:
 
 
 def ap_types() -> Path:
-    """The directory of AMD's ap_int.h and hls_stream.h: of a Vitis installation if there is one, else of the installed hls4ml."""
+    """The directory of AMD's ap_int.h and hls_stream.h: of a Vitis installation if there is one, else of the installed
+    hls4ml.
+    """
     candidates = [Path(os.environ[name]) / 'include' for name in ('XILINX_HLS', 'VITIS_HLS') if os.environ.get(name)]
     if (found := importlib.util.find_spec('hls4ml')) and found.submodule_search_locations:
-        candidates += [Path(folder) / 'templates' / 'vivado' / 'ap_types' for folder in found.submodule_search_locations]
+        candidates += [
+            Path(folder) / 'templates' / 'vivado' / 'ap_types' for folder in found.submodule_search_locations
+        ]
     for candidate in candidates:
         if (candidate / 'ap_int.h').exists() and (candidate / 'hls_stream.h').exists():
             return candidate
     raise ExportError(
-        'AMD\'s ap_int.h and hls_stream.h were not found; install them with "pip install hls4ml", or set XILINX_HLS to a Vitis installation'
+        'AMD\'s ap_int.h and hls_stream.h were not found; install them with "pip install hls4ml", or set XILINX_HLS '
+        'to a Vitis installation'
     )
 
 

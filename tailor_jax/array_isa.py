@@ -1,4 +1,5 @@
-"""The instruction list of a PE array under shortcut_fusion: its words, exactly reversible, and a listing that people read.
+"""The instruction list of a PE array under shortcut_fusion: its words, exactly reversible, and a listing that people
+read.
 
 An instruction is 11 words of 32 bits (`WORDS`; the first field of a word is in its lowest bits). Opcodes:
 
@@ -7,12 +8,13 @@ An instruction is 11 words of 32 bits (`WORDS`; the first field of a word is in 
     load    DRAM -> buffer, `weights` bytes        store   buffer -> DRAM, `weights` bytes
     end     the network's result is the pieces before it
 
-`input`, `second` (a shortcut, or the factors of a scale), `output` and `average` (the result of a global average pool) are places: a memory and an
-address in it. Memories 0, 1 and 2 hold maps, 3 holds vectors, 4 is DRAM, 7 is none. `frame` tells frame mode from row mode.
+`input`, `second` (a shortcut, or the factors of a scale), `output` and `average` (the result of a global average pool)
+are places: a memory and an address in it. Memories 0, 1 and 2 hold maps, 3 holds vectors, 4 is DRAM, 7 is none. `frame`
+tells frame mode from row mode.
 
-Constants follow one another in a list of their own, in the order of the instructions, so they need no address: for a group with weights one bias
-for each output channel, then for each of its stages four words (`STAGE_WORDS`) and the entries of its table. A stage works on what the stage before
-it made:
+Constants follow one another in a list of their own, in the order of the instructions, so they need no address: for a
+group with weights one bias for each output channel, then for each of its stages four words (`STAGE_WORDS`) and the
+entries of its table. A stage works on what the stage before it made:
 
     products      (a convolution's sums and its bias)                 add      (x << align) + (second << second_align)
     scale         x second                                            leaky    x << align if x >= 0, else multiplier x
@@ -31,7 +33,19 @@ class InstructionError(ValueError):
 
 
 OPCODES = ('end', 'group', 'piece', 'load', 'store')
-STAGES = ('products', 'add', 'scale', 'relu', 'leaky', 'table', 'max_pool', 'avg_pool', 'global_avg_pool', 'upsample', 'align')
+STAGES = (
+    'products',
+    'add',
+    'scale',
+    'relu',
+    'leaky',
+    'table',
+    'max_pool',
+    'avg_pool',
+    'global_avg_pool',
+    'upsample',
+    'align',
+)
 NONE = 7
 
 Layout = tuple[tuple[tuple[str, int], ...], ...]
@@ -62,7 +76,9 @@ SIGNED = ('shift',)
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """The fields of `WORDS`. `opcode` is an index into `OPCODES`; sizes are those of the input; addresses and `weights` count bytes."""
+    """The fields of `WORDS`. `opcode` is an index into `OPCODES`; sizes are those of the input; addresses and `weights`
+    count bytes.
+    """
 
     opcode: int
     frame: int = 0
@@ -104,7 +120,9 @@ class Instruction:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """The fields of `STAGE_WORDS`. `kind` is an index into `STAGES`; an upsample has its factors in the strides, a table 2^(input bits) entries."""
+    """The fields of `STAGE_WORDS`. `kind` is an index into `STAGES`; an upsample has its factors in the strides, a
+    table 2^(input bits) entries.
+    """
 
     kind: int
     relu: int = 0
@@ -191,7 +209,10 @@ def listing(instructions: Iterable[Instruction], names: Sequence[str] = ()) -> s
         ]
         if each.operation == 'group':
             window = f'{each.kernel_height}x{each.kernel_width}/{each.stride_down}' if each.weighted else 'pass'
-            size = f'{size} -> {each.channels_out}, {window}{f", {each.groups} groups" if each.groups > 1 else ""}, {each.stages} stages'
+            size = (
+                f'{size} -> {each.channels_out}, {window}{f", {each.groups} groups" if each.groups > 1 else ""}, '
+                f'{each.stages} stages'
+            )
         elif each.operation in ('load', 'store'):
             size = f'{each.weights} bytes'
         mode = ('row', 'frame')[each.frame] if each.operation == 'group' else ''

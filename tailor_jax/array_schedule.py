@@ -1,7 +1,8 @@
 """What a PE array runs, layer after layer, as the cost model schedules it and `hls_export.array` encodes it.
 
-A *layer* is a node of the folded graph that computes, with the element-wise nodes and pools that run along with it. A *step* is a layer in its place:
-in row mode or frame mode, with what is stored and loaded before it. A `Schedule` is all that a program needs beside the integers of the network.
+A *layer* is a node of the folded graph that computes, with the element-wise nodes and pools that run along with it. A
+*step* is a layer in its place: in row mode or frame mode, with what is stored and loaded before it. A `Schedule` is all
+that a program needs beside the integers of the network.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class LayerGraph:
     Attributes:
       graph: the folded graph.
       layers: its layers.
-      final: whether the graph's output is the network's, which must reach DRAM; False for a part of a network whose rest is still to run.
+      final: whether the graph's output is the network's, which must reach DRAM; False for a part of a network whose
+        rest is still to run.
     """
 
     graph: Graph
@@ -133,7 +135,8 @@ class Schedule:
       steps: each layer in its place, in the order in which they run.
       rows, columns: input and output channels of a tile of weights.
       weight_bits, activation_bits: 8 or 16.
-      traffic: {kind: DRAM bytes} that the cost model predicts, by the kinds of `TRAFFIC`; a value of a map takes `activation_bits`.
+      traffic: {kind: DRAM bytes} that the cost model predicts, by the kinds of `TRAFFIC`; a value of a map takes
+        `activation_bits`.
     """
 
     layer_graph: LayerGraph
@@ -156,7 +159,9 @@ def sizes(steps: tuple[Step, ...] | list[Step]) -> tuple[int, ...]:
 
 
 def stored(graph: Graph, node: Node) -> tuple[str, ...]:
-    """The tensors in memory that a node's output consists of: itself, or what a concat or flatten is made of, each once."""
+    """The tensors in memory that a node's output consists of: itself, or what a concat or flatten is made of, each
+    once.
+    """
     found: dict[str, None] = {}
     seen, waiting = set(), [node]
     while waiting:

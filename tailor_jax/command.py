@@ -26,8 +26,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def status(run: Callable[[], int], *errors: type[Exception]) -> int:
-    """The exit status of a command. Its arguments, files, and what else a user can cause - `errors` - end in an error on
-    stderr and status 1.
+    """The exit status of a command. Its arguments, files, and what else a user can cause - `errors` - end in an error
+    on stderr and status 1.
     """
     caught: tuple[type[Exception], ...] = (UsageError, OSError, *errors)
     try:

@@ -1,16 +1,19 @@
-"""Convolution whose kernel gradient is arranged for XLA's CPU compiler; everything else is `jax.lax.conv_general_dilated`.
+"""Convolution whose kernel gradient is arranged for XLA's CPU compiler; everything else is
+`jax.lax.conv_general_dilated`.
 
 With x padded, the gradient of the kernel of a convolution without dilation is
 
     dK[i, j, c, d] = sum over n, h, w of x[n, h s + i, w s + j, c] dy[n, h, w, d]
 
-JAX computes it as a convolution of x, transposed to [c, h, w, n], by dy as kernel. The CPU compiler repeats in that transposition all that x was made
-of - batch norms, gates, ReLUs - in a strided loop that does not vectorize. The same sum is, for stride 1, a convolution of dy, transposed, by x as
-kernel [h, w, n, c], whose innermost dimension stays where it is:
+JAX computes it as a convolution of x, transposed to [c, h, w, n], by dy as kernel. The CPU compiler repeats in that
+transposition all that x was made of - batch norms, gates, ReLUs - in a strided loop that does not vectorize. The same
+sum is, for stride 1, a convolution of dy, transposed, by x as kernel [h, w, n, c], whose innermost dimension stays
+where it is:
 
     dK[a - i, b - j, c, d] = sum over n, h, w of dy[n, h + i - a + top, w + j - b + left, d] x[n, h, w, c],    (a, b) = kernel size - 1
 
-and for a kernel of one pixel a product of matrices. Other platforms and other convolutions take JAX's own form; see docs/performance.md.
+and for a kernel of one pixel a product of matrices. Other platforms and other convolutions take JAX's own form; see
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -27,9 +30,17 @@ _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
 def conv_general_dilated(
-    lhs: jax.Array, rhs: jax.Array, window_strides: Sequence[int], padding: Sequence[tuple[int, int]], *, feature_group_count: int = 1, **options: Any
+    lhs: jax.Array,
+    rhs: jax.Array,
+    window_strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    *,
+    feature_group_count: int = 1,
+    **options: Any,
 ) -> jax.Array:
-    """As `jax.lax.conv_general_dilated`, for `nn.Conv(conv_general_dilated=...)`: [b, h, w, c] and [kh, kw, c / groups, d] -> [b, h', w', d]."""
+    """As `jax.lax.conv_general_dilated`, for `nn.Conv(conv_general_dilated=...)`: [b, h, w, c] and [kh, kw, c / groups,
+    d] -> [b, h', w', d].
+    """
     dilated = any(factor != 1 for name in ('lhs_dilation', 'rhs_dilation') for factor in options.get(name) or ())
     strides, pads = tuple(window_strides), tuple((before, after) for before, after in padding)
     if feature_group_count > 1 or dilated or _form(rhs.shape, strides, pads) is None:
@@ -52,13 +63,23 @@ def _conv(x: jax.Array, kernel: jax.Array, strides: tuple, padding: tuple, preci
     return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT, precision=precision)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, strides: tuple, padding: tuple, precision: Any) -> tuple[jax.Array, tuple]:
+def _forward(
+    x: jax.Array, kernel: jax.Array, strides: tuple, padding: tuple, precision: Any
+) -> tuple[jax.Array, tuple]:
     return _conv(x, kernel, strides, padding, precision), (x, kernel)
 
 
-def _backward(strides: tuple, padding: tuple, precision: Any, saved: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(
+    strides: tuple, padding: tuple, precision: Any, saved: tuple, dy: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    convolve = functools.partial(lax.conv_general_dilated, window_strides=strides, padding=padding, dimension_numbers=_LAYOUT, precision=precision)
+    convolve = functools.partial(
+        lax.conv_general_dilated,
+        window_strides=strides,
+        padding=padding,
+        dimension_numbers=_LAYOUT,
+        precision=precision,
+    )
     (dx,) = jax.linear_transpose(lambda x: convolve(x, kernel), x)(dy)
 
     def plain(x: jax.Array, dy: jax.Array) -> jax.Array:
@@ -68,12 +89,16 @@ def _backward(strides: tuple, padding: tuple, precision: Any, saved: tuple, dy: 
         match _form(kernel.shape, strides, padding):
             case 'product':
                 seen = x[:, :: strides[0], :: strides[1]]
-                images = jnp.einsum('npc,npd->ncd', _flat(seen), _flat(dy), precision=precision)  # an image at a time: threads share the batch
+                images = jnp.einsum(
+                    'npc,npd->ncd', _flat(seen), _flat(dy), precision=precision
+                )  # an image at a time: threads share the batch
                 return jnp.sum(images, axis=0)[None, None]
             case 'by x':
                 pads = [(size - 1 - before, size - 1 - after) for size, (before, after) in zip(kernel.shape, padding)]
                 lhs, rhs = dy.transpose(3, 1, 2, 0), x.transpose(1, 2, 0, 3)
-                flipped = lax.conv_general_dilated(lhs, rhs, (1, 1), pads, dimension_numbers=_LAYOUT, precision=precision)  # [d, i, j, c]
+                flipped = lax.conv_general_dilated(
+                    lhs, rhs, (1, 1), pads, dimension_numbers=_LAYOUT, precision=precision
+                )  # [d, i, j, c]
                 return lax.rev(flipped.transpose(1, 2, 3, 0), (0, 1))
             case form:
                 raise ValueError(f'no kernel gradient {form!r}')

@@ -1,14 +1,16 @@
-"""Dirac re-parameterization: a convolution that carries the identity itself (Zagoruyko & Komodakis 2017, arXiv 1706.00388).
+"""Dirac re-parameterization: a convolution that carries the identity itself (Zagoruyko & Komodakis 2017, arXiv
+1706.00388).
 
 A kernel W of a convolution on a skip's main branch is trained as
 
     W = diag(a) Dirac + diag(b) V / |V|
 
-with |V| the norm of each output channel's weights, and Dirac the kernel that copies input channel o to output channel o. When the skip goes, the
-convolution can keep its signal by a alone. Weight decay acts on V only (a, b are no kernels), where the norm makes it harmless. `fold` computes W,
-so nothing of this is left in an exported network.
+with |V| the norm of each output channel's weights, and Dirac the kernel that copies input channel o to output channel
+o. When the skip goes, the convolution can keep its signal by a alone. Weight decay acts on V only (a, b are no
+kernels), where the norm makes it harmless. `fold` computes W, so nothing of this is left in an exported network.
 
-From scratch a = 1 and b = 0.1. From trained weights a = 0, b = |W|, V = W: the network starts as the one that was trained.
+From scratch a = 1 and b = 0.1. From trained weights a = 0, b = |W|, V = W: the network starts as the one that was
+trained.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def branches(graph: Graph) -> tuple[str, ...]:
 
 
 def attach(graph: Graph, params: Mapping, trained: bool) -> dict:
-    """Parameters {node: {'kernel', ...}} with 'dirac_a' and 'dirac_b' [C_out] beside the kernels of `branches`; `trained`: see above."""
+    """Parameters {node: {'kernel', ...}} with 'dirac_a' and 'dirac_b' [C_out] beside the kernels of `branches`;
+    `trained`: see above.
+    """
     attached = dict(params)
     for name in branches(graph):
         kernel = np.asarray(params[name]['kernel'])
@@ -52,7 +56,9 @@ def attach(graph: Graph, params: Mapping, trained: bool) -> dict:
 
 
 def fold(params: Mapping) -> dict:
-    """Parameters with plain kernels: W of every node that has 'dirac_a'; the others as they are. Works on numpy arrays and on traced ones."""
+    """Parameters with plain kernels: W of every node that has 'dirac_a'; the others as they are. Works on numpy arrays
+    and on traced ones.
+    """
     return {name: _plain(entry) if 'dirac_a' in entry else entry for name, entry in params.items()}
 
 

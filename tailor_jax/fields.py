@@ -66,7 +66,9 @@ def read_text(path: str | Path, error: type[Exception] = FormatError) -> bytes:
         raise error(str(cause) if str(path) in str(cause) else f'{path}: {cause}') from None
 
 
-def parse_fields(text: str | bytes, where: str, kind: str, version: int, error: type[Exception] = FormatError) -> Fields:
+def parse_fields(
+    text: str | bytes, where: str, kind: str, version: int, error: type[Exception] = FormatError
+) -> Fields:
     """As `read_fields`, of text that is there already."""
     fields = Fields(parse_json(text, where, error), where, error)
     fields.header(kind, version)
@@ -121,18 +123,30 @@ class Fields:
     def boolean(self, key: str, default: Any = REQUIRED) -> bool:
         return self._checked(key, default, lambda value: isinstance(value, bool), 'true or false')
 
-    def text(self, key: str, pattern: re.Pattern | None = None, choices: Sequence[str] | None = None, default: Any = REQUIRED) -> str:
+    def text(
+        self, key: str, pattern: re.Pattern | None = None, choices: Sequence[str] | None = None, default: Any = REQUIRED
+    ) -> str:
         """Text that matches the whole pattern, or is one of the choices, where these are given."""
         expected = f'one of {", ".join(choices)}' if choices else f'text like {pattern.pattern}' if pattern else 'text'
         return self._checked(key, default, lambda value: _is_text(value, pattern, choices), expected)
 
-    def integers(self, key: str, lo: int, hi: int, count: int | None = None, default: Any = REQUIRED) -> tuple[int, ...]:
+    def integers(
+        self, key: str, lo: int, hi: int, count: int | None = None, default: Any = REQUIRED
+    ) -> tuple[int, ...]:
         """A list of integers of lo..hi, `count` of them where it is given."""
 
         def holds(value: Any) -> bool:
-            return isinstance(value, list) and count in (None, len(value)) and all(_is_integer(each, lo, hi) for each in value)
+            return (
+                isinstance(value, list)
+                and count in (None, len(value))
+                and all(_is_integer(each, lo, hi) for each in value)
+            )
 
-        return tuple(self._checked(key, default, holds, f'a list of {"" if count is None else f"{count} "}integers of {lo}..{hi}'))
+        return tuple(
+            self._checked(
+                key, default, holds, f'a list of {"" if count is None else f"{count} "}integers of {lo}..{hi}'
+            )
+        )
 
     def texts(self, key: str, pattern: re.Pattern | None = None, default: Any = REQUIRED) -> tuple[str, ...]:
         """A list of texts."""
@@ -186,7 +200,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_text(value: Any, pattern: re.Pattern | None, choices: Sequence[str] | None) -> bool:
-    return isinstance(value, str) and (pattern is None or pattern.fullmatch(value) is not None) and (choices is None or value in choices)
+    return (
+        isinstance(value, str)
+        and (pattern is None or pattern.fullmatch(value) is not None)
+        and (choices is None or value in choices)
+    )
 
 
 def shown(value: Any) -> str:

@@ -1,4 +1,5 @@
-"""Files that are there whole or not at all, written where nobody can redirect them, and directories that one process has at a time.
+"""Files that are there whole or not at all, written where nobody can redirect them, and directories that one process
+has at a time.
 
 write(path, content)        by renaming a new file of the same directory; a planted symbolic link is replaced, never followed
 read(path, most_bytes)      of a regular file, refused above a size
@@ -24,14 +25,18 @@ class LockedError(RuntimeError):
 
 
 def write(path: str | Path, content: str | bytes) -> None:
-    """Writes a file by renaming, so that a killed process leaves the old one or none, and of its own only `is_partial` names."""
+    """Writes a file by renaming, so that a killed process leaves the old one or none, and of its own only `is_partial`
+    names.
+    """
     path = Path(path)
     partial = path.with_name(f'.{path.name}.partial')
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, 'wb') as file:
-            file.write(content.encode(errors='surrogateescape') if isinstance(content, str) else content)  # names of files are any bytes
+            file.write(
+                content.encode(errors='surrogateescape') if isinstance(content, str) else content
+            )  # names of files are any bytes
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -44,8 +49,12 @@ def is_partial(path: Path) -> bool:
 
 
 def read(path: str | Path, most_bytes: int) -> bytes:
-    """The content of a regular file. Raises FileNotFoundError, or OSError for anything but a file or for one that is larger."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a planted pipe would hang without O_NONBLOCK
+    """The content of a regular file. Raises FileNotFoundError, or OSError for anything but a file or for one that is
+    larger.
+    """
+    descriptor = os.open(
+        path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    )  # a planted pipe would hang without O_NONBLOCK
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -76,7 +85,9 @@ def locked(directory: str | Path, wait_s: float = 0.0) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     holder = os.pread(descriptor, 200, 0).decode(errors='replace').strip() or 'another process'
-                    raise LockedError(f'{directory} is in use by {holder}; wait for it to end, or choose another directory') from None
+                    raise LockedError(
+                        f'{directory} is in use by {holder}; wait for it to end, or choose another directory'
+                    ) from None
                 time.sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)

@@ -6,9 +6,10 @@ With log_alpha the gate's parameter, u uniform on (0, 1), beta = 2/3, gamma = -0
     P(open)        p = P(z > 0) = sigmoid(log_alpha - beta log(-gamma / zeta))
     at test time   z = clip(sigmoid(log_alpha) (zeta - gamma) + gamma, 0, 1)
 
-The test-time gate is exactly 0 for log_alpha <= -2.398 and exactly 1 for log_alpha >= 2.398. Gate parameters are a plain dict
-{gate name: scalar}. Training samples z and prices p. E[cost] is multilinear in p, so the cost alone is least at a vertex; the task's loss also
-sees values between 0 and 1, so how far gates polarized is measured (`fractional`), not assumed.
+The test-time gate is exactly 0 for log_alpha <= -2.398 and exactly 1 for log_alpha >= 2.398. Gate parameters are a
+plain dict {gate name: scalar}. Training samples z and prices p. E[cost] is multilinear in p, so the cost alone is least
+at a vertex; the task's loss also sees values between 0 and 1, so how far gates polarized is measured (`fractional`),
+not assumed.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def scheduled(switches: Mapping[str, jax.Array], step: jax.Array) -> dict[str, j
     """The value of gates that follow a plan instead of learning.
 
     Args:
-      switches: {gate: [4] = (value before, value after, step of the switch, steps that it takes)}. A switch that takes no step is hard: the value
-        before up to and without its step, the value after from it on. Otherwise the value goes in a straight line.
+      switches: {gate: [4] = (value before, value after, step of the switch, steps that it takes)}. A switch that takes
+        no step is hard: the value before up to and without its step, the value after from it on. Otherwise the value
+        goes in a straight line.
       step: steps done so far, a scalar.
     """
     values = {}

@@ -1,8 +1,9 @@
 """The graph IR: the one structure that every other part of the project walks.
 
-A network is a `Graph`: a topologically ordered tuple of frozen `Node`s whose first node is the input and whose last node is the
-output. A skip connection is an `add` node whose second input is the skip tensor and whose `gate` names a learnable gate;
-projections are ordinary `conv` nodes on the skip path. Passes are pure functions Graph -> Graph, or walks
+A network is a `Graph`: a topologically ordered tuple of frozen `Node`s whose first node is the input and whose last
+node is the output. A skip connection is an `add` node whose second input is the skip tensor and whose `gate` names a
+learnable gate; projections are ordinary `conv` nodes on the skip path. Passes are pure functions Graph -> Graph, or
+walks
 
     for node in graph.nodes:
         match node.op: ...
@@ -43,7 +44,8 @@ class Graph:
 
     Attributes:
       nodes: the nodes.
-      gone: names of nodes and blocks that rewrites took away: a setting that names them means the network before. Graphs are equal by their nodes.
+      gone: names of nodes and blocks that rewrites took away: a setting that names them means the network before.
+        Graphs are equal by their nodes.
     """
 
     nodes: tuple[Node, ...]
@@ -117,7 +119,9 @@ def weight_shape(graph: Graph, node: Node) -> tuple[int, ...]:
 
 
 def parameters(graph: Graph, node: Node | None = None) -> int:
-    """Trainable parameters of one node, or of the whole graph. Batch norm counts its scale and shift; shared weights count at their first node."""
+    """Trainable parameters of one node, or of the whole graph. Batch norm counts its scale and shift; shared weights
+    count at their first node.
+    """
     if node is None:
         return sum(parameters(graph, each) for each in graph.nodes)
     if node.op == 'batch_norm':
@@ -141,7 +145,10 @@ def window_shape(
 ) -> tuple[int, int]:
     """Output (H, W) of a window of this kernel, stride and padding over an (H, W, C) input."""
     top, bottom, left, right = padding
-    return ((shape[0] + top + bottom - kernel[0]) // stride[0] + 1, (shape[1] + left + right - kernel[1]) // stride[1] + 1)
+    return (
+        (shape[0] + top + bottom - kernel[0]) // stride[0] + 1,
+        (shape[1] + left + right - kernel[1]) // stride[1] + 1,
+    )
 
 
 def _inferred_shape(graph: Graph, node: Node) -> tuple[int, int, int]:
@@ -162,7 +169,10 @@ def _inferred_shape(graph: Graph, node: Node) -> tuple[int, int, int]:
             return shapes[0]
         case 'scale':
             if shapes[1] != (1, 1, shapes[0][2]):
-                raise GraphError(f'node {node.name!r} (scale): expected factors {node.inputs[1]!r} of shape (1, 1, {shapes[0][2]}), got {shapes[1]}')
+                raise GraphError(
+                    f'node {node.name!r} (scale): expected factors {node.inputs[1]!r} of shape (1, 1, '
+                    f'{shapes[0][2]}), got {shapes[1]}'
+                )
             return shapes[0]
         case 'concat':
             if len({shape[:2] for shape in shapes}) > 1:
@@ -177,7 +187,10 @@ def _inferred_shape(graph: Graph, node: Node) -> tuple[int, int, int]:
             return (1, 1, math.prod(shapes[0]))
         case 'dense':
             if shapes[0][:2] != (1, 1):
-                raise GraphError(f'node {node.name!r} (dense): expected an input of shape (1, 1, C), got {shapes[0]}; pool or flatten it first')
+                raise GraphError(
+                    f'node {node.name!r} (dense): expected an input of shape (1, 1, C), got {shapes[0]}; pool or '
+                    'flatten it first'
+                )
             return (1, 1, node.shape[2])
         case _:
             raise GraphError(f'node {node.name!r}: op {node.op!r} is not one of {", ".join(OPS)}')
@@ -189,7 +202,9 @@ _INPUT_COUNT = {'input': 0, 'add': 2, 'scale': 2}
 def validate(graph: Graph) -> None:
     """Checks names, order, arity, attributes and shapes; raises GraphError naming the node at fault."""
     if not 1 <= len(graph.nodes) <= MOST_NODES:
-        raise GraphError(f'a graph has an input node and at most {MOST_NODES:,} nodes; it was given {len(graph.nodes):,}')
+        raise GraphError(
+            f'a graph has an input node and at most {MOST_NODES:,} nodes; it was given {len(graph.nodes):,}'
+        )
     if wrong := next((node for node in graph.nodes if node.problem), None):
         raise GraphError(f'node {wrong.name!r} ({wrong.op}): {wrong.problem}')
     seen: set[str] = set()
@@ -212,7 +227,9 @@ def validate(graph: Graph) -> None:
             _validate_window(graph, node, where)
         inferred = _inferred_shape(graph, node)
         if inferred != node.shape:
-            raise GraphError(f'{where}: its shape is given as {node.shape}, but its inputs and attributes give {inferred}')
+            raise GraphError(
+                f'{where}: its shape is given as {node.shape}, but its inputs and attributes give {inferred}'
+            )
         if node.op in (*WINDOWED, 'dense') and (work := _products(graph, node)) > MOST_PRODUCTS:
             raise GraphError(f'{where}: it takes {work:,} products; at most {MOST_PRODUCTS:,} can be priced')
         if node.op in ('conv', 'dense'):
@@ -229,14 +246,21 @@ def _products(graph: Graph, node: Node) -> int:
 
 def _validate_weights(graph: Graph, node: Node, where: str) -> None:
     if node.weights in graph.by_name and (other := graph[node.weights]).op not in ('conv', 'dense'):
-        raise GraphError(f'{where}: weights {node.weights!r} is the name of a {other.op}; give a key of its own or the name of a conv or dense')
+        raise GraphError(
+            f'{where}: weights {node.weights!r} is the name of a {other.op}; give a key of its own or the name of a '
+            'conv or dense'
+        )
     owner = graph[graph.weight_owners[node.key]]
     if owner is node:
         return
-    theirs, ours = ((each.op, weight_shape(graph, each), each.bias, each.stride, each.padding, each.groups) for each in (owner, node))
+    theirs, ours = (
+        (each.op, weight_shape(graph, each), each.bias, each.stride, each.padding, each.groups)
+        for each in (owner, node)
+    )
     if theirs != ours:
         raise GraphError(
-            f'{where}: it shares the weights {node.key!r} of {owner.name!r}, so op, weight shape, bias, stride, padding and groups must be '
+            f'{where}: it shares the weights {node.key!r} of {owner.name!r}, so op, weight shape, bias, stride, '
+            'padding and groups must be '
             f'{theirs}, got {ours}'
         )
 
@@ -247,7 +271,10 @@ def _validate_window(graph: Graph, node: Node, where: str) -> None:
         raise GraphError(f'{where}: padding {node.padding} must be smaller than the kernel {node.kernel}')
     channels_in = graph.in_shape(node)[2]
     if node.op == 'conv' and (channels_in % node.groups or node.shape[2] % node.groups):
-        raise GraphError(f'{where}: {node.groups} groups divide neither {channels_in} input nor {node.shape[2]} output channels evenly')
+        raise GraphError(
+            f'{where}: {node.groups} groups divide neither {channels_in} input nor {node.shape[2]} output channels '
+            'evenly'
+        )
 
 
 def pretty(graph: Graph) -> str:
@@ -270,7 +297,9 @@ def pretty(graph: Graph) -> str:
     rows.append(('total', '', '', '', '', f'{len(graph.gates)} gates', f'{parameters(graph):,}', f'{macs(graph):,}'))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     align = [str.ljust] * 6 + [str.rjust] * 2
-    return '\n'.join('  '.join(pad(cell, width) for pad, cell, width in zip(align, row, widths)).rstrip() for row in rows)
+    return '\n'.join(
+        '  '.join(pad(cell, width) for pad, cell, width in zip(align, row, widths)).rstrip() for row in rows
+    )
 
 
 def to_json(graph: Graph) -> str:
@@ -306,5 +335,7 @@ def save(graph: Graph, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Graph:
-    """The graph in a file that `save` wrote. Raises FileNotFoundError, or GraphError naming the file and the node at fault."""
+    """The graph in a file that `save` wrote. Raises FileNotFoundError, or GraphError naming the file and the node at
+    fault.
+    """
     return from_json(read_text(path, GraphError), str(path))

@@ -1,21 +1,25 @@
 """The Flax model: one interpreter of the graph.
 
-`Net(graph)` runs any graph: as trained (batch norms, learnable gates), pruned, or folded and quantized. Parameters are keyed by
-node name, {'s1b0_conv1': {'kernel'}, 's1b0_bn1': {'scale', 'bias'}} (`Node.key` where nodes share weights), so the variables of a
-pruned graph are a part of those of the full one (`restrict`) and folding batch norms is a map over names (`fold_variables`):
+`Net(graph)` runs any graph: as trained (batch norms, learnable gates), pruned, or folded and quantized. Parameters are
+keyed by node name, {'s1b0_conv1': {'kernel'}, 's1b0_bn1': {'scale', 'bias'}} (`Node.key` where nodes share weights), so
+the variables of a pruned graph are a part of those of the full one (`restrict`) and folding batch norms is a map over
+names (`fold_variables`):
 
     kernel' = kernel * scale / sqrt(var + eps),  bias' = shift - mean * scale / sqrt(var + eps)
 
-A gated add computes main + z * skip; z is 1 where no gate value is given. Where gates are to be closed softly, `preserve_variance` makes it
+A gated add computes main + z * skip; z is 1 where no gate value is given. Where gates are to be closed softly,
+`preserve_variance` makes it
 
     sqrt(2 - z^2) * main + z * skip
 
-after Deep Kernel Shaping (Martens et al. 2021, arXiv 2110.01765): for uncorrelated branches of equal variance the sum keeps its variance while
-z goes from 1, the plain add, to 0; `absorb_gain` then moves the sqrt(2) that is left into the batch norm before it.
+after Deep Kernel Shaping (Martens et al. 2021, arXiv 2110.01765): for uncorrelated branches of equal variance the sum
+keeps its variance while z goes from 1, the plain add, to 0; `absorb_gain` then moves the sqrt(2) that is left into the
+batch norm before it.
 
 With hard gates these are the pruned network's operations on
-the pruned network's numbers, plus exact zeros: run operation by operation, the two agree bit for bit. (Compiled as a whole, XLA may
-fuse the two differently and contract other multiply-adds; they then agree to the last bit or two of float32.)
+the pruned network's numbers, plus exact zeros: run operation by operation, the two agree bit for bit. (Compiled as a
+whole, XLA may fuse the two differently and contract other multiply-adds; they then agree to the last bit or two of
+float32.)
 """
 
 from __future__ import annotations
@@ -86,7 +90,11 @@ class Net(nn.Module):
         chex.assert_shape(images, (None, *self.graph.input.shape))
         kinds = dict(self.quant.activations) if self.quant else {}
         # Quantized, shared weights come once for each node (`quant.quantize_params`).
-        owners = {node.name: node.name for node in self.graph if weight_shape(self.graph, node)} if self.quant else self.graph.weight_owners
+        owners = (
+            {node.name: node.name for node in self.graph if weight_shape(self.graph, node)}
+            if self.quant
+            else self.graph.weight_owners
+        )
         layers = {key: self._layer(self.graph[owner], key) for key, owner in owners.items()}
         tensors: dict[str, jax.Array] = {}
         for node in self.graph:
@@ -94,7 +102,11 @@ class Net(nn.Module):
             if node.op == 'relu' and negative_slope is not None:
                 tensor = nn.leaky_relu(inputs[0], negative_slope)
             else:
-                tensor = self._run(node, inputs, gates or {}, train, kinds, fracs or {}, layers) if inputs else images.astype(self.dtype)
+                tensor = (
+                    self._run(node, inputs, gates or {}, train, kinds, fracs or {}, layers)
+                    if inputs
+                    else images.astype(self.dtype)
+                )
             if node.relu:
                 tensor = nn.relu(tensor)
             if node.name in kinds:
@@ -181,7 +193,9 @@ class Net(nn.Module):
             case _:
                 raise GraphError(f'node {node.name!r}: the model does not run op {node.op!r}')
 
-    def _mean(self, node: Node, total: jax.Array, kinds: Mapping[str, Fixed], fracs: Mapping[str, jax.Array]) -> jax.Array:
+    def _mean(
+        self, node: Node, total: jax.Array, kinds: Mapping[str, Fixed], fracs: Mapping[str, jax.Array]
+    ) -> jax.Array:
         """The integer graph's mean, of sums of quantized values."""
         (source,) = node.inputs
         frac = fracs.get(source, kinds[source].frac)
@@ -189,10 +203,11 @@ class Net(nn.Module):
 
 
 def init(graph: Graph, seed: int) -> dict:
-    """Fresh variables {'params', 'batch_stats'} of a graph: kernels ~ N(0, 2 / fan-in) (He et al. 2015), biases 0, batch norms the identity.
+    """Fresh variables {'params', 'batch_stats'} of a graph: kernels ~ N(0, 2 / fan-in) (He et al. 2015), biases 0,
+    batch norms the identity.
 
-    Each kernel comes from a generator of (seed, its node's key), in numpy: a node starts the same whatever other nodes there are, and
-    no program is compiled for it.
+    Each kernel comes from a generator of (seed, its node's key), in numpy: a node starts the same whatever other nodes
+    there are, and no program is compiled for it.
     """
     params: dict[str, dict[str, np.ndarray]] = {}
     batch_stats: dict[str, dict[str, np.ndarray]] = {}
@@ -218,7 +233,8 @@ def restrict(variables: Mapping, graph: Graph) -> dict:
 def gain_carriers(graph: Graph) -> dict[str, str]:
     """{gate: the batch norm into which `absorb_gain` can move a factor on the gate's main branch}.
 
-    Raises GraphError for a gated add whose main branch does not come from a batch norm of its own, through nothing but a ReLU.
+    Raises GraphError for a gated add whose main branch does not come from a batch norm of its own, through nothing but
+    a ReLU.
     """
     carriers = {}
     for node in graph:
@@ -228,7 +244,8 @@ def gain_carriers(graph: Graph) -> dict[str, str]:
                 at = graph[at].inputs[0]
             if graph[at].op != 'batch_norm' or len(graph.consumers[at]) != 1 or node.gate in carriers:
                 raise GraphError(
-                    f'node {node.name!r} (add): a variance-preserving gate leaves a factor on its main branch, which only a batch norm '
+                    f'node {node.name!r} (add): a variance-preserving gate leaves a factor on its main branch, which '
+                    'only a batch norm '
                     f'of that branch can take, but {node.inputs[0]!r} comes from {at!r} ({graph[at].op})'
                 )
             carriers[node.gate] = at
@@ -236,7 +253,9 @@ def gain_carriers(graph: Graph) -> dict[str, str]:
 
 
 def absorb_gain(graph: Graph, variables: Mapping, settings: Mapping[str, int]) -> dict:
-    """Variables that compute with closed gates gone what `preserve_variance` computed with them closed: sqrt(2) in the batch norms before them."""
+    """Variables that compute with closed gates gone what `preserve_variance` computed with them closed: sqrt(2) in the
+    batch norms before them.
+    """
     params = dict(variables['params'])
     for gate, carrier in gain_carriers(graph).items():
         if settings[gate] == 0:
@@ -245,13 +264,18 @@ def absorb_gain(graph: Graph, variables: Mapping, settings: Mapping[str, int]) -
 
 
 def fold_variables(graph: Graph, variables: Mapping) -> dict[str, dict[str, np.ndarray]]:
-    """Parameters {key of the node: {'kernel', 'bias'}} of `rewrite.fold(graph)`, batch norms folded with their running statistics, in float64."""
+    """Parameters {key of the node: {'kernel', 'bias'}} of `rewrite.fold(graph)`, batch norms folded with their running
+    statistics, in float64.
+    """
     params, stats = jax.device_get((variables['params'], variables.get('batch_stats', {})))
     folded: dict[str, dict[str, np.ndarray]] = {}
     for node in graph:
         if node.op in ('conv', 'dense'):
             kernel = np.asarray(params[node.key]['kernel'], np.float64)
-            folded[node.key] = {'kernel': kernel, 'bias': np.asarray(params[node.key].get('bias', np.zeros(node.shape[2])), np.float64)}
+            folded[node.key] = {
+                'kernel': kernel,
+                'bias': np.asarray(params[node.key].get('bias', np.zeros(node.shape[2])), np.float64),
+            }
         elif node.op == 'batch_norm':
             conv = folded[graph[node.inputs[0]].key]
             factor = params[node.name]['scale'] / np.sqrt(np.float64(BATCH_NORM_EPSILON) + stats[node.name]['var'])

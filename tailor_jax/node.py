@@ -1,7 +1,7 @@
 """One operation of the graph IR: what its fields may hold, and the JSON object that it is in a file.
 
-A field that its op does not use keeps its default, so that no walk can be misled by it. Sizes have bounds (`MOST_...`), so
-that every count that is made of them fits 64 bits and nothing that is proportional to them takes for ever.
+A field that its op does not use keeps its default, so that no walk can be misled by it. Sizes have bounds (`MOST_...`),
+so that every count that is made of them fits 64 bits and nothing that is proportional to them takes for ever.
 """
 
 from __future__ import annotations
@@ -62,12 +62,14 @@ class Node:
     Attributes:
       name: parameter key, C++ identifier suffix and report row; lower case words joined by underscores.
       op: one of `OPS`.
-      inputs: names of the nodes it reads. For `add`: (main branch, skip tensor); for `scale`: (map, factors); for `concat`: two or more.
+      inputs: names of the nodes it reads. For `add`: (main branch, skip tensor); for `scale`: (map, factors); for
+        `concat`: two or more.
       kernel, stride: window height and width, steps down and across (conv, max_pool, avg_pool).
       padding: zeros at (top, bottom, left, right) (conv, avg_pool), or minus infinity (max_pool).
       groups: channel groups of a conv; equal to the input channels for a depthwise one.
       bias: whether a conv adds a bias (a dense layer always does).
-      weights: the key of the parameters of a conv or dense; nodes of the same key share them. By default the node's own name.
+      weights: the key of the parameters of a conv or dense; nodes of the same key share them. By default the node's own
+        name.
       factor: how many times an upsample repeats each row and each column.
       slope: of a leaky_relu below zero.
       relu: whether a ReLU is fused onto the output of a conv, dense or add (set by `rewrite.fold`).
@@ -143,7 +145,9 @@ def _problem(node: Node) -> str:
     return ''
 
 
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Node) if field.default is not dataclasses.MISSING}
+_DEFAULTS = {
+    field.name: field.default for field in dataclasses.fields(Node) if field.default is not dataclasses.MISSING
+}
 _RANGES = (
     ('shape', 1, MOST_CHANNELS),
     ('kernel', 1, MOST_WINDOW),

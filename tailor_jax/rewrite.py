@@ -22,9 +22,11 @@ def dead_code(graph: Graph) -> Graph:
 
 
 def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
-    """Applies gate settings: 0 replaces the add by its main branch and drops dead projections, 1 keeps the add without its gate.
+    """Applies gate settings: 0 replaces the add by its main branch and drops dead projections, 1 keeps the add without
+    its gate.
 
-    Gates that `settings` does not name stay learnable. Raises GraphError for an unknown gate or a value other than 0 and 1.
+    Gates that `settings` does not name stay learnable. Raises GraphError for an unknown gate or a value other than 0
+    and 1.
     """
     known = set(graph.gates)
     for gate, value in settings.items():
@@ -53,8 +55,9 @@ def remove(graph: Graph, gates: Iterable[str]) -> Graph:
 def fold(graph: Graph) -> Graph:
     """The network as hardware runs it: batch norms folded into convolutions, ReLUs fused into their producers.
 
-    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match. A ReLU that alone reads
-    another is that one. Other activations stay nodes. Raises GraphError for a batch norm that does not follow a convolution of its own.
+    A fused node keeps its producer's name and gets `bias` or `relu`. `model.fold_variables` folds the numbers to match.
+    A ReLU that alone reads another is that one. Other activations stay nodes. Raises GraphError for a batch norm that
+    does not follow a convolution of its own.
     """
     stands_for: dict[str, str] = {}
     nodes: dict[str, Node] = {}
@@ -70,7 +73,8 @@ def fold(graph: Graph) -> Graph:
         if node.op == 'batch_norm':
             if producer.op != 'conv' or producer.relu or not alone or keys[producer.key] > 1:
                 raise GraphError(
-                    f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads and that shares no weights, '
+                    f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads '
+                    'and that shares no weights, '
                     f'but it reads {graph[node.name].inputs[0]!r}'
                 )
             nodes[producer.name] = dataclasses.replace(producer, bias=True)
@@ -86,7 +90,9 @@ def fold(graph: Graph) -> Graph:
 
 
 def _with(node: Node, inputs: tuple[str, ...], gate: str) -> Node:
-    """The node with these inputs and this gate; itself where it has them, so that what is known of it need not be found again."""
+    """The node with these inputs and this gate; itself where it has them, so that what is known of it need not be found
+    again.
+    """
     return node if (inputs, gate) == (node.inputs, node.gate) else dataclasses.replace(node, inputs=inputs, gate=gate)
 
 

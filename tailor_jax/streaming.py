@@ -1,9 +1,12 @@
-"""The streaming (dataflow) machine: what a process is and when it reads and writes. Priced by `costmodel`, emitted by `hls_export`.
+"""The streaming (dataflow) machine: what a process is and when it reads and writes. Priced by `costmodel`, emitted by
+`hls_export`.
 
-One process per node of the folded graph, one FIFO per edge, one token per pixel (all channels). A tensor with several readers is
-copied by a clone process. A call streams a batch of N images back to back; nothing is flushed between images.
+One process per node of the folded graph, one FIFO per edge, one token per pixel (all channels). A tensor with several
+readers is copied by a clone process. A call streams a batch of N images back to back; nothing is flushed between
+images.
 
-Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stride (sh, sw), padding (top, ..., left, ...):
+Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stride (sh, sw), padding (top, ..., left,
+...):
 
     D = (fh - 1 - top) W + (fw - 1 - left)                    tokens from the anchor pixel to the last pixel of its window
     for k in 0 .. N H W + D - 1:                              one iteration
@@ -11,21 +14,25 @@ Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stri
         anchor a = k - D, at row (a mod H W) / W, column a mod W of its image
         if a >= 0 and the anchor lies on the stride grid (and inside the output): write one token
 
-Taps outside the image are masked to zero, so padding costs neither tokens nor cycles. An iteration that writes takes `reuse_factor`
-cycles (that many passes over the multipliers), any other iteration one cycle. add, relu, clone, global_avg_pool: one cycle a token read;
-dense: `reuse_factor` cycles a token. A process reads in the first cycle of an iteration; it writes L cycles after the last.
+Taps outside the image are masked to zero, so padding costs neither tokens nor cycles. An iteration that writes takes
+`reuse_factor` cycles (that many passes over the multipliers), any other iteration one cycle. add, relu, clone,
+global_avg_pool: one cycle a token read; dense: `reuse_factor` cycles a token. A process reads in the first cycle of an
+iteration; it writes L cycles after the last.
 
-L = `process_latency_cycles` is the depth of a process's pipeline: the registers of the multipliers, adder trees and FIFO ports that a token passes
-after its last trip. It is the same for every process, 0 where it is not given. Pipelines are flushable: a process that waits for a
-token still writes those that are under way. A trip starts only if there is room for its token L cycles later, which is never earlier than hardware
-that lets a trip start and holds the token in its pipeline.
+L = `process_latency_cycles` is the depth of a process's pipeline: the registers of the multipliers, adder trees and
+FIFO ports that a token passes after its last trip. It is the same for every process, 0 where it is not given. Pipelines
+are flushable: a process that waits for a token still writes those that are under way. A trip starts only if there is
+room for its token L cycles later, which is never earlier than hardware that lets a trip start and holds the token in
+its pipeline.
 
-Time: a token written in cycle t can be read in cycle t; the place freed by a read in cycle t can be written in cycle t + 1. Hence
-a FIFO holds a token in the closed interval [written, read], and for 3x3, stride 1, padding 1 at equal rates a skip over one
-convolution holds W + 2 tokens and over two 2 W + 3 with L = 0; over n convolutions of one cycle a token n (W + 1 + L) + 1.
+Time: a token written in cycle t can be read in cycle t; the place freed by a read in cycle t can be written in cycle t
++ 1. Hence a FIFO holds a token in the closed interval [written, read], and for 3x3, stride 1, padding 1 at equal rates
+a skip over one convolution holds W + 2 tokens and over two 2 W + 3 with L = 0; over n convolutions of one cycle a token
+n (W + 1 + L) + 1.
 
-Reuse factor R of a conv or dense with K = fh fw C_in / groups products per output channel and C_out channels: pass r computes the output
-channels of one of gcd(R, C_out) blocks and one of R / gcd(R, C_out) slices of the K products, so R must be such a product of divisors.
+Reuse factor R of a conv or dense with K = fh fw C_in / groups products per output channel and C_out channels: pass r
+computes the output channels of one of gcd(R, C_out) blocks and one of R / gcd(R, C_out) slices of the K products, so R
+must be such a product of divisors.
 """
 
 from __future__ import annotations
@@ -36,7 +43,9 @@ from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 
 
 def fifo_name(producer: str, consumer: str) -> str:
-    """Name of the FIFO on an edge; node names hold no double underscore, so it is unique. The clone process of a tensor is `clone`."""
+    """Name of the FIFO on an edge; node names hold no double underscore, so it is unique. The clone process of a tensor
+    is `clone`.
+    """
     return f'{producer}__{consumer}'
 
 
@@ -58,7 +67,8 @@ def reuse_split(graph: Graph, node: Node, reuse_factor: int) -> tuple[int, int]:
         valid = reuse_factors(graph, node)
         nearest = sorted(valid, key=lambda factor: abs(factor - reuse_factor))[:3]
         raise GraphError(
-            f'node {node.name!r} ({node.op}): reuse factor {reuse_factor} does not divide its {count} products for {channels_out} '
+            f'node {node.name!r} ({node.op}): reuse factor {reuse_factor} does not divide its {count} products for '
+            f'{channels_out} '
             f'output channels; the nearest that do are {", ".join(map(str, sorted(nearest)))}'
         )
     return slices, blocks
@@ -69,12 +79,18 @@ def reuse_factors(graph: Graph, node: Node) -> tuple[int, ...]:
     count, channels_out = products(graph, node)
     blocks = [block for block in range(1, channels_out + 1) if channels_out % block == 0]
     slices = [size for size in range(1, count + 1) if count % size == 0]
-    return tuple(sorted({size * block for size in slices for block in blocks if math.gcd(size * block, channels_out) == block}))
+    return tuple(
+        sorted({size * block for size in slices for block in blocks if math.gcd(size * block, channels_out) == block})
+    )
 
 
 def unsupported(node: Node) -> GraphError:
     """The error for a node that is no streaming process."""
-    hint = 'fold the graph first' if node.op == 'batch_norm' else 'a dataflow design runs conv, dense, add, relu, max_pool and global_avg_pool'
+    hint = (
+        'fold the graph first'
+        if node.op == 'batch_norm'
+        else 'a dataflow design runs conv, dense, add, relu, max_pool and global_avg_pool'
+    )
     return GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; {hint}')
 
 
@@ -86,7 +102,8 @@ def lag(graph: Graph, node: Node) -> int:
     height, width, _ = graph.in_shape(node)
     if any((count - 1) * step >= size for count, step, size in zip(node.shape, node.stride, (height, width))):
         raise GraphError(
-            f'node {node.name!r} ({node.op}): padding {node.padding} makes {node.shape[:2]} windows of stride {node.stride} over '
+            f'node {node.name!r} ({node.op}): padding {node.padding} makes {node.shape[:2]} windows of stride '
+            f'{node.stride} over '
             f'{height, width} pixels, and a streaming process has one for each pixel at most; pad less'
         )
     return (node.kernel[0] - 1 - node.padding[0]) * width + (node.kernel[1] - 1 - node.padding[2])

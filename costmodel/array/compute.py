@@ -1,16 +1,18 @@
 """Cycles of a layer on an R x C array of multipliers, when no operand is ever late.
 
-A convolution is P x K x N products: P output pixels (of the batch), K = fh fw C_in / groups products for each output, N = C_out / groups outputs a
-pixel, once for each of G groups. A fold is what the array holds at once; fill and drain are paid for each fold.
+A convolution is P x K x N products: P output pixels (of the batch), K = fh fw C_in / groups products for each output, N
+= C_out / groups outputs a pixel, once for each of G groups. A fold is what the array holds at once; fill and drain are
+paid for each fold.
 
     output_stationary   rows pixels, columns outputs, time products    G (R + C + K - 2) ceil(P/R) ceil(N/C) - 1
     weight_stationary   rows products, columns outputs, time pixels    G (2R + C + P - 2) ceil(K/R) ceil(N/C) - 1
     input_stationary    rows products, columns pixels, time outputs    G (2R + C + N - 2) ceil(K/R) ceil(P/C) - 1
     channel_parallel    rows input channels, columns outputs           G ceil(C_in/G/R) ceil(N/C) fh fw P
 
-The first three are SCALE-Sim's (arXiv 1811.02883), the last is that of VTA, of ShortcutFusion's engine and of a ZigZag mapping over input and output
-channels. A depthwise layer on a channel_parallel array has its taps in the rows and a channel in each column.
-Adds, pools and scales that are layers of their own go through one unit a column: ceil(operations / C).
+The first three are SCALE-Sim's (arXiv 1811.02883), the last is that of VTA, of ShortcutFusion's engine and of a ZigZag
+mapping over input and output channels. A depthwise layer on a channel_parallel array has its taps in the rows and a
+channel in each column. Adds, pools and scales that are layers of their own go through one unit a column:
+ceil(operations / C).
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ def product_cycles(pixels: Any, taps: int, channels_in: Any, outputs: Any, group
 
 
 def fetched_bits(network: LayerGraph, layer: Layer, target: PEArray) -> int:
-    """Bits between the buffers and the array for the batch: operands in, once for each fold that they are needed in, and sums out and back."""
+    """Bits between the buffers and the array for the batch: operands in, once for each fold that they are needed in,
+    and sums out and back.
+    """
     node = layer.nodes[0]
     height, width, channels = node.shape
     pixels = target.batch * height * width
@@ -80,14 +84,30 @@ def fetched_bits(network: LayerGraph, layer: Layer, target: PEArray) -> int:
         case 'output_stationary':
             inputs, kernels, sums = values * _folds(outputs, target.columns), weights * _folds(pixels, target.rows), 1
         case 'weight_stationary':
-            inputs, kernels, sums = values * _folds(outputs, target.columns), weights, 2 * _folds(products, target.rows) - 1
+            inputs, kernels, sums = (
+                values * _folds(outputs, target.columns),
+                weights,
+                2 * _folds(products, target.rows) - 1,
+            )
         case 'input_stationary':
-            inputs, kernels, sums = values, weights * _folds(pixels, target.columns), 2 * _folds(products, target.rows) - 1
+            inputs, kernels, sums = (
+                values,
+                weights * _folds(pixels, target.columns),
+                2 * _folds(products, target.rows) - 1,
+            )
         case 'channel_parallel':
-            inputs, kernels, sums = values * _folds(outputs, target.columns), weights, 2 * taps * _folds(channels_in, target.rows) - 1
+            inputs, kernels, sums = (
+                values * _folds(outputs, target.columns),
+                weights,
+                2 * taps * _folds(channels_in, target.rows) - 1,
+            )
         case _:
             raise CostError(f'dataflow {target.dataflow!r} has no fetches')
-    moved = inputs * target.activation_bits + kernels * target.weight_bits + sums * pixels * outputs * target.accumulator_bits
+    moved = (
+        inputs * target.activation_bits
+        + kernels * target.weight_bits
+        + sums * pixels * outputs * target.accumulator_bits
+    )
     return node.groups * moved
 
 

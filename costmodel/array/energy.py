@@ -1,7 +1,8 @@
-"""Energy of a row, by energies for each operation (`energy.json`, with sources; those under `recalled` were not checked against the publication).
+"""Energy of a row, by energies for each operation (`energy.json`, with sources; those under `recalled` were not checked
+against the publication).
 
-Counted are multiply-accumulates, what passes between the buffers and the array, and DRAM bytes, each of which passes the buffers too. Wires,
-registers and leakage are not.
+Counted are multiply-accumulates, what passes between the buffers and the array, and DRAM bytes, each of which passes
+the buffers too. Wires, registers and leakage are not.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     evaluate(graph, target)   a row of integers per node of the folded graph, blocks, totals
     chains(graph, target)     the same for every setting of the gates, stretch by stretch
 
-A layer's reads of inputs and weights, its cycles and its occupancy of the buffers stand in the row of its first node, the read of a shortcut in the
-row of the add, the write of results in the row of the node that makes the last of them. Everything is for the batch. A gated add is priced as open.
+A layer's reads of inputs and weights, its cycles and its occupancy of the buffers stand in the row of its first node,
+the read of a shortcut in the row of the add, the write of results in the row of the node that makes the last of them.
+Everything is for the batch. A gated add is priced as open.
 """
 
 from __future__ import annotations
@@ -54,17 +55,20 @@ POLICIES: dict[str, Policy] = {
 def evaluate(graph: Graph, target: PEArray) -> Cost:
     """Prices a graph, with or without learnable gates (gated adds count as open).
 
-    A policy that chooses among alternatives takes the one of the fewest DRAM bytes that fits; it is the `target` of the result.
+    A policy that chooses among alternatives takes the one of the fewest DRAM bytes that fits; it is the `target` of the
+    result.
 
     Raises:
-      GraphError, CostError: for a node without a place on the array, or a layer that the buffers are too small for (TooSmall).
+      GraphError, CostError: for a node without a place on the array, or a layer that the buffers are too small for
+        (TooSmall).
     """
     policy, network = POLICIES[target.policy], layer_graph(rewrite.fold(graph), target)
     tried = [(policy.run(network, policy.start, each)[0], each) for each in _alternatives(graph, target)]
     taken = [max((traffic.buffer_bytes for traffic in moved), default=0) for moved, _ in tried]
     if min(taken) > target.sram_bytes:
         raise CostError(
-            f'policy {target.policy} takes at least {min(taken)} bytes of buffers for this network, and sram_bytes is {target.sram_bytes}; '
+            f'policy {target.policy} takes at least {min(taken)} bytes of buffers for this network, and sram_bytes '
+            f'is {target.sram_bytes}; '
             'give more, or another preset'
         )
     fitting = [each for each, size in zip(tried, taken) if size <= target.sram_bytes]
@@ -87,7 +91,9 @@ def chains(graph: Graph, target: PEArray) -> list[Chain]:
 
 
 def _too_small(parts: Sequence[Stretch], target: PEArray) -> Iterator[TooSmall]:
-    """What each stretch says that needs more than there is, in each of its settings: what a layer needs depends on no state."""
+    """What each stretch says that needs more than there is, in each of its settings: what a layer needs depends on no
+    state.
+    """
     for part in parts:
         for setting in settings(part.graph.gates):
             try:
@@ -116,12 +122,16 @@ def _within(part: Stretch, target: PEArray) -> PEArray:
     return dataclasses.replace(target, frame=tuple(name for name in target.frame if name in blocks))
 
 
-def _run(part: Stretch, target: PEArray, setting: Mapping[str, int], state: Hashable) -> tuple[dict[str, int], Hashable]:
+def _run(
+    part: Stretch, target: PEArray, setting: Mapping[str, int], state: Hashable
+) -> tuple[dict[str, int], Hashable]:
     return tabulated(part, target, tuple(setting.items()), state)
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def tabulated(part: Stretch, target: PEArray, setting: tuple[tuple[str, int], ...], state: Hashable) -> tuple[dict[str, int], Hashable]:
+def tabulated(
+    part: Stretch, target: PEArray, setting: tuple[tuple[str, int], ...], state: Hashable
+) -> tuple[dict[str, int], Hashable]:
     network = layer_graph(binarized(part.graph, setting), target, part.final)
     moved, after = POLICIES[target.policy].run(network, state, target)
     return reduced(price(network, moved, target), KINDS), after
@@ -140,7 +150,8 @@ def monotone(target: PEArray) -> tuple[str, ...]:
 def price(network: LayerGraph, moved: Sequence[Traffic], target: PEArray) -> list[dict[str, Any]]:
     """The rows of the nodes of a plan whose layers move so much."""
     found: dict[str, dict[str, Any]] = {
-        node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(KINDS, 0)} for node in network.graph.nodes
+        node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(KINDS, 0)}
+        for node in network.graph.nodes
     }
     fetched = {layer.name: compute.fetched_bits(network, layer, target) for layer in network.layers}
     for layer, traffic in zip(network.layers, moved):
@@ -149,7 +160,9 @@ def price(network: LayerGraph, moved: Sequence[Traffic], target: PEArray) -> lis
         first['dram_weight_bytes'] = traffic.weight_bytes
         first['buffer_bytes'] = traffic.buffer_bytes
         first['macs'] = layer.macs * target.batch
-        first['compute_cycles'] = compute.cycles(network, layer, target) if traffic.compute_cycles is None else traffic.compute_cycles
+        first['compute_cycles'] = (
+            compute.cycles(network, layer, target) if traffic.compute_cycles is None else traffic.compute_cycles
+        )
         first['cycles'] = _cycles(first['compute_cycles'], traffic, target)
         last['dram_output_bytes'] = traffic.output_bytes
         if add:

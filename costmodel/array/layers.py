@@ -1,4 +1,5 @@
-"""Layers: what the array runs as one step, the groups of nodes of the folded graph that every policy and lowering walks.
+"""Layers: what the array runs as one step, the groups of nodes of the folded graph that every policy and lowering
+walks.
 
     conv, dense      start a layer; what follows on its only reader joins it: activations, one pool, an add (with `fuse_add`) on its main branch
     add, scale       a layer of their own where they join none, an element-wise pass
@@ -6,8 +7,9 @@
                      joins where others read its input too: such a layer writes both tensors
     concat, flatten  no layer: addresses only; who reads one reads the tensors that it is made of
 
-A tensor is named by the node that makes it. Only tensors that some other layer reads, or that are the network's output, exist outside a layer.
-A layer stands where its last operand is ready: a convolution with a fused add waits for the shortcut.
+A tensor is named by the node that makes it. Only tensors that some other layer reads, or that are the network's output,
+exist outside a layer. A layer stands where its last operand is ready: a convolution with a fused add waits for the
+shortcut.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ POOLS = ('max_pool', 'avg_pool', 'global_avg_pool')
 
 def tensor_bytes(network: LayerGraph, name: str, target: PEArray, repeats: Fraction | int = 1) -> int:
     """Bytes of a tensor for the batch, read so many times."""
-    return bits_to_bytes(math.ceil(target.batch * math.prod(network.graph[name].shape) * repeats) * target.activation_bits)
+    return bits_to_bytes(
+        math.ceil(target.batch * math.prod(network.graph[name].shape) * repeats) * target.activation_bits
+    )
 
 
 def bits_to_bytes(bits: int) -> int:
@@ -84,7 +88,11 @@ def _layer(graph: Graph, nodes: tuple[Node, ...]) -> Layer:
             if source not in members:
                 (shortcuts if node.op == 'add' and index == 1 else inputs).extend(stored(graph, graph[source]))
     outputs = tuple(
-        node.name for node in nodes if node.name == graph.output.name or any(reader not in members for reader in graph.consumers[node.name])
+        node.name
+        for node in nodes
+        if node.name == graph.output.name or any(reader not in members for reader in graph.consumers[node.name])
     )
     weights = math.prod(weight_shape(graph, nodes[0])) if nodes[0].op in ('conv', 'dense') else 0
-    return Layer(nodes, tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(shortcuts)), outputs, weights, macs(graph, nodes[0]))
+    return Layer(
+        nodes, tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(shortcuts)), outputs, weights, macs(graph, nodes[0])
+    )

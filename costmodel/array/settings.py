@@ -50,17 +50,22 @@ class PEArray:
       rows, columns: of the array of multipliers.
       dataflow: what each multiplier keeps, see `costmodel.array.compute`.
       sram_bytes: buffer bytes on chip in all.
-      input_buffer_bytes, weight_buffer_bytes, output_buffer_bytes: three separate buffers; all 0 for one buffer that everything shares.
-      double_buffered: whether a tile is loaded while another is computed; then a layer takes max(compute, memory), else their sum.
+      input_buffer_bytes, weight_buffer_bytes, output_buffer_bytes: three separate buffers; all 0 for one buffer that
+        everything shares.
+      double_buffered: whether a tile is loaded while another is computed; then a layer takes max(compute, memory), else
+        their sum.
       dram_bytes_per_cycle: bandwidth; None for DRAM that never makes the array wait.
       clock_mhz: clock of the array.
       weight_bits, activation_bits, accumulator_bits: widths of weights, feature maps and partial sums.
       batch: images that a layer handles before the next layer runs; every number of the cost is for the batch.
-      rereads: whether traffic counts what tiles read again, and cycles the fill and drain of each tile; else each operand counts once.
-      fuse_add: whether an add runs in the layer of its main branch, which then reads the shortcut and writes the sum, in place of a layer of its own.
+      rereads: whether traffic counts what tiles read again, and cycles the fill and drain of each tile; else each
+        operand counts once.
+      fuse_add: whether an add runs in the layer of its main branch, which then reads the shortcut and writes the sum,
+        in place of a layer of its own.
       energy: the table of energies for each operation, one of `ENERGIES`.
       bank_bytes: size of a bank, which holds a part of one tensor (shortcut_mining).
-      cuts: how many cuts between row mode and frame mode there may be, 1 or 2; 0 for two where the network upsamples, else one (shortcut_fusion).
+      cuts: how many cuts between row mode and frame mode there may be, 1 or 2; 0 for two where the network upsamples,
+        else one (shortcut_fusion).
       frame: the blocks in frame mode; None for the best ones (shortcut_fusion).
     """
 
@@ -93,7 +98,8 @@ class PEArray:
         sizes = [getattr(self, key) for key in BUFFERS]
         if any(sizes) and (not all(sizes) or sum(sizes) != self.sram_bytes):
             raise CostError(
-                f'{", ".join(BUFFERS)} must all be positive and add up to sram_bytes, or all be 0 for one shared buffer; '
+                f'{", ".join(BUFFERS)} must all be positive and add up to sram_bytes, or all be 0 for one shared '
+                'buffer; '
                 f'got {", ".join(map(str, sizes))} and sram_bytes {self.sram_bytes}'
             )
 
@@ -106,12 +112,15 @@ def pe_array(preset: str = 'tailor_2d', **settings: Any) -> PEArray:
     """The PE-array target: a frozen, hashable value.
 
     Args:
-      preset: a name in `presets.json`: tailor_2d, shortcut_fusion, vta, scalesim_32x32; or a JSON file of one's own with the same keys.
-      **settings: any attribute of `PEArray`, in place of the preset's; also `bandwidth_gb_s` in place of `dram_bytes_per_cycle`. A `sram_bytes`
-        given alone is one shared buffer; buffers given alone make `sram_bytes` their sum. What is None is as in the preset.
+      preset: a name in `presets.json`: tailor_2d, shortcut_fusion, vta, scalesim_32x32; or a JSON file of one's own
+        with the same keys.
+      **settings: any attribute of `PEArray`, in place of the preset's; also `bandwidth_gb_s` in place of
+        `dram_bytes_per_cycle`. A `sram_bytes` given alone is one shared buffer; buffers given alone make `sram_bytes`
+        their sum. What is None is as in the preset.
 
     Raises:
-      CostError: for an unknown preset or setting (suggests the nearest) or a value that cannot be; names the key and what is expected.
+      CostError: for an unknown preset or setting (suggests the nearest) or a value that cannot be; names the key and
+        what is expected.
     """
     given = {key: value for key, value in settings.items() if value is not None}
     check.known('pe_array', given, SETTINGS)

@@ -1,8 +1,9 @@
 """Stretches: where a network can be cut so that its parts can be priced one after another, whatever the gates do.
 
-A cut is a tensor that every path passes. It must stay what it is under every setting of the gates: one tensor in memory (no concat), read by layers
-of their own (an activation or a pool would join the layer before it), with some layer left behind it (a gated add can vanish). Stretches hold a gate
-or more each, where there are any, and a gate that stands in several stretches joins all from the first to the last.
+A cut is a tensor that every path passes. It must stay what it is under every setting of the gates: one tensor in memory
+(no concat), read by layers of their own (an activation or a pool would join the layer before it), with some layer left
+behind it (a gated add can vanish). Stretches hold a gate or more each, where there are any, and a gate that stands in
+several stretches joins all from the first to the last.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def _is_cut(graph: Graph, node: Node) -> bool:
 
 
 def _readers(graph: Graph, node: Node) -> Iterator[Node]:
-    """Who may read the tensor, directly or once gated adds are gone; the network's input, which reads nothing, where no layer might be left."""
+    """Who may read the tensor, directly or once gated adds are gone; the network's input, which reads nothing, where no
+    layer might be left.
+    """
     waiting = [node]
     while waiting:
         node = waiting.pop()

@@ -1,20 +1,24 @@
-"""Tiles of a layer under the size of the buffers: which tile sizes and which loop order move the fewest bytes, and what they occupy.
+"""Tiles of a layer under the size of the buffers: which tile sizes and which loop order move the fewest bytes, and what
+they occupy.
 
-A layer of C input and N output channels (of one group), an H x W output and an fh x fw window is cut into n_c = ceil(C/Tc), n_k = ceil(N/Tk) and
-n_s = ceil(H/Th) ceil(W/Tw) tiles. With I' the input read once through all spatial tiles, halos counted with every tile that needs them:
+A layer of C input and N output channels (of one group), an H x W output and an fh x fw window is cut into n_c =
+ceil(C/Tc), n_k = ceil(N/Tk) and n_s = ceil(H/Th) ceil(W/Tw) tiles. With I' the input read once through all spatial
+tiles, halos counted with every tile that needs them:
 
     reuse     innermost   input        weights    partial sums
     output    channels    n_k I'       n_s W      none
     weight    pixels      n_k I'       W          2 (n_c - 1) O
     input     outputs     I'           n_s W      2 (n_c - 1) O
 
-An operand that is a single tile is read once whatever the order. Results are written once. Buffers hold one tile of each operand, two with double
-buffering: Tc ((Th-1) sh + fh) ((Tw-1) sw + fw) inputs, Tk Tc fh fw weights, Tk Th Tw partial sums, and as many shortcut values where an add is fused.
-Tiles are whole rows, or parts of one row. Grouped layers hold one group at a time, layers without weights a channel.
+An operand that is a single tile is read once whatever the order. Results are written once. Buffers hold one tile of
+each operand, two with double buffering: Tc ((Th-1) sh + fh) ((Tw-1) sw + fw) inputs, Tk Tc fh fw weights, Tk Th Tw
+partial sums, and as many shortcut values where an add is fused. Tiles are whole rows, or parts of one row. Grouped
+layers hold one group at a time, layers without weights a channel.
 
-Bytes grow with n_s in every order, so for each (Tk, Tc) no tile moves fewer than the tallest that fits: the search is exact over tiles of
-whole rows and of parts of one. Tiles of several part rows are not tried, and can move fewer bytes in small buffers. Ties go to the fewest cycles
-(where `rereads` counts tile by tile), then to the smallest occupancy. A tile that fits also fits more room, so more room never moves more bytes.
+Bytes grow with n_s in every order, so for each (Tk, Tc) no tile moves fewer than the tallest that fits: the search is
+exact over tiles of whole rows and of parts of one. Tiles of several part rows are not tried, and can move fewer bytes
+in small buffers. Ties go to the fewest cycles (where `rereads` counts tile by tile), then to the smallest occupancy. A
+tile that fits also fits more room, so more room never moves more bytes.
 
     search       the best tiling in so many bytes
     least_room   bytes that the smallest tiles take: with fewer a layer cannot run
@@ -46,7 +50,8 @@ ORDERS = ('output', 'weight', 'input')
 class Shape:
     """What tiling sees of a layer: channels are those of one group; `shortcut` if a fused add reads one.
 
-    `stored` are the channels that lie in DRAM: fewer than the groups' where a concat has a tensor twice, which is read once.
+    `stored` are the channels that lie in DRAM: fewer than the groups' where a concat has a tensor twice, which is read
+    once.
     """
 
     size_in: tuple[int, int]
@@ -116,7 +121,9 @@ def shape(network: LayerGraph, layer: Layer) -> Shape:
 
 def _stored_channels(network: LayerGraph, layer: Layer) -> int:
     """Channels of the tensors that the first node's operand is made of, each once."""
-    values = sum(math.prod(network.graph[name].shape) for name in stored(network.graph, network.graph[layer.nodes[0].inputs[0]]))
+    values = sum(
+        math.prod(network.graph[name].shape) for name in stored(network.graph, network.graph[layer.nodes[0].inputs[0]])
+    )
     return values // math.prod(network.graph.in_shape(layer.nodes[0])[:2])
 
 
@@ -124,8 +131,11 @@ def _corner(node: Node) -> tuple[int, int]:
     return node.padding[0], node.padding[2]
 
 
-def tiled(network: LayerGraph, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None) -> Tiling:
-    """The best tiles of a layer in `room` bytes (of one shared buffer; None for all there is), in which it has some (see `check_room`).
+def tiled(
+    network: LayerGraph, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None
+) -> Tiling:
+    """The best tiles of a layer in `room` bytes (of one shared buffer; None for all there is), in which it has some
+    (see `check_room`).
 
     Tensors `on_chip` lie there as a whole: as operands they need no tile.
     """
@@ -135,7 +145,9 @@ def tiled(network: LayerGraph, layer: Layer, target: PEArray, on_chip: Collectio
 
 
 def check_room(network: LayerGraph, target: PEArray) -> None:
-    """Raises TooSmall naming the layer whose smallest tiles take the most bytes, and these, if they are more than the buffers have."""
+    """Raises TooSmall naming the layer whose smallest tiles take the most bytes, and these, if they are more than the
+    buffers have.
+    """
     parts = [least_room(shape(network, layer), target) for layer in network.layers]
     limits = {'sram_bytes': [sum(part) for part in parts]}
     if target.input_buffer_bytes:
@@ -144,7 +156,9 @@ def check_room(network: LayerGraph, target: PEArray) -> None:
         if taken and max(taken) > getattr(target, key):
             layer, what = network.layers[taken.index(max(taken))], 'tiles take' if key == 'sram_bytes' else 'tile takes'
             where = f'node {layer.name!r} ({layer.op}): its smallest {what}'
-            raise TooSmall(max(taken), f'{where} {max(taken)} bytes and {key} is {getattr(target, key)}; no layer needs more')
+            raise TooSmall(
+                max(taken), f'{where} {max(taken)} bytes and {key} is {getattr(target, key)}; no layer needs more'
+            )
 
 
 def _seen(network: LayerGraph, layer: Layer, on_chip: Collection[str]) -> tuple[Shape, bool]:
@@ -194,11 +208,15 @@ def _calm_room(given: Shape, input_on_chip: bool, target: PEArray) -> int:
         for order in ORDERS if given.weighted else ORDERS[:1]:
 
             def calm(extent: np.ndarray, rows: bool = rows, order: str = order) -> np.ndarray:
-                return _moved(given, target, input_on_chip, order, *_tile(given, rows, extent), outer, inner)[0] == least
+                return (
+                    _moved(given, target, input_on_chip, order, *_tile(given, rows, extent), outer, inner)[0] == least
+                )
 
             shortest = 1 + _last(np.zeros_like(outer), np.full_like(outer, size), lambda extent: ~calm(extent))
             fits = shortest <= size
-            held = _occupied(given, target, input_on_chip, outer[fits], inner[fits], *_tile(given, rows, shortest[fits]))
+            held = _occupied(
+                given, target, input_on_chip, outer[fits], inner[fits], *_tile(given, rows, shortest[fits])
+            )
             taken += sum(held).tolist()
     return min(taken)
 
@@ -221,10 +239,14 @@ def _best(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: b
         moved = _moved(given, target, input_on_chip, order, *_tile(given, rows, extent), outer, inner)[0]
         best = np.flatnonzero(moved == moved.min())
         # Smaller tiles may move as few: every extent of the best.
-        which, shorter = (grid.ravel() for grid in np.meshgrid(best, np.arange(1, extent[best].max() + 1), indexing='ij'))
+        which, shorter = (
+            grid.ravel() for grid in np.meshgrid(best, np.arange(1, extent[best].max() + 1), indexing='ij')
+        )
         held = shorter <= extent[which]
         which, shorter = which[held], shorter[held]
-        found.append(_least(given, target, input_on_chip, order, *_tile(given, rows, shorter), outer[which], inner[which]))
+        found.append(
+            _least(given, target, input_on_chip, order, *_tile(given, rows, shorter), outer[which], inner[which])
+        )
     return min(found, key=_rank)
 
 
@@ -239,8 +261,12 @@ def _counts(given: Shape, target: PEArray, tall: Any, wide: Any, outer: Any, inn
     return spatial, -(-given.channels // outer), -(-given.channels_in // inner)
 
 
-def _moved(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any) -> tuple[Any, Any, Any, Any]:
-    """Bytes moved for the batch, results aside; and of what they consist: input pixels of one image, times of the weights, bytes of partial sums."""
+def _moved(
+    given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any
+) -> tuple[Any, Any, Any, Any]:
+    """Bytes moved for the batch, results aside; and of what they consist: input pixels of one image, times of the
+    weights, bytes of partial sums.
+    """
     n_s, n_k, n_c = _counts(given, target, tall, wide, outer, inner)
     pixels = _walked(given, 0)[tall] * _walked(given, 1)[wide]  # I', for one image
     if order != 'input':
@@ -249,10 +275,17 @@ def _moved(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall:
     values = given.groups * given.channels * math.prod(given.size) * target.batch
     partial = -(-2 * (n_c - 1) * (n_k * n_s > 1) * (order != 'output') * values * target.accumulator_bits // 8)
     inputs = 0 if input_on_chip else -(-pixels * given.stored * target.batch * target.activation_bits // 8)
-    return inputs + weights * bits_to_bytes(_weight_count(given) * target.weight_bits) + partial, pixels, weights, partial
+    return (
+        inputs + weights * bits_to_bytes(_weight_count(given) * target.weight_bits) + partial,
+        pixels,
+        weights,
+        partial,
+    )
 
 
-def _least(given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any) -> Tiling:
+def _least(
+    given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any
+) -> Tiling:
     """Of these tiles those of the fewest bytes moved, then cycles, then bytes of the buffers."""
     moved, pixels, weights, partial = _moved(given, target, input_on_chip, order, tall, wide, outer, inner)
     busy = _busy(given, target, tall, wide, outer, inner) if target.rereads else np.zeros_like(outer)
@@ -283,7 +316,9 @@ def _weight_count(given: Shape) -> int:
 
 
 def _tile_bits(given: Shape, target: PEArray, input_on_chip: bool) -> tuple[int, int, int]:
-    """Bits of an input value, a weight, and a partial sum with its shortcut; 0 for what needs no tile; twice if double-buffered."""
+    """Bits of an input value, a weight, and a partial sum with its shortcut; 0 for what needs no tile; twice if
+    double-buffered.
+    """
     twice = 2 if target.double_buffered else 1
     summed = target.accumulator_bits if given.weighted else target.activation_bits
     return (
@@ -293,7 +328,9 @@ def _tile_bits(given: Shape, target: PEArray, input_on_chip: bool) -> tuple[int,
     )
 
 
-def _occupied(given: Shape, target: PEArray, input_on_chip: bool, outer: Any, inner: Any, tall: Any, wide: Any) -> tuple[Any, Any, Any]:
+def _occupied(
+    given: Shape, target: PEArray, input_on_chip: bool, outer: Any, inner: Any, tall: Any, wide: Any
+) -> tuple[Any, Any, Any]:
     """Bytes of the buffers for inputs, weights and outputs. Arrays or numbers."""
     bits_in, bits_weight, bits_out = _tile_bits(given, target, input_on_chip)
     covered_rows = np.minimum((tall - 1) * given.stride[0] + given.kernel[0], given.size_in[0])
@@ -305,8 +342,12 @@ def _occupied(given: Shape, target: PEArray, input_on_chip: bool, outer: Any, in
     )
 
 
-def _tallest(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: bool, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """The largest extent (rows, or columns of one row) of each (Tk, Tc) that the buffers hold; 0 if none. By bisection: occupancy grows with it."""
+def _tallest(
+    given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: bool, outer: np.ndarray, inner: np.ndarray
+) -> np.ndarray:
+    """The largest extent (rows, or columns of one row) of each (Tk, Tc) that the buffers hold; 0 if none. By bisection:
+    occupancy grows with it.
+    """
     low, high = np.zeros_like(outer), np.full_like(outer, given.size[0] if rows else given.size[1])
 
     def holds(extent: np.ndarray) -> np.ndarray:
@@ -319,7 +360,9 @@ def _tallest(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows
 
 
 def _last(low: np.ndarray, high: np.ndarray, holds: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The largest extents of low..high for which something holds that holds for every smaller one; `low` where it holds for none."""
+    """The largest extents of low..high for which something holds that holds for every smaller one; `low` where it holds
+    for none.
+    """
     while (low < high).any():
         middle = (low + high + 1) // 2
         good = holds(np.maximum(middle, 1))  # 0 only where all is known
@@ -329,8 +372,15 @@ def _last(low: np.ndarray, high: np.ndarray, holds: Callable[[np.ndarray], np.nd
 
 @functools.lru_cache(maxsize=4096)
 def _walked(given: Shape, axis: int) -> np.ndarray:
-    """[size + 1] rows (or columns) of the input that all tiles of an extent read together: each once, and the halos that two tiles share again."""
-    size_in, size, shared, step = given.size_in[axis], given.size[axis], given.kernel[axis] - given.stride[axis], given.stride[axis]
+    """[size + 1] rows (or columns) of the input that all tiles of an extent read together: each once, and the halos
+    that two tiles share again.
+    """
+    size_in, size, shared, step = (
+        given.size_in[axis],
+        given.size[axis],
+        given.kernel[axis] - given.stride[axis],
+        given.stride[axis],
+    )
     found = np.full(size + 1, size_in, np.int64)
     for extent in range(1, size):
         if shared > 0:
@@ -339,18 +389,25 @@ def _walked(given: Shape, axis: int) -> np.ndarray:
     return found
 
 
-def _busy(given: Shape, target: PEArray, tall: np.ndarray, wide: np.ndarray, outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+def _busy(
+    given: Shape, target: PEArray, tall: np.ndarray, wide: np.ndarray, outer: np.ndarray, inner: np.ndarray
+) -> np.ndarray:
     """Cycles of the array, tile by tile; full tiles and those at the edges."""
     if not given.weighted:
         return np.zeros_like(outer)
     taps, total = math.prod(given.kernel), np.zeros_like(outer)
-    cuts = [_cut(size, tile) for size, tile in zip((*given.size, given.channels, given.channels_in), (tall, wide, outer, inner))]
+    cuts = [
+        _cut(size, tile)
+        for size, tile in zip((*given.size, given.channels, given.channels_in), (tall, wide, outer, inner))
+    ]
     for many_h, h in cuts[0]:
         for many_w, w in cuts[1]:
             for many_k, k in cuts[2]:
                 for many_c, c in cuts[3]:
                     many = many_h * many_w * many_k * many_c
-                    one = compute.product_cycles(np.maximum(h * w, 1), taps, np.maximum(c, 1), np.maximum(k, 1), given.groups, target)
+                    one = compute.product_cycles(
+                        np.maximum(h * w, 1), taps, np.maximum(c, 1), np.maximum(k, 1), given.groups, target
+                    )
                     total = total + many * one
     return total * target.batch
 

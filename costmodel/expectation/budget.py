@@ -1,8 +1,9 @@
 """Settings of the gates that meet a budget, the likeliest first.
 
-With p_i = P(gate i open), a setting a has likelihood product of p_i^a_i (1 - p_i)^(1 - a_i). From the likeliest, each gate that is flipped
-costs |log(p_i / (1 - p_i))|; the subsets of flips are walked in order of their sum with a heap (the k smallest subset sums), and each setting's
-exact cost is read from the table. Nothing here knows what the budget is of.
+With p_i = P(gate i open), a setting a has likelihood product of p_i^a_i (1 - p_i)^(1 - a_i). From the likeliest, each
+gate that is flipped costs |log(p_i / (1 - p_i))|; the subsets of flips are walked in order of their sum with a heap
+(the k smallest subset sums), and each setting's exact cost is read from the table. Nothing here knows what the budget
+is of.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def settings_by_likelihood(p: Mapping[str, float]) -> Iterator[dict[str, int]]:
     open_ = {gate: int(value > 0.5) for gate, value in p.items()}
     yield dict(open_)
     flips = sorted((abs(_log_odds(value)), gate) for gate, value in p.items())
-    # A subset of flips is (its sum, the indices in it); each comes from one other by adding the next index to, or moving, its last one.
+    # A subset of flips is (its sum, the indices in it); each comes from one other by adding the next index to, or
+    # moving, its last one.
     heap: list[tuple[float, tuple[int, ...]]] = [(flips[0][0], (0,))] if flips else []
     while heap:
         total, chosen = heapq.heappop(heap)
@@ -44,7 +46,9 @@ def settings_by_likelihood(p: Mapping[str, float]) -> Iterator[dict[str, int]]:
             heapq.heappush(heap, (total - flips[last][0] + following, (*chosen[:-1], last + 1)))
 
 
-def settings_within(table: CostTable, p: Mapping[str, float], budget: Mapping[str, float], count: int, maximal: bool = False) -> list[dict[str, int]]:
+def settings_within(
+    table: CostTable, p: Mapping[str, float], budget: Mapping[str, float], count: int, maximal: bool = False
+) -> list[dict[str, int]]:
     """The `count` likeliest settings that meet a budget, or fewer if there are fewer.
 
     Args:
@@ -59,7 +63,9 @@ def settings_within(table: CostTable, p: Mapping[str, float], budget: Mapping[st
     """
     found = []
     for setting in itertools.islice(settings_by_likelihood(p), SEARCHED):
-        if meets(table, setting, budget) and not (maximal and any(meets(table, larger, budget) for larger in _larger(setting))):
+        if meets(table, setting, budget) and not (
+            maximal and any(meets(table, larger, budget) for larger in _larger(setting))
+        ):
             found.append(setting)
             if len(found) == count:
                 return found
@@ -69,12 +75,18 @@ def settings_within(table: CostTable, p: Mapping[str, float], budget: Mapping[st
     if not found:
         least = expected(table, {gate: 0.0 for gate in p})
         told = ', '.join(f'{resource} {least[resource]:g} of {limit:g}' for resource, limit in budget.items())
-        searched = 'no setting of the gates meets' if 2 ** len(p) <= SEARCHED else f'none of {SEARCHED:,} settings of the gates meets'
+        searched = (
+            'no setting of the gates meets'
+            if 2 ** len(p) <= SEARCHED
+            else f'none of {SEARCHED:,} settings of the gates meets'
+        )
         raise CostError(f'{searched} the budget; with no skip at all the network needs {told}')
     return found
 
 
-def _opened_greedily(table: CostTable, p: Mapping[str, float], budget: Mapping[str, float], setting: dict[str, int]) -> dict[str, int]:
+def _opened_greedily(
+    table: CostTable, p: Mapping[str, float], budget: Mapping[str, float], setting: dict[str, int]
+) -> dict[str, int]:
     for gate in sorted(p, key=lambda name: -p[name]):
         if meets(table, setting | {gate: 1}, budget):
             setting = setting | {gate: 1}

@@ -1,7 +1,8 @@
 """Exact costs of every setting of every gate group, as a chain of links.
 
-A link is a stretch of the network whose cost depends on its own gates a_g and on the state s_{g-1} that the stretch before it left (a tensor on chip
-or not). With V_g its exact cost and t_g the state that it leaves, the cost of the graph binarized by a in {0,1}^A is
+A link is a stretch of the network whose cost depends on its own gates a_g and on the state s_{g-1} that the stretch
+before it left (a tensor on chip or not). With V_g its exact cost and t_g the state that it leaves, the cost of the
+graph binarized by a in {0,1}^A is
 
     additive   C(a) = C_0 + sum over g of V_g(s_{g-1}, a_g)
     max        C(a) = max(C_0, max over g of V_g(s_{g-1}, a_g)),      s_g = t_g(s_{g-1}, a_g)
@@ -54,8 +55,9 @@ class Chain:
 class Choice:
     """How one of several chains is taken.
 
-    It is that of the least expected `objective` among those whose `limited` resource stays within `limit` in every setting of positive probability;
-    the first of equals. `setting` and `chooser` name the limit and who chooses, for messages.
+    It is that of the least expected `objective` among those whose `limited` resource stays within `limit` in every
+    setting of positive probability; the first of equals. `setting` and `chooser` name the limit and who chooses, for
+    messages.
     """
 
     objective: str
@@ -69,14 +71,21 @@ def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:
     """Every setting of these gates, in the order of `Link.costs`. Raises CostError for too many gates."""
     if len(gates) > MAX_GROUP_GATES:
         raise CostError(
-            f'{len(gates)} gates interact ({", ".join(gates)}), so their cost table would have 2^{len(gates)} settings; at most '
+            f'{len(gates)} gates interact ({", ".join(gates)}), so their cost table would have 2^{len(gates)} '
+            'settings; at most '
             f'{MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some of them to one gate'
         )
     return ({gate: setting >> index & 1 for index, gate in enumerate(gates)} for setting in range(1 << len(gates)))
 
 
-def independent(graph: Graph, rows: Callable[[Graph], list[dict[str, Any]]], kinds: Mapping[str, str], groups: Sequence[tuple[str, ...]]) -> Chain:
-    """The chain of a target without states, V_g found by evaluating the whole graph at the settings of the group, the other gates open.
+def independent(
+    graph: Graph,
+    rows: Callable[[Graph], list[dict[str, Any]]],
+    kinds: Mapping[str, str],
+    groups: Sequence[tuple[str, ...]],
+) -> Chain:
+    """The chain of a target without states, V_g found by evaluating the whole graph at the settings of the group, the
+    other gates open.
 
     Which rows belong to a group is seen from which rows vary; two groups that claim one row are joined.
 
@@ -107,7 +116,12 @@ def independent(graph: Graph, rows: Callable[[Graph], list[dict[str, Any]]], kin
     links = [
         Link(
             group,
-            (tuple(reduced([found.get(name, none) for name in claims[group]] or [none], kinds) for found in known[group]),),
+            (
+                tuple(
+                    reduced([found.get(name, none) for name in claims[group]] or [none], kinds)
+                    for found in known[group]
+                ),
+            ),
             ((0,) * 2 ** len(group),),
         )
         for group in groups

@@ -1,23 +1,26 @@
-"""The exact expected cost under independent gates: the multilinear extension of the cost, differentiable in the probabilities.
+"""The exact expected cost under independent gates: the multilinear extension of the cost, differentiable in the
+probabilities.
 
-With a_i ~ Bernoulli(p_i) independent, P_g(a) = product over the gates of link g of p_i if open in a, else 1 - p_i, and the links of
-`costmodel.expectation.chain`, V_g(s, a) the cost and t_g(s, a) the state after, the distribution of the state goes along the chain:
+With a_i ~ Bernoulli(p_i) independent, P_g(a) = product over the gates of link g of p_i if open in a, else 1 - p_i, and
+the links of `costmodel.expectation.chain`, V_g(s, a) the cost and t_g(s, a) the state after, the distribution of the
+state goes along the chain:
 
     T_g[s, s'] = sum over a of P_g(a) [t_g(s, a) = s'],          v_g[s] = sum over a of P_g(a) V_g(s, a)
     additive   E = C_0 + sum over g of e_0 T_1 ... T_{g-1} v_g
     max        E = x_1 + sum over j of (x_{j+1} - x_j) (1 - F(x_j)),     F(x) = e_0 B_1(x) ... B_G(x) 1
                B_g(x)[s, s'] = sum over a of P_g(a) [t_g(s, a) = s'] [V_g(s, a) <= x]
 
-over the ascending support x of the maximum. All are polynomials in p. With one state T is 1, E a sum and F a product over the links. Matrices of
-neighbours are multiplied in pairs, so a chain of G links takes log2 G steps.
+over the ascending support x of the maximum. All are polynomials in p. With one state T is 1, E a sum and F a product
+over the links. Matrices of neighbours are multiplied in pairs, so a chain of G links takes log2 G steps.
 
-A choice among chains is made at its optimum for p: the least expected objective among those without an expected violation of the limit. The gradient
-is that of the chain chosen.
+A choice among chains is made at its optimum for p: the least expected objective among those without an expected
+violation of the limit. The gradient is that of the chain chosen.
 
-Exactness. At p in {0,1} every product is 0 or 1, so the result is the integer cost, exactly, as long as the arithmetic holds the integers:
-numpy float64, used when all of p are Python or numpy numbers, up to 2^53; float32, used under jax, up to 2^24 = 16,777,216 (BRAM, LUT, FF,
-DSP and most FIFO sums), and beyond that to the nearest of the 24-bit numbers (MACs, BOPS, DRAM bytes); with jax_enable_x64, float64 as numpy.
-Chains whose expected objectives differ by less than that may be taken for one another.
+Exactness. At p in {0,1} every product is 0 or 1, so the result is the integer cost, exactly, as long as the arithmetic
+holds the integers: numpy float64, used when all of p are Python or numpy numbers, up to 2^53; float32, used under jax,
+up to 2^24 = 16,777,216 (BRAM, LUT, FF, DSP and most FIFO sums), and beyond that to the nearest of the 24-bit numbers
+(MACs, BOPS, DRAM bytes); with jax_enable_x64, float64 as numpy. Chains whose expected objectives differ by less than
+that may be taken for one another.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ from costmodel.cost import CostError
 from costmodel.expectation.table import Bucket, CostTable
 
 jax.tree_util.register_dataclass(Bucket, ['gates', 'places', 'values', 'after', 'below'], [])
-jax.tree_util.register_dataclass(CostTable, ['constant', 'support', 'buckets'], ['gates', 'additive', 'maxima', 'objective'])
+jax.tree_util.register_dataclass(
+    CostTable, ['constant', 'support', 'buckets'], ['gates', 'additive', 'maxima', 'objective']
+)
 
 
 def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,13 +48,15 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
       table: from `tabulate`.
-      p: {gate: probability that it is open}, a scalar for every gate of the table; Python, numpy or (traced) jax numbers.
+      p: {gate: probability that it is open}, a scalar for every gate of the table; Python, numpy or (traced) jax
+        numbers.
 
     Returns:
       {resource: scalar}, differentiable and jittable; float64 numpy scalars if no probability is a jax value.
 
     Raises:
-      CostError: if `p` lacks a gate or has one that the table does not know, or a value that is no probability; of a jax value it is not known.
+      CostError: if `p` lacks a gate or has one that the table does not know, or a value that is no probability; of a
+        jax value it is not known.
     """
     if set(p) != set(table.gates):
         missing, unknown = sorted(set(table.gates) - set(p)), sorted(set(p) - set(table.gates))
@@ -97,7 +104,9 @@ def _chosen(xp: Any, table: CostTable, weights: Sequence[Any]) -> CostTable:
         for bucket in table.buckets
     )
     support = tuple(xp.asarray(numbers)[index] for numbers in table.support)
-    return dataclasses.replace(table, objective='', constant=xp.asarray(table.constant)[index], support=support, buckets=buckets)
+    return dataclasses.replace(
+        table, objective='', constant=xp.asarray(table.constant)[index], support=support, buckets=buckets
+    )
 
 
 def _additive(xp: Any, table: CostTable, weights: Sequence[Any], columns: Any) -> Any:
@@ -105,9 +114,17 @@ def _additive(xp: Any, table: CostTable, weights: Sequence[Any], columns: Any) -
     total = xp.asarray(table.constant)[..., columns]
     pairs = list(zip(weights, table.buckets))
     if table.states == 1:
-        return sum((xp.einsum('ns,...nisa->...a', weight, xp.asarray(bucket.values)[..., columns]) for weight, bucket in pairs), total)
+        return sum(
+            (
+                xp.einsum('ns,...nisa->...a', weight, xp.asarray(bucket.values)[..., columns])
+                for weight, bucket in pairs
+            ),
+            total,
+        )
     steps = [xp.einsum('ns,...nisj->...nij', weight, xp.asarray(bucket.after)) for weight, bucket in pairs]
-    costs = [xp.einsum('ns,...nisa->...nia', weight, xp.asarray(bucket.values)[..., columns]) for weight, bucket in pairs]
+    costs = [
+        xp.einsum('ns,...nisa->...nia', weight, xp.asarray(bucket.values)[..., columns]) for weight, bucket in pairs
+    ]
     return total + _walked(xp, _in_order(xp, table, steps), _in_order(xp, table, costs))
 
 
@@ -117,13 +134,19 @@ def _at_most(xp: Any, table: CostTable, weights: Sequence[Any], index: int) -> A
     if table.states == 1:
         parts = [xp.prod(xp.einsum('ns,nism->nm', weight, below), axis=0) for weight, _, below in pairs]
         return functools.reduce(lambda one, other: one * other, parts, xp.ones(table.support[index].shape))
-    parts = [xp.einsum('ns,nisj,nism->nmij', weight, xp.asarray(bucket.after), below) for weight, bucket, below in pairs]
+    parts = [
+        xp.einsum('ns,nisj,nism->nmij', weight, xp.asarray(bucket.after), below) for weight, bucket, below in pairs
+    ]
     return _product(xp, xp.swapaxes(_in_order(xp, table, parts, -4), -4, -3))[..., 0, :].sum(-1)
 
 
 def _in_order(xp: Any, table: CostTable, parts: Sequence[Any], axis: int = -3) -> Any:
     """The buckets' entries along `axis` as one array, in the order of the chain."""
-    return xp.take(xp.concatenate(parts, axis=axis), xp.argsort(xp.concatenate([bucket.places for bucket in table.buckets])), axis=axis)
+    return xp.take(
+        xp.concatenate(parts, axis=axis),
+        xp.argsort(xp.concatenate([bucket.places for bucket in table.buckets])),
+        axis=axis,
+    )
 
 
 def _walked(xp: Any, steps: Any, costs: Any) -> Any:
@@ -131,7 +154,9 @@ def _walked(xp: Any, steps: Any, costs: Any) -> Any:
     while (count := steps.shape[-3]) > 1:
         even = count // 2 * 2
         first, second = steps[..., 0:even:2, :, :], steps[..., 1:even:2, :, :]
-        costs = xp.concatenate([costs[..., 0:even:2, :, :] + first @ costs[..., 1:even:2, :, :], costs[..., even:, :, :]], axis=-3)
+        costs = xp.concatenate(
+            [costs[..., 0:even:2, :, :] + first @ costs[..., 1:even:2, :, :], costs[..., even:, :, :]], axis=-3
+        )
         steps = xp.concatenate([first @ second, steps[..., even:, :, :]], axis=-3)
     return costs[..., 0, 0, :]
 
@@ -140,7 +165,9 @@ def _product(xp: Any, matrices: Any) -> Any:
     """[..., G, S, S] -> [..., S, S], the product in order."""
     while (count := matrices.shape[-3]) > 1:
         even = count // 2 * 2
-        matrices = xp.concatenate([matrices[..., 0:even:2, :, :] @ matrices[..., 1:even:2, :, :], matrices[..., even:, :, :]], axis=-3)
+        matrices = xp.concatenate(
+            [matrices[..., 0:even:2, :, :] @ matrices[..., 1:even:2, :, :], matrices[..., even:, :, :]], axis=-3
+        )
     return matrices[..., 0, :, :]
 
 

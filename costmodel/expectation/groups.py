@@ -1,8 +1,9 @@
 """Gate groups: which gates interact.
 
-An articulation node lies on every path from input to output; in a topological order it is a node that no edge jumps over. A skip connection
-lives between two consecutive articulation nodes of the graph with all gates open, and the gates between the same two form a group:
-usually one block, 1 to 4 gates. A gate that stands on adds of several such regions joins their groups.
+An articulation node lies on every path from input to output; in a topological order it is a node that no edge jumps
+over. A skip connection lives between two consecutive articulation nodes of the graph with all gates open, and the gates
+between the same two form a group: usually one block, 1 to 4 gates. A gate that stands on adds of several such regions
+joins their groups.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Cost tables: the chains of `costmodel.expectation.chain` as arrays, which is what `costmodel.expected` takes.
 
-Links with as many gates are stacked in a bucket; states are padded to the largest number of them. Where a target chooses among K chains over the same
-gates (`chain.Choice`), every array has a leading axis of K, and one more additive column counts the links that are over the limit: its expectation is
-positive just if a setting of positive probability is.
+Links with as many gates are stacked in a bucket; states are padded to the largest number of them. Where a target
+chooses among K chains over the same gates (`chain.Choice`), every array has a leading axis of K, and one more additive
+column counts the links that are over the limit: its expectation is positive just if a setting of positive probability
+is.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Bucket:
       places: [n] positions in the chain.
       values: [n, S, 2^k, A] of the A additive resources, by the state before.
       after: [n, S, 2^k, S] 1 for the state after.
-      below: per max-type resource [n, S, 2^k, M]: 1 where the link's value is at most the j-th number of the resource's support.
+      below: per max-type resource [n, S, 2^k, M]: 1 where the link's value is at most the j-th number of the resource's
+        support.
     """
 
     gates: np.ndarray
@@ -72,21 +74,26 @@ class CostTable:
     @property
     def groups(self) -> list[tuple[str, ...]]:
         """The gates of each link that has some."""
-        return [tuple(self.gates[index] for index in row) for bucket in self.buckets for row in bucket.gates if len(row)]
+        return [
+            tuple(self.gates[index] for index in row) for bucket in self.buckets for row in bucket.gates if len(row)
+        ]
 
 
 def tabulate(graph: Graph, target: Target) -> CostTable:
     """The table of a graph with learnable gates on a target.
 
     Raises:
-      CostError: if more than 12 gates interact (the message names them), or a setting of the target names what the graph does not have.
+      CostError: if more than 12 gates interact (the message names them), or a setting of the target names what the
+        graph does not have.
     """
     check_names(graph, target)
     found = evaluator(target)
     return packed(graph.gates, found.kinds, found.chains(graph), found.choice)
 
 
-def packed(gates: tuple[str, ...], kinds: Mapping[str, str], chains: Sequence[Chain], choice: Choice | None = None) -> CostTable:
+def packed(
+    gates: tuple[str, ...], kinds: Mapping[str, str], chains: Sequence[Chain], choice: Choice | None = None
+) -> CostTable:
     """The table of one chain, or of several over the same gates to choose from.
 
     Raises:
@@ -94,15 +101,24 @@ def packed(gates: tuple[str, ...], kinds: Mapping[str, str], chains: Sequence[Ch
     """
     additive, maxima = (tuple(name for name, kind in kinds.items() if kind == wanted) for wanted in ('sum', 'max'))
     states = max((len(link.costs) for chain in chains for link in chain.links), default=1)
-    states = max(states, 1 + max((index for chain in chains for link in chain.links for row in link.after for index in row), default=0))
+    states = max(
+        states,
+        1 + max((index for chain in chains for link in chain.links for row in link.after for index in row), default=0),
+    )
     if choice is None:
         constant, support, buckets = _arrays(gates, additive, maxima, chains[0], states, None)
         return CostTable(gates, additive, maxima, '', constant, support, buckets)
     limited = choice.limited
-    if all(any(cost[limited] > choice.limit for link in chain.links for row in link.costs for cost in row) for chain in chains):
-        least = min(max(cost[limited] for link in chain.links for row in link.costs for cost in row) for chain in chains)
+    if all(
+        any(cost[limited] > choice.limit for link in chain.links for row in link.costs for cost in row)
+        for chain in chains
+    ):
+        least = min(
+            max(cost[limited] for link in chain.links for row in link.costs for cost in row) for chain in chains
+        )
         raise CostError(
-            f'{choice.chooser}: no alternative keeps {limited} within {choice.setting}={choice.limit} with every skip setting; '
+            f'{choice.chooser}: no alternative keeps {limited} within {choice.setting}={choice.limit} with every '
+            'skip setting; '
             f'the least {choice.setting} that would do is {least}'
         )
     parts = [_arrays(gates, additive, maxima, chain, states, choice) for chain in chains]
@@ -126,7 +142,14 @@ def packed(gates: tuple[str, ...], kinds: Mapping[str, str], chains: Sequence[Ch
 Arrays = tuple[np.ndarray, tuple[np.ndarray, ...], tuple[Bucket, ...]]
 
 
-def _arrays(gates: tuple[str, ...], additive: tuple[str, ...], maxima: tuple[str, ...], chain: Chain, states: int, choice: Choice | None) -> Arrays:
+def _arrays(
+    gates: tuple[str, ...],
+    additive: tuple[str, ...],
+    maxima: tuple[str, ...],
+    chain: Chain,
+    states: int,
+    choice: Choice | None,
+) -> Arrays:
     """(constant, support, buckets) of one chain."""
     support = tuple(_support(chain, name) for name in maxima)
     counted = 0 if choice is None else 1
@@ -144,7 +167,9 @@ def _arrays(gates: tuple[str, ...], additive: tuple[str, ...], maxima: tuple[str
                     values[row, state, setting, -1] = cost[choice.limited] > choice.limit
                 for index, name in enumerate(maxima):
                     below[index][row, state, setting] = cost[name] <= support[index]
-        indices = np.array([[gates.index(gate) for gate in chain.links[place].gates] for place in places], np.int32).reshape(len(places), size)
+        indices = np.array(
+            [[gates.index(gate) for gate in chain.links[place].gates] for place in places], np.int32
+        ).reshape(len(places), size)
         buckets.append(Bucket(indices, np.array(places, np.int32), values, after, below))
     constant = np.array([chain.constant[name] for name in additive] + [0] * counted, np.float64)
     return constant, support, tuple(buckets)
@@ -164,7 +189,9 @@ def _support(chain: Chain, name: str) -> np.ndarray:
     return np.array(sorted({floor, *(value for each in values for value in each if value >= floor)}), np.float64)
 
 
-def _lengthened(constant: np.ndarray, support: tuple[np.ndarray, ...], buckets: tuple[Bucket, ...], lengths: Sequence[int]) -> Arrays:
+def _lengthened(
+    constant: np.ndarray, support: tuple[np.ndarray, ...], buckets: tuple[Bucket, ...], lengths: Sequence[int]
+) -> Arrays:
     """The same with supports of these lengths, their last number repeated."""
 
     def longer(array: np.ndarray, length: int) -> np.ndarray:
@@ -173,5 +200,10 @@ def _lengthened(constant: np.ndarray, support: tuple[np.ndarray, ...], buckets: 
     return (
         constant,
         tuple(longer(numbers, length) for numbers, length in zip(support, lengths)),
-        tuple(dataclasses.replace(bucket, below=tuple(longer(each, length) for each, length in zip(bucket.below, lengths))) for bucket in buckets),
+        tuple(
+            dataclasses.replace(
+                bucket, below=tuple(longer(each, length) for each, length in zip(bucket.below, lengths))
+            )
+            for bucket in buckets
+        ),
     )

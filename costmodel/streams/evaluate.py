@@ -45,8 +45,9 @@ _ALWAYS_MONOTONE = ('dsp', 'weight_memory_bits', 'line_buffer_bits', 'stream_bit
 def monotone(target: Dataflow) -> tuple[str, ...]:
     """The resources that removing a skip can never raise.
 
-    Under `full_map` all of them. Under `exact` and `pow2` a removal can lengthen other FIFOs (a skip that was the slow branch no longer
-    delays its neighbour; a strided layer's bursts are smoothed in one more place), so storage and logic fall as a rule, but not by law.
+    Under `full_map` all of them. Under `exact` and `pow2` a removal can lengthen other FIFOs (a skip that was the slow
+    branch no longer delays its neighbour; a strided layer's bursts are smoothed in one more place), so storage and
+    logic fall as a rule, but not by law.
     """
     return tuple(KINDS) if target.fifo_policy == 'full_map' else _ALWAYS_MONOTONE
 
@@ -55,7 +56,8 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
     """Prices a graph, with or without learnable gates (gated adds count as open).
 
     Raises:
-      GraphError, CostError: for a node without a dataflow process, an invalid reuse factor or an interval that cannot be met.
+      GraphError, CostError: for a node without a dataflow process, an invalid reuse factor or an interval that cannot
+        be met.
     """
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
@@ -70,13 +72,17 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
 def _latency_cycles(folded: Graph, planned: list[Segment], streams: list[Fifo]) -> int:
     if not planned:  # the input is the output: a pixel a cycle
         return streaming.period_cycles(folded, folded.input)
-    return schedule.latency_cycles(schedule.joined([segment.shape for segment in planned]), {each.stream: each.depth for each in streams})
+    return schedule.latency_cycles(
+        schedule.joined([segment.shape for segment in planned]), {each.stream: each.depth for each in streams}
+    )
 
 
 def rows(graph: Graph, target: Dataflow) -> list[dict]:
-    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused onto it.
+    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused onto
+    it.
 
-    Where a gate moves a ReLU onto a node and another gate can take that node away, the two interact, whatever the ReLU costs there.
+    Where a gate moves a ReLU onto a node and another gate can take that node away, the two interact, whatever the ReLU
+    costs there.
     """
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
@@ -88,9 +94,9 @@ def rows(graph: Graph, target: Dataflow) -> list[dict]:
 def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
     """The gate groups of the graph on this target.
 
-    A region whose maps change size sends bursts, and the FIFO behind it, which belongs to the next region's first node, holds them. If
-    gates decide both, they interact: such a region's gates join the next's. Regions that folding or closed gates can reduce to nothing are
-    passed over.
+    A region whose maps change size sends bursts, and the FIFO behind it, which belongs to the next region's first node,
+    holds them. If gates decide both, they interact: such a region's gates join the next's. Regions that folding or
+    closed gates can reduce to nothing are passed over.
     """
     joined = gate_groups(graph)
     if target.fifo_policy == 'full_map' or not smooths(target):
@@ -113,7 +119,9 @@ def _can_vanish(graph: Graph, region: Region) -> bool:
     return node.name == region.entry.name
 
 
-def _rows(folded: Graph, target: Dataflow, reuse: dict[str, int], planned: list[Segment], streams: list[Fifo]) -> list[dict]:
+def _rows(
+    folded: Graph, target: Dataflow, reuse: dict[str, int], planned: list[Segment], streams: list[Fifo]
+) -> list[dict]:
     part = devices.device(target.device)
     charged: dict[str, list[Fifo]] = collections.defaultdict(list)
     for each in streams:
@@ -136,9 +144,13 @@ def _rows(folded: Graph, target: Dataflow, reuse: dict[str, int], planned: list[
             total.add_memory(memory.fifo(each.depth, each.width_bits, part))
         row = total.rounded()
         row['fifo_bits'] = sum(each.fifo_bits for each in charged[node.name])
-        row['stream_bits'] = sum(math.prod(folded[each.producer].shape[:2]) * each.width_bits for each in charged[node.name])
+        row['stream_bits'] = sum(
+            math.prod(folded[each.producer].shape[:2]) * each.width_bits for each in charged[node.name]
+        )
         row['interval_cycles'] = streaming.period_cycles(folded, node, reuse.get(node.name, 1))
-        found.append({'name': node.name, 'op': node.op, 'block': node.block, **{resource: row[resource] for resource in KINDS}})
+        found.append(
+            {'name': node.name, 'op': node.op, 'block': node.block, **{resource: row[resource] for resource in KINDS}}
+        )
     return found
 
 

@@ -1,13 +1,15 @@
-"""The FIFOs of a folded graph: one an edge, and for a tensor with several readers one into its clone process and one to each reader.
+"""The FIFOs of a folded graph: one an edge, and for a tensor with several readers one into its clone process and one to
+each reader.
 
-Every FIFO and every clone is charged to one node's row, so that all rows that a gate changes lie in the gate's own segment:
+Every FIFO and every clone is charged to one node's row, so that all rows that a gate changes lie in the gate's own
+segment:
 
     a FIFO is charged to the node that reads it
     a clone of k readers (k - 1 two-way clones) and the FIFO into it: to the adds of its segment, in order
 
-The latter is always possible: in a segment the reads beyond the first of every tensor are as many as the adds, since every node but an add
-has one input. A reader that taps a window (`taps`) needs no clone; its port is charged like one. The network's input is a port, no FIFO: its
-first reader, or its clone process, reads it directly.
+The latter is always possible: in a segment the reads beyond the first of every tensor are as many as the adds, since
+every node but an add has one input. A reader that taps a window (`taps`) needs no clone; its port is charged like one.
+The network's input is a port, no FIFO: its first reader, or its clone process, reads it directly.
 
 Depths: `exact` from `schedule`, at least `stream_depth`; `pow2` rounds them up; `full_map` is H W for every stream.
 """
@@ -36,7 +38,8 @@ class Fifo:
       row: the node whose row it is charged to.
       depth: tokens; width_bits: bits of a token.
       stream: its place in the network's processes, all segments in a row (`schedule.joined`).
-      tap_host, tap_lag: the layer whose window the tokens are taken from, and how many iterations after it read them; '' for none.
+      tap_host, tap_lag: the layer whose window the tokens are taken from, and how many iterations after it read them;
+        '' for none.
     """
 
     name: str
@@ -56,7 +59,9 @@ class Fifo:
 
 @dataclasses.dataclass(frozen=True)
 class Fork:
-    """A reader of a tensor beyond its first: the tensor, the add whose row it is charged to, and whether it taps a window or takes a clone."""
+    """A reader of a tensor beyond its first: the tensor, the add whose row it is charged to, and whether it taps a
+    window or takes a clone.
+    """
 
     tensor: Node
     row: str
@@ -67,14 +72,18 @@ def plan(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[Segme
     """The segments of a folded graph as the target builds them."""
     found = list(segments(graph, reuse, target.add == 'absorbed', target.process_latency_cycles))
     pace = pace_cycles(graph, reuse) if smooths(target) else 0
-    found = [dataclasses.replace(each, period=max(pace, schedule.own_period(each.shape)) if pace else 0) for each in found]
+    found = [
+        dataclasses.replace(each, period=max(pace, schedule.own_period(each.shape)) if pace else 0) for each in found
+    ]
     if target.skip == 'line_buffer':
         found = [dataclasses.replace(each, shape=tapped(each.shape, each.period)) for each in found]
     return found
 
 
 def smooths(target: Dataflow) -> bool:
-    """Whether bursts matter: at one cycle a token and without latency no process is slower than a neighbour's burst, nor holds one up."""
+    """Whether bursts matter: at one cycle a token and without latency no process is slower than a neighbour's burst,
+    nor holds one up.
+    """
     return target.reuse_factor != 1 or target.process_latency_cycles > 0
 
 
@@ -93,7 +102,9 @@ def fifos(graph: Graph, target: Dataflow, planned: list[Segment]) -> list[Fifo]:
     before, processes = None, 0
     for segment in planned:
         depths = schedule.depths(segment.shape, segment.period, target.stream_depth)
-        first: dict[Stream, int] = {schedule.entry(segment.shape): schedule.behind(before, depths, segment.shape)} if before else {}
+        first: dict[Stream, int] = (
+            {schedule.entry(segment.shape): schedule.behind(before, depths, segment.shape)} if before else {}
+        )
         found += _segment_fifos(graph, target, segment, {**depths.streams, **first}, processes)
         before, processes = depths, processes + len(segment.shape.processes)
     return found
@@ -110,7 +121,9 @@ def forks(graph: Graph, segment: Segment) -> list[Fork]:
     return [Fork(tensor, add, tap) for (tensor, tap), add in zip(extra, adds, strict=True)]
 
 
-def _segment_fifos(graph: Graph, target: Dataflow, segment: Segment, depths: Mapping[Stream, int], processes: int) -> Iterator[Fifo]:
+def _segment_fifos(
+    graph: Graph, target: Dataflow, segment: Segment, depths: Mapping[Stream, int], processes: int
+) -> Iterator[Fifo]:
     tensors = {segment.entry.name: 0} | {edges[-1][0].name: number for number, edges in enumerate(segment.edges, 1)}
     cloned: dict[str, str] = {}
     for fork in forks(graph, segment):
@@ -129,15 +142,28 @@ def _segment_fifos(graph: Graph, target: Dataflow, segment: Segment, depths: Map
             if tensor.name != graph.input.name or tensor.name in cloned or isinstance(source, Tap):
                 made = fifo(tensor, node, node.name, (number, slot), '__2' if (node, tensor) in seen else '')
                 if isinstance(source, Tap):
-                    made = dataclasses.replace(made, tap_host=segment.edges[source.process - 1][0][0].name, tap_lag=source.lag)
+                    made = dataclasses.replace(
+                        made, tap_host=segment.edges[source.process - 1][0][0].name, tap_lag=source.lag
+                    )
                 yield made
             seen.append((node, tensor))
 
 
-def _fifo(graph: Graph, target: Dataflow, tensor: Node, reader: Node | None, row: str, needed: int, stream: Stream, suffix: str) -> Fifo:
+def _fifo(
+    graph: Graph,
+    target: Dataflow,
+    tensor: Node,
+    reader: Node | None,
+    row: str,
+    needed: int,
+    stream: Stream,
+    suffix: str,
+) -> Fifo:
     height, width, channels = tensor.shape
     depth = max(target.stream_depth, height * width if target.fifo_policy == 'full_map' else needed)
     if target.fifo_policy == 'pow2':
         depth = 1 << (depth - 1).bit_length()
     name = streaming.fifo_name(tensor.name, reader.name if reader else 'clone') + suffix
-    return Fifo(name, tensor.name, reader.name if reader else '', row, depth, channels * activation_bits(target, tensor), stream)
+    return Fifo(
+        name, tensor.name, reader.name if reader else '', row, depth, channels * activation_bits(target, tensor), stream
+    )

@@ -1,7 +1,8 @@
 """The settings of the dataflow target, and the reuse factor that each layer gets under them.
 
-The reuse factor of a layer depends on nothing but the layer, the network's input and the target, never on a gate: closing a skip
-must not change how the other layers are built. It is the one given, or else the largest R of `streaming.reuse_factors` with
+The reuse factor of a layer depends on nothing but the layer, the network's input and the target, never on a gate:
+closing a skip must not change how the other layers are built. It is the one given, or else the largest R of
+`streaming.reuse_factors` with
 
     period_cycles(node, R) <= interval,      interval = 16 cycles a pixel of the network's input unless given.
 """
@@ -39,7 +40,9 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     'multiplier': functools.partial(settings.one_of, known=MULTIPLIERS),
     'add': functools.partial(settings.one_of, known=ADDS),
     'skip': functools.partial(settings.one_of, known=SKIPS),
-    **dict.fromkeys(('weight_bits', 'activation_bits'), functools.partial(settings.integer, lo=1, hi=settings.MOST_BITS)),
+    **dict.fromkeys(
+        ('weight_bits', 'activation_bits'), functools.partial(settings.integer, lo=1, hi=settings.MOST_BITS)
+    ),
     **dict.fromkeys(_OF_NODES, functools.partial(settings.by_node, lo=1, hi=settings.MOST_BITS)),
     'reuse_factor': _reuse,
     'interval_cycles': settings.optional(functools.partial(settings.integer, lo=1, hi=settings.MOST)),
@@ -104,26 +107,30 @@ def dataflow(
 
     Args:
       device: a name of `devices.DEVICES`.
-      fifo_policy: 'exact' (the depth that keeps full throughput), 'pow2' (rounded up to a power of two) or 'full_map' (height x width
-        tokens on every stream, as hls4ml emits).
+      fifo_policy: 'exact' (the depth that keeps full throughput), 'pow2' (rounded up to a power of two) or 'full_map'
+        (height x width tokens on every stream, as hls4ml emits).
       weight_bits, activation_bits: widths of the integers in ROMs and on streams, 1..32.
-      reuse_factor: passes over the multipliers for one output token, for every layer or by node name; layers not named, or all of them
-        when it is None, take the largest that meets the interval.
-      interval_cycles: cycles from one image to the next that the layers must keep up with; 16 a pixel of the input when None.
+      reuse_factor: passes over the multipliers for one output token, for every layer or by node name; layers not named,
+        or all of them when it is None, take the largest that meets the interval.
+      interval_cycles: cycles from one image to the next that the layers must keep up with; 16 a pixel of the input when
+        None.
       clock_mhz: clock, for images per second.
       stream_depth: the least depth of any FIFO.
       multiplier: where products are computed: 'dsp', 'lut', or 'auto' (LUTs up to 4 x 4 bits, else DSPs).
-      add: 'separate' (a process of its own, what `hls_export` emits) or 'absorbed' (the convolution before it starts its accumulators from
-        the skip's token, where nothing stands between).
-      skip: 'clone' (what `hls_export` emits) or 'line_buffer' (a windowed layer hands the tensor on from its window, see `taps`).
-      process_latency_cycles: from the last cycle of an iteration of a process to its write: the depth of its pipeline (see
-        `tailor_jax.streaming`). FIFO depths that were found with less than hardware has lose throughput; with more they are only longer.
-      dsp_packing: whether two products of an activation share a DSP where the widths allow (AMD WP486). The sources of `hls_export` are plain
-        products, which Vitis HLS does not pack, so the cost of an export is without.
+      add: 'separate' (a process of its own, what `hls_export` emits) or 'absorbed' (the convolution before it starts
+        its accumulators from the skip's token, where nothing stands between).
+      skip: 'clone' (what `hls_export` emits) or 'line_buffer' (a windowed layer hands the tensor on from its window,
+        see `taps`).
+      process_latency_cycles: from the last cycle of an iteration of a process to its write: the depth of its pipeline
+        (see `tailor_jax.streaming`). FIFO depths that were found with less than hardware has lose throughput; with more
+        they are only longer.
+      dsp_packing: whether two products of an activation share a DSP where the widths allow (AMD WP486). The sources of
+        `hls_export` are plain products, which Vitis HLS does not pack, so the cost of an export is without.
       weight_bits_of, activation_bits_of: widths of single nodes, over the common ones.
 
     Raises:
-      CostError: for an unknown device (lists the known ones), an unknown policy, a number of the wrong type or out of its range.
+      CostError: for an unknown device (lists the known ones), an unknown policy, a number of the wrong type or out of
+        its range.
     """
     return Dataflow(
         device,
@@ -170,17 +177,27 @@ def reuse_factors(graph: Graph, target: Dataflow) -> dict[str, int]:
 
 
 def _reuse_factor(graph: Graph, node: Node, target: Dataflow) -> int:
-    given = target.reuse_factor if isinstance(target.reuse_factor, int) else dict(_pairs(target.reuse_factor)).get(node.name)
+    given = (
+        target.reuse_factor
+        if isinstance(target.reuse_factor, int)
+        else dict(_pairs(target.reuse_factor)).get(node.name)
+    )
     if given is not None:
         streaming.reuse_split(graph, node, given)
         return given
     interval = interval_wanted(graph, target)
-    fitting = [factor for factor in streaming.reuse_factors(graph, node) if streaming.period_cycles(graph, node, factor) <= interval]
+    fitting = [
+        factor
+        for factor in streaming.reuse_factors(graph, node)
+        if streaming.period_cycles(graph, node, factor) <= interval
+    ]
     if not fitting:
         least = max(streaming.period_cycles(graph, each, 1) for each in graph.nodes)
         raise CostError(
-            f'node {node.name!r} ({node.op}): it needs at least {streaming.period_cycles(graph, node, 1)} cycles an image, so an '
-            f'interval of {interval} cycles cannot be met; the nearest that this network can meet is interval_cycles={least}'
+            f'node {node.name!r} ({node.op}): it needs at least {streaming.period_cycles(graph, node, 1)} cycles an '
+            'image, so an '
+            f'interval of {interval} cycles cannot be met; the nearest that this network can meet is '
+            f'interval_cycles={least}'
         )
     return fitting[-1]
 

@@ -1,10 +1,12 @@
 """Budgets against enumeration: five budgets, and every setting of the gates trained on its own.
 
-    python -m experiments.benchmarks.budgets --workdir=B [--config=experiments/configs/compare_resnet20.py] [--depth=8] [--resource=fifo_bits]
+    python -m experiments.benchmarks.budgets --workdir=B [--config=experiments/configs/compare_resnet20.py] [--depth=8]
+    [--resource=fifo_bits]
 
-One teacher. For each of five budgets, between the network without skips and the one with all, learned gates within that budget; and for each of the
-2^gates settings, method keep with those skips: the same start, epochs and losses. Prints a table: the budget, what the learned design uses and its
-accuracy, and the most accurate enumerated setting that fits. Exit status 1 if a design exceeds its budget.
+One teacher. For each of five budgets, between the network without skips and the one with all, learned gates within that
+budget; and for each of the 2^gates settings, method keep with those skips: the same start, epochs and losses. Prints a
+table: the budget, what the learned design uses and its accuracy, and the most accurate enumerated setting that fits.
+Exit status 1 if a design exceeds its budget.
 """
 
 from __future__ import annotations
@@ -60,13 +62,20 @@ def _compare(config: Any, checked: Any, resource: str, directory: Path) -> None:
     print(f'{"budget":>10} {"used":>10} {"skips":>8} {"accuracy":>9}   best enumerated within the budget')
     over = False
     for limit, summary in rows:
-        used, fitting = summary['hardware']['after'][resource], [row for row in enumerated if row['hardware']['after'][resource] <= limit]
+        used, fitting = (
+            summary['hardware']['after'][resource],
+            [row for row in enumerated if row['hardware']['after'][resource] <= limit],
+        )
         best = max(fitting, key=lambda row: row['accuracy']['quantized'])
         over |= used > limit
         print(f'{limit:>10,} {used:>10,} {_bits(summary):>8} {100 * summary["accuracy"]["quantized"]:>8.2f}%   '
-              f'{_bits(best)} {best["hardware"]["after"][resource]:,} {100 * best["accuracy"]["quantized"]:.2f}%')  # fmt: skip
+              f'{_bits(best)} {best["hardware"]["after"][resource]:,} '
+              f'{100 * best["accuracy"]["quantized"]:.2f}%')  # fmt: skip
     for row in enumerated:
-        print(f'  every setting: {_bits(row)} {row["hardware"]["after"][resource]:>10,} {100 * row["accuracy"]["quantized"]:.2f}%')
+        print(
+            f'  every setting: {_bits(row)} {row["hardware"]["after"][resource]:>10,} '
+            f'{100 * row["accuracy"]["quantized"]:.2f}%'
+        )
     if over:
         cli.fail('a design exceeds its budget')
 

@@ -2,9 +2,9 @@
 
     python -m experiments.benchmarks.cost            # a table in Markdown, as in docs/performance.md
 
-`price` and `tabulate` are single calls in a fresh state of the machine's schedule caches; `expected` is the expected cost of five resources and
-its gradient in all gates in a compiled call of its own, dispatch included, which a training step that contains it does not even pay. The best of 5.
-The second table is of the PE array, preset shortcut_fusion.
+`price` and `tabulate` are single calls in a fresh state of the machine's schedule caches; `expected` is the expected
+cost of five resources and its gradient in all gates in a compiled call of its own, dispatch included, which a training
+step that contains it does not even pay. The best of 5. The second table is of the PE array, preset shortcut_fusion.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ from experiments import cli
 from tailor_jax import build, rewrite
 
 NETWORKS = ('8 long', '20 long', '20 long+short', '110 long')
-ARRAYS = ('resnet20 retain 20000', 'resnet56 retain 40000', 'resnet152 retain 1500000', 'resnet152 shortcut_fusion 1500000')
+ARRAYS = (
+    'resnet20 retain 20000',
+    'resnet56 retain 40000',
+    'resnet152 retain 1500000',
+    'resnet152 shortcut_fusion 1500000',
+)
 _CALLS = 200
 
 
@@ -73,7 +78,16 @@ def expectation(table: costmodel.CostTable, resources: Sequence[str]) -> float:
 
 
 def arrays(names: Sequence[str]) -> None:
-    columns = ('network', 'policy', 'SRAM, bytes', 'gates', 'states', 'price, ms', 'tabulate, s', 'expected and gradient, us')
+    columns = (
+        'network',
+        'policy',
+        'SRAM, bytes',
+        'gates',
+        'states',
+        'price, ms',
+        'tabulate, s',
+        'expected and gradient, us',
+    )
     print(f'\n| {" | ".join(columns)} |\n|{"---|" * len(columns)}')
     for name in names:
         network, policy, sram = name.split()
@@ -83,7 +97,10 @@ def arrays(names: Sequence[str]) -> None:
         table = costmodel.tabulate(graph, target)
         call = expectation(table, ('dram_bytes', 'cycles', 'energy_pj', 'buffer_bytes'))
         states = table.buckets[0].values.shape[-3]
-        print(f'| {network} | {policy} | {sram} | {len(graph.gates)} | {states} | {1e3 * price:.0f} | {tabulate:.2f} | {1e6 * call:.0f} |')
+        print(
+            f'| {network} | {policy} | {sram} | {len(graph.gates)} | {states} | {1e3 * price:.0f} | {tabulate:.2f} | '
+            f'{1e6 * call:.0f} |'
+        )
 
 
 def main(options: Any) -> None:
@@ -96,11 +113,17 @@ def main(options: Any) -> None:
         price = seconds(cold(functools.partial(costmodel.evaluate, closed, target)))
         tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)
         call = expectation(costmodel.tabulate(graph, target), ('bram18', 'lut', 'ff', 'fifo_bits', 'interval_cycles'))
-        print(f'| ResNet-{depth}, {skips} | {len(graph.gates)} | {1e3 * price:.1f} | {tabulate:.2f} | {1e6 * call:.0f} |')
+        print(
+            f'| ResNet-{depth}, {skips} | {len(graph.gates)} | {1e3 * price:.1f} | {tabulate:.2f} | {1e6 * call:.0f} |'
+        )
     arrays(options.arrays.split(','))
     for keep in ('none', 'all'):
         command = ['resnet20', '--target=dataflow', '--fifo_policy=full_map', f'--keep={keep}', '--json']
-        took = seconds(functools.partial(subprocess.run, [sys.executable, '-m', 'costmodel', *command], check=True, capture_output=True))
+        took = seconds(
+            functools.partial(
+                subprocess.run, [sys.executable, '-m', 'costmodel', *command], check=True, capture_output=True
+            )
+        )
         print(f'\n`python -m costmodel {" ".join(command)}`: {took:.2f} s')
 
 

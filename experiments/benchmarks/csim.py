@@ -1,11 +1,12 @@
-"""Measures the exporter and its simulations on a ResNet with random 8-bit integers: seconds to write and compile, images/s to simulate.
+"""Measures the exporter and its simulations on a ResNet with random 8-bit integers: seconds to write and compile,
+images/s to simulate.
 
     python -m experiments.benchmarks.csim                              # ResNet-8, 32x32x3, 16/32/64 channels: 12.5 million MACs an image
     python -m experiments.benchmarks.csim --depth=56 --modes=fast
     python -m experiments.benchmarks.csim --reuse_factor=144 --modes=fast,cycle
 
-The two simulations without a clock run `--images`, the cycle simulation 8. FIFO depths and interval are the cost model's; the interval
-that the cycle simulation measures is printed beside it.
+The two simulations without a clock run `--images`, the cycle simulation 8. FIFO depths and interval are the cost
+model's; the interval that the cycle simulation measures is printed beside it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ def main(options: Any) -> None:
             print(
                 f'{mode:7} compile    {seconds:6.2f} s    simulate {result["images_per_second"]:8.1f} images/s    '
                 f'{result["mismatched_values"]} of {result["values"]} values mismatched'
-                + (f'    interval {result["interval_cycles"]} cycles, cost model {cost.total["interval_cycles"]}' if mode == 'cycle' else '')
+                + (
+                    f'    interval {result["interval_cycles"]} cycles, cost model {cost.total["interval_cycles"]}'
+                    if mode == 'cycle'
+                    else ''
+                )
             )
 
 

@@ -14,13 +14,28 @@ from tailor_jax import build, rewrite
 
 
 def pipelines() -> None:
-    """A ResNet-8 on 8x8 with long skips, pace by pace: the interval at L = 8 of depths for 0 and of depths for 8, and the tokens in all FIFOs."""
+    """A ResNet-8 on 8x8 with long skips, pace by pace: the interval at L = 8 of depths for 0 and of depths for 8, and
+    the tokens in all FIFOs.
+    """
     graph = build.resnet(8, (8, 8, 1), width=8)
-    print('| | slowest process | depths for L = 0 | for L = 8 | tokens in all FIFOs, L = 0 | L = 8 |\n|---|---|---|---|---|---|')
+    print(
+        '| | slowest process | depths for L = 0 | for L = 8 | tokens in all FIFOs, L = 0 | L = 8 '
+        '|\n|---|---|---|---|---|---|'
+    )
     for pace, reuse_factor in (('`reuse_factor=1`', 1), ('automatic, 16 cycles a pixel', None)):
-        costs = [costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse_factor, process_latency_cycles=latency)) for latency in (0, 8)]
-        runs = [simulate(rewrite.fold(graph), cost.reuse_factors, depths(cost), 24, process_latency_cycles=8) for cost in costs]
-        found = [costs[0].total['interval_cycles'], *(run.interval_cycles for run in runs), *(sum(depths(cost).values()) for cost in costs)]
+        costs = [
+            costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse_factor, process_latency_cycles=latency))
+            for latency in (0, 8)
+        ]
+        runs = [
+            simulate(rewrite.fold(graph), cost.reuse_factors, depths(cost), 24, process_latency_cycles=8)
+            for cost in costs
+        ]
+        found = [
+            costs[0].total['interval_cycles'],
+            *(run.interval_cycles for run in runs),
+            *(sum(depths(cost).values()) for cost in costs),
+        ]
         print(f'| {pace} | ' + ' | '.join(f'{value:,}' for value in found) + ' |')
 
 
@@ -34,7 +49,10 @@ def bursts() -> None:
         graph = build.resnet(14, (16, 16, 3), width=8, skips=skips)
         for interval_cycles in (4096, 256):
             cost = costmodel.evaluate(graph, costmodel.dataflow(interval_cycles=interval_cycles))
-            shallow = {name: depth if name.endswith(('_long', '_short1', '_short2')) else 2 for name, depth in depths(cost).items()}
+            shallow = {
+                name: depth if name.endswith(('_long', '_short1', '_short2')) else 2
+                for name, depth in depths(cost).items()
+            }
             slower = simulate(rewrite.fold(graph), cost.reuse_factors, shallow, 10).interval_cycles
             print(f'{skips}: {cost.total["interval_cycles"]}, with two tokens {slower}')
 

@@ -3,11 +3,13 @@
     python -m experiments.benchmarks.hls4ml_compare                           # ResNet-8, 32x32x3, 16/32/64 channels
     python -m experiments.benchmarks.hls4ml_compare --size=8 --width=4        # a small one
 
-Both get the same integers: ours from the integer graph, hls4ml's from `hls_export.qonnx.model` through the qonnx package's channels-last
-conversion. Printed for each are the seconds to write and to compile, the images/s of its C simulation and how many logits differ from
-the integer reference. Needs "pip install tailor_jax[qonnx]"; hls4ml is installed with tailor_jax. Exits with 1 if a logit differs.
+Both get the same integers: ours from the integer graph, hls4ml's from `hls_export.qonnx.model` through the qonnx
+package's channels-last conversion. Printed for each are the seconds to write and to compile, the images/s of its C
+simulation and how many logits differ from the integer reference. Needs "pip install tailor_jax[qonnx]"; hls4ml is
+installed with tailor_jax. Exits with 1 if a logit differs.
 
-hls4ml's default precision only reaches what its passes leave without a type, the input for one; it must hold the input's rounding.
+hls4ml's default precision only reaches what its passes leave without a type, the input for one; it must hold the
+input's rounding.
 """
 
 from __future__ import annotations
@@ -42,8 +44,12 @@ def hls4ml_model(network: QGraph, folder: Path, io_type: str, precision: str) ->
 
     wrapped = cleanup_model(ModelWrapper(qonnx.model(network)))
     wrapped = cleanup_model(wrapped.transform(ConvertToChannelsLastAndClean(make_input_channels_last=True)))
-    config = hls4ml.utils.config.config_from_onnx_model(wrapped, granularity='name', backend='Vitis', default_precision=precision)
-    made = hls4ml.converters.convert_from_onnx_model(wrapped, hls_config=config, output_dir=str(folder), backend='Vitis', io_type=io_type)
+    config = hls4ml.utils.config.config_from_onnx_model(
+        wrapped, granularity='name', backend='Vitis', default_precision=precision
+    )
+    made = hls4ml.converters.convert_from_onnx_model(
+        wrapped, hls_config=config, output_dir=str(folder), backend='Vitis', io_type=io_type
+    )
     made.write()
     return made
 
@@ -60,9 +66,12 @@ def timed(function: Any, *arguments: Any) -> tuple[Any, float]:
     return result, time.perf_counter() - start
 
 
-def report(name: str, write: float, compile_seconds: float, images_per_second: float, different: int, values: int) -> None:
+def report(
+    name: str, write: float, compile_seconds: float, images_per_second: float, different: int, values: int
+) -> None:
     print(
-        f'{name:28} write {write:5.2f} s   compile {compile_seconds:6.2f} s   simulate {images_per_second:8.1f} images/s   '
+        f'{name:28} write {write:5.2f} s   compile {compile_seconds:6.2f} s   simulate {images_per_second:8.1f} '
+        'images/s   '
         f'{different} of {values} logits differ',
         flush=True,
     )
@@ -96,7 +105,9 @@ def main(options: Any) -> None:
         _, seconds = timed(made.compile)
         real = np.ascontiguousarray(few, np.float32) * np.float32(network.input.out.step)
         logits, simulate = timed(lambda: made.predict(real))
-        wrong = int((np.asarray(logits, np.float64).reshape(expected.shape) / network.output.out.step != expected).sum())
+        wrong = int(
+            (np.asarray(logits, np.float64).reshape(expected.shape) / network.output.out.step != expected).sum()
+        )
         report(f'hls4ml {options.io_type}', write, seconds, len(few) / simulate, wrong, expected.size)
         times = ' and '.join(f'{rate * simulate / len(few):.0f}' for rate in rates)
         print(f'tailor_jax / hls4ml          {times} times as many images/s on all cores and on one; hls4ml uses one')

@@ -1,4 +1,5 @@
-"""Measures the input pipeline alone: images/s of batches as the trainer takes them, on device, augmented and normalized.
+"""Measures the input pipeline alone: images/s of batches as the trainer takes them, on device, augmented and
+normalized.
 
     python -m experiments.benchmarks.input_pipeline                              # digits and photo_digits, then a table
     python -m experiments.benchmarks.input_pipeline --names=photo_digits --batch_size=256
@@ -48,7 +49,17 @@ def photographs(root: str) -> data.Source:
     pictures = [Image.fromarray(photo).resize((500, 375)) for photo in load_sample_images().images]
     rng = np.random.default_rng(0)
     pairs = [(np.roll(np.asarray(pictures[i % 2]), rng.integers(500), 1), i % 10) for i in range(300)]
-    return data.load('', write_set(root, 'photographs', {'train': pairs, 'test': pairs[:10]}, shape=(None, None, 3), classes=10, encoding='jpeg'))
+    return data.load(
+        '',
+        write_set(
+            root,
+            'photographs',
+            {'train': pairs, 'test': pairs[:10]},
+            shape=(None, None, 3),
+            classes=10,
+            encoding='jpeg',
+        ),
+    )
 
 
 def measure(source: data.Source, options: Any) -> None:
@@ -60,11 +71,17 @@ def measure(source: data.Source, options: Any) -> None:
     make = rate(batches(), size, options.seconds)
     prefetched = rate(data.prefetch(batches()), size, options.seconds)  # the thread ends with the iterator
     shape = 'x'.join(map(str, source.image_shape))
-    print(f'| {source.name} | {shape} | {size} | {make:,.0f} | {prefetched:,.0f} | {100 * options.consumer / make:.1f} % |', flush=True)
+    print(
+        f'| {source.name} | {shape} | {size} | {make:,.0f} | {prefetched:,.0f} | {100 * options.consumer / make:.1f} '
+        '% |',
+        flush=True,
+    )
 
 
 def measure_step(source: data.Source, batch_size: int, blocks: int) -> list[tuple[float, float]]:
-    """Returns (median seconds, median processor seconds of all threads) of a training step on a resident batch, then on prefetched batches."""
+    """Returns (median seconds, median processor seconds of all threads) of a training step on a resident batch, then on
+    prefetched batches.
+    """
     import jax
 
     from tailor_jax import build, model
@@ -108,9 +125,13 @@ def main(options: Any) -> None:
         resident, fed = measure_step(data.load('photo_digits'), options.batch_size, options.blocks)
         for what, (wall, processor) in (('resident batch', resident), ('prefetched', fed)):
             print(
-                f'ResNet-8 step, {what}: {1e3 * wall:.1f} ms, {options.batch_size / wall:,.0f} images/s, {1e3 * processor:.1f} ms of processor time'
+                f'ResNet-8 step, {what}: {1e3 * wall:.1f} ms, {options.batch_size / wall:,.0f} images/s, '
+                f'{1e3 * processor:.1f} ms of processor time'
             )
-        print(f'slowdown {100 * (fed[0] / resident[0] - 1):+.1f} % of time, {100 * (fed[1] / resident[1] - 1):+.1f} % of processor time')
+        print(
+            f'slowdown {100 * (fed[0] / resident[0] - 1):+.1f} % of time, {100 * (fed[1] / resident[1] - 1):+.1f} % '
+            'of processor time'
+        )
 
 
 if __name__ == '__main__':

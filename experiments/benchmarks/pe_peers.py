@@ -1,18 +1,20 @@
-"""Runs SCALE-Sim and ZigZag on the layers of a network, for `experiments.fidelity.array` to set the PE-array model beside them.
+"""Runs SCALE-Sim and ZigZag on the layers of a network, for `experiments.fidelity.array` to set the PE-array model
+beside them.
 
     pip install -c constraints.txt 'tailor_jax[peers]'
     python -m experiments.benchmarks.pe_peers                                           # all of `RUNS`, some minutes
     python -m experiments.benchmarks.pe_peers --runs=resnet20/scalesim/output_stationary
 
-Writes experiments/fidelity/peers.json: for each run the tool and its version, the seconds of processor time that it took (imports aside), those that the
-model takes for the whole network, and a row a layer: cycles of the array and bytes to and from DRAM. Layers of one shape are run once. Runs that are
-not asked for stay as they are in the file.
+Writes experiments/fidelity/peers.json: for each run the tool and its version, the seconds of processor time that it
+took (imports aside), those that the model takes for the whole network, and a row a layer: cycles of the array and bytes
+to and from DRAM. Layers of one shape are run once. Runs that are not asked for stay as they are in the file.
 
-32 x 32 multipliers, 8 bits, one image, three buffers of 256 KiB. SCALE-Sim runs convolutions and dense layers. It knows no padding and rounds output
-sizes up; so a layer's input has the rows and columns that its windows cover, (size - 1) stride + kernel, and its output the network's own size. Its
-cycles are those without stalls; its DRAM bytes are left out, as padding would count. ZigZag runs the adds too, two reads and a write each, with input
-channels in the rows and output channels in the columns. It looks for the mapping of least energy, DRAM at a hundred times the energy of a buffer. Its
-cycles are the ideal ones of that mapping.
+32 x 32 multipliers, 8 bits, one image, three buffers of 256 KiB. SCALE-Sim runs convolutions and dense layers. It knows
+no padding and rounds output sizes up; so a layer's input has the rows and columns that its windows cover, (size - 1)
+stride + kernel, and its output the network's own size. Its cycles are those without stalls; its DRAM bytes are left
+out, as padding would count. ZigZag runs the adds too, two reads and a write each, with input channels in the rows and
+output channels in the columns. It looks for the mapping of least energy, DRAM at a hundred times the energy of a
+buffer. Its cycles are the ideal ones of that mapping.
 """
 
 from __future__ import annotations
@@ -54,14 +56,19 @@ def scalesim(graph: Graph, layers: Sequence[Node], dataflow: str) -> list[dict[s
     from scalesim.memory import double_buffered_scratchpad_mem
     from scalesim.scale_sim import scalesim as simulator
 
-    # SCALE-Sim takes `int` of arrays of one value, the result of `max`, which NumPy refuses from 2.4 on; so its `max` gives numbers.
+    # SCALE-Sim takes `int` of arrays of one value, the result of `max`, which NumPy refuses from 2.4 on; so its `max`
+    # gives numbers.
     double_buffered_scratchpad_mem.max = lambda *values: np.max(values)
     with tempfile.TemporaryDirectory() as folder:
         config, topology, layout = (Path(folder, name) for name in ('run.cfg', 'topology.csv', 'layout.csv'))
         config.write_text(_scalesim_config(dataflow))
-        topology.write_text('name,h,w,fh,fw,c,n,stride,sparsity\n' + ''.join(_scalesim_layer(graph, node) for node in layers))
+        topology.write_text(
+            'name,h,w,fh,fw,c,n,stride,sparsity\n' + ''.join(_scalesim_layer(graph, node) for node in layers)
+        )
         layout.write_text('name\n' + ''.join(f'{node.name},{",".join(["1"] * 20)},\n' for node in layers))
-        run = simulator(save_disk_space=True, verbose=False, config=str(config), topology=str(topology), layout=str(layout))
+        run = simulator(
+            save_disk_space=True, verbose=False, config=str(config), topology=str(topology), layout=str(layout)
+        )
         run.run_scale(top_path=folder)
         with Path(folder, 'run', 'COMPUTE_REPORT.csv').open() as file:
             reports = list(csv.DictReader(file, skipinitialspace=True))
@@ -117,18 +124,29 @@ def zigzag(graph: Graph, layers: Sequence[Node], dataflow: str) -> list[dict[str
         raise ConfigError(f'ZigZag runs channel_parallel, got {dataflow!r}')
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder, f'{name}.yaml') for name in ('workload', 'accelerator', 'mapping')}
-        contents = ([_zigzag_layer(graph, node, index) for index, node in enumerate(layers)], _zigzag_array(), _zigzag_mapping())
+        contents = (
+            [_zigzag_layer(graph, node, index) for index, node in enumerate(layers)],
+            _zigzag_array(),
+            _zigzag_mapping(),
+        )
         for path, content in zip(files.values(), contents):
             path.write_text(yaml.safe_dump(content, sort_keys=False))
         paths = {name: str(path) for name, path in files.items()}
-        *_, found = get_hardware_performance_zigzag(**paths, opt='energy', dump_folder=folder, loma_show_progress_bar=False)
+        *_, found = get_hardware_performance_zigzag(
+            **paths, opt='energy', dump_folder=folder, loma_show_progress_bar=False
+        )
     evaluations = [each for each, _ in found[0][1]]
     return [_zigzag_row(node, each) for node, each in zip(layers, evaluations, strict=True)]
 
 
 def _zigzag_layer(graph: Graph, node: Node, index: int) -> dict[str, Any]:
     height, width, channels = node.shape
-    layer: dict[str, Any] = {'id': index, 'name': node.name, 'operator_type': 'Add' if node.op == 'add' else 'Conv', 'operand_source': {}}
+    layer: dict[str, Any] = {
+        'id': index,
+        'name': node.name,
+        'operator_type': 'Add' if node.op == 'add' else 'Conv',
+        'operand_source': {},
+    }
     layer['operand_precision'] = {'W': 8, 'I': 8, 'O': 32, 'O_final': 8}
     if node.op == 'add':
         layer['equation'] = 'O[g][oy][ox]=W[g][oy][ox]+I[g][oy][ox]'
@@ -146,8 +164,14 @@ def _zigzag_layer(graph: Graph, node: Node, index: int) -> dict[str, Any]:
 
 
 def _zigzag_array() -> dict[str, Any]:
-    def memory(size: int, cost: float, operands: Sequence[str], bandwidth: tuple[int, int], served: Sequence[str]) -> dict[str, Any]:
-        allocation = [f'{operand}, {way}' for operand in operands for way in (('fh', 'tl', 'fl', 'th') if operand == 'O' else ('fh', 'tl'))]
+    def memory(
+        size: int, cost: float, operands: Sequence[str], bandwidth: tuple[int, int], served: Sequence[str]
+    ) -> dict[str, Any]:
+        allocation = [
+            f'{operand}, {way}'
+            for operand in operands
+            for way in (('fh', 'tl', 'fl', 'th') if operand == 'O' else ('fh', 'tl'))
+        ]
         kinds = ('read', 'r'), ('write', 'w')
         reads = [each for each in allocation if each[-2:] in ('tl', 'th')]
         ports = [
@@ -155,9 +179,15 @@ def _zigzag_array() -> dict[str, Any]:
             | {'allocation': [each for each in allocation if (each in reads) == (kind == 'read')]}
             for kind, letter in kinds
         ]
-        return {'size': size, 'r_cost': cost, 'w_cost': cost, 'area': 0.0, 'latency': 1, 'operands': list(operands), 'ports': ports} | {
-            'served_dimensions': list(served)
-        }
+        return {
+            'size': size,
+            'r_cost': cost,
+            'w_cost': cost,
+            'area': 0.0,
+            'latency': 1,
+            'operands': list(operands),
+            'ports': ports,
+        } | {'served_dimensions': list(served)}
 
     buffer = 8 * (256 << 10)
     return {
@@ -176,7 +206,9 @@ def _zigzag_array() -> dict[str, Any]:
 def _zigzag_mapping() -> list[dict[str, Any]]:
     links = {'O': 'O', 'W': 'I2', 'I': 'I1'}
     spatial = {'default': {'D1': ['C, 32'], 'D2': ['K, 32']}, 'Add': {'D1': ['C, 1'], 'D2': ['G, 32']}}
-    return [{'name': name, 'spatial_mapping': mapping, 'memory_operand_links': links} for name, mapping in spatial.items()]
+    return [
+        {'name': name, 'spatial_mapping': mapping, 'memory_operand_links': links} for name, mapping in spatial.items()
+    ]
 
 
 def _zigzag_row(node: Node, evaluation: Any) -> dict[str, Any]:
@@ -189,7 +221,11 @@ def _zigzag_row(node: Node, evaluation: Any) -> dict[str, Any]:
         moved = evaluation.mapping.unit_mem_data_movement[operand][-1]
         amount, width, times = (
             moved.get_attribute(each).data
-            for each in (DataMoveAttr.DATA_TRANS_AMOUNT_PER_PERIOD, DataMoveAttr.DATA_PRECISION, DataMoveAttr.DATA_TRANS_PERIOD_COUNT)
+            for each in (
+                DataMoveAttr.DATA_TRANS_AMOUNT_PER_PERIOD,
+                DataMoveAttr.DATA_PRECISION,
+                DataMoveAttr.DATA_TRANS_PERIOD_COUNT,
+            )
         )
         row[names[operand.name]] = round(sum(amount[way] * width[way] * times[way] for way in amount) / 8)
     return row
@@ -215,7 +251,9 @@ def one(run: str) -> dict[str, Any]:
 
 
 def own_seconds(graph: Graph, dataflow: str) -> dict[str, float]:
-    """Seconds of processor time of the model's first call in this process, and the least of five later ones, which know the tiles."""
+    """Seconds of processor time of the model's first call in this process, and the least of five later ones, which know
+    the tiles.
+    """
     times = []
     for _ in range(6):
         started = time.process_time()
@@ -225,7 +263,9 @@ def own_seconds(graph: Graph, dataflow: str) -> dict[str, float]:
 
 
 def results(runs: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Each run in a process of its own. Raises ConfigError for an unknown run or a tool that is not installed, RuntimeError for one that fails."""
+    """Each run in a process of its own. Raises ConfigError for an unknown run or a tool that is not installed,
+    RuntimeError for one that fails.
+    """
     for run in runs:
         if run not in RUNS:
             raise ConfigError(f'unknown run {run!r}; the runs are {", ".join(RUNS)}')
@@ -249,7 +289,11 @@ def main(options: Any) -> None:
     for found in results(options.runs.split(',')):
         known[found['run']] = found
         files.write(path, peers.text(known[run] for run in RUNS if run in known))
-        print(f'{found["run"]}: {found["seconds"]} s, the model {found["first_seconds"]} s, later {found["later_seconds"]} s', flush=True)
+        print(
+            f'{found["run"]}: {found["seconds"]} s, the model {found["first_seconds"]} s, later '
+            f'{found["later_seconds"]} s',
+            flush=True,
+        )
 
 
 if __name__ == '__main__':

@@ -13,17 +13,25 @@ from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QGraph
 
 
-def make(depth: int, size: int, width: int = 16, reuse_limit: int = 1) -> tuple[QGraph, hls_export.Plan, costmodel.Cost]:
+def make(
+    depth: int, size: int, width: int = 16, reuse_limit: int = 1
+) -> tuple[QGraph, hls_export.Plan, costmodel.Cost]:
     """A CIFAR-shape ResNet with all its skips on [size, size, 3] images, priced and planned.
 
-    8-bit weights, 8-bit activations, unsigned behind a ReLU; each layer takes its largest reuse factor up to `reuse_limit`.
+    8-bit weights, 8-bit activations, unsigned behind a ReLU; each layer takes its largest reuse factor up to
+    `reuse_limit`.
     """
     graph = build.resnet(depth, (size, size, 3), width=width)
     graph = rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1)))
     weighted = [node for node in graph.nodes if node.op in ('conv', 'dense')]
-    reuse = {node.name: max(factor for factor in streaming.reuse_factors(graph, node) if factor <= reuse_limit) for node in weighted}
+    reuse = {
+        node.name: max(factor for factor in streaming.reuse_factors(graph, node) if factor <= reuse_limit)
+        for node in weighted
+    }
     cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse))
-    plan = hls_export.Plan(cost.reuse_factors, {fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos})
+    plan = hls_export.Plan(
+        cost.reuse_factors, {fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos}
+    )
 
     rng, params = np.random.default_rng(0), {}
     for node in weighted:

@@ -1,9 +1,12 @@
-"""Do skip connections matter on a data set? Trains the network with every skip and the one built without, at equal epochs.
+"""Do skip connections matter on a data set? Trains the network with every skip and the one built without, at equal
+epochs.
 
-    python -m experiments.benchmarks.skips_matter --data=photo_digits/small --depths=56,20 --epochs=6 --seeds=0 --workdir=runs/skips
+    python -m experiments.benchmarks.skips_matter --data=photo_digits/small --depths=56,20 --epochs=6 --seeds=0
+    --workdir=runs/skips
 
-Each network is the teacher phase of `experiments.train`: floating point, the same recipe, data and order for both. Prints a table and writes
-WORKDIR/skips_matter.json and .md after every network; the same command goes on where it stopped. Source: He et al. 2016, section 4.2.
+Each network is the teacher phase of `experiments.train`: floating point, the same recipe, data and order for both.
+Prints a table and writes WORKDIR/skips_matter.json and .md after every network; the same command goes on where it
+stopped. Source: He et al. 2016, section 4.2.
 """
 
 from __future__ import annotations
@@ -54,7 +57,10 @@ def table(rows: list[dict]) -> str:
 def main(options: Any) -> None:
     workdir = Path(cli.required(options, 'workdir', 'runs/skips'))
     try:
-        depths, seeds = [int(text) for text in options.depths.split(',')], [int(text) for text in options.seeds.split(',')]
+        depths, seeds = (
+            [int(text) for text in options.depths.split(',')],
+            [int(text) for text in options.seeds.split(',')],
+        )
     except ValueError as error:
         raise ConfigError(f'--depths and --seeds are whole numbers, separated by commas: {error}') from None
     networks = options.skips.split(',')
@@ -68,7 +74,9 @@ def main(options: Any) -> None:
         start = time.monotonic()
         name = f'resnet{config.model.depth}_{config.model.skips}_seed{config.seed}'
         accuracy = run.teacher_accuracy(config, prepare_run(config, str(workdir / name), overwrite=False))
-        rows.append({'depth': config.model.depth, 'skips': config.model.skips, 'seed': config.seed, 'accuracy': accuracy})
+        rows.append(
+            {'depth': config.model.depth, 'skips': config.model.skips, 'seed': config.seed, 'accuracy': accuracy}
+        )
         rows[-1] |= {'seconds': round(time.monotonic() - start, 1), 'config': config.to_dict()}
         files.write(workdir / 'skips_matter.json', json.dumps(rows, indent=2) + '\n')
         files.write(workdir / 'skips_matter.md', table(rows))

@@ -9,10 +9,12 @@
     plain+    plain with the kernel gradients of `tailor_jax.conv`
     torch     channels last, the same recipe
     forward, gradient, no batch norm
-              parts: the network's forward pass in training; that and its gradient; the gradient of the network with batch norms folded away
+              parts: the network's forward pass in training; that and its gradient; the gradient of the network with
+              batch norms folded away
 
-Blocks of steps alternate between the kinds. `wall` and `processor` are medians over blocks of the mean time of a step, on the clock and of all
-threads; the ratios are medians over blocks of the ratio to `plain` in the same round, which is what other jobs on the machine disturb least.
+Blocks of steps alternate between the kinds. `wall` and `processor` are medians over blocks of the mean time of a step,
+on the clock and of all threads; the ratios are medians over blocks of the ratio to `plain` in the same round, which is
+what other jobs on the machine disturb least.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ Step = Callable[[], Any]
 
 
 class PlainResNet(nn.Module):
-    """`build.resnet(depth)` of CIFAR shape, as one would write it without a graph; `conv` as in nn.Conv(conv_general_dilated=...)."""
+    """`build.resnet(depth)` of CIFAR shape, as one would write it without a graph; `conv` as in
+    nn.Conv(conv_general_dilated=...).
+    """
 
     depth: int
     conv: Callable | None = None
@@ -66,12 +70,20 @@ class PlainResNet(nn.Module):
 def batch_of(size: int) -> dict[str, np.ndarray]:
     """Random images [b, 32, 32, 3] and labels [b]."""
     rng = np.random.default_rng(0)
-    return {'image': rng.normal(size=(size, SIZE, SIZE, 3)).astype(np.float32), 'label': rng.integers(0, CLASSES, size).astype(np.int32)}
+    return {
+        'image': rng.normal(size=(size, SIZE, SIZE, 3)).astype(np.float32),
+        'label': rng.integers(0, CLASSES, size).astype(np.int32),
+    }
 
 
 def gated_step(depth: int, batch: Mapping[str, np.ndarray]) -> Step:
-    graph, recipe = build.resnet(depth, (SIZE, SIZE, 3), CLASSES, WIDTH), Recipe(10**6, LEARNING_RATE, 0.01, WEIGHT_DECAY)
-    train_step = step.make_train_step(step.Objective(graph, cost=cost_of(defaults(), graph)), recipe, (jax.local_devices()[0],))
+    graph, recipe = (
+        build.resnet(depth, (SIZE, SIZE, 3), CLASSES, WIDTH),
+        Recipe(10**6, LEARNING_RATE, 0.01, WEIGHT_DECAY),
+    )
+    train_step = step.make_train_step(
+        step.Objective(graph, cost=cost_of(defaults(), graph)), recipe, (jax.local_devices()[0],)
+    )
     state = step.init_state(model.init(graph, 0), gates.init(graph.gates, 0.9), recipe)
     state, context = step.replicate((state, step.Context(jnp.uint32(0), {}, jnp.float32(0.1))), jax.local_devices()[:1])
     fed = jax.device_put({key: value[None] for key, value in batch.items()})
@@ -88,7 +100,9 @@ def plain_step(depth: int, batch: Mapping[str, np.ndarray], conv: Callable | Non
     net, fed = PlainResNet(depth, conv), jax.device_put(dict(batch))
     optimizer = optax.chain(
         optax.add_decayed_weights(WEIGHT_DECAY, mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params)),
-        optax.sgd(optax.warmup_cosine_decay_schedule(LEARNING_RATE, LEARNING_RATE, 0, 10**6), momentum=0.9, nesterov=True),
+        optax.sgd(
+            optax.warmup_cosine_decay_schedule(LEARNING_RATE, LEARNING_RATE, 0, 10**6), momentum=0.9, nesterov=True
+        ),
     )
     variables = jax.jit(net.init)(jax.random.key(0), fed['image'])
     check_size(sum(leaf.size for leaf in jax.tree.leaves(variables['params'])), depth, 'Linen')
@@ -98,7 +112,9 @@ def plain_step(depth: int, batch: Mapping[str, np.ndarray], conv: Callable | Non
         params, statistics, moments = state
 
         def loss_of(params: dict) -> tuple[jax.Array, Any]:
-            logits, updates = net.apply({'params': params, 'batch_stats': statistics}, fed['image'], mutable=['batch_stats'])
+            logits, updates = net.apply(
+                {'params': params, 'batch_stats': statistics}, fed['image'], mutable=['batch_stats']
+            )
             loss = jnp.mean(losses.cross_entropy(logits, fed['label']))
             return loss, (updates['batch_stats'], jnp.mean(jnp.argmax(logits, -1) == fed['label']))
 
@@ -124,26 +140,36 @@ def part_steps(depth: int, batch: Mapping[str, np.ndarray]) -> dict[str, Step]:
         variables = jax.device_put(model.init(graph, 0))
 
         def loss_of(params: dict) -> Any:
-            logits, updates = model.Net(graph).apply({**variables, 'params': params}, fed['image'], train=True, mutable=['batch_stats'])
+            logits, updates = model.Net(graph).apply(
+                {**variables, 'params': params}, fed['image'], train=True, mutable=['batch_stats']
+            )
             return jnp.mean(losses.cross_entropy(logits, fed['label'])), updates
 
         compiled = jax.jit(jax.value_and_grad(loss_of, has_aux=True) if differentiate else loss_of)
         return lambda: jax.block_until_ready(compiled(variables['params']))
 
-    return {'forward': call(opened, False), 'gradient': call(opened, True), 'no batch norm': call(rewrite.fold(opened), True)}
+    return {
+        'forward': call(opened, False),
+        'gradient': call(opened, True),
+        'no batch norm': call(rewrite.fold(opened), True),
+    }
 
 
 def torch_step(depth: int, batch: Mapping[str, np.ndarray]) -> Step:
     try:
         import torch
     except ImportError as error:
-        raise ConfigError(f'--torch needs PyTorch in this environment ({error}); pip install torch, or leave the flag out') from None
+        raise ConfigError(
+            f'--torch needs PyTorch in this environment ({error}); pip install torch, or leave the flag out'
+        ) from None
     from torch import nn as layers
     from torch.nn import functional
 
     class Conv(layers.Sequential):
         def __init__(self, wide: int, channels: int, size: int = 3, stride: int = 1):
-            super().__init__(layers.Conv2d(wide, channels, size, stride, size // 2, bias=False), layers.BatchNorm2d(channels))
+            super().__init__(
+                layers.Conv2d(wide, channels, size, stride, size // 2, bias=False), layers.BatchNorm2d(channels)
+            )
 
     class Block(layers.Module):
         def __init__(self, wide: int, channels: int, stride: int):
@@ -164,7 +190,10 @@ def torch_step(depth: int, batch: Mapping[str, np.ndarray]) -> Step:
     net = net.to(device, memory_format=torch.channels_last)
     params = list(net.parameters())
     check_size(sum(value.numel() for value in params), depth, 'PyTorch')
-    groups = [{'params': [value for value in params if (value.ndim > 1) == kernels], 'weight_decay': WEIGHT_DECAY * kernels} for kernels in (0, 1)]
+    groups = [
+        {'params': [value for value in params if (value.ndim > 1) == kernels], 'weight_decay': WEIGHT_DECAY * kernels}
+        for kernels in (0, 1)
+    ]
     optimizer = torch.optim.SGD(groups, lr=LEARNING_RATE, momentum=0.9, nesterov=True)
     images = torch.from_numpy(batch['image'].transpose(0, 3, 1, 2)).to(device, memory_format=torch.channels_last)
     labels = torch.from_numpy(batch['label']).long().to(device)
@@ -181,13 +210,18 @@ def torch_step(depth: int, batch: Mapping[str, np.ndarray]) -> Step:
 
 def check_size(parameters: int, depth: int, where: str) -> None:
     """Raises ValueError where a network written by hand is not the graph's."""
-    ours = sum(value.size for value in jax.tree.leaves(model.init(build.resnet(depth, (SIZE, SIZE, 3), CLASSES, WIDTH), 0)['params']))
+    ours = sum(
+        value.size
+        for value in jax.tree.leaves(model.init(build.resnet(depth, (SIZE, SIZE, 3), CLASSES, WIDTH), 0)['params'])
+    )
     if parameters != ours:
         raise ValueError(f'the {where} ResNet-{depth} has {parameters:,} parameters, the graph {ours:,}')
 
 
 def measure(steps: Mapping[str, Step], blocks: int, per_block: int) -> dict[str, np.ndarray]:
-    """{kind: [blocks, 2] seconds a step, on the clock and of all threads}; the kinds take turns, after two blocks to warm up."""
+    """{kind: [blocks, 2] seconds a step, on the clock and of all threads}; the kinds take turns, after two blocks to
+    warm up.
+    """
     seconds: dict[str, list[tuple[float, float]]] = {kind: [] for kind in steps}
     for block in range(-2, blocks):
         for kind, run in steps.items():
@@ -195,16 +229,24 @@ def measure(steps: Mapping[str, Step], blocks: int, per_block: int) -> dict[str,
             for _ in range(per_block):
                 run()
             if block >= 0:
-                seconds[kind].append(((time.perf_counter() - wall) / per_block, (time.process_time() - processor) / per_block))
+                seconds[kind].append(
+                    ((time.perf_counter() - wall) / per_block, (time.process_time() - processor) / per_block)
+                )
     return {kind: np.array(values) for kind, values in seconds.items()}
 
 
 def table(seconds: Mapping[str, np.ndarray], batch: int) -> str:
     """Markdown: a row a kind."""
-    lines = ['| step | wall / plain | processor / plain | wall, ms | processor, ms | images/s |', '|---|---:|---:|---:|---:|---:|']
+    lines = [
+        '| step | wall / plain | processor / plain | wall, ms | processor, ms | images/s |',
+        '|---|---:|---:|---:|---:|---:|',
+    ]
     for kind, values in seconds.items():
         ratio, (wall, processor) = np.median(values / seconds['plain'], 0), np.median(values, 0)
-        lines.append(f'| {kind} | {ratio[0]:.3f} | {ratio[1]:.3f} | {1e3 * wall:.1f} | {1e3 * processor:.1f} | {batch / wall:,.0f} |')
+        lines.append(
+            f'| {kind} | {ratio[0]:.3f} | {ratio[1]:.3f} | {1e3 * wall:.1f} | {1e3 * processor:.1f} | '
+            f'{batch / wall:,.0f} |'
+        )
     return '\n'.join(lines)
 
 
@@ -227,8 +269,15 @@ def main(options: Any) -> None:
         steps |= part_steps(options.depth, batch)
     print(table(measure(steps, options.blocks, options.steps), options.batch))
     device = jax.local_devices()[0].device_kind
-    print(f'\nResNet-{options.depth}, batch {options.batch}, on {os.cpu_count()} cores and one {device}, jax {jax.__version__}; ', end='')
-    print(f'{options.blocks} blocks of {options.steps} steps; load average {load(before)} before, {load(os.getloadavg())} after')
+    print(
+        f'\nResNet-{options.depth}, batch {options.batch}, on {os.cpu_count()} cores and one {device}, jax '
+        f'{jax.__version__}; ',
+        end='',
+    )
+    print(
+        f'{options.blocks} blocks of {options.steps} steps; load average {load(before)} before, '
+        f'{load(os.getloadavg())} after'
+    )
 
 
 if __name__ == '__main__':

@@ -32,9 +32,16 @@ def _run(argv: Sequence[str]) -> int:
     parser.add_argument('--fit', action='store_true', help='measure nothing')
     parser.add_argument('--again', action='store_true', help='measure every point anew')
     parser.add_argument(
-        '--csynth', metavar='FILE', type=Path, help='fit to this CSV: part, lut, ff, bram18, uram, dsp; or scale to this report (.json)'
+        '--csynth',
+        metavar='FILE',
+        type=Path,
+        help='fit to this CSV: part, lut, ff, bram18, uram, dsp; or scale to this report (.json)',
     )
-    parser.add_argument('--write', action='store_true', help=f'write the coefficients to {coefficients.FILE.name}, which the model reads')
+    parser.add_argument(
+        '--write',
+        action='store_true',
+        help=f'write the coefficients to {coefficients.FILE.name}, which the model reads',
+    )
     args = parser.parse_args(argv)
     if not (args.fit or args.csynth):
         _measure(args.again)
@@ -75,7 +82,8 @@ def _measure(again: bool) -> None:
 
     if lacking := tools.missing():
         raise CostError(
-            f'{" and ".join(lacking)} not found; install them first (Debian: apt-get install yosys iverilog), or fit to the '
+            f'{" and ".join(lacking)} not found; install them first (Debian: apt-get install yosys iverilog), or fit '
+            'to the '
             'committed results with --fit'
         )
     if again:
@@ -85,7 +93,10 @@ def _measure(again: bool) -> None:
 
 def report(fitted: Coefficients, measured: Mapping[Point, Mapping[str, int]], unseen: set[str]) -> str:
     """Equal blocks, and relative errors of LUTs and flip-flops, of points fitted to and of points held out."""
-    sides = {'fitted': {p: r for p, r in measured.items() if p.key not in unseen}, 'held out': {p: r for p, r in measured.items() if p.key in unseen}}
+    sides = {
+        'fitted': {p: r for p, r in measured.items() if p.key not in unseen},
+        'held out': {p: r for p, r in measured.items() if p.key in unseen},
+    }
     lines = [f'{len(measured)} points, {len(sides["held out"])} of them held out', '']
     for resource in ('bram18', 'uram', 'dsp'):
         count, equal, wrong = fit.equal_blocks(measured, resource)
@@ -98,7 +109,13 @@ def report(fitted: Coefficients, measured: Mapping[Point, Mapping[str, int]], un
         lines.append(_row(f'all, {side}', fitted, group))
     for fold in range(1, grid.FOLDS):
         keys = fit.held_out(measured, fold)
-        lines.append(_row(f'all, held out, fold {fold}', fit.fit(measured, keys), {p: r for p, r in measured.items() if p.key in keys}))
+        lines.append(
+            _row(
+                f'all, held out, fold {fold}',
+                fit.fit(measured, keys),
+                {p: r for p, r in measured.items() if p.key in keys},
+            )
+        )
     return '\n'.join(lines)
 
 
@@ -109,7 +126,11 @@ def _by_part(points: Mapping[Point, Mapping[str, int]]) -> dict[str, dict[Point,
 
 def _row(name: str, fitted: Coefficients, group: Mapping[Point, Mapping[str, int]]) -> str:
     found = [fit.errors(fitted, group, resource) for resource in ('lut', 'ff')]
-    return f'| {name} | {len(group)} | ' + ' | '.join(f'{100 * each.median:.1f} % | {100 * each.percentile95:.1f} %' for each in found) + ' |'
+    return (
+        f'| {name} | {len(group)} | '
+        + ' | '.join(f'{100 * each.median:.1f} % | {100 * each.percentile95:.1f} %' for each in found)
+        + ' |'
+    )
 
 
 if __name__ == '__main__':

@@ -1,7 +1,8 @@
 """Fits the coefficients of `costmodel.streams.area.equations` to measured parts, and says how far off they are.
 
-For each kind of part and each of LUTs and flip-flops, coefficients >= 0 that minimize the sum of relative errors |predicted / measured - 1|: least
-squares on relative errors, reweighted. Held-out points (`held_out`) are not seen. RAM and DSP counts come from closed forms and are compared.
+For each kind of part and each of LUTs and flip-flops, coefficients >= 0 that minimize the sum of relative errors
+|predicted / measured - 1|: least squares on relative errors, reweighted. Held-out points (`held_out`) are not seen. RAM
+and DSP counts come from closed forms and are compared.
 """
 
 from __future__ import annotations
@@ -44,9 +45,13 @@ def terms(point: Point) -> dict[str, Terms]:
         case 'maximum':
             return equations.maximum(point['taps'], point['channels'], point['bits'])
         case 'window':
-            return equations.window(point.style, (point['kernel'], point['kernel']), point['height'], point['columns'], point['width'], True)
+            return equations.window(
+                point.style, (point['kernel'], point['kernel']), point['height'], point['columns'], point['width'], True
+            )
         case 'mac':
-            return equations.mac(point.style, point['slices'], point['products'], point['channels'], point['w'], point['a'])
+            return equations.mac(
+                point.style, point['slices'], point['products'], point['channels'], point['w'], point['a']
+            )
         case 'rom':
             return equations.rom(point.style, point['depth'], point['width'])
         case _:
@@ -64,7 +69,9 @@ def blocks(point: Point) -> dict[str, int]:
         case 'fifo', 'uram':
             found['uram'] = shapes.uram_count(point['depth'], point['width'])
         case 'mac', ('dsp' | 'pair') as style:
-            found['dsp'] = point['products'] * (math.ceil(point['channels'] / 2) if style == 'pair' else point['channels'])
+            found['dsp'] = point['products'] * (
+                math.ceil(point['channels'] / 2) if style == 'pair' else point['channels']
+            )
     return found
 
 
@@ -111,8 +118,14 @@ class Errors:
 
 def errors(coefficients: Coefficients, measured: Mapping[Point, Mapping[str, int]], resource: str) -> Errors:
     """Relative errors of the LUTs or flip-flops. Points that have none of it are left out."""
-    found = [abs(predicted(coefficients, point, resource) / row[resource] - 1) for point, row in measured.items() if row[resource]]
-    return Errors(len(found), float(np.median(found)), float(np.percentile(found, 95))) if found else Errors(0, 0.0, 0.0)
+    found = [
+        abs(predicted(coefficients, point, resource) / row[resource] - 1)
+        for point, row in measured.items()
+        if row[resource]
+    ]
+    return (
+        Errors(len(found), float(np.median(found)), float(np.percentile(found, 95))) if found else Errors(0, 0.0, 0.0)
+    )
 
 
 def predicted(coefficients: Coefficients, point: Point, resource: str) -> float:
@@ -122,6 +135,12 @@ def predicted(coefficients: Coefficients, point: Point, resource: str) -> float:
 
 def equal_blocks(measured: Mapping[Point, Mapping[str, int]], resource: str) -> tuple[int, int, list[str]]:
     """(points that need or are given such blocks, how many have exactly the closed form's count, the others in words)."""
-    relevant = [(point, row[resource], blocks(point)[resource]) for point, row in measured.items() if row[resource] or blocks(point)[resource]]
-    wrong = [f'{point.key}: {found} measured, {counted} predicted' for point, found, counted in relevant if found != counted]
+    relevant = [
+        (point, row[resource], blocks(point)[resource])
+        for point, row in measured.items()
+        if row[resource] or blocks(point)[resource]
+    ]
+    wrong = [
+        f'{point.key}: {found} measured, {counted} predicted' for point, found, counted in relevant if found != counted
+    ]
     return len(relevant), len(relevant) - len(wrong), wrong

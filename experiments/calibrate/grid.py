@@ -1,4 +1,5 @@
-"""The points that are synthesized: sizes as networks have them, from a few channels to 32 of 8 bits, and products up to one filter of 144.
+"""The points that are synthesized: sizes as networks have them, from a few channels to 32 of 8 bits, and products up to
+one filter of 144.
 
 Every fifth point, in an order drawn once, is held out: coefficients are fitted to the others and judged on these.
 """
@@ -16,26 +17,42 @@ WIDTHS = (16, 32, 72, 128, 256)
 
 def points() -> list[Point]:
     """All points."""
-    found = [point('fifo', style='srl', depth=d, width=w) for d, w in product((3, 4, 8, 16, 24, 32, 34, 64, 67), (16, 128))]
-    found += [point('fifo', style='srl', depth=2, width=w) for w in WIDTHS]
-    found += [point('fifo', style='lutram', depth=d, width=w) for d, w in product((12, 16, 32, 34, 48, 64), (16, 72, 256))]
-    found += [
-        point('fifo', style='bram', depth=d, width=w) for d, w in product((65, 100, 128, 256, 512, 600, 1024, 1089, 2048, 4096), (16, 32, 72, 256))
+    found = [
+        point('fifo', style='srl', depth=d, width=w) for d, w in product((3, 4, 8, 16, 24, 32, 34, 64, 67), (16, 128))
     ]
-    found += [point('fifo', style='uram', depth=d, width=w) for d, w in product((1024, 2048, 3136, 4096, 5000, 8192), (72, 256))]
+    found += [point('fifo', style='srl', depth=2, width=w) for w in WIDTHS]
+    found += [
+        point('fifo', style='lutram', depth=d, width=w) for d, w in product((12, 16, 32, 34, 48, 64), (16, 72, 256))
+    ]
+    found += [
+        point('fifo', style='bram', depth=d, width=w)
+        for d, w in product((65, 100, 128, 256, 512, 600, 1024, 1089, 2048, 4096), (16, 32, 72, 256))
+    ]
+    found += [
+        point('fifo', style='uram', depth=d, width=w)
+        for d, w in product((1024, 2048, 3136, 4096, 5000, 8192), (72, 256))
+    ]
     found += [point('clone', width=w) for w in (8, 16, 32, 48, 64, 72, 128, 256, 384, 512)]
     found += _thinned(
-        [point('add', channels=c, bits=b, shift=s, relu=r) for c, b, s, r in product((4, 8, 16, 32), (2, 3, 4, 6, 8, 12, 16), (0, 1), (0, 1))], 30
+        [
+            point('add', channels=c, bits=b, shift=s, relu=r)
+            for c, b, s, r in product((4, 8, 16, 32), (2, 3, 4, 6, 8, 12, 16), (0, 1), (0, 1))
+        ],
+        30,
     )
     found += _thinned(
         [
             point('requantize', channels=c, acc=acc, bits=b, shift=s, relu=r)
-            for c, acc, b, s, r in product((2, 4, 8, 16), (8, 12, 16, 20, 24, 32, 40), (2, 4, 6, 8, 16), (2, 3, 5, 7, 11, 15), (0, 1))
+            for c, acc, b, s, r in product(
+                (2, 4, 8, 16), (8, 12, 16, 20, 24, 32, 40), (2, 4, 6, 8, 16), (2, 3, 5, 7, 11, 15), (0, 1)
+            )
             if acc - s - b >= 2 and acc - s >= 7
         ],
         48,
     )
-    found += _thinned([point('maximum', taps=t, channels=c, bits=b) for t, c, b in product((2, 4, 9), (4, 8, 16), (4, 6, 8, 16))], 15)
+    found += _thinned(
+        [point('maximum', taps=t, channels=c, bits=b) for t, c, b in product((2, 4, 9), (4, 8, 16), (4, 6, 8, 16))], 15
+    )
     found += _thinned(
         [
             point('window', style='lutram', kernel=k, height=c, columns=c, width=w)
@@ -45,7 +62,11 @@ def points() -> list[Point]:
         26,
     )
     found += _thinned(
-        [point('window', style='bram', kernel=k, height=c, columns=c, width=w) for k, c, w in product((2, 3), (80, 112, 224), WIDTHS)], 12
+        [
+            point('window', style='bram', kernel=k, height=c, columns=c, width=w)
+            for k, c, w in product((2, 3), (80, 112, 224), WIDTHS)
+        ],
+        12,
     )
     found += _macs('lut', ((2, 2), (2, 4), (3, 3), (4, 4), (3, 6), (4, 8), (6, 6), (8, 8)), 40)
     narrow = product((4, 9), (2, 4), ((1, 2), (1, 4), (1, 8), (2, 6), (2, 8)))
@@ -53,7 +74,9 @@ def points() -> list[Point]:
     found += _macs('dsp', ((4, 8), (6, 6), (8, 8), (8, 16), (16, 16)), 34)
     found += _macs('pair', ((4, 8), (6, 6), (8, 8)), 26)
     found += [point('rom', style='lut', depth=d, width=w) for d, w in product((4, 8, 16, 32, 64), (16, 72, 144))]
-    found += [point('rom', style='bram', depth=d, width=w) for d, w in product((72, 128, 288, 576, 1024), (16, 72, 256))]
+    found += [
+        point('rom', style='bram', depth=d, width=w) for d, w in product((72, 128, 288, 576, 1024), (16, 72, 256))
+    ]
     return found
 
 

@@ -1,4 +1,6 @@
-"""Simulates and synthesizes the points of the grid that the results lack, a batch at a time, and writes the results after each."""
+"""Simulates and synthesizes the points of the grid that the results lack, a batch at a time, and writes the results
+after each.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,18 @@ def measure(points: Sequence[Point], path: Path = table.PARTS_CSV) -> int:
     for batch in _batches(new):
         tokens = [tools.simulate(part) for part in batch]
         for part, checked, found in zip(batch, tokens, tools.synthesize(batch)):
-            done[part.key] = {'part': part.key, **{name: str(found[name]) for name in tools.COLUMNS}, 'simulated_tokens': str(checked)}
+            done[part.key] = {
+                'part': part.key,
+                **{name: str(found[name]) for name in tools.COLUMNS},
+                'simulated_tokens': str(checked),
+            }
         rows = [done[part.key] for part in points if part.key in done]
         table.write(path, comments, [*tools.COLUMNS, 'simulated_tokens'], rows)
         seconds, count = time.perf_counter() - started, count + len(batch)
-        print(f'{count:4} of {len(new)} points, {seconds:5.0f} s, {seconds / count * (len(new) - count):5.0f} s left', flush=True)
+        print(
+            f'{count:4} of {len(new)} points, {seconds:5.0f} s, {seconds / count * (len(new) - count):5.0f} s left',
+            flush=True,
+        )
     return len(new)
 
 

@@ -1,6 +1,8 @@
-"""The parts that are synthesized: for each point of the grid its Verilog top, its streams and what it must do, as integers.
+"""The parts that are synthesized: for each point of the grid its Verilog top, its streams and what it must do, as
+integers.
 
-A point is (kind, {parameter: value}); its key, `kind name=value ...`, names it in the results. Templates are in `rtl/`, named as the kind.
+A point is (kind, {parameter: value}); its key, `kind name=value ...`, names it in the results. Templates are in `rtl/`,
+named as the kind.
 """
 
 from __future__ import annotations
@@ -87,15 +89,21 @@ def accumulator(part: Point) -> int:
 
 
 def top(part: Point, name: str) -> str:
-    """A module of that name with the streams as ports and no parameters; a ROM reads its words from the file of the same name."""
+    """A module of that name with the streams as ports and no parameters; a ROM reads its words from the file of the
+    same name.
+    """
     (sources, sinks), memory = streams(part), f', .FILE("{name}.hex")' if part.kind == 'rom' else ''
-    given = ', '.join(f'.{name.upper()}({value if isinstance(value, int) else chr(34) + value + chr(34)})' for name, value in part.parameters)
+    given = ', '.join(
+        f'.{name.upper()}({value if isinstance(value, int) else chr(34) + value + chr(34)})'
+        for name, value in part.parameters
+    )
     ins, outs = len(sources), len(sinks)
     return (
         f'(* keep_hierarchy *) module {name} (input clk, input rst,\n'
         f'    input [{sum(sources) - 1}:0] in_data, input [{ins - 1}:0] in_valid, output [{ins - 1}:0] in_ready,\n'
         f'    output [{sum(sinks) - 1}:0] out_data, output [{outs - 1}:0] out_valid, input [{outs - 1}:0] out_ready);\n'
-        f'    {part.kind} #({given}{memory}) template (clk, rst, in_data, in_valid, in_ready, out_data, out_valid, out_ready);\n'
+        f'    {part.kind} #({given}{memory}) template (clk, rst, in_data, in_valid, in_ready, out_data, out_valid, '
+        'out_ready);\n'
         f'endmodule\n'
     )
 
@@ -117,7 +125,10 @@ def stimulus(part: Point) -> list[list[int]]:
         counts = [2 * part['height'] * part['columns'] + 2 * part['columns'] + 5]
     if part.kind == 'mac':
         counts[1] *= part['slices']
-    return [[rng.getrandbits(width) if k > 1 else -k % (1 << width) for k in range(count)] for width, count in zip(sources, counts)]
+    return [
+        [rng.getrandbits(width) if k > 1 else -k % (1 << width) for k in range(count)]
+        for width, count in zip(sources, counts)
+    ]
 
 
 def reference(part: Point, tokens: list[list[int]]) -> list[list[int]]:
@@ -130,7 +141,12 @@ def reference(part: Point, tokens: list[list[int]]) -> list[list[int]]:
         case 'rom':
             return [[words(part)[k % part['depth']] for k in range(len(tokens[0]))]]
         case 'requantize':
-            return [[_join((_requantized(x, part) for x in _split(token, part['acc'], part['channels'])), part['bits']) for token in tokens[0]]]
+            return [
+                [
+                    _join((_requantized(x, part) for x in _split(token, part['acc'], part['channels'])), part['bits'])
+                    for token in tokens[0]
+                ]
+            ]
         case 'add':
             bits, channels = part['bits'], part['channels']
             pairs = zip(*([_split(token, bits, channels) for token in stream] for stream in tokens))

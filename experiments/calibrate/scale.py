@@ -1,12 +1,14 @@
-"""Scales the coefficients to whole designs: what `python -m hls_export.report P --csynth=csynth.xml --json` says of estimate and synthesis.
+"""Scales the coefficients to whole designs: what `python -m hls_export.report P --csynth=csynth.xml --json` says of
+estimate and synthesis.
 
     python -m hls_export.report P --csynth=csynth.xml --json > report.json
     python -m experiments.calibrate --csynth=report.json --write
 
-A Vitis report has a module a process, which is several parts at once, so the parts' coefficients cannot be told apart. Those of all parts of a kind
-of process (`KINDS`) are multiplied by one factor, for LUTs and for flip-flops: the median of synthesis / estimate over its rows. The
-factors stand beside the base coefficients in the file and multiply these, never what was scaled before: the estimates of the report
-must be those of the base coefficients, and the same report twice changes nothing.
+A Vitis report has a module a process, which is several parts at once, so the parts' coefficients cannot be told apart.
+Those of all parts of a kind of process (`KINDS`) are multiplied by one factor, for LUTs and for flip-flops: the median
+of synthesis / estimate over its rows. The factors stand beside the base coefficients in the file and multiply these,
+never what was scaled before: the estimates of the report must be those of the base coefficients, and the same report
+twice changes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ MOST = 1e12
 
 # {kind of row: (operations of its nodes, the parts that it is made of)}
 KINDS = {
-    'layers': (('conv', 'dense', 'max_pool', 'global_avg_pool', 'relu'), ('mac', 'window', 'requantize', 'maximum', 'rom')),
+    'layers': (
+        ('conv', 'dense', 'max_pool', 'global_avg_pool', 'relu'),
+        ('mac', 'window', 'requantize', 'maximum', 'rom'),
+    ),
     'adds, clones': (('add',), ('add', 'clone')),
     'FIFOs': (('',), ('fifo',)),
 }
@@ -44,7 +49,11 @@ def factors(path: Path) -> Factors:
     found = {}
     for kind, (operations, _) in KINDS.items():
         for resource in RESOURCES:
-            ratios = [made[resource] / said[resource] for op, said, made in pairs if op in operations and made and said[resource] > 0]
+            ratios = [
+                made[resource] / said[resource]
+                for op, said, made in pairs
+                if op in operations and made and said[resource] > 0
+            ]
             if ratios:
                 found[kind, resource] = statistics.median(ratios), len(ratios)
     if not found:
@@ -69,7 +78,9 @@ def _amounts(fields: Fields) -> dict[str, float]:
 
 
 def scaled(base: Coefficients, path: Path, found: Factors) -> Calibration:
-    """The base coefficients with the factors of a report on the parts whose kind has one, whatever they were scaled by before."""
+    """The base coefficients with the factors of a report on the parts whose kind has one, whatever they were scaled by
+    before.
+    """
     by_part = {}
     for name in base:
         part, resource = name.split('.')
@@ -81,4 +92,7 @@ def scaled(base: Coefficients, path: Path, found: Factors) -> Calibration:
 
 def report(factors: Factors) -> str:
     """A line a factor."""
-    return '\n'.join(f'{kind}, {resource}: {factor:.3f} times the estimate, {rows} rows' for (kind, resource), (factor, rows) in factors.items())
+    return '\n'.join(
+        f'{kind}, {resource}: {factor:.3f} times the estimate, {rows} rows'
+        for (kind, resource), (factor, rows) in factors.items()
+    )

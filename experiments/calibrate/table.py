@@ -20,7 +20,9 @@ Measured = dict[Point, dict[str, int]]
 
 
 def read(path: Path = PARTS_CSV) -> Measured:
-    """{point: {resource: number}}; empty if there is no file. Raises CostError naming the file and the row that lacks a number."""
+    """{point: {resource: number}}; empty if there is no file. Raises CostError naming the file and the row that lacks a
+    number.
+    """
     found = {}
     for row in raw(path):
         where = f'{path}: the row of {row.get("part") or "no part"!r}'

@@ -15,7 +15,8 @@ from experiments.calibrate import parts
 from experiments.calibrate.parts import RTL, Point
 
 TOOLS = ('yosys', 'iverilog')
-FLAGS = '-family xcup -flatten -noiopad -noclkbuf -nowidelut'  # wide functions from LUTs and multiplexers would take four times the LUTs
+# wide functions from LUTs and multiplexers would take four times the LUTs
+FLAGS = '-family xcup -flatten -noiopad -noclkbuf -nowidelut'
 COLUMNS = ('lut', 'ff', 'bram18', 'uram', 'dsp', 'lut_ram', 'carry', 'cells')
 
 
@@ -35,14 +36,23 @@ def version() -> str:
 
 
 def simulate(part: Point) -> int:
-    """Runs a part under random stalls against `parts.reference`; returns the tokens compared. Raises ToolError at the first difference."""
+    """Runs a part under random stalls against `parts.reference`; returns the tokens compared. Raises ToolError at the
+    first difference.
+    """
     tokens = parts.stimulus(part)
     wanted = parts.reference(part, tokens)
     sources, sinks = (*parts.streams(part)[0], 0)[:2], (*parts.streams(part)[1], 0)[:2]
     counts = [len(stream) for stream in tokens] + [0]
     hold = part['depth'] + 20 if part.kind == 'fifo' else 0
     settings = dict(
-        IN0=sources[0], IN1=sources[1], OUT0=sinks[0], OUT1=sinks[1], COUNT0=counts[0], COUNT1=counts[1], EXPECTED=len(wanted[0]), HOLD=hold
+        IN0=sources[0],
+        IN1=sources[1],
+        OUT0=sinks[0],
+        OUT1=sinks[1],
+        COUNT0=counts[0],
+        COUNT1=counts[1],
+        EXPECTED=len(wanted[0]),
+        HOLD=hold,
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -54,10 +64,17 @@ def simulate(part: Point) -> int:
         _run(['iverilog', '-g2012', '-s', 'bench', *given, '-o', 'bench.vvp', *sources_v], folder)
         said = _run(['vvp', '-n', 'bench.vvp'], folder)
         for index, stream in enumerate(wanted):
-            found = [int(line, 16) for line in (folder / f'out{index}.hex').read_text().split() if not set(line) & set('xz')]
+            found = [
+                int(line, 16) for line in (folder / f'out{index}.hex').read_text().split() if not set(line) & set('xz')
+            ]
             if found != stream:
-                at = next((k for k, pair in enumerate(zip(found, stream)) if pair[0] != pair[1]), min(len(found), len(stream)))
-                raise ToolError(f'{part.key}: output {index} differs from token {at} on; {len(found)} of {len(stream)} tokens came out')
+                at = next(
+                    (k for k, pair in enumerate(zip(found, stream)) if pair[0] != pair[1]), min(len(found), len(stream))
+                )
+                raise ToolError(
+                    f'{part.key}: output {index} differs from token {at} on; {len(found)} of {len(stream)} tokens '
+                    'came out'
+                )
     if hold and f'accepted {part["depth"]}\n' not in said:
         raise ToolError(f'{part.key}: it must hold {part["depth"]} tokens, but {said.strip()}')
     return sum(map(len, wanted))
@@ -74,7 +91,9 @@ def synthesize(points: Sequence[Point]) -> list[dict[str, int | str]]:
             _prepare(folder, part, f'part{index}')
         instances = '\n'.join(f'    (* keep *) part{index} u{index} (.clk(clk));' for index in range(len(points)))
         (folder / 'all.v').write_text(f'module all (input clk);\n{instances}\nendmodule\n')
-        read = ' '.join(['read_verilog -sv -defer all.v', *(f'part{index}.v' for index in range(len(points))), *map(str, used)])
+        read = ' '.join(
+            ['read_verilog -sv -defer all.v', *(f'part{index}.v' for index in range(len(points))), *map(str, used)]
+        )
         logic = ' -nodsp' if points[0].style == 'lut' and points[0].kind == 'mac' else ''
         script = f'{read}; synth_xilinx {FLAGS}{logic} -top all; tee -q -o stat.json stat -json'
         _run(['yosys', '-q', '-p', script], folder)
@@ -84,9 +103,22 @@ def synthesize(points: Sequence[Point]) -> list[dict[str, int | str]]:
 
 
 def counted(cells: dict[str, int]) -> dict[str, int | str]:
-    """Resources from cells. A RAMB36 is two RAMB18; a RAM32M16 or RAM64M8 takes the eight LUTs of its slice; inverters are free (as in LUTs)."""
-    size = {'RAM32M16': 8, 'RAM64M8': 8, 'RAM32M': 4, 'RAM64M': 4, 'RAM32X1D': 2, 'RAM64X1D': 2, 'RAM128X1D': 4, 'RAM256X1D': 8} | SINGLE
-    memory = sum(size[name] * count for name, count in cells.items() if name.startswith('RAM') and not name.startswith('RAMB'))
+    """Resources from cells. A RAMB36 is two RAMB18; a RAM32M16 or RAM64M8 takes the eight LUTs of its slice; inverters
+    are free (as in LUTs).
+    """
+    size = {
+        'RAM32M16': 8,
+        'RAM64M8': 8,
+        'RAM32M': 4,
+        'RAM64M': 4,
+        'RAM32X1D': 2,
+        'RAM64X1D': 2,
+        'RAM128X1D': 4,
+        'RAM256X1D': 8,
+    } | SINGLE
+    memory = sum(
+        size[name] * count for name, count in cells.items() if name.startswith('RAM') and not name.startswith('RAMB')
+    )
     memory += sum(count for name, count in cells.items() if name.startswith('SRL'))
     return {
         'lut': memory + sum(count for name, count in cells.items() if re.fullmatch(r'LUT\d', name)),

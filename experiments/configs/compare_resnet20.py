@@ -1,9 +1,10 @@
-"""ResNet-20 at half width on 2,000 images of photo_digits/easy: small enough to compare every method over three seeds on two CPU cores.
+"""ResNet-20 at half width on 2,000 images of photo_digits/easy: small enough to compare every method over three seeds
+on two CPU cores.
 
 python -m experiments.compare --config=experiments/configs/compare_resnet20.py --workdir=runs/compare
 
-What that gave is in docs/results.md. In full, for a GPU: --config.model.width=16 --config.data.name=photo_digits --config.data.train_split=train
---config.data.test_split='' --config.train.batch_size=128 and ten times the epochs.
+What that gave is in docs/results.md. In full, for a GPU: --config.model.width=16 --config.data.name=photo_digits
+--config.data.train_split=train --config.data.test_split='' --config.train.batch_size=128 and ten times the epochs.
 """
 
 from experiments.config import defaults

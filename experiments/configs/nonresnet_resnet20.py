@@ -1,4 +1,5 @@
-"""NonResNet (docs/methods/nonresnet.md): ShortResNet-20 first, then its nine skips in three rounds of three, each from the weights of the one before.
+"""NonResNet (docs/methods/nonresnet.md): ShortResNet-20 first, then its nine skips in three rounds of three, each from
+the weights of the one before.
 
 python -m experiments.train --config=experiments/configs/nonresnet_resnet20.py --workdir=runs/nonresnet_resnet20
 """

@@ -2,7 +2,8 @@
 
 python -m experiments.train --config=experiments/configs/photo_digits_resnet20.py --workdir=runs/photo_digits
 
-About two hours on two CPU cores (300 images/s), minutes on a GPU. A first look: --config.data.name=photo_digits/small, a fifth of the images.
+About two hours on two CPU cores (300 images/s), minutes on a GPU. A first look: --config.data.name=photo_digits/small,
+a fifth of the images.
 """
 
 from experiments.config import defaults

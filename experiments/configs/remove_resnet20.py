@@ -1,8 +1,10 @@
-"""Tailor's SkipRemover with its published recipe (docs/methods/remove.md): one skip every 3 epochs, input side first, distillation 0.35 / 0.65.
+"""Tailor's SkipRemover with its published recipe (docs/methods/remove.md): one skip every 3 epochs, input side first,
+distillation 0.35 / 0.65.
 
 python -m experiments.train --config=experiments/configs/remove_resnet20.py --workdir=runs/remove_resnet20
 
-Days on two CPU cores, so for a GPU. A first look: --config.data.name=photo_digits/small, a tenth of the epochs, --config.removal.every_epochs=0.
+Days on two CPU cores, so for a GPU. A first look: --config.data.name=photo_digits/small, a tenth of the epochs,
+--config.removal.every_epochs=0.
 """
 
 from experiments.configs import photo_digits_resnet20

@@ -1,4 +1,5 @@
-"""Tailor's SkipShortener (docs/methods/shorten.md): block after block, the skip over two convolutions gives way to one over each.
+"""Tailor's SkipShortener (docs/methods/shorten.md): block after block, the skip over two convolutions gives way to one
+over each.
 
 python -m experiments.train --config=experiments/configs/shorten_resnet20.py --workdir=runs/shorten_resnet20
 """

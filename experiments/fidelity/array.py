@@ -1,6 +1,8 @@
-"""The PE-array part of docs/fidelity.md: the model beside SCALE-Sim and ZigZag as they ran, and beside the figures of three papers.
+"""The PE-array part of docs/fidelity.md: the model beside SCALE-Sim and ZigZag as they ran, and beside the figures of
+three papers.
 
-`python -m experiments.fidelity.dataflow docs/fidelity.md` writes the page. The tools' rows are those of `peers.json`; nothing here runs them.
+`python -m experiments.fidelity.dataflow docs/fidelity.md` writes the page. The tools' rows are those of `peers.json`;
+nothing here runs them.
 """
 
 from __future__ import annotations
@@ -54,16 +56,32 @@ def _zigzag() -> str:
             theirs, ours = sum(each.peer_dram_bytes for each in part), sum(each.dram_bytes for each in part)
             near = sum(_near(each) for each in part)
             same = sum(each.peer_bytes == each.bytes for each in part)
-            rows.append((run.split('/')[0], kind, f'{theirs:,}', f'{ours:,}', change(theirs, ours), same, near, len(part)))
+            rows.append(
+                (run.split('/')[0], kind, f'{theirs:,}', f'{ours:,}', change(theirs, ours), same, near, len(part))
+            )
         away = [each for each in found if not _near(each)]
-        misses.append(f'{len(away)} of {run.split("/")[0]}: {", ".join(f"`{each.node.name}`" for each in away) or "none"}')
+        misses.append(
+            f'{len(away)} of {run.split("/")[0]}: {", ".join(f"`{each.node.name}`" for each in away) or "none"}'
+        )
         largest = max(largest, *(abs(each.dram_bytes / each.peer_dram_bytes - 1) for each in found))
-    head = ('network', 'layers', 'DRAM bytes of ZigZag', 'of the model', 'difference', 'equal in every kind', 'within 5 %', 'of')
+    head = (
+        'network',
+        'layers',
+        'DRAM bytes of ZigZag',
+        'of the model',
+        'difference',
+        'equal in every kind',
+        'within 5 %',
+        'of',
+    )
     again = [
         change(sum(each.peer_dram_bytes for each in found), sum(each.dram_bytes for each in found))
         for found in (peers.pairs(run, rereads=True) for run in _runs('zigzag'))
     ]
-    cycles = [[(each.peer_cycles, each.cycles) for each in peers.pairs(run) if each.node.op != 'add'] for run in _runs('zigzag')]
+    cycles = [
+        [(each.peer_cycles, each.cycles) for each in peers.pairs(run) if each.node.op != 'add']
+        for run in _runs('zigzag')
+    ]
     equal = ' and '.join(f'{sum(one == other for one, other in part)} of {len(part)}' for part in cycles)
     return f"""## PE array: ZigZag, DRAM bytes layer by layer
 
@@ -126,10 +144,16 @@ and RetinaNet gain little on this board is in [pe_array.md](pe_array.md)."""
 
 
 def _shortcut_mining() -> str:
-    shares = [(name, 'about 40 %', f'{100 * figures.shortcut_share(name):.1f} %') for name in ('resnet34', 'resnet50', 'resnet152')]
+    shares = [
+        (name, 'about 40 %', f'{100 * figures.shortcut_share(name):.1f} %')
+        for name in ('resnet34', 'resnet50', 'resnet152')
+    ]
     common = figures.buffer_for('resnet152', figures.MINING['resnet152'])
     moved = {name: figures.mined(name, common) for name in figures.MINING}
-    miss = {name: 100 * (1 + goal - (moved[name] or 0) / figures.baseline(name)['dram_feature_map_bytes']) for name, goal in figures.MINING.items()}
+    miss = {
+        name: 100 * (1 + goal - (moved[name] or 0) / figures.baseline(name)['dram_feature_map_bytes'])
+        for name, goal in figures.MINING.items()
+    }
     return f"""## ShortcutMining: 53.3, 58 and 43 % fewer bytes of feature maps
 
 {figures.mining_table()}
@@ -159,7 +183,11 @@ def _tailor() -> str:
     rows = []
     for policy, fuse_add, sram_bytes in tailor.MEMORIES:
         for batch in tailor.BATCHES:
-            part = tuple(each for each in found if (each.policy, each.fuse_add, each.sram_bytes, each.batch) == (policy, fuse_add, sram_bytes, batch))
+            part = tuple(
+                each
+                for each in found
+                if (each.policy, each.fuse_add, each.sram_bytes, each.batch) == (policy, fuse_add, sram_bytes, batch)
+            )
             near = tailor.closest(part)
             performance = [100 * each.performance for each in part]
             rows.append(
@@ -174,7 +202,15 @@ def _tailor() -> str:
                 )
             )
     single = tailor.closest(tuple(each for each in found if each.batch == 1))
-    head = ('policy, buffer', 'batch', 'DRAM bytes', 'of maps', 'performance, any array', 'closest', 'by array, dataflow, DRAM bytes a cycle')
+    head = (
+        'policy, buffer',
+        'batch',
+        'DRAM bytes',
+        'of maps',
+        'performance, any array',
+        'closest',
+        'by array, dataflow, DRAM bytes a cycle',
+    )
     return f"""## Tailor's 2-D array: -45 % bandwidth, +30 % performance
 
 All skips of ResNet-50 (224 x 224, 8 bits) removed, projections included. The array, its buffers, bandwidth and batch are not known to us, so

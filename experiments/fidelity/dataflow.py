@@ -3,8 +3,8 @@
     python -m experiments.fidelity.dataflow                    # prints docs/fidelity.md
     python -m experiments.fidelity.dataflow docs/fidelity.md   # writes it, and docs/images/shortcut_fusion_curve.png
 
-Every figure of the page is computed, here or, for the PE array, in `experiments.fidelity.array`; the published ones stand beside them as constants,
-with their source.
+Every figure of the page is computed, here or, for the PE array, in `experiments.fidelity.array`; the published ones
+stand beside them as constants, with their source.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ PART = 'ultra96'
 
 def page() -> str:
     """The whole page, in Markdown."""
-    sections = (_head(), _hls4ml(), _skip_memories(), _shortening(), _block(), _line_buffer(), _sweep(), *array.sections())
+    sections = (
+        _head(),
+        _hls4ml(),
+        _skip_memories(),
+        _shortening(),
+        _block(),
+        _line_buffer(),
+        _sweep(),
+        *array.sections(),
+    )
     return '\n\n'.join(sections) + '\n'
 
 
@@ -47,9 +56,11 @@ checks. Then the [PE array](pe_array.md)."""
 
 
 def hls4ml_streams(graph: Graph, word: int = 16) -> Iterator[tuple[str, int, int]]:
-    """(kind, depth, width) of each FIFO that hls4ml makes of a folded graph with io_stream and unquantized accumulators.
+    """(kind, depth, width) of each FIFO that hls4ml makes of a folded graph with io_stream and unquantized
+    accumulators.
 
-    A map deep each. Zero padding and ReLU are processes of their own; a convolution's output is as wide as its accumulator, an add's a bit wider.
+    A map deep each. Zero padding and ReLU are processes of their own; a convolution's output is as wide as its
+    accumulator, an add's a bit wider.
     """
     wide = {graph.input.name: word}
     for node in graph.nodes:
@@ -87,16 +98,29 @@ def _hls4ml() -> str:
     for kind in dict.fromkeys(kind for kind, _, _ in streams):
         own = [(depth, width) for each, depth, width in streams if each == kind]
         size = sum(depth * width for depth, width in own)
-        rows.append((kind, len(own), f'{size / 1e6:.2f}', f'{100 * size / bits:.0f} %', sum(shapes.bram18_count(*each) for each in own)))
+        rows.append(
+            (
+                kind,
+                len(own),
+                f'{size / 1e6:.2f}',
+                f'{100 * size / bits:.0f} %',
+                sum(shapes.bram18_count(*each) for each in own),
+            )
+        )
     mapped = sum(shapes.bram18_count(depth, width) for _, depth, width in streams)
     copies = next(row[4] for row in rows if row[0] == 'clone copies')
     eight = sum(shapes.bram18_count(depth, width) for _, depth, width in hls4ml_streams(folded, word=8))
-    narrow = [(name, total(graph, fifo_policy='full_map', activation_bits=bits)) for name, bits in (('8', 8), ('16', 16), ('32', 32))]
+    narrow = [
+        (name, total(graph, fifo_policy='full_map', activation_bits=bits))
+        for name, bits in (('8', 8), ('16', 16), ('32', 32))
+    ]
     return f"""## hls4ml, ResNet-8, every FIFO a map deep
 
 hls4ml 1.3.0 on ResNet-8 without quantization-aware training: sums of 41 to 44 bits travel through FIFOs, zero padding is a process of its own, both
 copies of a clone are a map deep: 8.59 Mbit of FIFOs, as many bits as 233 RAMB36 hold. The same inventory from our graph gives
-**{bits / 1e6:.2f} Mbit** ({change(8.59e6, bits)}), the bits of {bits / 36864:.0f} RAMB36; mapped to whole blocks, {mapped} RAMB18.
+**{bits / 1e6:.2f} Mbit** ({change(8.59e6, bits)}), the bits of {bits / 36864:.0f} RAMB36; mapped to whole blocks, {
+        mapped
+    } RAMB18.
 
 {table(('FIFOs', 'number', 'Mbit', 'share', 'RAMB18'), rows)}
 
@@ -110,14 +134,29 @@ With everything quantized and padding and ReLU inside the convolutions, as `hls_
     }
 
 A third party reports 1,216 RAMB18 for a W8A8 ResNet-8 through hls4ml on a ZCU104 and puts it down to frame-deep skip FIFOs. **Not reproduced**: the
-FIFOs of the inventory take {mapped} at 16 bits and {eight} at 8. The report does not say how weights are stored or partitioned, which in hls4ml can
-take hundreds of blocks; the skips' own FIFOs (the clone copies, {copies} at 16 bits) are not enough to be the reason."""
+FIFOs of the inventory take {mapped} at 16 bits and {
+        eight
+    } at 8. The report does not say how weights are stored or partitioned, which in hls4ml can
+take hundreds of blocks; the skips' own FIFOs (the clone copies, {
+        copies
+    } at 16 bits) are not enough to be the reason."""
 
 
 def _skip_memories() -> str:
-    depths = ((1024, '15 RAMB18'), (67, '8 RAMB18 or 768 LUTs of shift registers'), (34, '512 LUTs of shift registers, no block RAM'))
+    depths = (
+        (1024, '15 RAMB18'),
+        (67, '8 RAMB18 or 768 LUTs of shift registers'),
+        (34, '512 LUTs of shift registers, no block RAM'),
+    )
     rows = [
-        (depth, known, shapes.bram18_count(depth, 256), shapes.srl_lut(depth, 256), f'{shapes.lutram_lut(depth, 256):.0f}') for depth, known in depths
+        (
+            depth,
+            known,
+            shapes.bram18_count(depth, 256),
+            shapes.srl_lut(depth, 256),
+            f'{shapes.lutram_lut(depth, 256):.0f}',
+        )
+        for depth, known in depths
     ]
     return f"""## The skip of a 32-pixel row, 256 bits a token
 
@@ -131,10 +170,22 @@ def _shortening() -> str:
     for policy, (size, width) in itertools.product(('full_map', 'pow2', 'exact'), ((32, 16), (56, 64), (112, 64))):
         found = {}
         for skips in ('long', 'short'):
-            cost = costmodel.evaluate(build.resnet(8, (size, size, 3), width=width, skips=skips), costmodel.dataflow(device=PART, fifo_policy=policy))
+            cost = costmodel.evaluate(
+                build.resnet(8, (size, size, 3), width=width, skips=skips),
+                costmodel.dataflow(device=PART, fifo_policy=policy),
+            )
             block = [row for row in cost.fifos if row['node'].startswith('s1b0')]
-            into = [row for row in block if row['node'] in ('s1b0_long', 's1b0_short1', 's1b0_short2') and not _is_main(row, skips)]
-            found[skips] = (len(block), sum(row['bram18'] for row in block), sum(row['depth'] for row in into), sum(row['bram18'] for row in into))
+            into = [
+                row
+                for row in block
+                if row['node'] in ('s1b0_long', 's1b0_short1', 's1b0_short2') and not _is_main(row, skips)
+            ]
+            found[skips] = (
+                len(block),
+                sum(row['bram18'] for row in block),
+                sum(row['depth'] for row in into),
+                sum(row['bram18'] for row in into),
+            )
         one, other = found['long'], found['short']
         rows.append(
             (
@@ -179,16 +230,23 @@ def _is_main(row: dict, skips: str) -> bool:
 
 def _block() -> str:
     def one(skip: bool, width: int = 16, size: int = 32) -> Graph:
-        shape, window = (size, size, width), {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
+        shape, kernel, padding = (size, size, width), (3, 3), (1, 1, 1, 1)
         nodes = [Node('input', 'input', (), shape), Node('stem', 'relu', ('input',), shape)]
-        nodes += [Node('conv1', 'conv', ('stem',), shape, **window, relu=True), Node('conv2', 'conv', ('conv1',), shape, **window)]  # type: ignore[arg-type]
+        nodes += [
+            Node('conv1', 'conv', ('stem',), shape, kernel, padding=padding, relu=True),
+            Node('conv2', 'conv', ('conv1',), shape, kernel, padding=padding),
+        ]
         nodes += [Node('join', 'add', ('conv2', 'stem'), shape)] if skip else []
         return Graph((*nodes, Node('out', 'relu', (nodes[-1].name,), shape)))
 
     rows = []
     for policy in ('exact', 'pow2', 'full_map'):
-        with_skip, without = (total(one(skip), weight_bits=1, activation_bits=2, fifo_policy=policy) for skip in (True, False))
-        rows.append((policy, *(change(with_skip[name], without[name]) for name in ('bram18', 'lut', 'ff', 'interval_cycles'))))
+        with_skip, without = (
+            total(one(skip), weight_bits=1, activation_bits=2, fifo_policy=policy) for skip in (True, False)
+        )
+        rows.append(
+            (policy, *(change(with_skip[name], without[name]) for name in ('bram18', 'lut', 'ff', 'interval_cycles')))
+        )
     published = ('NonResNet, FINN, its table', '-5.3 %', '-2.0 %', '-5.4 %', 'throughput +4.7 %')
     return f"""## NonResNet's single block
 
@@ -206,7 +264,12 @@ def _line_buffer() -> str:
     rows = []
     for add, skip in (('separate', 'clone'), ('absorbed', 'clone'), ('absorbed', 'line_buffer')):
         found = total(build.resnet(20), add=add, skip=skip)
-        rows.append((f'add {add}, skip by {skip.replace("_", " ")}', *(f'{found[name]:,}' for name in ('fifo_bits', 'bram18', 'lut', 'ff'))))
+        rows.append(
+            (
+                f'add {add}, skip by {skip.replace("_", " ")}',
+                *(f'{found[name]:,}' for name in ('fifo_bits', 'bram18', 'lut', 'ff')),
+            )
+        )
     none = total(rewrite.binarize(build.resnet(20), dict.fromkeys(build.resnet(20).gates, 0)))
     rows.append(('no skips', *(f'{none[name]:,}' for name in ('fifo_bits', 'bram18', 'lut', 'ff'))))
     return f"""## Skips from the line buffer (NN2FPGA)
@@ -222,7 +285,9 @@ def _sweep() -> str:
     wanted = {'bram18': -0.34, 'ff': -0.13, 'lut': -0.16}
     reached = dict.fromkeys(wanted, 0)
     best = dict.fromkeys(wanted, 0.0)
-    for depth, width, policy, bits, pace in itertools.product((8, 20), (16, 32), ('full_map', 'exact', 'pow2'), (2, 4, 6, 8, 16), (4, 16, 64, 256)):
+    for depth, width, policy, bits, pace in itertools.product(
+        (8, 20), (16, 32), ('full_map', 'exact', 'pow2'), (2, 4, 6, 8, 16), (4, 16, 64, 256)
+    ):
         graph = build.resnet(depth, width=width)
         target = {'fifo_policy': policy, 'weight_bits': bits, 'activation_bits': bits, 'interval_cycles': pace * 1024}
         before, after = total(graph, **target), total(rewrite.binarize(graph, dict.fromkeys(graph.gates, 0)), **target)
@@ -269,7 +334,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     parser = Parser('python -m experiments.fidelity.dataflow', __doc__)
-    parser.add_argument('page', metavar='FILE.md', nargs='?', type=Path, help='write the page, and the picture in its folder images/')
+    parser.add_argument(
+        'page', metavar='FILE.md', nargs='?', type=Path, help='write the page, and the picture in its folder images/'
+    )
     path = parser.parse_args(argv).page
     if path is None:
         print(page(), end='')

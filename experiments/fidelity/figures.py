@@ -1,11 +1,13 @@
-"""The figures of ShortcutFusion and ShortcutMining as this model gives them, beside the published ones, and the curves of bytes against buffers.
+"""The figures of ShortcutFusion and ShortcutMining as this model gives them, beside the published ones, and the curves
+of bytes against buffers.
 
     python -m experiments.fidelity.figures                      # the tables of docs/pe_array.md, some seconds
     python -m experiments.fidelity.figures curve.png            # and the picture of reduction against buffers
 
-The baseline is the papers': weights, inputs and results of each layer once, an add a layer of its own (`layer_by_layer`, fuse_add=False), 8 bits.
-Published: ShortcutFusion (arXiv 2106.08167) moves 47.8 to 84.8 % less than it over four networks on a KCU1500, and 5.27 times fewer bytes of feature
-maps than ShortcutMining for ResNet-152. ShortcutMining (HPCA 2019) moves 53.3, 58 and 43 % fewer bytes of feature maps.
+The baseline is the papers': weights, inputs and results of each layer once, an add a layer of its own
+(`layer_by_layer`, fuse_add=False), 8 bits. Published: ShortcutFusion (arXiv 2106.08167) moves 47.8 to 84.8 % less than
+it over four networks on a KCU1500, and 5.27 times fewer bytes of feature maps than ShortcutMining for ResNet-152.
+ShortcutMining (HPCA 2019) moves 53.3, 58 and 43 % fewer bytes of feature maps.
 """
 
 from __future__ import annotations
@@ -64,11 +66,17 @@ def curve(name: str, size: int = 224) -> tuple[Reduction, ...]:
 
 def fitting(name: str, size: int, sram_bytes: int) -> Reduction | None:
     """The best cut whose buffers fit."""
-    return max((each for each in curve(name, size) if each.cut.buffer_bytes <= sram_bytes), key=lambda each: -each.change, default=None)
+    return max(
+        (each for each in curve(name, size) if each.cut.buffer_bytes <= sram_bytes),
+        key=lambda each: -each.change,
+        default=None,
+    )
 
 
 def mined(name: str, sram_bytes: int, **settings: object) -> int | None:
-    """Bytes of feature maps that ShortcutMining moves with so large a buffer, adds on their own; None if that is too small."""
+    """Bytes of feature maps that ShortcutMining moves with so large a buffer, adds on their own; None if that is too
+    small.
+    """
     try:
         wanted = target(policy='shortcut_mining', sram_bytes=sram_bytes, fuse_add=False, **settings)
         return costmodel.evaluate(network(name), wanted).total['dram_feature_map_bytes']
@@ -78,7 +86,9 @@ def mined(name: str, sram_bytes: int, **settings: object) -> int | None:
 
 @functools.cache
 def buffer_for(name: str, change: float) -> int:
-    """The smallest buffer, to a KiB, with which ShortcutMining moves so much less (bisection: more room hardly ever moves more)."""
+    """The smallest buffer, to a KiB, with which ShortcutMining moves so much less (bisection: more room hardly ever
+    moves more).
+    """
     goal, low, high = (1 + change) * baseline(name)['dram_feature_map_bytes'], 1, 1 << 14
     while low < high:
         middle = (low + high) // 2
@@ -90,25 +100,31 @@ def buffer_for(name: str, change: float) -> int:
 def fusion_table() -> str:
     board = target().sram_bytes
     lines = [
-        '| network | baseline, MB | on the KCU1500 | buffers, MB | three of them, MiB | with any buffers | buffers, MB |',
+        '| network | baseline, MB | on the KCU1500 | buffers, MB | three of them, MiB | with any buffers | buffers, '
+        'MB |',
         '|' + '---|' * 7,
     ]
     for name, size in FUSION:
         best, most = fitting(name, size, board), curve(name, size)[-1]
         assert best is not None
         lines.append(
-            f'| {name} @{size} | {baseline(name, size)["dram_bytes"] / 1e6:.1f} | {best.change:.1%} | {best.cut.buffer_bytes / 1e6:.2f} '
+            f'| {name} @{size} | {baseline(name, size)["dram_bytes"] / 1e6:.1f} | {best.change:.1%} | '
+            f'{best.cut.buffer_bytes / 1e6:.2f} '
             f'| {sum(best.cut.memories[:3]) / 2**20:.2f} | {most.change:.1%} | {most.cut.buffer_bytes / 1e6:.2f} |'
         )
     return '\n'.join(lines)
 
 
 def curve_table(name: str = 'resnet152', size: int = 224) -> str:
-    lines = ['| frame mode from | three buffers, MiB | weights, MB | accumulators, MB | all, MB | reduction |', '|' + '---|' * 6]
+    lines = [
+        '| frame mode from | three buffers, MiB | weights, MB | accumulators, MB | all, MB | reduction |',
+        '|' + '---|' * 6,
+    ]
     for each in curve(name, size):
         cut = each.cut
         lines.append(
-            f'| {cut.frame[0]} | {sum(cut.memories[:3]) / 2**20:.2f} | {cut.memories[4] / 1e6:.2f} | {cut.memories[5] / 1e6:.2f} '
+            f'| {cut.frame[0]} | {sum(cut.memories[:3]) / 2**20:.2f} | {cut.memories[4] / 1e6:.2f} | '
+            f'{cut.memories[5] / 1e6:.2f} '
             f'| {cut.buffer_bytes / 1e6:.2f} | {each.change:.1%} |'
         )
     return '\n'.join(lines)
@@ -121,27 +137,38 @@ def mining_table() -> str:
     for name, change in MINING.items():
         moved = mined(name, common)
         assert moved is not None
-        lines.append(f'| {name} | {change:.1%} | {sizes[name] >> 10} | {moved / baseline(name)["dram_feature_map_bytes"] - 1:.1%} |')
+        lines.append(
+            f'| {name} | {change:.1%} | {sizes[name] >> 10} | '
+            f'{moved / baseline(name)["dram_feature_map_bytes"] - 1:.1%} |'
+        )
     return '\n'.join(lines)
 
 
 def ratio_table() -> str:
-    """Feature-map bytes of ResNet-152: the published ShortcutMining, and the model's with equal buffers, over ShortcutFusion's."""
+    """Feature-map bytes of ResNet-152: the published ShortcutMining, and the model's with equal buffers, over
+    ShortcutFusion's.
+    """
     base = baseline('resnet152')['dram_feature_map_bytes']
     published = (1 + MINING['resnet152']) * base
     lines = [
-        '| ShortcutFusion from | buffers, MB | feature maps, MB | published ShortcutMining / this | modelled with equal buffers / this |',
+        '| ShortcutFusion from | buffers, MB | feature maps, MB | published ShortcutMining / this | modelled with '
+        'equal buffers / this |',
         '|' + '---|' * 5,
     ]
     for each in curve('resnet152'):
         here, equal = each.feature_map_bytes, mined('resnet152', each.cut.buffer_bytes)
         assert equal is not None
-        lines.append(f'| {each.cut.frame[0]} | {each.cut.buffer_bytes / 1e6:.2f} | {here / 1e6:.2f} | {published / here:.2f} | {equal / here:.2f} |')
+        lines.append(
+            f'| {each.cut.frame[0]} | {each.cut.buffer_bytes / 1e6:.2f} | {here / 1e6:.2f} | {published / here:.2f} '
+            f'| {equal / here:.2f} |'
+        )
     return '\n'.join(lines)
 
 
 def shortcut_share(name: str, size: int = 224) -> float:
-    """The share of the baseline's feature-map bytes that reading and adding shortcuts is: the three accesses of each add."""
+    """The share of the baseline's feature-map bytes that reading and adding shortcuts is: the three accesses of each
+    add.
+    """
     graph = network(name, size)
     adds = sum(3 * node.shape[0] * node.shape[1] * node.shape[2] for node in graph.nodes if node.op == 'add')
     return adds / baseline(name, size)['dram_feature_map_bytes']
@@ -157,7 +184,12 @@ def plot(path: str) -> None:
     figure, axis = plt.subplots(figsize=(7, 4))
     for name, size in FUSION:
         points = curve(name, size)
-        axis.step([each.cut.buffer_bytes / 1e6 for each in points], [-100 * each.change for each in points], where='post', label=f'{name} @{size}')
+        axis.step(
+            [each.cut.buffer_bytes / 1e6 for each in points],
+            [-100 * each.change for each in points],
+            where='post',
+            label=f'{name} @{size}',
+        )
     axis.axvline(target().sram_bytes / 1e6, color='grey', linestyle=':', label='block RAM of the KCU1500')
     axis.set_xscale('log')
     axis.set_xlabel('buffers, MB')
@@ -181,7 +213,9 @@ def _run(arguments: Sequence[str]) -> int:
     if picture is not None:
         check_picture('FILE.png', picture)
     print('ShortcutFusion', fusion_table(), 'ResNet-152 @224 by cut', curve_table(), sep='\n\n')
-    print('\nShortcutMining', mining_table(), f'The ratio between the two, published {RATIO}', ratio_table(), sep='\n\n')
+    print(
+        '\nShortcutMining', mining_table(), f'The ratio between the two, published {RATIO}', ratio_table(), sep='\n\n'
+    )
     shares = ', '.join(f'{name} {shortcut_share(name):.1%}' for name in ('resnet34', 'resnet50', 'resnet152'))
     print(f'\nShare of adds in the baseline of feature maps: {shares}')
     if picture is not None:

@@ -1,4 +1,5 @@
-"""SCALE-Sim's and ZigZag's rows of a network (`peers.json`, by `python -m experiments.benchmarks.pe_peers`), and this model's beside them.
+"""SCALE-Sim's and ZigZag's rows of a network (`peers.json`, by `python -m experiments.benchmarks.pe_peers`), and this
+model's beside them.
 
 Neither tool runs a pool in the layer before it, so each layer is priced on its own: a graph of an input and the layer.
 """
@@ -63,7 +64,9 @@ def _run(fields: Fields) -> dict[str, Any]:
     run['rows'] = []
     for row in fields.objects('rows'):
         kinds = [kind for kind in row.names() if kind in BYTES]
-        run['rows'].append({'layer': row.text('layer', NAME)} | {key: row.integer(key, 0, MOST) for key in ('cycles', *kinds)})
+        run['rows'].append(
+            {'layer': row.text('layer', NAME)} | {key: row.integer(key, 0, MOST) for key in ('cycles', *kinds)}
+        )
         row.end()
     fields.end()
     return run
@@ -107,7 +110,9 @@ def pairs(run: str, rereads: bool = False) -> tuple[Pair, ...]:
         node = graph[row['layer']]
         own = costmodel.evaluate(alone(graph, node), settings).total
         moved = {kind: row[kind] for kind in BYTES if kind in row}
-        found.append(Pair(node, row['cycles'], own['compute_cycles'], moved, {kind: own[BYTES[kind]] for kind in moved}))
+        found.append(
+            Pair(node, row['cycles'], own['compute_cycles'], moved, {kind: own[BYTES[kind]] for kind in moved})
+        )
     return tuple(found)
 
 

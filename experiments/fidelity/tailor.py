@@ -1,8 +1,9 @@
-"""Tailor's figures of a 2-D array: -45 % memory bandwidth and +30 % performance without the skips of ResNet-50. Which settings give them?
+"""Tailor's figures of a 2-D array: -45 % memory bandwidth and +30 % performance without the skips of ResNet-50. Which
+settings give them?
 
-Tailor (arXiv 2301.07247) names neither the array nor its memory in what we could read. So every combination of the settings below is priced, before
-and after all skips are removed, projections included. Bandwidth is DRAM bytes, performance is 1 / cycles, and cycles are max(compute, memory) layer
-by layer.
+Tailor (arXiv 2301.07247) names neither the array nor its memory in what we could read. So every combination of the
+settings below is priced, before and after all skips are removed, projections included. Bandwidth is DRAM bytes,
+performance is 1 / cycles, and cycles are max(compute, memory) layer by layer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from tailor_jax import build, rewrite
 from tailor_jax.array_schedule import LayerGraph
 
 BYTES, PERFORMANCE = -0.45, 0.30
-MEMORIES = (('layer_by_layer', False, 256 << 10), ('layer_by_layer', True, 256 << 10), ('retain', False, 256 << 10), ('retain', False, 2 << 20))
+MEMORIES = (
+    ('layer_by_layer', False, 256 << 10),
+    ('layer_by_layer', True, 256 << 10),
+    ('retain', False, 256 << 10),
+    ('retain', False, 2 << 20),
+)
 BATCHES = (1, 2, 3, 4, 8)
 SIDES = (8, 16, 32, 64)
 BANDWIDTHS = (2, 4, 8, 16, 32, 64, 128)
@@ -31,7 +37,9 @@ BANDWIDTHS = (2, 4, 8, 16, 32, 64, 128)
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A setting and what removing the skips changes: DRAM bytes, bytes of feature maps, and performance, each as a fraction."""
+    """A setting and what removing the skips changes: DRAM bytes, bytes of feature maps, and performance, each as a
+    fraction.
+    """
 
     policy: str
     fuse_add: bool
@@ -64,7 +72,9 @@ def closest(found: tuple[Setting, ...]) -> Setting:
 def _priced(network: str, policy: str, fuse_add: bool, sram_bytes: int, batch: int) -> Iterator[Setting]:
     target = costmodel.pe_array('tailor_2d', policy=policy, fuse_add=fuse_add, sram_bytes=sram_bytes, batch=batch)
     graph = build.named(network, None, None, None, None)
-    plans = [layer_graph(rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, gate))), target) for gate in (1, 0)]
+    plans = [
+        layer_graph(rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, gate))), target) for gate in (1, 0)
+    ]
     moved = [POLICIES[policy].run(each, POLICIES[policy].start, target)[0] for each in plans]
     loads = [np.array([traffic.dram_bytes for traffic in each]) for each in moved]
     maps = [sum(traffic.dram_bytes - traffic.weight_bytes for traffic in each) for each in moved]
@@ -73,8 +83,12 @@ def _priced(network: str, policy: str, fuse_add: bool, sram_bytes: int, batch: i
         busy = [_busy(each, array) for each in plans]
         for bytes_per_cycle in BANDWIDTHS:
             before, after = (np.maximum(cycles, -(-load // bytes_per_cycle)).sum() for cycles, load in zip(busy, loads))
-            dram, share, performance = (float(one / other - 1) for one, other in ((loads[1].sum(), loads[0].sum()), maps[::-1], (before, after)))
-            yield Setting(policy, fuse_add, sram_bytes, batch, dataflow, side, bytes_per_cycle, dram, share, performance)
+            dram, share, performance = (
+                float(one / other - 1) for one, other in ((loads[1].sum(), loads[0].sum()), maps[::-1], (before, after))
+            )
+            yield Setting(
+                policy, fuse_add, sram_bytes, batch, dataflow, side, bytes_per_cycle, dram, share, performance
+            )
 
 
 def _busy(network: LayerGraph, target: PEArray) -> np.ndarray:

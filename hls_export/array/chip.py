@@ -1,4 +1,6 @@
-"""The chip that the engine runs a program on: DRAM, the memories of the stated sizes, and the count of every byte that DRAM moves."""
+"""The chip that the engine runs a program on: DRAM, the memories of the stated sizes, and the count of every byte that
+DRAM moves.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Chip:
             begin, end = (channels.start or 0) - at, depth if channels.stop is None else channels.stop - at
             part = slice(max(begin, 0), min(end, depth))
             if part.start < part.stop:
-                raw = self.memory(each.memory).read(each.address, (*each.shape, each.value_bytes), kind, (rows, EVERY, part))
+                raw = self.memory(each.memory).read(
+                    each.address, (*each.shape, each.value_bytes), kind, (rows, EVERY, part)
+                )
                 found.append(applied(to_integers(raw, each.signed), each))
             at += depth
         return np.concatenate(found, axis=-1)

@@ -1,9 +1,11 @@
-"""The engine: executes the words of a program on memories of the stated sizes, with real integers, and counts every byte that DRAM moves.
+"""The engine: executes the words of a program on memories of the stated sizes, with real integers, and counts every
+byte that DRAM moves.
 
     result, traffic = run(program, image)       # image [h, w, c], integers of the input's type
 
-It knows nothing but the program: no graph, no cost model. Memories are bytes; an access beyond a memory's end, or a read of bytes that were never
-written, is a `MachineFault` that names the instruction. What a stage computes is `tailor_jax.integers.qgraph.run_node`, on the rows or channels at hand.
+It knows nothing but the program: no graph, no cost model. Memories are bytes; an access beyond a memory's end, or a
+read of bytes that were never written, is a `MachineFault` that names the instruction. What a stage computes is
+`tailor_jax.integers.qgraph.run_node`, on the rows or channels at hand.
 
     row mode      rows of the input enter a ring of K + 1 rows in buffer 0, each read from DRAM once; one more than the window needs is fetched ahead.
                   The rows of a fused pool's window wait in buffer 1. All weights of the layer are loaded first.
@@ -60,7 +62,9 @@ class Engine:
                         result = self.chip.gather(self.pieces, 'host').reshape(-1)
                         return result, {kind: size for kind, size in self.chip.traffic.items() if kind != 'host'}
             except MachineFault as fault:
-                raise MachineFault(f'instruction {number} ({each.operation} {self.program.names[number]}): {fault}') from None
+                raise MachineFault(
+                    f'instruction {number} ({each.operation} {self.program.names[number]}): {fault}'
+                ) from None
         raise MachineFault('the program has no end')
 
     def _move(self, each: Instruction) -> None:
@@ -86,13 +90,17 @@ class Engine:
     def _piece(self, each: Instruction) -> Operand:
         stages = self._stages(each.stages, each.input_bits)
         shape = (each.height, each.width, each.channels_in)
-        return Operand(each.input_memory, each.input, shape, each.output_bytes, bool(each.input_signed), each.input_bits, stages)
+        return Operand(
+            each.input_memory, each.input, shape, each.output_bytes, bool(each.input_signed), each.input_bits, stages
+        )
 
     def _group(self, each: Instruction) -> None:
         bias = self._constants(each.channels_out) if each.weighted else None
         stages = self._stages(each.stages, each.input_bits, bias)
         shape = (each.height, each.width, each.channels_in)
-        single = Operand(each.input_memory, each.input, shape, self.program.value_bytes, bool(each.input_signed), each.input_bits)
+        single = Operand(
+            each.input_memory, each.input, shape, self.program.value_bytes, bool(each.input_signed), each.input_bits
+        )
         if len(self.pieces) != each.pieces + each.second_pieces:
             raise MachineFault(f'{each.pieces + each.second_pieces} pieces are due, and {len(self.pieces)} were given')
         operands, second = self.pieces[: each.pieces] or [single], self.pieces[each.pieces :]

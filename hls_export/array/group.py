@@ -18,7 +18,9 @@ from tailor_jax.integers.qgraph import QNode, convolve, run_node
 class Group:
     """One group: its geometry, its stages, and what it has in hand."""
 
-    def __init__(self, chip: Chip, each: Instruction, stages: tuple[QNode, ...], operands: list[Operand], second: list[Operand]):
+    def __init__(
+        self, chip: Chip, each: Instruction, stages: tuple[QNode, ...], operands: list[Operand], second: list[Operand]
+    ):
         self.chip, self.each, self.operands = chip, each, operands
         self.vb = chip.program.value_bytes
         self.least = -(1 << each.input_bits - 1) if each.input_signed else 0
@@ -29,20 +31,35 @@ class Group:
         self.window = Node('window', 'conv', (), (1, 1, 1), kernel, stride, padding, each.groups)
         self.out_rows = (each.height + each.pad_top + each.pad_bottom - kernel[0]) // stride[0] + 1
         self.out_width = (each.width + each.pad_left + each.pad_right - kernel[1]) // stride[1] + 1
-        self.loaded = bool(each.weighted and not each.frame and self.out_rows > 1)  # all weights of the layer are on chip
+        self.loaded = bool(
+            each.weighted and not each.frame and self.out_rows > 1
+        )  # all weights of the layer are on chip
         cut = next((index for index, stage in enumerate(stages) if stage.node.op == 'global_avg_pool'), len(stages))
         self.body, self.side = stages[:cut], stages[cut:]
-        fused = [index for index, stage in enumerate(self.body) if stage.node.op in ('max_pool', 'avg_pool') and (index or each.weighted)]
+        fused = [
+            index
+            for index, stage in enumerate(self.body)
+            if stage.node.op in ('max_pool', 'avg_pool') and (index or each.weighted)
+        ]
         self.pool_at = fused[0] if fused else len(self.body)
         self.before, self.pooling = self.body[: self.pool_at], self.body[self.pool_at :]
         tile = min(each.channels_out, chip.program.columns)
-        held = (1 if not each.frame else self.out_rows) * self.out_width * tile if each.weighted or (each.frame and fused) else 0
+        held = (
+            (1 if not each.frame else self.out_rows) * self.out_width * tile
+            if each.weighted or (each.frame and fused)
+            else 0
+        )
         self.tile, self.sums_at = tile, 4 * held
         self.accumulators = chip.memories[ACCUMULATORS]
         self.ring_rows, self.fetched, self.missing = min(kernel[0] + 1, each.height), 0, (0, 0)
         self.factors: np.ndarray | None = None
         single = Operand(
-            each.second_memory, each.second, (self.out_rows, self.out_width, each.channels_out), self.vb, bool(each.second_signed), 8 * self.vb
+            each.second_memory,
+            each.second,
+            (self.out_rows, self.out_width, each.channels_out),
+            self.vb,
+            bool(each.second_signed),
+            8 * self.vb,
         )
         self.second = second or [single]
 
@@ -54,7 +71,14 @@ class Group:
         if any(stage.node.op == 'scale' for stage in self.body):
             self._load_factors()
         if self.loaded:
-            size = each.kernel_height * each.kernel_width * each.channels_in // each.groups * each.channels_out * chip.program.weight_value_bytes
+            size = (
+                each.kernel_height
+                * each.kernel_width
+                * each.channels_in
+                // each.groups
+                * each.channels_out
+                * chip.program.weight_value_bytes
+            )
             chip.memories[WEIGHTS].write(0, (size,), chip.dram.read(each.weights, (size,), 'weight'), '')
         if each.frame:
             self._frame()
@@ -108,7 +132,9 @@ class Group:
         for row in range(self.out_rows):
             window = self._window(row)
             for begin in range(0, each.channels_out, self.tile if each.weighted else each.channels_out):
-                channels = slice(begin, min(begin + self.tile, each.channels_out) if each.weighted else each.channels_out)
+                channels = slice(
+                    begin, min(begin + self.tile, each.channels_out) if each.weighted else each.channels_out
+                )
                 x = self._products(channels, window) if each.weighted else window[..., channels]
                 x = self._run(self.before, x, channels, slice(row, row + 1), by_rows=True)
                 if pool is None:
@@ -117,7 +143,10 @@ class Group:
                     ring.write(0, shape, to_bytes(x, self.vb), '', (slice(row % rows, row % rows + 1), EVERY, channels))
             while pool is not None and (complete := self._pooled_row(made, row)) is not None:
                 signed, (inside, padding) = self.before[-1].out.signed, complete
-                held = [to_integers(ring.read(0, shape, '', (slice(index % rows, index % rows + 1),)), signed) for index in inside]
+                held = [
+                    to_integers(ring.read(0, shape, '', (slice(index % rows, index % rows + 1),)), signed)
+                    for index in inside
+                ]
                 x = run_node(_padded(self.pooling[0], padding), [np.concatenate(held)[None]])[0]
                 x = self._run(self.pooling[1:], x, EVERY, slice(made, made + 1), self.pool_at + 1)
                 self._store(x, EVERY, made)
@@ -133,7 +162,9 @@ class Group:
         return (inside, (inside.start - begin, end - inside.stop)) if made < total and inside.stop - 1 <= row else None
 
     def _window(self, row: int) -> np.ndarray:
-        """The rows of the input that an output row needs, [rows, w, c], out of the ring, once the row behind them is there too."""
+        """The rows of the input that an output row needs, [rows, w, c], out of the ring, once the row behind them is
+        there too.
+        """
         each = self.each
         begin = row * each.stride_down - each.pad_top
         end = begin + each.kernel_height
@@ -153,14 +184,20 @@ class Group:
             for operand in self.operands:
                 deep = operand.shape[0] // self.each.height
                 raw = self.chip.memory(operand.memory).read(
-                    operand.address, (*operand.shape, operand.value_bytes), 'input', (slice(row * deep, (row + 1) * deep),)
+                    operand.address,
+                    (*operand.shape, operand.value_bytes),
+                    'input',
+                    (slice(row * deep, (row + 1) * deep),),
                 )
                 ring.write(at, raw.shape, raw, '')
                 at += raw.size
         self.fetched = max(self.fetched, end)
 
     def _row_bytes(self) -> int:
-        return sum(operand.value_bytes * operand.shape[0] // self.each.height * operand.shape[1] * operand.shape[2] for operand in self.operands)
+        return sum(
+            operand.value_bytes * operand.shape[0] // self.each.height * operand.shape[1] * operand.shape[2]
+            for operand in self.operands
+        )
 
     def _ring_row(self, row: int) -> np.ndarray:
         """A row of the input as it lies in the ring, [1, w, c]."""
@@ -184,7 +221,9 @@ class Group:
                 x = self._input(inputs) if window is None else window[..., inputs]
                 part = convolve(x[None], tile, node)[0]
             else:
-                part = _grouped(self._input() if window is None else window, tile, node, channels, inputs, each.channels_out)
+                part = _grouped(
+                    self._input() if window is None else window, tile, node, channels, inputs, each.channels_out
+                )
             self._hold(part + self._held(shape) if shape else part)
             shape = part.shape
         return self._held(shape)
@@ -199,12 +238,21 @@ class Group:
     def _weight_tiles(self, channels: slice) -> Iterator[tuple[slice, np.ndarray]]:
         """(input channels of a group, weights [kh, kw, inputs, outputs]) of each tile for these output channels."""
         each, program, memory = self.each, self.chip.program, self.chip.memories[WEIGHTS]
-        depth, taps = each.channels_in // each.groups, each.kernel_height * each.kernel_width * program.weight_value_bytes
+        depth, taps = (
+            each.channels_in // each.groups,
+            each.kernel_height * each.kernel_width * program.weight_value_bytes,
+        )
         slot = taps * min(depth, program.rows) * min(each.channels_out, program.columns)
         number = channels.start // program.columns * -(-depth // program.rows)
         for begin in range(0, depth, program.rows):
             inputs = slice(begin, min(begin + program.rows, depth))
-            shape = (each.kernel_height, each.kernel_width, inputs.stop - begin, channels.stop - channels.start, program.weight_value_bytes)
+            shape = (
+                each.kernel_height,
+                each.kernel_width,
+                inputs.stop - begin,
+                channels.stop - channels.start,
+                program.weight_value_bytes,
+            )
             offset = taps * (depth * channels.start + begin * (channels.stop - channels.start))
             at = offset
             if not self.loaded:
@@ -213,7 +261,15 @@ class Group:
             yield inputs, to_integers(memory.read(at, shape, ''), True)
             number += 1
 
-    def _run(self, stages: tuple[QNode, ...], x: np.ndarray, channels: slice, rows: slice, first: int = 0, by_rows: bool = False) -> np.ndarray:
+    def _run(
+        self,
+        stages: tuple[QNode, ...],
+        x: np.ndarray,
+        channels: slice,
+        rows: slice,
+        first: int = 0,
+        by_rows: bool = False,
+    ) -> np.ndarray:
         """What the stages make of [rows, w, channels]; `first` is the index of the first of them."""
         for index, stage in enumerate(stages, first):
             op, inputs = stage.node.op, [x[None]]
@@ -237,7 +293,9 @@ class Group:
         return self.chip.gather(self.second, 'shortcut', rows, channels).reshape(shape)
 
     def _store(self, x: np.ndarray, channels: slice, row: int) -> None:
-        """Writes what was made of a row, or of the whole map in frame mode, and adds it to the sums of a global average pool."""
+        """Writes what was made of a row, or of the whole map in frame mode, and adds it to the sums of a global average
+        pool.
+        """
         each = self.each
         if self.side:
             part = x.sum(axis=(0, 1), dtype=np.int64)
@@ -261,22 +319,30 @@ class Group:
                 height *= stage.node.factor[0]
         return height
 
-    def _write(self, memory: int, address: int, shape: tuple[int, int, int], x: np.ndarray, where: tuple[slice, ...]) -> None:
+    def _write(
+        self, memory: int, address: int, shape: tuple[int, int, int], x: np.ndarray, where: tuple[slice, ...]
+    ) -> None:
         values = to_bytes(x, self.each.output_bytes)
         self.chip.memory(memory).write(address, (*shape, self.each.output_bytes), values, 'output', where)
 
 
 def _padded(stage: QNode, vertical: tuple[int, int]) -> QNode:
     """A pool over the rows at hand, so many of its window missing above and below."""
-    return dataclasses.replace(stage, node=dataclasses.replace(stage.node, padding=(*vertical, *stage.node.padding[2:])))
+    return dataclasses.replace(
+        stage, node=dataclasses.replace(stage.node, padding=(*vertical, *stage.node.padding[2:]))
+    )
 
 
-def _grouped(x: np.ndarray, weights: np.ndarray, node: Node, outputs: slice, inputs: slice, channels_out: int) -> np.ndarray:
+def _grouped(
+    x: np.ndarray, weights: np.ndarray, node: Node, outputs: slice, inputs: slice, channels_out: int
+) -> np.ndarray:
     """The products of a tile of weights of a grouped convolution, [rows, w, outputs]."""
     depth, per_group = x.shape[2] // node.groups, channels_out // node.groups
     alone = dataclasses.replace(node, groups=1)
     if depth == per_group == 1:
-        return convolve(x[None, :, :, outputs], weights, dataclasses.replace(node, groups=outputs.stop - outputs.start))[0]
+        return convolve(
+            x[None, :, :, outputs], weights, dataclasses.replace(node, groups=outputs.stop - outputs.start)
+        )[0]
     found = []
     for group in range(outputs.start // per_group, -(-outputs.stop // per_group)):
         begin, end = max(outputs.start, group * per_group), min(outputs.stop, (group + 1) * per_group)

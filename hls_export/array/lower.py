@@ -3,9 +3,11 @@
     schedule = costmodel.array.schedule.schedule(qgraph.graph, target)      # which layers, when and where; nothing is decided here
     program = lower(qgraph, schedule)      print(program.listing()); hls_export.array.engine.run(program, image)
 
-One group a layer, loads and stores where the schedule moves tensors, in its order. DRAM holds, from address 0, the weights in the order in which tiles need them (over the input channels, then over the output channels; shared integers once), then the input and every tensor that goes
-there, each at the lowest address that is free from the layer that writes it to the last that may read it. A value takes one byte (two with 16 bits);
-those of a result as many as its type needs.
+One group a layer, loads and stores where the schedule moves tensors, in its order. DRAM holds, from address 0, the
+weights in the order in which tiles need them (over the input channels, then over the output channels; shared integers
+once), then the input and every tensor that goes there, each at the lowest address that is free from the layer that
+writes it to the last that may read it. A value takes one byte (two with 16 bits); those of a result as many as its type
+needs.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ def lower(qgraph: QGraph, schedule: Schedule) -> Program:
     """The program of an integer network in the order and the places of a schedule of its graph.
 
     Raises:
-      InstructionError: for a schedule of another network, or a node whose operands or type an instruction does not hold.
+      InstructionError: for a schedule of another network, or a node whose operands or type an instruction does not
+        hold.
     """
     if schedule.layer_graph.graph != qgraph.graph:
         raise InstructionError('the schedule is of another network than the one to lower')
@@ -58,7 +61,9 @@ class _Lowering:
             self._piece(*piece, (DRAM, self.at[piece[0]]))
         self._emit(Instruction(OPCODES.index('end'), pieces=len(pieces)), 'end')
         traffic = dict(self.schedule.traffic)
-        traffic['output'] += sum((self._bytes(name) - self.value_bytes) * math.prod(self.graph[name].shape) for name in self.network.results)
+        traffic['output'] += sum(
+            (self._bytes(name) - self.value_bytes) * math.prod(self.graph[name].shape) for name in self.network.results
+        )
         return Program(
             np.array([instructions.encode(each) for each, _ in self.code], np.uint32),
             np.array(self.constants, np.int64).astype(np.uint32),
@@ -84,7 +89,8 @@ class _Lowering:
             return self.value_bytes
         if self.network.last_reader.get(name, -1) >= 0 or any(name in layer.reads for layer in self.network.layers):
             raise InstructionError(
-                f'node {name!r}: its values have {bits} bits and are read again, and activation_bits is {self.schedule.activation_bits}'
+                f'node {name!r}: its values have {bits} bits and are read again, and activation_bits is '
+                f'{self.schedule.activation_bits}'
             )
         return -(-bits // 8)
 
@@ -103,7 +109,9 @@ class _Lowering:
         for name in born:
             size, address = self._bytes(name) * math.prod(self.graph[name].shape), len(self.weights)
             beside = [other for other in at if born[other] <= last[name] and born[name] <= last[other]]
-            for begin, end in sorted((at[other], at[other] + self._bytes(other) * math.prod(self.graph[other].shape)) for other in beside):
+            for begin, end in sorted(
+                (at[other], at[other] + self._bytes(other) * math.prod(self.graph[other].shape)) for other in beside
+            ):
                 if address + size <= begin:
                     break
                 address = max(address, end)
@@ -125,7 +133,14 @@ class _Lowering:
 
     def _move(self, operation: str, name: str, source: Place, goal: Place) -> None:
         size = self.value_bytes * math.prod(self.graph[name].shape)
-        moved = Instruction(OPCODES.index(operation), weights=size, input_memory=source[0], input=source[1], output_memory=goal[0], output=goal[1])
+        moved = Instruction(
+            OPCODES.index(operation),
+            weights=size,
+            input_memory=source[0],
+            input=source[1],
+            output_memory=goal[0],
+            output=goal[1],
+        )
         self._emit(moved, name)
 
     def _piece(self, name: str, shape: tuple[int, int, int], stages: tuple[Stage, ...], place: Place) -> None:
@@ -155,7 +170,8 @@ class _Lowering:
         second = add.inputs[1] if add else node.inputs[1] if node.op == 'scale' else None
         if node.op == 'scale' and graph[node.inputs[1]].op in VIEWS:
             raise InstructionError(
-                f'node {node.name!r}: its factors {node.inputs[1]!r} are a {graph[node.inputs[1]].op}; an instruction reads one tensor'
+                f'node {node.name!r}: its factors {node.inputs[1]!r} are a {graph[node.inputs[1]].op}; an '
+                'instruction reads one tensor'
             )
         second_place, second_pieces = self._operand(step, second) if second else ((NONE, 0), 0)
         weighted = node.op in ('conv', 'dense')
@@ -163,12 +179,16 @@ class _Lowering:
         after = layer.nodes[layer.nodes.index(average) :] if average else ()
         side = [name for name in layer.outputs if graph[name] in after]
         body = [name for name in layer.outputs if name not in side]
-        output_place, average_place = (self._where(each[0], step.places[each[0]]) if each else (NONE, 0) for each in (body, side))
+        output_place, average_place = (
+            self._where(each[0], step.places[each[0]]) if each else (NONE, 0) for each in (body, side)
+        )
         source = self.qgraph[node.inputs[0]].out
         height, width, channels = graph.in_shape(node)
         written = {self._bytes(name) for name in layer.outputs}
         if len(written) > 1:
-            raise InstructionError(f'node {node.name!r}: its results {", ".join(layer.outputs)} take different numbers of bytes a value')
+            raise InstructionError(
+                f'node {node.name!r}: its results {", ".join(layer.outputs)} take different numbers of bytes a value'
+            )
         try:
             self._emit(
                 Instruction(
@@ -234,7 +254,9 @@ class _Lowering:
         for index, source in enumerate(node.inputs):
             for tensor, shape, stages in self._pieces(source):
                 if shape[:2] != node.shape[:2]:
-                    raise InstructionError(f'node {name!r}: it joins the flattened concat {source!r}, which no instruction reads')
+                    raise InstructionError(
+                        f'node {name!r}: it joins the flattened concat {source!r}, which no instruction reads'
+                    )
                 found.append((tensor, shape, (*stages, _stage(self.qgraph[name], index))))
         if len({tensor for tensor, _, _ in found}) < len(found):
             raise InstructionError(f'node {name!r}: it holds a tensor twice, which no instruction reads')
@@ -261,7 +283,16 @@ def _stage(qnode: QNode, index: int = 0) -> Stage:
 
 
 def _window(node: Node) -> dict[str, int]:
-    names = ('kernel_height', 'kernel_width', 'stride_down', 'stride_across', 'pad_top', 'pad_bottom', 'pad_left', 'pad_right')
+    names = (
+        'kernel_height',
+        'kernel_width',
+        'stride_down',
+        'stride_across',
+        'pad_top',
+        'pad_bottom',
+        'pad_left',
+        'pad_right',
+    )
     return dict(zip(names, (*node.kernel, *node.stride, *node.padding)))
 
 
@@ -276,7 +307,10 @@ def _weights(qgraph: QGraph, schedule: Schedule) -> tuple[np.ndarray, dict[str, 
             continue
         assert qnode.weight_type is not None
         if qnode.weight_type.bits > schedule.weight_bits:
-            raise InstructionError(f'node {qnode.name!r}: its weights have {qnode.weight_type.bits} bits, and weight_bits is {schedule.weight_bits}')
+            raise InstructionError(
+                f'node {qnode.name!r}: its weights have {qnode.weight_type.bits} bits, and weight_bits is '
+                f'{schedule.weight_bits}'
+            )
         key = qnode.node.key
         if key in known and np.array_equal(known[key], qnode.weight):
             at[qnode.name] = at[key]

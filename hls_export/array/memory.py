@@ -1,4 +1,6 @@
-"""What the engine of a PE array works on: memories of bytes that know their bounds, operands in them, stages, and integers as bytes."""
+"""What the engine of a PE array works on: memories of bytes that know their bounds, operands in them, stages, and
+integers as bytes.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,15 @@ OPS = {'products': 'add', 'leaky': 'leaky_relu', 'table': 'sigmoid', 'align': 'c
 
 
 class MachineFault(ValueError):
-    """An access outside a memory or of bytes that nobody wrote. The message names the memory, the bytes and the instruction."""
+    """An access outside a memory or of bytes that nobody wrote. The message names the memory, the bytes and the
+    instruction.
+    """
 
 
 class Memory:
-    """Bytes that know their end and which of them were written. `counts` gets the bytes moved by kind where it is given."""
+    """Bytes that know their end and which of them were written. `counts` gets the bytes moved by kind where it is
+    given.
+    """
 
     def __init__(self, name: str, size: int, counts: collections.Counter[str] | None = None):
         self.name, self.counts = name, counts
@@ -31,11 +37,15 @@ class Memory:
         """The part `where` of an array of bytes of this shape at an address."""
         part = self._at(self.data, address, shape)[where]
         if not self._at(self.written, address, shape)[where].all():
-            raise MachineFault(f'{self.name}: reads bytes at {address} to {address + int(np.prod(shape))} that nobody wrote')
+            raise MachineFault(
+                f'{self.name}: reads bytes at {address} to {address + int(np.prod(shape))} that nobody wrote'
+            )
         self._count(kind, part.size)
         return part.copy()
 
-    def write(self, address: int, shape: tuple[int, ...], values: np.ndarray, kind: str, where: tuple[slice, ...] = ()) -> None:
+    def write(
+        self, address: int, shape: tuple[int, ...], values: np.ndarray, kind: str, where: tuple[slice, ...] = ()
+    ) -> None:
         """Writes the part `where` of an array of bytes of this shape at an address."""
         self._at(self.data, address, shape)[where] = values
         self._at(self.written, address, shape)[where] = True
@@ -70,11 +80,30 @@ def stage_node(stage: Stage, table: np.ndarray | None, bias: np.ndarray | None) 
     op = OPS.get(stage.operation, stage.operation)
     kernel, stride = (stage.kernel_height, stage.kernel_width), (stage.stride_down, stage.stride_across)
     padding = (stage.pad_top, stage.pad_bottom, stage.pad_left, stage.pad_right)
-    node = Node('stage', op, (), (1, 1, 1), kernel, stride, padding, factor=stride if op == 'upsample' else (1, 1), relu=bool(stage.relu))
+    node = Node(
+        'stage',
+        op,
+        (),
+        (1, 1, 1),
+        kernel,
+        stride,
+        padding,
+        factor=stride if op == 'upsample' else (1, 1),
+        relu=bool(stage.relu),
+    )
     align = (stage.align, stage.second_align)
     try:
         out, divisor = Fixed(stage.bits, 0, bool(stage.signed)), max(stage.multiplier, 1)
-        return QNode(node, out, Fixed(32, stage.shift), bias=bias, align=align, multiplier=stage.multiplier, divisor=divisor, table=table)
+        return QNode(
+            node,
+            out,
+            Fixed(32, stage.shift),
+            bias=bias,
+            align=align,
+            multiplier=stage.multiplier,
+            divisor=divisor,
+            table=table,
+        )
     except ValueError as error:
         raise MachineFault(f'stage {stage.operation}: {error}') from None
 

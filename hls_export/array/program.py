@@ -1,4 +1,6 @@
-"""A program for the PE array: its words and constants, and what lies in DRAM. `hls_export.array.lower` makes it, `.engine` runs it."""
+"""A program for the PE array: its words and constants, and what lies in DRAM. `hls_export.array.lower` makes it,
+`.engine` runs it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class Program:
       value_bytes, weight_value_bytes: of a value of a map, of a weight.
       rows, columns: input and output channels of a tile of weights.
       names: what each instruction is for.
-      traffic: {kind: DRAM bytes} that the cost model predicts; results wider than activations counted with the bytes that they take.
+      traffic: {kind: DRAM bytes} that the cost model predicts; results wider than activations counted with the bytes
+        that they take.
     """
 
     words: np.ndarray

@@ -2,8 +2,9 @@
 
     source(qgraph, plan)  ->  {'tailor_top.cpp': ..., 'tailor_top.h': ..., 'layers.h': ..., 'timing.h': ..., 'weights/<node>.h': ...}
 
-A node becomes a struct `layer_<node>` of types and sizes, a token type `pixel_<node>` and one call of its layer's function; an edge
-becomes an `hls::stream` with its depth and storage as pragmas. Everything that does not depend on the network is in `include/`.
+A node becomes a struct `layer_<node>` of types and sizes, a token type `pixel_<node>` and one call of its layer's
+function; an edge becomes an `hls::stream` with its depth and storage as pragmas. Everything that does not depend on the
+network is in `include/`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ IN_PORT, OUT_PORT = 'input_stream', 'output_stream'
 
 
 def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
-    """The generated files of a design, {path in the project: text}. Raises GraphError naming the node or FIFO that cannot be emitted."""
+    """The generated files of a design, {path in the project: text}. Raises GraphError naming the node or FIFO that
+    cannot be emitted.
+    """
     graph = qgraph.graph
     if len(graph.nodes) < 2:
         raise GraphError('a design needs at least one node after its input; the graph has none')
@@ -58,7 +61,9 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
 
 def _unemitted(node: Node) -> GraphError:
     *most, last = EMITTED[1:]
-    return GraphError(f'node {node.name!r}: the exporter cannot emit op {node.op!r}; it emits {", ".join(most)} and {last}')
+    return GraphError(
+        f'node {node.name!r}: the exporter cannot emit op {node.op!r}; it emits {", ".join(most)} and {last}'
+    )
 
 
 def cpp_type(fixed: Fixed) -> str:
@@ -78,7 +83,12 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
     match node.op:
         case 'conv':
             _check_window(graph, node)
-            sizes |= {'channels_in': channels, **_window(node), 'channels_out': node.shape[2], 'groups': node.groups} | _reuse(graph, node, plan)
+            sizes |= {
+                'channels_in': channels,
+                **_window(node),
+                'channels_out': node.shape[2],
+                'groups': node.groups,
+            } | _reuse(graph, node, plan)
             types |= {'weight_t': _integers(qnode)[2]}
             sizes |= _memories(qnode)
         case 'dense':
@@ -107,7 +117,10 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
         types |= {'scaled_t': _scaled(qnode, types['acc_t']), 'out_t': qnode.out}
         sizes |= {'out_lo': qnode.out.lo, 'out_hi': qnode.out.hi}
     lines = [f'    using {name} = {cpp_type(fixed)};' for name, fixed in types.items()]
-    lines += [f'    static constexpr {"int" if abs(value) < 2**31 else "long long"} {name} = {value:d};' for name, value in sizes.items()]
+    lines += [
+        f'    static constexpr {"int" if abs(value) < 2**31 else "long long"} {name} = {value:d};'
+        for name, value in sizes.items()
+    ]
     if 'acc_t' in types:
         lines.append(f'    static constexpr bool relu = {"true" if node.relu else "false"};')
     shapes = ' + '.join(str(graph[name].shape) for name in node.inputs)
@@ -126,7 +139,8 @@ def _mean(qgraph: QGraph, qnode: QNode) -> tuple[dict[str, Fixed], dict[str, int
     product = fx.smallest(min(0, *products), max(products), 0)
     if product.bits > 62:
         raise GraphError(
-            f'node {qnode.name!r}: the product that divides its sum by {qnode.divisor} has {product.bits} bits; at most 62 are simulated'
+            f'node {qnode.name!r}: the product that divides its sum by {qnode.divisor} has {product.bits} bits; at '
+            'most 62 are simulated'
         )
     types = {
         'sum_t': fx.smallest(*sums, 0),
@@ -142,7 +156,8 @@ def _scaled(qnode: QNode, acc: Fixed) -> Fixed:
     bits = acc.bits + max(-qnode.shift, 0)
     if max(bits, acc.bits) > 62 or qnode.out.bits > 31:
         raise GraphError(
-            f'node {qnode.name!r}: its accumulator ({acc}) shifted by {-qnode.shift} or its output ({qnode.out}) is too wide '
+            f'node {qnode.name!r}: its accumulator ({acc}) shifted by {-qnode.shift} or its output ({qnode.out}) is '
+            'too wide '
             f'for the simulations; at most 62 and 31 bits'
         )
     return Fixed(bits, qnode.out.frac, acc.signed)
@@ -166,7 +181,8 @@ def _check_window(graph: Graph, node: Node) -> None:
     height, width, _ = graph.in_shape(node)
     if (node.shape[0] - 1) * node.stride[0] >= height or (node.shape[1] - 1) * node.stride[1] >= width:
         raise GraphError(
-            f'node {node.name!r} ({node.op}): padding {node.padding} makes the output {node.shape[:2]} exceed the {height}x{width} '
+            f'node {node.name!r} ({node.op}): padding {node.padding} makes the output {node.shape[:2]} exceed the '
+            f'{height}x{width} '
             f'input; a streaming process writes at most one output a stride inside its input'
         )
 
@@ -179,7 +195,9 @@ def _reuse(graph: Graph, node: Node, plan: Plan) -> dict[str, int]:
 def _integers(qnode: QNode) -> tuple[np.ndarray, np.ndarray, Fixed]:
     """(weight, bias, type of the weight) of a conv or dense node."""
     if qnode.weight is None or qnode.bias is None or qnode.weight_type is None:
-        raise GraphError(f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it')
+        raise GraphError(
+            f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it'
+        )
     return qnode.weight, qnode.bias, qnode.weight_type
 
 
@@ -205,13 +223,19 @@ def _call(graph: Graph, qnode: QNode) -> str:
 def _clone_struct(node: Node) -> str:
     """The sizes of a clone process; the struct also names its module in a synthesis report."""
     height, width, _ = node.shape
-    return f'struct clone_of_{node.name} {{\n    static constexpr int height = {height};\n    static constexpr int width = {width};\n}};\n'
+    return (
+        f'struct clone_of_{node.name} '
+        f'{{\n    static constexpr int height = {height};\n    static constexpr int width = {width};\n}};\n'
+    )
 
 
 def _clone_call(graph: Graph, node: Node) -> str:
     source_stream = IN_PORT if node.op == 'input' else streaming.fifo_name(node.name, CLONE)
     outputs = ', '.join(planning.readers(graph, node.name))
-    return f'    PROCESS({streaming.fifo_name(node.name, CLONE)}, tailor::clone<clone_of_{node.name}>(images, {source_stream}, {outputs}));'
+    return (
+        f'    PROCESS({streaming.fifo_name(node.name, CLONE)}, tailor::clone<clone_of_{node.name}>(images, '
+        f'{source_stream}, {outputs}));'
+    )
 
 
 def _input_stream(graph: Graph, node: Node, index: int) -> str:
@@ -241,13 +265,15 @@ def _top(graph: Graph, plan: Plan, calls: list[str], weights: list[str]) -> str:
         ]
     return '\n'.join(
         [
-            '// The design: one process per node, one FIFO per edge, one token per pixel. A call streams a batch of images back to back.',
+            '// The design: one process per node, one FIFO per edge, one token per pixel. A call streams a batch of '
+            'images back to back.',
             '#include "tailor_top.h"',
             '',
             *(f'#include "include/{header}"' for header in ['elementwise.h', *headers]),
             *(f'#include "{header}"' for header in weights),
             '',
-            f'void tailor_top(const int images, hls::stream<pixel_input>& {IN_PORT}, hls::stream<pixel_output>& {OUT_PORT}) {{',
+            f'void tailor_top(const int images, hls::stream<pixel_input>& {IN_PORT}, hls::stream<pixel_output>& '
+            f'{OUT_PORT}) {{',
             f'#pragma HLS INTERFACE mode=axis port={IN_PORT}',
             f'#pragma HLS INTERFACE mode=axis port={OUT_PORT}',
             '#pragma HLS INTERFACE mode=s_axilite port=images',
@@ -271,7 +297,8 @@ def _top_header(qgraph: QGraph) -> str:
     alias = f'using pixel_input = pixel_{qgraph.input.name};\n' if qgraph.input.name != 'input' else ''
     alias += f'using pixel_output = pixel_{output.name};\n' if output.name != 'output' else ''
     return (
-        f'// The top function and the sizes that a testbench needs.\n#pragma once\n\n#include <cstdint>\n\n#include "layers.h"\n\n{alias}'
+        '// The top function and the sizes that a testbench needs.\n#pragma once\n\n#include <cstdint>\n\n#include '
+        f'"layers.h"\n\n{alias}'
         f'using tb_pixel_t = {carrier};  // of tb_data/images.bin\n'
         f'constexpr int input_pixels = {height * width}, input_channels = {channels};\n'
         f'constexpr int output_pixels = {output.shape[0] * output.shape[1]}, output_channels = {output.shape[2]};\n\n'
@@ -281,14 +308,16 @@ def _top_header(qgraph: QGraph) -> str:
 
 def _layers_header(structs: list[str]) -> str:
     return (
-        '// Types and sizes of every layer. pixel_<node> is the token that leaves a node; layer_<node> instantiates its function.\n'
+        '// Types and sizes of every layer. pixel_<node> is the token that leaves a node; layer_<node> instantiates '
+        'its function.\n'
         '#pragma once\n\n#include "include/types.h"\n\n' + '\n'.join(structs)
     )
 
 
 def _timing(plan: Plan) -> str:
     return (
-        '// What the cycle simulation takes a process to be; no other file uses it. The depths of the FIFOs allow for it.\n#pragma once\n\n'
+        '// What the cycle simulation takes a process to be; no other file uses it. The depths of the FIFOs allow '
+        'for it.\n#pragma once\n\n'
         '// Cycles from the last trip of an iteration to the write of its token: the registers of a pipeline.\n'
         f'constexpr int process_latency_cycles = {plan.process_latency_cycles:d};\n'
     )

@@ -1,7 +1,9 @@
-"""What the exporter needs beyond the integers: reuse factors, the depth and storage of every FIFO, the device and its clock.
+"""What the exporter needs beyond the integers: reuse factors, the depth and storage of every FIFO, the device and its
+clock.
 
-The FIFOs of a network are the edges between its processes (see `tailor_jax.streaming`): `producer__consumer`; a tensor with several
-readers goes through `producer__clone` into a clone process, whose outputs are `producer__consumer`. The AXI ports are no FIFOs.
+The FIFOs of a network are the edges between its processes (see `tailor_jax.streaming`): `producer__consumer`; a tensor
+with several readers goes through `producer__clone` into a clone process, whose outputs are `producer__consumer`. The
+AXI ports are no FIFOs.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class Plan:
     Attributes:
       reuse_factors: {node: reuse factor} of conv and dense nodes; 1 where a node is missing.
       fifos: {FIFO name: Fifo}, exactly those of `fifos(graph)`.
-      process_latency_cycles: the depth of a process's pipeline that the depths of the FIFOs allow for (see `tailor_jax.streaming`).
+      process_latency_cycles: the depth of a process's pipeline that the depths of the FIFOs allow for (see
+        `tailor_jax.streaming`).
       part, clock_mhz: the device and the clock that synthesis is asked for.
     """
 
@@ -46,7 +49,9 @@ class Plan:
     process_latency_cycles: int = 0
 
     @staticmethod
-    def default(qgraph: QGraph, skip_depths: Mapping[str, int] | None = None, reuse_factors: Mapping[str, int] | None = None) -> Plan:
+    def default(
+        qgraph: QGraph, skip_depths: Mapping[str, int] | None = None, reuse_factors: Mapping[str, int] | None = None
+    ) -> Plan:
         """Depth 2 everywhere but in the FIFOs that hold a skip tensor, whose depths the caller gives.
 
         Raises GraphError naming the first skip FIFO without a depth: too few tokens deadlock, so none is guessed.
@@ -55,7 +60,10 @@ class Plan:
         waiting = skip_fifos(graph)
         for name in waiting:
             if name not in given:
-                raise GraphError(f'FIFO {name!r} holds a skip tensor while its main branch catches up; give its depth (costmodel has it)')
+                raise GraphError(
+                    f'FIFO {name!r} holds a skip tensor while its main branch catches up; give its depth (costmodel '
+                    'has it)'
+                )
         return Plan(dict(reuse_factors or {}), {name: Fifo(given.pop(name, 2)) for name in fifos(graph)})
 
     def reuse_factor(self, name: str) -> int:
@@ -70,7 +78,10 @@ def readers(graph: Graph, name: str) -> tuple[str, ...]:
     consumers = graph.consumers[name]
     if not consumers and name != graph.output.name:
         raise GraphError(f'node {name!r}: nothing reads its output; remove it with rewrite.dead_code')
-    return tuple(streaming.fifo_name(name, consumer) + ('__2' if consumer in consumers[:index] else '') for index, consumer in enumerate(consumers))
+    return tuple(
+        streaming.fifo_name(name, consumer) + ('__2' if consumer in consumers[:index] else '')
+        for index, consumer in enumerate(consumers)
+    )
 
 
 def source(graph: Graph, node: Node, index: int) -> str:
@@ -104,7 +115,9 @@ def check(graph: Graph, plan: Plan) -> None:
     negative latency, or what is no number or name: all of it is printed into sources and scripts."""
     latency, clock = plan.process_latency_cycles, plan.clock_mhz
     if not _is_integer(latency) or not 0 <= latency <= MOST_LATENCY:
-        raise GraphError(f'process_latency_cycles must be an integer, 0 or more, and at most {MOST_LATENCY}, got {latency!r}')
+        raise GraphError(
+            f'process_latency_cycles must be an integer, 0 or more, and at most {MOST_LATENCY}, got {latency!r}'
+        )
     if not isinstance(plan.part, str) or not PART.fullmatch(plan.part):
         raise GraphError(f'part must be the name of a device, letters, digits, dots and dashes, got {plan.part!r}')
     if not isinstance(clock, (int, float)) or isinstance(clock, bool) or not 0 < clock <= MOST_CLOCK_MHZ:
@@ -113,12 +126,16 @@ def check(graph: Graph, plan: Plan) -> None:
     if missing := [name for name in names if name not in plan.fifos]:
         raise GraphError(f'the plan has no FIFO {missing[0]!r}; the network has {", ".join(names)}')
     if unknown := [name for name in plan.fifos if name not in names]:
-        raise GraphError(f'the plan has a FIFO {unknown[0]!r} that the network does not have; it has {", ".join(names)}')
+        raise GraphError(
+            f'the plan has a FIFO {unknown[0]!r} that the network does not have; it has {", ".join(names)}'
+        )
     for name, fifo in plan.fifos.items():
         if fifo.storage not in STORAGE:
             raise GraphError(f'FIFO {name!r}: storage must be one of {", ".join(STORAGE)}, got {fifo.storage!r}')
         if not _is_integer(fifo.depth) or not 1 <= fifo.depth <= MOST_DEPTH:
-            raise GraphError(f'FIFO {name!r}: depth must be a positive integer, at most {MOST_DEPTH}, got {fifo.depth!r}')
+            raise GraphError(
+                f'FIFO {name!r}: depth must be a positive integer, at most {MOST_DEPTH}, got {fifo.depth!r}'
+            )
     for name, factor in plan.reuse_factors.items():
         if name not in graph.by_name or graph[name].op not in ('conv', 'dense'):
             raise GraphError(f'the plan gives {name!r} a reuse factor, but it is no conv or dense node of the network')

@@ -10,4 +10,15 @@ from tailor_jax.build.squeezenet import squeezenet
 from tailor_jax.build.vgg import vgg16
 from tailor_jax.build.yolo import yolov3
 
-__all__ = ['SKIPS', 'efficientnet_b1', 'mobilenet_v2', 'named', 'quartznet', 'resnet', 'retinanet_r50_fpn', 'squeezenet', 'vgg16', 'yolov3']
+__all__ = [
+    'SKIPS',
+    'efficientnet_b1',
+    'mobilenet_v2',
+    'named',
+    'quartznet',
+    'resnet',
+    'retinanet_r50_fpn',
+    'squeezenet',
+    'vgg16',
+    'yolov3',
+]

@@ -24,7 +24,9 @@ def table() -> list[str]:
     for name in (*RESNETS, *NETWORKS):
         net = named(name)
         size = 'x'.join(map(str, net.input.shape))
-        rows.append(f'| `{name}` | {size} | {parameters(net):,} | {macs(net) / 1e9:.3f} | {len(net.gates)} | {len(net.nodes)} |')
+        rows.append(
+            f'| `{name}` | {size} | {parameters(net):,} | {macs(net) / 1e9:.3f} | {len(net.gates)} | {len(net.nodes)} |'
+        )
     return rows
 
 
@@ -35,7 +37,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     parser = Parser('python -m tailor_jax.build', __doc__)
-    parser.add_argument('network', metavar='NETWORK', nargs='?', help='resnetN, resnetN_short, ..., or a name of the table')
+    parser.add_argument(
+        'network', metavar='NETWORK', nargs='?', help='resnetN, resnetN_short, ..., or a name of the table'
+    )
     name = parser.parse_args(arguments).network
     print(named(name) if name is not None else '\n'.join(table()))
     return 0

@@ -12,7 +12,9 @@ from tailor_jax.node import MOST_CHANNELS
 
 
 class Builder:
-    """Appends nodes; every method returns the new node's name. `block` is the report row that the nodes to come belong to."""
+    """Appends nodes; every method returns the new node's name. `block` is the report row that the nodes to come belong
+    to.
+    """
 
     def __init__(self, input_shape: tuple[int, int, int]):
         height, width, channels = image(input_shape)
@@ -29,18 +31,30 @@ class Builder:
         return Graph(tuple(self.nodes))
 
     def _window(self, size: int, stride: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
-        """Kernel, stride and padding of a centred square window; along the only axis where the network is 1-D (its input has H = 1)."""
+        """Kernel, stride and padding of a centred square window; along the only axis where the network is 1-D (its
+        input has H = 1).
+        """
         kernel, steps = ((size, size), (stride, stride)) if self.shapes['input'][0] > 1 else ((1, size), (1, stride))
         down, across = (kernel[0] - 1) // 2, (kernel[1] - 1) // 2
         return kernel, steps, (down, down, across, across)
 
     def conv(
-        self, name: str, source: str, channels: int, size: int = 3, stride: int = 1, depthwise: bool = False, bias: bool = False, weights: str = ''
+        self,
+        name: str,
+        source: str,
+        channels: int,
+        size: int = 3,
+        stride: int = 1,
+        depthwise: bool = False,
+        bias: bool = False,
+        weights: str = '',
     ) -> str:
         kernel, steps, padding = self._window(size, stride)
         shape = (*window_shape(self.shapes[source], kernel, steps, padding), channels)
         groups = channels if depthwise else 1
-        return self.append(Node(name, 'conv', (source,), shape, kernel, steps, padding, groups=groups, bias=bias, weights=weights))
+        return self.append(
+            Node(name, 'conv', (source,), shape, kernel, steps, padding, groups=groups, bias=bias, weights=weights)
+        )
 
     def max_pool(self, name: str, source: str, size: int, stride: int) -> str:
         kernel, steps, padding = self._window(size, stride)
@@ -68,11 +82,15 @@ class Builder:
 
     def concat(self, name: str, *sources: str) -> str:
         height, width, _ = self.shapes[sources[0]]
-        return self.append(Node(name, 'concat', sources, (height, width, sum(self.shapes[source][2] for source in sources))))
+        return self.append(
+            Node(name, 'concat', sources, (height, width, sum(self.shapes[source][2] for source in sources)))
+        )
 
     def upsample(self, name: str, source: str, times: int = 2) -> str:
         height, width, channels = self.shapes[source]
-        return self.append(Node(name, 'upsample', (source,), (height * times, width * times, channels), factor=(times, times)))
+        return self.append(
+            Node(name, 'upsample', (source,), (height * times, width * times, channels), factor=(times, times))
+        )
 
     def flatten(self, name: str, source: str) -> str:
         return self.append(Node(name, 'flatten', (source,), (1, 1, math.prod(self.shapes[source]))))

@@ -2,8 +2,8 @@
 
     block = 1x1 expand, bn, swish, kxk depthwise, bn, swish -> x;  x scaled by sigmoid(dense(swish(dense(mean x)))), 1x1 project, bn, (+)
 
-The skip joins the narrow ends and exists where stride and channels allow. The squeeze is to a quarter of the block's input channels. Stochastic depth
-and dropout, which only training has, are left out.
+The skip joins the narrow ends and exists where stride and channels allow. The squeeze is to a quarter of the block's
+input channels. Stochastic depth and dropout, which only training has, are left out.
 """
 
 from __future__ import annotations
@@ -11,11 +11,22 @@ from __future__ import annotations
 from tailor_jax.build.builder import Builder, check_skips
 from tailor_jax.graph import Graph
 
-# (expansion, depthwise kernel, stride of the first, output channels, blocks): table 1 of the paper, blocks times 1.1 rounded up.
-STAGES = ((1, 3, 1, 16, 2), (6, 3, 2, 24, 3), (6, 5, 2, 40, 3), (6, 3, 2, 80, 4), (6, 5, 1, 112, 4), (6, 5, 2, 192, 5), (6, 3, 1, 320, 2))
+# (expansion, depthwise kernel, stride of the first, output channels, blocks): table 1 of the paper, blocks times 1.1
+# rounded up.
+STAGES = (
+    (1, 3, 1, 16, 2),
+    (6, 3, 2, 24, 3),
+    (6, 5, 2, 40, 3),
+    (6, 3, 2, 80, 4),
+    (6, 5, 1, 112, 4),
+    (6, 5, 2, 192, 5),
+    (6, 3, 1, 320, 2),
+)
 
 
-def efficientnet_b1(input_shape: tuple[int, int, int] = (240, 240, 3), classes: int = 1000, skips: str = 'long') -> Graph:
+def efficientnet_b1(
+    input_shape: tuple[int, int, int] = (240, 240, 3), classes: int = 1000, skips: str = 'long'
+) -> Graph:
     """EfficientNet-B1.
 
     Args:
@@ -42,13 +53,19 @@ def _swish(net: Builder, name: str, source: str, number: str = '') -> str:
     return net.activation(f'{name}_swish{number}', 'swish', net.batch_norm(f'{name}_bn{number}', source))
 
 
-def _block(net: Builder, name: str, source: str, expansion: int, size: int, stride: int, channels: int, skips: str) -> str:
+def _block(
+    net: Builder, name: str, source: str, expansion: int, size: int, stride: int, channels: int, skips: str
+) -> str:
     narrow = net.shapes[source][2]
     tensor, inside = source, narrow * expansion
     if expansion > 1:
         tensor = _swish(net, name, net.conv(f'{name}_expand', tensor, inside, size=1), '1')
     tensor = _swish(net, name, net.conv(f'{name}_depthwise', tensor, inside, size, stride, depthwise=True), '2')
-    squeezed = net.activation(f'{name}_se_swish', 'swish', net.dense(f'{name}_se_reduce', net.global_pool(f'{name}_se_pool', tensor), narrow // 4))
+    squeezed = net.activation(
+        f'{name}_se_swish',
+        'swish',
+        net.dense(f'{name}_se_reduce', net.global_pool(f'{name}_se_pool', tensor), narrow // 4),
+    )
     factors = net.activation(f'{name}_se_sigmoid', 'sigmoid', net.dense(f'{name}_se_expand', squeezed, inside))
     tensor = net.scale(f'{name}_se_scale', tensor, factors)
     tensor = net.batch_norm(f'{name}_bn3', net.conv(f'{name}_project', tensor, channels, size=1))

@@ -30,12 +30,18 @@ NETWORKS: dict[str, Callable[..., Graph]] = {
 
 
 def named(
-    name: str, input_shape: tuple[int, int, int] | None = None, classes: int | None = None, width: int | None = None, skips: str | None = None
+    name: str,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    width: int | None = None,
+    skips: str | None = None,
 ) -> Graph:
-    """The network of a name; what is not given is its paper's: ImageNet's 224x224 and 1,000 classes, CIFAR's 32x32 and 10, or the builder's default.
+    """The network of a name; what is not given is its paper's: ImageNet's 224x224 and 1,000 classes, CIFAR's 32x32 and
+    10, or the builder's default.
 
     Args:
-      name: resnetN, N = 6n + 2 or an ImageNet depth; or one of `NETWORKS`. A suffix says where a ResNet's skips sit: resnet20_short.
+      name: resnetN, N = 6n + 2 or an ImageNet depth; or one of `NETWORKS`. A suffix says where a ResNet's skips sit:
+        resnet20_short.
       input_shape: (H, W, C).
       classes: outputs.
       width: channels of a ResNet's first stage.
@@ -53,13 +59,21 @@ def named(
     if not match:
         near = difflib.get_close_matches(name, ('resnet8', 'resnet20', 'resnet50', *NETWORKS), 1)
         hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise ValueError(f'no network {name!r}; give resnetN (N = 8, 20, 50, ..., with a suffix such as resnet20_short), {", ".join(NETWORKS)}{hint}')
+        raise ValueError(
+            f'no network {name!r}; give resnetN (N = 8, 20, 50, ..., with a suffix such as resnet20_short), '
+            f'{", ".join(NETWORKS)}{hint}'
+        )
     depth, suffix = int(match[1]), match[2]
     if suffix and skips is not None and suffix != skips:
         raise ValueError(f'{name} asks for {suffix!r} skips and the skips given are {skips!r}; give one of them')
     where = suffix or ('long' if skips is None else skips)
     if where not in SKIPS:
         near = difflib.get_close_matches(where, SKIPS, 1)
-        raise ValueError(f'{name}: skips must be one of {", ".join(SKIPS)}, got {where!r}' + (f'; did you mean {near[0]!r}?' if near else ''))
+        raise ValueError(
+            f'{name}: skips must be one of {", ".join(SKIPS)}, got {where!r}'
+            + (f'; did you mean {near[0]!r}?' if near else '')
+        )
     size, labels = ((224, 224, 3), 1000) if depth in IMAGENET else ((32, 32, 3), 10)
-    return resnet(depth, size if input_shape is None else input_shape, labels if classes is None else classes, width, where)
+    return resnet(
+        depth, size if input_shape is None else input_shape, labels if classes is None else classes, width, where
+    )

@@ -2,8 +2,8 @@
 
     module = depthwise 1xK, pointwise, bn, relu          block = 5 modules; a pointwise projection and bn of its input joins before the last ReLU
 
-The speech network ends in a label a time step; here a global average pool makes one label a sequence of it (keywords, say). The convolution
-that is dilated there (K = 87) is not dilated here: same parameters and work, half the reach.
+The speech network ends in a label a time step; here a global average pool makes one label a sequence of it (keywords,
+say). The convolution that is dilated there (K = 87) is not dilated here: same parameters and work, half the reach.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ BLOCKS = ((33, 256), (39, 256), (51, 512), (63, 512), (75, 512))  # (kernel, cha
 
 
 def quartznet(
-    input_shape: tuple[int, int, int] = (1, 256, 64), classes: int = 29, repeats: int = 5, multiplier: float = 1.0, skips: str = 'long'
+    input_shape: tuple[int, int, int] = (1, 256, 64),
+    classes: int = 29,
+    repeats: int = 5,
+    multiplier: float = 1.0,
+    skips: str = 'long',
 ) -> Graph:
     """QuartzNet 5x`repeats`.
 
@@ -29,7 +33,11 @@ def quartznet(
     Raises ValueError for another `skips` or an input that is not 1-D.
     """
     check_skips('quartznet', skips)
-    repeats, multiplier, input_shape = whole('repeats', repeats, 1000), positive('multiplier', multiplier), image(input_shape)
+    repeats, multiplier, input_shape = (
+        whole('repeats', repeats, 1000),
+        positive('multiplier', multiplier),
+        image(input_shape),
+    )
     if input_shape[0] != 1:
         raise ValueError(f'quartznet takes (1, time steps, features), got {input_shape}')
     net = Builder(input_shape)
@@ -47,12 +55,16 @@ def quartznet(
         tensor = net.relu(f'{name}_relu', tensor)
     net.block = 'last'
     tensor = _module(net, 'last', tensor, 87, round(512 * multiplier))
-    tensor = net.relu('wide_relu', net.batch_norm('wide_bn', net.conv('wide_conv', tensor, round(1024 * multiplier), size=1)))
+    tensor = net.relu(
+        'wide_relu', net.batch_norm('wide_bn', net.conv('wide_conv', tensor, round(1024 * multiplier), size=1))
+    )
     net.head(tensor, classes)
     return net.graph()
 
 
-def _module(net: Builder, name: str, source: str, size: int, channels: int, stride: int = 1, activate: bool = True) -> str:
+def _module(
+    net: Builder, name: str, source: str, size: int, channels: int, stride: int = 1, activate: bool = True
+) -> str:
     depthwise = net.conv(f'{name}_depthwise', source, net.shapes[source][2], size, stride, depthwise=True)
     tensor = net.batch_norm(f'{name}_bn', net.conv(f'{name}_pointwise', depthwise, channels, size=1))
     return net.relu(f'{name}_relu', tensor) if activate else tensor

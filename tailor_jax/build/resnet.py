@@ -11,8 +11,8 @@ Where the adds of a basic block sit (`skips`) decides hardware cost and numerics
                                                           ReLU instead of before it; with the long skip alone it is the shortener's teacher
     none        conv bn relu conv bn relu                 no skip at all
 
-A bottleneck block has three convolutions (1x1, 3x3, 1x1 to four times the channels): one long skip, or three short ones. A skip whose tensor
-changes shape goes through a 1x1 projection; candidates over the same tensors share one.
+A bottleneck block has three convolutions (1x1, 3x3, 1x1 to four times the channels): one long skip, or three short
+ones. A skip whose tensor changes shape goes through a 1x1 projection; candidates over the same tensors share one.
 """
 
 from __future__ import annotations
@@ -23,25 +23,37 @@ from tailor_jax.graph import Graph
 SKIPS = ('long', 'short', 'short_pre', 'long+short', 'long_post+short', 'none')
 
 # Blocks of each stage of the ImageNet networks; True for bottleneck blocks.
-IMAGENET = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True), 101: ((3, 4, 23, 3), True), 152: ((3, 8, 36, 3), True)}
+IMAGENET = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
+}
 EXPANSION = 4
 MOST_DEPTH = 20_000
 _SHORT = ('short', 'long+short', 'long_post+short')
 
 
 def resnet(
-    depth: int = 8, input_shape: tuple[int, int, int] = (32, 32, 3), classes: int = 10, width: int | None = None, skips: str = 'long'
+    depth: int = 8,
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int | None = None,
+    skips: str = 'long',
 ) -> Graph:
-    """A residual network: of ImageNet shape for depths 18, 34, 50, 101 and 152, of CIFAR shape for the other depths 6n + 2.
+    """A residual network: of ImageNet shape for depths 18, 34, 50, 101 and 152, of CIFAR shape for the other depths 6n
+    + 2.
 
-    CIFAR shape: a 3x3 stem, three stages of (depth - 2) / 6 basic blocks. ImageNet shape: a 7x7 stem of stride 2 and a max pool, four stages of
-    basic (18, 34) or bottleneck blocks, whose stride sits on the 3x3 convolution.
+    CIFAR shape: a 3x3 stem, three stages of (depth - 2) / 6 basic blocks. ImageNet shape: a 7x7 stem of stride 2 and a
+    max pool, four stages of basic (18, 34) or bottleneck blocks, whose stride sits on the 3x3 convolution.
 
     Args:
       depth: layers with weights, projections not counted.
       input_shape: (H, W, C); H = 1 builds a 1-D network with 1xk kernels.
       classes: outputs of the classifier.
-      width: channels of the first stage, doubled from stage to stage; by default 16 (CIFAR shape) or 64 (ImageNet shape).
+      width: channels of the first stage, doubled from stage to stage; by default 16 (CIFAR shape) or 64 (ImageNet
+        shape).
       skips: one of `SKIPS`, see the module docstring.
 
     Raises:
@@ -56,7 +68,8 @@ def resnet(
     if depth < 8 or (depth - 2) % 6:
         nearest = max(8, 6 * round((depth - 2) / 6) + 2)
         raise ValueError(
-            f'resnet depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110, ...) or one of {", ".join(map(str, IMAGENET))}, got {depth}; '
+            'resnet depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110, ...) or one of '
+            f'{", ".join(map(str, IMAGENET))}, got {depth}; '
             f'the nearest is {nearest}'
         )
     net = Builder(input_shape)
@@ -78,7 +91,9 @@ def imagenet_stages(net: Builder, depth: int, width: int, skips: str) -> list[st
     if skips not in SKIPS:
         raise ValueError(f'skips must be one of {", ".join(SKIPS)}, got {skips!r}')
     if bottleneck and skips == 'short_pre':
-        raise ValueError(f'skips=short_pre is defined for basic blocks (NonResNet); resnet{depth} has bottleneck blocks')
+        raise ValueError(
+            f'skips=short_pre is defined for basic blocks (NonResNet); resnet{depth} has bottleneck blocks'
+        )
     net.block = 'stem'
     tensor = net.relu('stem_relu', net.batch_norm('stem_bn', net.conv('stem_conv', 'input', width, size=7, stride=2)))
     return _stages(net, net.max_pool('stem_pool', tensor, 3, 2), blocks, bottleneck, width, skips)

@@ -2,7 +2,8 @@
 
     fire = 1x1 squeeze, relu -> s;  1x1 expand of s, relu | 3x3 expand of s, relu -> concat, (+)
 
-The bypass goes around fire modules 3, 5, 7 and 9, whose inputs have the shape of their outputs. Pools round their size up.
+The bypass goes around fire modules 3, 5, 7 and 9, whose inputs have the shape of their outputs. Pools round their size
+up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ VERSIONS = {'1.0': ((96, 7), (2, 5, 9)), '1.1': ((64, 3), (2, 4, 6))}
 BYPASSED = (3, 5, 7, 9)
 
 
-def squeezenet(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000, version: str = '1.0', skips: str = 'long') -> Graph:
+def squeezenet(
+    input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000, version: str = '1.0', skips: str = 'long'
+) -> Graph:
     """SqueezeNet 1.0 or 1.1.
 
     Args:
@@ -35,7 +38,9 @@ def squeezenet(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int =
     net, input_shape, classes = Builder(input_shape), image(input_shape), whole('classes', classes)
     net.block = 'stem'
     shape = (*window_shape(input_shape, (size, size), (2, 2), (0, 0, 0, 0)), channels)
-    tensor = net.relu('stem_relu', net.append(Node('stem_conv', 'conv', ('input',), shape, (size, size), (2, 2), bias=True)))
+    tensor = net.relu(
+        'stem_relu', net.append(Node('stem_conv', 'conv', ('input',), shape, (size, size), (2, 2), bias=True))
+    )
     for number, (squeeze, expand) in enumerate(FIRES, start=2):
         if number in pooled:
             tensor = _pool(net, f'pool{number}', tensor)
@@ -48,7 +53,10 @@ def squeezenet(input_shape: tuple[int, int, int] = (224, 224, 3), classes: int =
 
 def _fire(net: Builder, name: str, source: str, squeeze: int, expand: int, bypass: bool) -> str:
     squeezed = net.relu(f'{name}_relu', net.conv(f'{name}_squeeze', source, squeeze, size=1, bias=True))
-    wide = [net.relu(f'{name}_relu{size}', net.conv(f'{name}_expand{size}', squeezed, expand, size, bias=True)) for size in (1, 3)]
+    wide = [
+        net.relu(f'{name}_relu{size}', net.conv(f'{name}_expand{size}', squeezed, expand, size, bias=True))
+        for size in (1, 3)
+    ]
     tensor = net.concat(f'{name}_concat', *wide)
     return net.add(f'{name}_long', tensor, source) if bypass else tensor
 

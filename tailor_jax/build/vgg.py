@@ -1,4 +1,6 @@
-"""VGG-16 (Simonyan and Zisserman 2015, arXiv 1409.1556; configuration D): 3x3 convolutions, max pools, three dense layers. It has no skips."""
+"""VGG-16 (Simonyan and Zisserman 2015, arXiv 1409.1556; configuration D): 3x3 convolutions, max pools, three dense
+layers. It has no skips.
+"""
 
 from __future__ import annotations
 

@@ -2,10 +2,11 @@
 
     layer = conv bn leaky_relu                          block = 1x1 layer to half the channels, 3x3 layer back, (+)
     head  = five layers, 1x1 and 3x3 in turn -> x;      x, 3x3 layer, 1x1 conv with bias -> boxes
-                                                        x, 1x1 layer to half the channels, upsample, concat with the stage before -> the next head
+                                                        x, 1x1 layer to half the channels, upsample, concat with the
+                                                        stage before -> the next head
 
-The output is the boxes of the three heads, coarsest first, each flattened from (H, W, 3 (5 + classes)). Decoding and non-maximum suppression are not
-part of the graph.
+The output is the boxes of the three heads, coarsest first, each flattened from (H, W, 3 (5 + classes)). Decoding and
+non-maximum suppression are not part of the graph.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ def yolov3(input_shape: tuple[int, int, int] = (416, 416, 3), classes: int = 80,
         for index in range(1, 6):
             tensor = _layer(net, f'head{head}_{index}', tensor, channels * (2 - index % 2), size=3 - 2 * (index % 2))
         wide = _layer(net, f'head{head}_6', tensor, 2 * channels)
-        heads.append(net.flatten(f'head{head}_flatten', net.conv(f'head{head}_boxes', wide, ANCHORS * (5 + classes), size=1, bias=True)))
+        heads.append(
+            net.flatten(
+                f'head{head}_flatten', net.conv(f'head{head}_boxes', wide, ANCHORS * (5 + classes), size=1, bias=True)
+            )
+        )
     net.block = 'output'
     net.concat('boxes', *heads)
     return net.graph()

@@ -88,9 +88,15 @@ def shift_and_flip(images: np.ndarray, rows: np.ndarray, draws: Draws, augment: 
     y = np.arange(height) + draws.shift[:, :1]
     x = np.where(draws.flip[:, None], across[::-1], across) + draws.shift[:, 1:]
     inside_y, inside_x = (y >= 0) & (y < height), (x >= 0) & (x < width)
-    y, x = (_mirror(y, height), _mirror(x, width)) if augment.fill == 'reflect' else (y.clip(0, height - 1), x.clip(0, width - 1))
+    y, x = (
+        (_mirror(y, height), _mirror(x, width))
+        if augment.fill == 'reflect'
+        else (y.clip(0, height - 1), x.clip(0, width - 1))
+    )
     # `take` of whole pixels is four times as fast as indexing by three arrays; so are masks over lines of w * c bytes.
-    batch = np.take(images.reshape(-1, channels), (rows[:, None] * height + y)[:, :, None] * width + x[:, None, :], axis=0)
+    batch = np.take(
+        images.reshape(-1, channels), (rows[:, None] * height + y)[:, :, None] * width + x[:, None, :], axis=0
+    )
     if augment.fill == 'zero':
         lines = batch.reshape(len(rows), height, width * channels)
         lines *= inside_y[:, :, None] & np.repeat(inside_x, channels, axis=1)[:, None, :]
@@ -119,7 +125,8 @@ def cut_out(images: np.ndarray, draws: Draws, augment: Augment) -> np.ndarray:
 def mix_up(images: np.ndarray, labels: np.ndarray, classes: int, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
     """Blends neighbours 2k and 2k + 1 of a batch: float32 [b, h, w, c], int [b] -> images, soft labels [b, classes].
 
-    The batch's order is already random, so neighbours are as random a pairing as any, and one that stays within a process.
+    The batch's order is already random, so neighbours are as random a pairing as any, and one that stays within a
+    process.
     """
     partner = np.arange(len(images)) ^ 1
     lam = draws.mixup.astype(np.float32)
@@ -128,7 +135,9 @@ def mix_up(images: np.ndarray, labels: np.ndarray, classes: int, draws: Draws) -
     return images, lam[:, None] * one_hot + (1 - lam)[:, None] * one_hot[partner]
 
 
-def crop_box(height: int, width: int, area: np.ndarray, ratio: np.ndarray, place: np.ndarray) -> tuple[float, float, float, float]:
+def crop_box(
+    height: int, width: int, area: np.ndarray, ratio: np.ndarray, place: np.ndarray
+) -> tuple[float, float, float, float]:
     """The random resized crop of one image as (left, top, right, bottom): the first of the attempts that fits.
 
     Args:

@@ -1,4 +1,5 @@
-"""The description of a prepared set, looked at before TFDS does: features.json names the Python classes that TFDS then imports.
+"""The description of a prepared set, looked at before TFDS does: features.json names the Python classes that TFDS then
+imports.
 
     check(directory)        raises DataError unless features.json and dataset_info.json are of sensible size and name TFDS's own features only
 
@@ -45,7 +46,11 @@ def _check_features(value: Any, path: Path) -> None:
             case dict() as fields:
                 for key, inner in fields.items():
                     _check_feature(key, inner, allowed, path)
-                    left.append(parse_json(inner, f'{path}: {key!r}', DataError) if key == 'json' and isinstance(inner, str) else inner)
+                    left.append(
+                        parse_json(inner, f'{path}: {key!r}', DataError)
+                        if key == 'json' and isinstance(inner, str)
+                        else inner
+                    )
             case list() as values:
                 left += values
 
@@ -54,20 +59,30 @@ def _allowed() -> frozenset[str]:
     """The names of TFDS's own features."""
     import tensorflow_datasets as tfds
 
-    shipped = {value for value in vars(tfds.features).values() if isinstance(value, type) and issubclass(value, tfds.features.FeatureConnector)}
+    shipped = {
+        value
+        for value in vars(tfds.features).values()
+        if isinstance(value, type) and issubclass(value, tfds.features.FeatureConnector)
+    }
     return frozenset(f'{each.__module__}.{each.__qualname__}' for each in shipped)
 
 
 def _check_feature(key: str, value: Any, allowed: frozenset[str], path: Path) -> None:
     if key in _CLASS_KEYS and isinstance(value, str) and value not in allowed:
-        raise DataError(f"{path}: {key!r} is {value!r}, which is none of TFDS's own features; expected one of {', '.join(sorted(allowed))}")
+        raise DataError(
+            f"{path}: {key!r} is {value!r}, which is none of TFDS's own features; expected one of "
+            f'{", ".join(sorted(allowed))}'
+        )
     if key in _CLASS_COUNTS and _integer(value) not in range(MOST_CLASSES + 1):
         raise DataError(f'{path}: {key!r} is {value!r}; expected an integer of 0..{MOST_CLASSES}')
     if key == 'dimensions' and not isinstance(value, dict):  # a dict is a feature of this name
         sizes = [_integer(each) for each in value] if isinstance(value, list) else [None]
         known = [max(size, 1) for size in sizes if size is not None and size >= -1]  # -1 where sizes vary
         if len(known) < len(sizes) or math.prod(known) > MOST_PIXELS:
-            raise DataError(f"{path}: 'dimensions' is {str(value)[:80]}; expected a list of sizes of at most {MOST_PIXELS:,} values in all")
+            raise DataError(
+                f"{path}: 'dimensions' is {str(value)[:80]}; expected a list of sizes of at most {MOST_PIXELS:,} "
+                'values in all'
+            )
 
 
 def _check_info(value: Any, path: Path) -> None:
@@ -79,7 +94,9 @@ def _check_info(value: Any, path: Path) -> None:
         counts = [_integer(each) for each in lengths] if isinstance(lengths, list) else [None]
         if len(counts) > MOST_SHARDS or any(count is None or count < 0 for count in counts):
             name = str(split.get('name'))[:80]
-            raise DataError(f"{path}: 'shardLengths' of split {name!r} must be at most {MOST_SHARDS:,} integers, not negative")
+            raise DataError(
+                f"{path}: 'shardLengths' of split {name!r} must be at most {MOST_SHARDS:,} integers, not negative"
+            )
 
 
 def _integer(value: Any) -> int | None:

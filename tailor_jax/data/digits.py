@@ -56,7 +56,9 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: 
             features=tfds.features.FeaturesDict(
                 {
                     # features.Image would need TensorFlow to encode; bytes need nothing.
-                    'image': tfds.features.Tensor(shape=(8, 8, 1), dtype=np.uint8, encoding=tfds.features.Encoding.BYTES),
+                    'image': tfds.features.Tensor(
+                        shape=(8, 8, 1), dtype=np.uint8, encoding=tfds.features.Encoding.BYTES
+                    ),
                     'label': tfds.features.ClassLabel(num_classes=10),
                 }
             ),
@@ -66,7 +68,9 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: 
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
         images, labels = raw_digits()
-        return {split: self._generate_examples(images[rows], labels[rows]) for split, rows in split_indices(labels).items()}
+        return {
+            split: self._generate_examples(images[rows], labels[rows]) for split, rows in split_indices(labels).items()
+        }
 
     def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict]]:
         for i, (image, label) in enumerate(zip(images, labels)):

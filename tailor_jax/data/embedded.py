@@ -45,13 +45,18 @@ def prepare_embedded(name: str, root: Path) -> Path:
         try:
             with _lock(root / f'.{name.replace("/", "_")}.lock'):
                 if not locate.latest_version(directory):
-                    print(f'building data set {name} in {directory} (once; under a minute)', file=sys.stderr, flush=True)
+                    print(
+                        f'building data set {name} in {directory} (once; under a minute)', file=sys.stderr, flush=True
+                    )
                     for left in directory.parent.glob(f'incomplete.*_{directory.name}'):  # of a build that was killed
                         shutil.rmtree(left)
                     with quiet_tfds():
                         embedded_builder(name, root).download_and_prepare()
         except OSError as error:
-            raise DataError(f'{directory}: cannot build data set {name!r} there ({error}). Set TFDS_DATA_DIR to a writable directory.') from error
+            raise DataError(
+                f'{directory}: cannot build data set {name!r} there ({error}). Set TFDS_DATA_DIR to a writable '
+                'directory.'
+            ) from error
     return directory
 
 

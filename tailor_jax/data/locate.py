@@ -16,7 +16,11 @@ from pathlib import Path
 from tailor_jax.data.description import DataError
 from tailor_jax.fields import Fields, parse_json, read_text
 
-EMBEDDED = ('digits', 'photo_digits', *(f'photo_digits/{config}' for config in ('full', 'small', 'tiny', 'easy', 'hard')))
+EMBEDDED = (
+    'digits',
+    'photo_digits',
+    *(f'photo_digits/{config}' for config in ('full', 'small', 'tiny', 'easy', 'hard')),
+)
 PUBLIC = ('cifar10', 'cifar100', 'svhn_cropped', 'imagenet2012')
 
 _INFO = 'dataset_info.json'
@@ -30,7 +34,9 @@ def data_root() -> Path:
 
 
 def latest_version(directory: Path) -> Path | None:
-    """Returns the prepared directory at or under `directory`: itself, its highest version, or that of its default or only config."""
+    """Returns the prepared directory at or under `directory`: itself, its highest version, or that of its default or
+    only config.
+    """
     if (directory / _INFO).is_file():
         return directory
     found = _versions(directory)
@@ -65,23 +71,37 @@ def in_directory(directory: Path, name: str) -> Path:
       DataError: it does not exist, is empty, or holds no prepared set or not the named one.
     """
     if not directory.is_dir():
-        raise DataError(f'{directory}: data.tfds_dir is not a directory. Expected a prepared TFDS set, such as ROOT/my_set/1.0.0.')
+        raise DataError(
+            f'{directory}: data.tfds_dir is not a directory. Expected a prepared TFDS set, such as ROOT/my_set/1.0.0.'
+        )
     if not any(directory.iterdir()):
-        raise DataError(f'{directory}: data.tfds_dir is empty. Expected a prepared TFDS set: {_INFO}, features.json and array_record files.')
+        raise DataError(
+            f'{directory}: data.tfds_dir is empty. Expected a prepared TFDS set: {_INFO}, features.json and '
+            'array_record files.'
+        )
     found = latest_version(directory) or latest_version(directory / name)
     if found:
         return found
     sets = prepared_sets(directory)
     if sets:
-        raise DataError(f'{directory}: holds {", ".join(sets)} but not {name!r}. Choose one by data.name, or give its own directory.')
-    raise DataError(f'{directory}: holds no {_INFO}, so it is no prepared TFDS set. Expected {_INFO}, features.json and array_record files.')
+        raise DataError(
+            f'{directory}: holds {", ".join(sets)} but not {name!r}. Choose one by data.name, or give its own '
+            'directory.'
+        )
+    raise DataError(
+        f'{directory}: holds no {_INFO}, so it is no prepared TFDS set. Expected {_INFO}, features.json and '
+        'array_record files.'
+    )
 
 
 def missing(name: str, root: Path) -> DataError:
-    """Builds the error for a set that is not under `root`: how to prepare a known one, the nearest known name otherwise."""
+    """Builds the error for a set that is not under `root`: how to prepare a known one, the nearest known name
+    otherwise.
+    """
     if name in PUBLIC:
         return DataError(
-            f'data set {name!r} is not prepared in {root}. Prepare it once (needs the network and TensorFlow, which only this step uses): '
+            f'data set {name!r} is not prepared in {root}. Prepare it once (needs the network and TensorFlow, which '
+            'only this step uses): '
             f"pip install -e '.[prepare]' && python -m tailor_jax.data.prepare {name}"
         )
     known = sorted({*EMBEDDED, *PUBLIC, *prepared_sets(root)})

@@ -1,4 +1,5 @@
-"""The embedded set `photo_digits`: handwritten digits on photographs, 32x32x3, in the manner of MNIST-M, as a TFDS builder.
+"""The embedded set `photo_digits`: handwritten digits on photographs, 32x32x3, in the manner of MNIST-M, as a TFDS
+builder.
 
 Made, not downloaded, from what scikit-learn ships: its 1,797 digits and its two photographs. Image i of a split is
 
@@ -62,7 +63,9 @@ class PhotoDigitsConfig(tfds.core.BuilderConfig):
 
 CONFIGS = (
     PhotoDigitsConfig(name='full', description='50,000 / 10,000 images.'),
-    PhotoDigitsConfig(name='small', description='The first 10,000 / 2,000 images of full.', train_size=10_000, test_size=2_000),
+    PhotoDigitsConfig(
+        name='small', description='The first 10,000 / 2,000 images of full.', train_size=10_000, test_size=2_000
+    ),
     PhotoDigitsConfig(name='tiny', description='The first 500 / 200 images of full.', train_size=500, test_size=200),
     PhotoDigitsConfig(
         name='easy',
@@ -131,7 +134,9 @@ def halves(images: np.ndarray) -> np.ndarray:
     return out.reshape(-1, *images.shape[1:])
 
 
-def render_chunk(config: PhotoDigitsConfig, split: str, chunk: int, pool: np.ndarray, labels: np.ndarray, levels: list) -> np.ndarray:
+def render_chunk(
+    config: PhotoDigitsConfig, split: str, chunk: int, pool: np.ndarray, labels: np.ndarray, levels: list
+) -> np.ndarray:
     """Makes images chunk * CHUNK ... of a split; image i has label i % 10.
 
     Args:
@@ -169,7 +174,11 @@ def render_chunk(config: PhotoDigitsConfig, split: str, chunk: int, pool: np.nda
 
 def _backgrounds(rng: np.random.Generator, config: PhotoDigitsConfig, levels: list) -> np.ndarray:
     """Draws crops of the photographs, mirrored half the time: int32 [CHUNK, 32, 32, 3]."""
-    level, photo, flip = rng.integers(len(levels), size=CHUNK), rng.integers(len(levels[0]), size=CHUNK), rng.random(CHUNK) < 0.5
+    level, photo, flip = (
+        rng.integers(len(levels), size=CHUNK),
+        rng.integers(len(levels[0]), size=CHUNK),
+        rng.random(CHUNK) < 0.5,
+    )
     place = rng.random((CHUNK, 2))
     crops = np.empty((CHUNK, SIZE, SIZE, 3), np.int32)
     for k in range(CHUNK):
@@ -178,7 +187,9 @@ def _backgrounds(rng: np.random.Generator, config: PhotoDigitsConfig, levels: li
         crop = picture[top : top + SIZE, left : left + SIZE]
         crops[k] = crop[:, ::-1] if flip[k] else crop
     mean = crops.sum((1, 2), keepdims=True) // SIZE**2
-    deviation = np.sqrt(np.square(crops - mean).sum((1, 2, 3)) / (3 * SIZE**2))  # exact sums and a correctly rounded root
+    deviation = np.sqrt(
+        np.square(crops - mean).sum((1, 2, 3)) / (3 * SIZE**2)
+    )  # exact sums and a correctly rounded root
     kept = np.minimum(rng.uniform(*config.texture, CHUNK), config.texture_limit / np.maximum(deviation, 1))
     return mean + (crops - mean) * np.rint(kept * 256).astype(np.int32)[:, None, None, None] // 256
 
@@ -191,8 +202,12 @@ def _border_places(rng: np.random.Generator) -> np.ndarray:
     return np.where((side < 2)[:, None], np.stack([depth, along], 1), np.stack([along, depth], 1))
 
 
-def _offsets(rng: np.random.Generator, config: PhotoDigitsConfig, image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    """Draws the colour that a stroke adds: int32 [CHUNK, 3], darker or brighter, whichever what lies under it leaves more room for."""
+def _offsets(
+    rng: np.random.Generator, config: PhotoDigitsConfig, image: np.ndarray, coverage: np.ndarray
+) -> np.ndarray:
+    """Draws the colour that a stroke adds: int32 [CHUNK, 3], darker or brighter, whichever what lies under it leaves
+    more room for.
+    """
     tint = rng.uniform(0.4, 1.0, (CHUNK, 3))
     offset = np.rint(rng.uniform(*config.contrast, (CHUNK, 1)) * tint / tint.max(1, keepdims=True)).astype(np.int32)
     under = (image * coverage[..., None]).sum((1, 2)) // (coverage.sum((1, 2))[:, None] + 1)
@@ -201,15 +216,20 @@ def _offsets(rng: np.random.Generator, config: PhotoDigitsConfig, image: np.ndar
     return np.where(down[:, None], -offset, offset)
 
 
-def _coverage(images: np.ndarray, scale: np.ndarray, angle: np.ndarray, shear: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Resamples digits bilinearly, in fixed point: uint8 [n, 8, 8], [n], degrees [n], [n], (y, x) [n, 2] -> 0..255, int32 [n, 32, 32].
+def _coverage(
+    images: np.ndarray, scale: np.ndarray, angle: np.ndarray, shear: np.ndarray, centre: np.ndarray
+) -> np.ndarray:
+    """Resamples digits bilinearly, in fixed point: uint8 [n, 8, 8], [n], degrees [n], [n], (y, x) [n, 2] -> 0..255,
+    int32 [n, 32, 32].
 
     Output pixel p shows the digit at q = A (p - centre) + 3.5, A = shear(s) rotation(-angle) / scale.
     """
     turn = np.deg2rad(angle)
     cos, sin = np.cos(turn) / scale, np.sin(turn) / scale
     # Rounded to fixed point here, once: what follows is exact whatever the processor's sine.
-    yy, yx, xy, xx = (np.rint(v * ONE).astype(np.int64)[:, None, None] for v in (cos, -sin, sin + shear * cos, cos - shear * sin))
+    yy, yx, xy, xx = (
+        np.rint(v * ONE).astype(np.int64)[:, None, None] for v in (cos, -sin, sin + shear * cos, cos - shear * sin)
+    )
     grid = np.arange(SIZE, dtype=np.int64) * ONE
     fixed = np.rint(centre * ONE).astype(np.int64)[:, :, None]
     dy, dx = (grid - fixed[:, 0])[:, :, None], (grid - fixed[:, 1])[:, None, :]
@@ -251,10 +271,13 @@ class PhotoDigits(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description='Handwritten digits of scikit-learn on crops of its photographs, 32x32 colour, with distracting fragments.',
+            description='Handwritten digits of scikit-learn on crops of its photographs, 32x32 colour, with '
+            'distracting fragments.',
             features=tfds.features.FeaturesDict(
                 {
-                    'image': tfds.features.Tensor(shape=(SIZE, SIZE, 3), dtype=np.uint8, encoding=tfds.features.Encoding.BYTES),
+                    'image': tfds.features.Tensor(
+                        shape=(SIZE, SIZE, 3), dtype=np.uint8, encoding=tfds.features.Encoding.BYTES
+                    ),
                     'label': tfds.features.ClassLabel(num_classes=10),
                 }
             ),
@@ -278,6 +301,7 @@ class PhotoDigits(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # t
         expected = CHECKSUMS[self.builder_config.name][split]
         if expected != digest.hexdigest():  # another JPEG decoder or random generator: usable, but not comparable
             logging.getLogger(__name__).warning(
-                'photo_digits/%s %s: sha256 %s, expected %s. The set was built differently here, so figures may differ slightly.',
+                'photo_digits/%s %s: sha256 %s, expected %s. The set was built differently here, so figures may '
+                'differ slightly.',
                 self.builder_config.name, split, digest.hexdigest(), expected,
             )  # fmt: skip

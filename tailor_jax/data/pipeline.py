@@ -29,9 +29,11 @@ _ORDER, _DRAWS = 0, 1  # which stream of the seed
 
 
 def default_augment(source: Source, **changes) -> Augment:
-    """Returns the customary augmentation of a set, with `changes` to it, as in default_augment(source, cutout=8, mixup=0.2).
+    """Returns the customary augmentation of a set, with `changes` to it, as in default_augment(source, cutout=8,
+    mixup=0.2).
 
-    Random resized crops and flips for images of varying size; shifts by a 16th of the side for digits; shifts by an 8th and flips otherwise.
+    Random resized crops and flips for images of varying size; shifts by a 16th of the side for digits; shifts by an 8th
+    and flips otherwise.
     """
     side = min(source.image_shape[:2])
     if source.varying:
@@ -46,7 +48,9 @@ def default_augment(source: Source, **changes) -> Augment:
 def steps_per_epoch(source: Source, batch_size: int) -> int:
     """Returns how many whole global batches the training split holds; raises ValueError if there is not one."""
     if not 0 < batch_size <= source.train_size:
-        raise ValueError(f'batch size {batch_size} is not in 1..{source.train_size}, the training images of {source.name}')
+        raise ValueError(
+            f'batch size {batch_size} is not in 1..{source.train_size}, the training images of {source.name}'
+        )
     return source.train_size // batch_size
 
 
@@ -62,7 +66,8 @@ def train_batches(
     augment: Augment | None = None,
     threads: int | None = None,
 ) -> Iterator[Batch]:
-    """Yields this process's share of each training batch, from step `start_step` on, without end unless `steps` is given.
+    """Yields this process's share of each training batch, from step `start_step` on, without end unless `steps` is
+    given.
 
     Args:
       source: the data set.
@@ -78,16 +83,21 @@ def train_batches(
       'image': float32 [b, h, w, c], normalized; 'label': int32 [b]; with mixup also 'soft_label': float32 [b, classes].
 
     Raises:
-      ValueError: the batch is larger than the set, not divisible by process_count, or the augmentation does not fit the set.
+      ValueError: the batch is larger than the set, not divisible by process_count, or the augmentation does not fit the
+        set.
       DataError: a bad record, named, in a set that does not fit in memory.
     """
     augment = augment or Augment()
     per_epoch = steps_per_epoch(source, batch_size)
     share = _share(batch_size, process_index, process_count)
     if augment.mixup and (share.stop - share.start) % 2:
-        raise ValueError(f'mixup pairs images: batch size {batch_size} over {process_count} processes must be an even number each')
+        raise ValueError(
+            f'mixup pairs images: batch size {batch_size} over {process_count} processes must be an even number each'
+        )
     if augment.random_resized_crop and not source.varying:
-        raise ValueError(f'random_resized_crop is for sets of varying image size; {source.name} is {source.image_shape}, use pad')
+        raise ValueError(
+            f'random_resized_crop is for sets of varying image size; {source.name} is {source.image_shape}, use pad'
+        )
     return _train_batches(source, batch_size, seed, start_step, steps, per_epoch, share, augment, threads)
 
 
@@ -115,7 +125,9 @@ def _read(source: Source, rows: np.ndarray, draws: aug.Draws, augment: Augment, 
     split = source.train
     if isinstance(split, MemorySplit):
         return aug.shift_and_flip(split.images, rows, draws, augment), split.labels[rows]
-    views = [_random_view(source.image_shape, draws, k) for k in range(len(rows))] if augment.random_resized_crop else None
+    views = (
+        [_random_view(source.image_shape, draws, k) for k in range(len(rows))] if augment.random_resized_crop else None
+    )
     pixels, labels = gather(split, rows, source.image_shape, views, pool)
     return aug.shift_and_flip(pixels, np.arange(len(rows)), draws, augment), labels
 
@@ -132,7 +144,13 @@ def _random_view(image_shape: tuple[int, int, int], draws: aug.Draws, k: int):
 
 
 def eval_batches(
-    source: Source, split: str = 'test', batch_size: int = 256, *, process_index: int = 0, process_count: int = 1, threads: int | None = None
+    source: Source,
+    split: str = 'test',
+    batch_size: int = 256,
+    *,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int | None = None,
 ) -> Iterator[Batch]:
     """Yields a split once, in order; the last batch is padded and 'weight' says which rows count.
 
@@ -144,7 +162,8 @@ def eval_batches(
       threads: for decoding, as in `train_batches`.
 
     Yields:
-      'image': float32 [b, h, w, c]; 'label': int32 [b]; 'weight': float32 [b], 1 for an image, 0 for padding (zeros, label 0).
+      'image': float32 [b, h, w, c]; 'label': int32 [b]; 'weight': float32 [b], 1 for an image, 0 for padding (zeros,
+      label 0).
     """
     share = _share(batch_size, process_index, process_count)
     return _eval_batches(source, source.split(split), batch_size, share, threads)
@@ -167,7 +186,9 @@ def _eval_batches(source, split, batch_size, share, threads) -> Iterator[Batch]:
 
 
 def arrays(source: Source, split: str = 'test') -> tuple[np.ndarray, np.ndarray]:
-    """Returns a whole split: (normalized float32 [n, h, w, c], labels int32 [n]), in order. For sets that fit in memory."""
+    """Returns a whole split: (normalized float32 [n, h, w, c], labels int32 [n]), in order. For sets that fit in
+    memory.
+    """
     chosen = source.split(split)
     with _pool(chosen, None) as pool:
         pixels, labels = _take(chosen, np.arange(len(chosen)), source, pool)
@@ -179,7 +200,8 @@ def normalize(pixels: np.ndarray, source: Source) -> np.ndarray:
     std = np.array(source.std)
     scale = (1 / (255 * std)).astype(np.float32)
     offset = (np.array(source.mean) / std).astype(np.float32)
-    # Whole image lines keep numpy's inner loop long (a loop over 3 channels is several times slower), in place: one pass of memory less.
+    # Whole image lines keep numpy's inner loop long (a loop over 3 channels is several times slower), in place: one
+    # pass of memory less.
     width = source.image_shape[1]
     lines = np.multiply(pixels.reshape(*pixels.shape[:2], -1), np.tile(scale, width), dtype=np.float32)
     lines -= np.tile(offset, width)
@@ -203,4 +225,6 @@ def _share(batch_size: int, process_index: int, process_count: int) -> slice:
 
 def _pool(split, threads: int | None) -> ThreadPoolExecutor:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    return ThreadPoolExecutor(1 if isinstance(split, MemorySplit) else threads or cores)  # starts threads only when used
+    return ThreadPoolExecutor(
+        1 if isinstance(split, MemorySplit) else threads or cores
+    )  # starts threads only when used

@@ -95,6 +95,8 @@ def _placer(devices: Sequence[Any] | None):
         sizes = {key: len(value) for key, value in batch.items()}
         if any(rows % count for rows in sizes.values()):
             raise ValueError(f'batch size {max(sizes.values())} is not divisible by {count} devices')
-        return {key: jax.device_put(value.reshape(count, -1, *value.shape[1:]), sharding) for key, value in batch.items()}
+        return {
+            key: jax.device_put(value.reshape(count, -1, *value.shape[1:]), sharding) for key, value in batch.items()
+        }
 
     return put

@@ -95,7 +95,9 @@ class Records:
         raise IndexError(f'record {index} is past the end of split {self.split!r}')
 
     def encoded(self, indices: Iterable[int]) -> list[tuple[bytes | list[int], int]]:
-        """Reads records: a list of (undecoded image, label). Raises DataError for one that is unreadable or mislabelled."""
+        """Reads records: a list of (undecoded image, label). Raises DataError for one that is unreadable or
+        mislabelled.
+        """
         rows = [int(i) for i in indices]
         try:
             messages = self.reader.__getitems__(rows)
@@ -107,7 +109,9 @@ class Records:
         try:
             return self.reader[index]
         except Exception as error:
-            raise DataError(f'{self.where(index)}: unreadable ({_first_line(error)}). Prepare the set again.') from error
+            raise DataError(
+                f'{self.where(index)}: unreadable ({_first_line(error)}). Prepare the set again.'
+            ) from error
 
     def _parse(self, index: int, message: bytes) -> tuple[bytes | list[int], int]:
         from tensorflow_datasets.proto import tf_example_pb2
@@ -116,7 +120,9 @@ class Records:
         try:
             features = tf_example_pb2.Example.FromString(message).features.feature
         except Exception as error:
-            raise DataError(f'{self.where(index)}: truncated or damaged, not a tf.train.Example ({_first_line(error)}).') from error
+            raise DataError(
+                f'{self.where(index)}: truncated or damaged, not a tf.train.Example ({_first_line(error)}).'
+            ) from error
         for key in (layout.image, layout.label):
             if key not in features:
                 raise DataError(f'{self.where(index)}: has no feature {key!r}, only {sorted(features)}.')
@@ -128,7 +134,9 @@ class Records:
             return list(features[layout.image].int64_list.value), label[0]
         image = features[layout.image].bytes_list.value
         if len(image) != 1:
-            raise DataError(f'{self.where(index)}: feature {layout.image!r} holds {len(image)} byte strings, expected 1.')
+            raise DataError(
+                f'{self.where(index)}: feature {layout.image!r} holds {len(image)} byte strings, expected 1.'
+            )
         return image[0], label[0]
 
     def decode(self, index: int, encoded: bytes | list[int], view: Callable[[Any], Any] | None = None) -> np.ndarray:
@@ -137,8 +145,8 @@ class Records:
         Args:
           index: of the record in the split, for error messages.
           encoded: from `encoded`.
-          view: applied to the open Pillow image before its pixels are taken (a crop, a resize), for sets of varying size;
-            the result's size is then the view's, otherwise it must be the layout's.
+          view: applied to the open Pillow image before its pixels are taken (a crop, a resize), for sets of varying
+            size; the result's size is then the view's, otherwise it must be the layout's.
 
         Raises:
           DataError: the image is truncated or of another shape than the features declare.
@@ -192,7 +200,11 @@ def find_layout(features: Any, directory: Path) -> Layout:
     import tensorflow_datasets as tfds
 
     f = tfds.features
-    images = {k: v for k, v in features.items() if isinstance(v, f.Image) or (isinstance(v, f.Tensor) and len(v.shape) in (2, 3))}
+    images = {
+        k: v
+        for k, v in features.items()
+        if isinstance(v, f.Image) or (isinstance(v, f.Tensor) and len(v.shape) in (2, 3))
+    }
     labels = {k: v for k, v in features.items() if isinstance(v, f.ClassLabel)}
     image_key, image = _pick(images, 'image', 'an image', directory)
     label_key, label = _pick(labels, 'label', 'a ClassLabel', directory)
@@ -200,10 +212,16 @@ def find_layout(features: Any, directory: Path) -> Layout:
         raise DataError(f'{directory}: feature {label_key!r} does not say how many classes there are.')
     shape = (*image.shape, 1) if len(image.shape) == 2 else tuple(image.shape)
     if image.np_dtype != np.uint8 or shape[2] not in PILLOW_MODES:
-        raise DataError(f'{directory}: feature {image_key!r} is {image.np_dtype} of shape {shape}, expected uint8 with 1, 3 or 4 channels.')
+        raise DataError(
+            f'{directory}: feature {image_key!r} is {image.np_dtype} of shape {shape}, expected uint8 with 1, 3 or 4 '
+            'channels.'
+        )
     encoding = 'image' if isinstance(image, f.Image) else image.to_json_content().encoding or 'none'
     if encoding != 'image' and None in shape:
-        raise DataError(f'{directory}: feature {image_key!r} is a plain array of varying shape {shape}; expected features.Image or a fixed shape.')
+        raise DataError(
+            f'{directory}: feature {image_key!r} is a plain array of varying shape {shape}; expected features.Image '
+            'or a fixed shape.'
+        )
     return Layout(image_key, label_key, shape, label.num_classes, encoding)
 
 
@@ -211,7 +229,9 @@ def _pick(candidates: dict, preferred: str, kind: str, directory: Path) -> tuple
     key = preferred if preferred in candidates else next(iter(candidates), None)
     if key is None or (key != preferred and len(candidates) > 1):
         found = f'several: {sorted(candidates)}' if candidates else 'none'
-        raise DataError(f'{directory}: needs {kind} feature, found {found}. Only image classification sets can be read.')
+        raise DataError(
+            f'{directory}: needs {kind} feature, found {found}. Only image classification sets can be read.'
+        )
     return key, candidates[key]
 
 
@@ -224,12 +244,16 @@ def open_builder(directory: Path) -> Any:
         with quiet_tfds():
             builder = tfds.builder_from_directory(directory)
     except Exception as error:
-        raise DataError(f'{directory}: not a usable TFDS directory ({type(error).__name__}: {_first_line(error)}). Prepare the set again.') from error
+        raise DataError(
+            f'{directory}: not a usable TFDS directory ({type(error).__name__}: {_first_line(error)}). Prepare the '
+            'set again.'
+        ) from error
     suffix = builder.info.file_format.file_suffix
     if suffix != 'array_record':
         raise DataError(
             f'{directory}: the records are {suffix}, which needs TensorFlow to read. Prepare the set as array_record '
-            f'(`python -m tailor_jax.data.prepare {builder.info.name} --tfds_dir=NEW_DIR`), or convert it with `tfds convert_format`.'
+            f'(`python -m tailor_jax.data.prepare {builder.info.name} --tfds_dir=NEW_DIR`), or convert it with `tfds '
+            'convert_format`.'
         )
     return builder
 
@@ -247,7 +271,9 @@ def open_split(builder: Any, split: str, layout: Layout) -> Records:
         instructions = splits[split].file_instructions
     except (KeyError, ValueError) as error:
         raise DataError(f'{directory}: there is no split {split!r}; the set has {sorted(splits) or "none"}.') from error
-    if not instructions or any(item.take < 1 for item in instructions):  # of a reversed slice, 'train[5:3]', TFDS makes -2 records
+    if not instructions or any(
+        item.take < 1 for item in instructions
+    ):  # of a reversed slice, 'train[5:3]', TFDS makes -2 records
         raise DataError(f'{directory}: split {split!r} is empty.')
     for item in instructions:
         path = Path(item.filename)
@@ -258,8 +284,13 @@ def open_split(builder: Any, split: str, layout: Layout) -> Records:
             count = reader.num_records()
             reader.close()
         except Exception as error:
-            raise DataError(f'{path}: truncated or damaged, cannot be opened ({_first_line(error)}). Prepare the set again.') from error
+            raise DataError(
+                f'{path}: truncated or damaged, cannot be opened ({_first_line(error)}). Prepare the set again.'
+            ) from error
         if count < item.skip + item.take:
-            raise DataError(f'{path}: holds {count} records, dataset_info.json promises {item.examples_in_shard}. Prepare the set again.')
+            raise DataError(
+                f'{path}: holds {count} records, dataset_info.json promises {item.examples_in_shard}. Prepare the '
+                'set again.'
+            )
     files = tuple((str(item.filename), item.skip, item.skip + item.take) for item in instructions)
     return Records(split, layout, files, array_record_data_source.ArrayRecordDataSource(instructions))

@@ -105,7 +105,9 @@ class Source:
         for role, split in (('train', self.train), ('test', self.test)):
             if name in (role, split.name):
                 return split
-        raise DataError(f"{self.name}: there is no split {name!r}, only 'train' ({self.train.name}) and 'test' ({self.test.name}).")
+        raise DataError(
+            f"{self.name}: there is no split {name!r}, only 'train' ({self.train.name}) and 'test' ({self.test.name})."
+        )
 
 
 def load(
@@ -120,9 +122,10 @@ def load(
     """Opens a data set and checks it; the embedded ones are built on first use.
 
     Args:
-      name: 'digits', 'photo_digits', 'photo_digits/small', 'cifar10', 'cifar100', 'svhn_cropped', 'imagenet2012', or any
-        set prepared in TFDS's data directory.
-      tfds_dir: a prepared set (then `name` does not matter), or a data root that holds the set called `name`. Only read.
+      name: 'digits', 'photo_digits', 'photo_digits/small', 'cifar10', 'cifar100', 'svhn_cropped', 'imagenet2012', or
+        any set prepared in TFDS's data directory.
+      tfds_dir: a prepared set (then `name` does not matter), or a data root that holds the set called `name`. Only
+        read.
       image_size: side in pixels to crop and resize to; for sets of varying image size (default 224) only.
       train_split, test_split: TFDS split names or slices ('train[:90%]'); the default test split is 'test', and
         'validation' where there is no 'test' or, as in imagenet2012, its labels are not public.
@@ -193,7 +196,9 @@ def _open(records: Records, memory_bytes: int) -> MemorySplit | RecordSplit:
     return MemorySplit(records.split, images, labels)
 
 
-def _statistics(split: MemorySplit | RecordSplit, image_shape: tuple[int, int, int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _statistics(
+    split: MemorySplit | RecordSplit, image_shape: tuple[int, int, int]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel; exact sums of integers, so the same on every machine."""
     if isinstance(split, MemorySplit):
         images = split.images
@@ -223,7 +228,13 @@ def centre_crop(size: int):
     return view
 
 
-def gather(split: RecordSplit, rows: np.ndarray, image_shape: tuple[int, int, int], views=None, pool: ThreadPoolExecutor | None = None):
+def gather(
+    split: RecordSplit,
+    rows: np.ndarray,
+    image_shape: tuple[int, int, int],
+    views=None,
+    pool: ThreadPoolExecutor | None = None,
+):
     """Reads and decodes records: int [b] -> (uint8 [b, h, w, c], int32 [b]).
 
     Args:

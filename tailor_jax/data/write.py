@@ -63,7 +63,9 @@ def write_set(
         VERSION = tfds.core.Version(version)
 
         def _info(self):
-            return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=('image', 'label'), disable_shuffling=True)
+            return tfds.core.DatasetInfo(
+                builder=self, features=features, supervised_keys=('image', 'label'), disable_shuffling=True
+            )
 
         def _split_generators(self, dl_manager):
             return {split: self._generate_examples(split, pairs) for split, pairs in splits.items()}
@@ -87,5 +89,7 @@ def _encode(picture: np.ndarray, encoding: str) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(buffer, encoding, **({'quality': 95} if encoding == 'jpeg' else {}))
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(
+        buffer, encoding, **({'quality': 95} if encoding == 'jpeg' else {})
+    )
     return buffer.getvalue()

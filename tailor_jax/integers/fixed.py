@@ -5,8 +5,8 @@ An integer q of type `Fixed(bits, frac, signed)` stands for the real number q * 
     quantize(x)     = clip(floor(x * 2^frac + 1/2))                  real -> integer
     requantize(a,s) = clip((a + 2^(s-1)) >> s),  a << -s if s <= 0   accumulator -> integer, s = accumulator frac - output frac
 
-both round half up, so quantizing the real value of an accumulator and requantizing its integer give the same bits: training
-(float32, see `quant`), the integer reference (`qgraph`) and the generated C++ all use this one rule.
+both round half up, so quantizing the real value of an accumulator and requantizing its integer give the same bits:
+training (float32, see `quant`), the integer reference (`qgraph`) and the generated C++ all use this one rule.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Fixed:
 
 def from_fields(fields: Fields) -> Fixed:
     """The type in a JSON object. Raises the object's error where it is none."""
-    made = Fixed(fields.integer('bits', 1, MOST_BITS), fields.integer('frac', -MOST_FRAC, MOST_FRAC), fields.boolean('signed'))
+    made = Fixed(
+        fields.integer('bits', 1, MOST_BITS), fields.integer('frac', -MOST_FRAC, MOST_FRAC), fields.boolean('signed')
+    )
     fields.end()
     return made
 
@@ -80,7 +82,9 @@ def requantize(accumulator: np.ndarray, shift: int, fixed: Fixed) -> np.ndarray:
 
 
 def lookup(function: Callable[[np.ndarray], np.ndarray], source: Fixed, out: Fixed) -> np.ndarray:
-    """The integers (int32) of `out` for function(x), computed in float64, at every x of `source` from the least to the greatest."""
+    """The integers (int32) of `out` for function(x), computed in float64, at every x of `source` from the least to the
+    greatest.
+    """
     values = function(np.arange(source.lo, source.hi + 1) * source.step)
     return np.clip(np.floor(values * 2.0**out.frac + 0.5), out.lo, out.hi).astype(np.int32)
 

@@ -7,7 +7,8 @@ Every shift, alignment and accumulator width follows from the types and the weig
     frac(acc) = frac(input 0) + frac(input 1)              scale
     frac(acc) = frac(input) + shift                        leaky_relu
     frac(acc) = frac(input) + frac of the mean             avg_pool, global_avg_pool (see `mean`)
-    acc holds [min over c of (sum w+ lo + w- hi + b), max over c of (sum w+ hi + w- lo + b)] and half an output step, for rounding
+    acc holds [min over c of (sum w+ lo + w- hi + b), max over c of (sum w+ hi + w- lo + b)] and half an output step,
+    for rounding
 """
 
 from __future__ import annotations
@@ -26,31 +27,41 @@ from tailor_jax.integers.qnode import UNACCUMULATED, QNode, passed_type
 FLOAT32_FRACS = 126  # 2^-f and 2^f are float32 for every f up to this
 
 
-def lower(graph: Graph, params: Mapping[str, Mapping[str, np.ndarray]], activations: Mapping[str, Fixed], weights: Mapping[str, Fixed]) -> QGraph:
+def lower(
+    graph: Graph,
+    params: Mapping[str, Mapping[str, np.ndarray]],
+    activations: Mapping[str, Fixed],
+    weights: Mapping[str, Fixed],
+) -> QGraph:
     """Lowers a folded network to integers.
 
     Args:
       graph: a graph that `rewrite.fold` made, without learnable gates.
       params: {key of the node: {'kernel': float32 array, 'bias': [C_out]}} for conv and dense nodes.
-      activations: the type of every node's output, by node name; the last node may be missing if it has an accumulator, and then keeps it.
+      activations: the type of every node's output, by node name; the last node may be missing if it has an accumulator,
+        and then keeps it.
       weights: the type of each kernel's integers, by node name.
 
     Raises:
-      GraphError: for a learnable gate, a node that is not folded, an accumulator too wide for float32 training to be exact, or parameters
-        that are not finite or of another shape than the node's.
+      GraphError: for a learnable gate, a node that is not folded, an accumulator too wide for float32 training to be
+        exact, or parameters that are not finite or of another shape than the node's.
     """
     if graph.gates:
         raise GraphError(f'gates {", ".join(graph.gates)} are still learnable; binarize the graph before lowering it')
     out: dict[str, QNode] = {}
     for node in graph.nodes:
         inputs = [out[name].out for name in node.inputs]
-        out[node.name] = _lower_node(graph, node, inputs, params.get(node.key, {}), activations.get(node.name), weights.get(node.name))
+        out[node.name] = _lower_node(
+            graph, node, inputs, params.get(node.key, {}), activations.get(node.name), weights.get(node.name)
+        )
     made = QGraph(tuple(out.values()))
     check(made)
     return made
 
 
-def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
+def _lower_node(
+    graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, out: Fixed | None, weight_type: Fixed | None
+) -> QNode:
     if out is None and (node.name != graph.output.name or node.op in UNACCUMULATED):
         raise GraphError(f'node {node.name!r} ({node.op}): its output has no quantization type')
     for fixed in (out, weight_type):
@@ -80,29 +91,46 @@ def _lower_node(graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, 
             scale, frac = max(mean.count, 1 << mean.frac), inputs[0].frac + mean.frac  # it holds the sum, then the mean
             if mean.divisor > 1 and out and out.frac > frac:
                 raise GraphError(
-                    f'node {node.name!r} ({node.op}): a mean of {mean.count} values of {inputs[0]} is exact only below 2^-{frac}, and its output '
+                    f'node {node.name!r} ({node.op}): a mean of {mean.count} values of {inputs[0]} is exact only '
+                    f'below 2^-{frac}, and its output '
                     f'{out} is finer; give the output at most {frac} fractional bits'
                 )
-            return QNode(node, *_types(node, inputs[0].lo * scale, inputs[0].hi * scale, frac, out), align=(mean.shift,), divisor=mean.divisor)
+            return QNode(
+                node,
+                *_types(node, inputs[0].lo * scale, inputs[0].hi * scale, frac, out),
+                align=(mean.shift,),
+                divisor=mean.divisor,
+            )
         case 'sigmoid' | 'swish':
             assert out is not None
             return QNode(node, out, out, table=table(node.op, inputs[0], out))
         case 'max_pool' | 'relu' | 'upsample' | 'flatten':
             if out != (expected := passed_type(node, inputs[0])):
-                raise GraphError(f'node {node.name!r} ({node.op}) passes its input on, so its type must be {expected}, got {out}')
+                raise GraphError(
+                    f'node {node.name!r} ({node.op}) passes its input on, so its type must be {expected}, got {out}'
+                )
             return QNode(node, out, out)
         case _:
             raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be lowered to integers; fold the graph first')
 
 
-def _lower_weighted(graph: Graph, node: Node, source: Fixed, params: Mapping, out: Fixed | None, weight_type: Fixed | None) -> QNode:
+def _lower_weighted(
+    graph: Graph, node: Node, source: Fixed, params: Mapping, out: Fixed | None, weight_type: Fixed | None
+) -> QNode:
     if weight_type is None or 'kernel' not in params:
-        raise GraphError(f'node {node.name!r} ({node.op}): no {"kernel" if weight_type else "weight type"} was given for it')
+        raise GraphError(
+            f'node {node.name!r} ({node.op}): no {"kernel" if weight_type else "weight type"} was given for it'
+        )
     frac = weight_type.frac + source.frac
     _check_scale(node, frac)
     weight = fx.quantize(_real(node, 'kernel', params['kernel'], weight_shape(graph, node)), weight_type)
-    bias = fx.quantize(_real(node, 'bias', params.get('bias', np.zeros(node.shape[2])), (node.shape[2],)), Fixed(26, frac))
-    positive, negative = (np.where(keep, weight, 0).astype(np.int64).reshape(-1, node.shape[2]).sum(0) for keep in (weight > 0, weight < 0))
+    bias = fx.quantize(
+        _real(node, 'bias', params.get('bias', np.zeros(node.shape[2])), (node.shape[2],)), Fixed(26, frac)
+    )
+    positive, negative = (
+        np.where(keep, weight, 0).astype(np.int64).reshape(-1, node.shape[2]).sum(0)
+        for keep in (weight > 0, weight < 0)
+    )
     lo = int((positive * source.lo + negative * source.hi + np.minimum(bias, 0)).min())
     hi = int((positive * source.hi + negative * source.lo + np.maximum(bias, 0)).max())
     return QNode(node, *_types(node, lo, hi, frac, out), weight=weight, bias=bias, weight_type=weight_type)
@@ -117,17 +145,24 @@ def _real(node: Node, key: str, values: np.ndarray, shape: tuple[int, ...]) -> n
     with np.errstate(over='ignore'):  # what float32 does not hold is found below
         real = given.astype(np.float32)
     if wrong := np.argwhere(~np.isfinite(real)).tolist():
-        raise GraphError(f'{where} holds {given[tuple(wrong[0])]} at {wrong[0]}, {len(wrong)} of {real.size} values are not finite')
+        raise GraphError(
+            f'{where} holds {given[tuple(wrong[0])]} at {wrong[0]}, {len(wrong)} of {real.size} values are not finite'
+        )
     return real
 
 
 def _check_scale(node: Node, frac: int) -> None:
     if abs(frac) > FLOAT32_FRACS:
-        raise GraphError(f'node {node.name!r} ({node.op}): a scale of 2^{-frac} is beyond float32; expected 2^-{FLOAT32_FRACS} to 2^{FLOAT32_FRACS}')
+        raise GraphError(
+            f'node {node.name!r} ({node.op}): a scale of 2^{-frac} is beyond float32; expected 2^-{FLOAT32_FRACS} to '
+            f'2^{FLOAT32_FRACS}'
+        )
 
 
 def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[Fixed, Fixed]:
-    """(output type, accumulator type) for an accumulator of range [lo, hi]; checks that float32 training computes it exactly."""
+    """(output type, accumulator type) for an accumulator of range [lo, hi]; checks that float32 training computes it
+    exactly.
+    """
     lo, hi = min(lo, 0), max(hi, 0)
     _check_scale(node, frac)
     shift = frac - out.frac if out else 0
@@ -135,7 +170,8 @@ def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[
         hi += 1 << (shift - 1)
     if max(-lo, hi) >= FLOAT32_EXACT:
         raise GraphError(
-            f'node {node.name!r} ({node.op}): its accumulator reaches {max(-lo, hi)}, but float32 training is exact only below 2^24 = '
+            f'node {node.name!r} ({node.op}): its accumulator reaches {max(-lo, hi)}, but float32 training is exact '
+            'only below 2^24 = '
             f'{FLOAT32_EXACT}; use fewer weight or activation bits for this node'
         )
     acc = fx.smallest(lo, hi, frac)
@@ -143,7 +179,9 @@ def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[
 
 
 def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:
-    """(m, k) with m / 2^k nearest to `slope`, in lowest terms, for the largest k at which an integer of `source` shifted left stays below 2^23."""
+    """(m, k) with m / 2^k nearest to `slope`, in lowest terms, for the largest k at which an integer of `source`
+    shifted left stays below 2^23.
+    """
     frac = max((FLOAT32_EXACT // 2 - 1) // max(-source.lo, source.hi), 1).bit_length() - 1
     multiplier = round(slope * 2**frac)
     while frac and multiplier % 2 == 0:

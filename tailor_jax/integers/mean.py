@@ -57,7 +57,9 @@ class Mean:
     @property
     def digits(self) -> tuple[int, ...]:
         """Bits of each further step, zeros brought down behind S; the last one brings the rounding constant with it."""
-        most = (_LARGEST_DIVIDEND - 1).bit_length() - self.divisor.bit_length()  # a remainder and they stay below the largest dividend
+        most = (
+            _LARGEST_DIVIDEND - 1
+        ).bit_length() - self.divisor.bit_length()  # a remainder and they stay below the largest dividend
         full, rest = divmod(self.shift, most)
         return (most,) * full + ((rest,) if rest or not full else ())
 
@@ -80,11 +82,16 @@ def mean_of(node: Node, map_shape: tuple[int, ...], source: Fixed) -> Mean:
         bits = most.bit_length() if source.signed else (most + 1).bit_length() - 1
         fitting = f', {count} values only of at most {bits} bits' if bits > source.signed else ''
         raise GraphError(
-            f'{where}: the sum of {count} values of {source.bits} bits reaches {largest}, but float32 training is exact only below '
-            f'2^24 = {FLOAT32_EXACT}; of {source.bits} bits at most {(FLOAT32_EXACT - 1) // magnitude} values can be averaged{fitting}'
+            f'{where}: the sum of {count} values of {source.bits} bits reaches {largest}, but float32 training is '
+            'exact only below '
+            f'2^24 = {FLOAT32_EXACT}; of {source.bits} bits at most {(FLOAT32_EXACT - 1) // magnitude} values can be '
+            f'averaged{fitting}'
         )
     if divisor >= _LARGEST_DIVISOR:
-        raise GraphError(f'{where}: a mean of {count} values divides by {divisor}, which is exact only below {_LARGEST_DIVISOR}; pool in two steps')
+        raise GraphError(
+            f'{where}: a mean of {count} values divides by {divisor}, which is exact only below {_LARGEST_DIVISOR}; '
+            'pool in two steps'
+        )
     if divisor == 1:
         return Mean(count, 1, 0, largest)
     shift = ((FLOAT32_EXACT // 2 - 1) // magnitude * divisor // count).bit_length() - 1
@@ -102,9 +109,9 @@ def reciprocal(mean: Mean, right: int = 0) -> tuple[int, int, int]:
     """(m, b, j) with (S m + b) >> j = (a + half) >> right for every |S| <= largest, where half is 2^(right - 1), or 0
     for no shift; j is the least.
 
-    With n = 2^(shift - g), d = divisor 2^(right - g), g = min(shift, right), that is floor((S n + c) / d) for an integer c.
-    The quotient (S n + c + 1/2) / d is no nearer to an integer than 1 / (2 d); so it holds if S m / 2^j and b / 2^j are off
-    by less together.
+    With n = 2^(shift - g), d = divisor 2^(right - g), g = min(shift, right), that is floor((S n + c) / d) for an
+    integer c. The quotient (S n + c + 1/2) / d is no nearer to an integer than 1 / (2 d); so it holds if S m / 2^j and
+    b / 2^j are off by less together.
     """
     half = mean.divisor << right >> 1 if right else 0
     if mean.divisor == 1:

@@ -20,7 +20,9 @@ import numpy as np
 from tailor_jax.fields import FormatError
 
 # What numpy writes for integers in row-major order, and nothing else.
-_HEADER = re.compile(rb"\{'descr': '([<|][iu][1248])', 'fortran_order': False, 'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), \} *\n")
+_HEADER = re.compile(
+    rb"\{'descr': '([<|][iu][1248])', 'fortran_order': False, 'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), \} *\n"
+)
 _MAGIC = b'\x93NUMPY\x01\x00'
 _LONGEST_HEADER = 1024
 _DENSEST, _SMALL = 100, 64 << 20  # what a file may hold for each of its bytes, and whatever its size
@@ -53,7 +55,10 @@ class Archive:
             raise error(f'{where} is damaged, or no .npz file: {cause}') from None
         claimed = sum(info.file_size for info in infos)
         if claimed > _SMALL + _DENSEST * len(data):
-            raise error(f'{where} claims {claimed:,} bytes of arrays in {len(data):,}; at most {_DENSEST} times as many, and {_SMALL:,}, are read')
+            raise error(
+                f'{where} claims {claimed:,} bytes of arrays in {len(data):,}; at most {_DENSEST} times as many, and '
+                f'{_SMALL:,}, are read'
+            )
         self._infos = {info.filename.removesuffix('.npy'): info for info in infos}
         if len(self._infos) < len(infos):
             raise error(f'{where} is damaged: it holds an array twice')
@@ -72,7 +77,10 @@ class Archive:
         if given != shape:
             raise self.error(f'{self.where}: the array {name!r} has the shape {list(given)}; expected {list(shape)}')
         try:
-            content, rest = file.read(size), file.read(1)  # the second read finds the end, where zipfile compares checksums
+            content, rest = (
+                file.read(size),
+                file.read(1),
+            )  # the second read finds the end, where zipfile compares checksums
         except Exception as cause:
             raise self.error(f'{self.where} is damaged at the array {name!r}: {cause}') from None
         if len(content) < size or rest:
@@ -88,14 +96,21 @@ class Archive:
             file = self._zip.open(info)
             start = file.read(len(_MAGIC) + 2)
             length = int.from_bytes(start[len(_MAGIC) :], 'little')
-            match = _HEADER.fullmatch(file.read(length)) if start.startswith(_MAGIC) and length <= _LONGEST_HEADER else None
+            match = (
+                _HEADER.fullmatch(file.read(length)) if start.startswith(_MAGIC) and length <= _LONGEST_HEADER else None
+            )
         except Exception as cause:
             raise self.error(f'{self.where} is damaged at the array {name!r}: {cause}') from None
         if match is None:
-            raise self.error(f'{self.where}: the array {name!r} is no array of integers in row-major order that numpy wrote')
+            raise self.error(
+                f'{self.where}: the array {name!r} is no array of integers in row-major order that numpy wrote'
+            )
         shape = tuple(int(size) for size in match[2].decode().split(',') if size.strip())
         dtype = np.dtype(match[1].decode())
         size = math.prod(shape) * dtype.itemsize
         if info.file_size != len(_MAGIC) + 2 + length + size:
-            raise self.error(f'{self.where} is damaged: the array {name!r} of shape {list(shape)} does not fill its {info.file_size} bytes')
+            raise self.error(
+                f'{self.where} is damaged: the array {name!r} of shape {list(shape)} does not fill its '
+                f'{info.file_size} bytes'
+            )
         return file, shape, dtype, size

@@ -62,7 +62,9 @@ def check(graph: Graph, qnode: QNode, sources: Sequence[QNode]) -> None:
             expected = {'table': (1 << types[0].bits,)}
         case _ if node.op in PASSING:
             if qnode.out != passed_type(node, types[0]):
-                raise _error(node, f'its type is {qnode.out}', f'{passed_type(node, types[0])}, for it passes its input on')
+                raise _error(
+                    node, f'its type is {qnode.out}', f'{passed_type(node, types[0])}, for it passes its input on'
+                )
         case _:
             raise GraphError(f'node {node.name!r}: op {node.op!r} has no integers; fold the graph first')
     if qnode.align != align or len(align) < 1:
@@ -72,8 +74,16 @@ def check(graph: Graph, qnode: QNode, sources: Sequence[QNode]) -> None:
     if qnode.acc.frac != frac:
         raise _error(node, f'its accumulator has {qnode.acc.frac} fractional bits', f'{frac}')
     most = 1 << align[0] if node.op == 'leaky_relu' else 1
-    if not _is_integer(qnode.multiplier) or not (node.op == 'leaky_relu' or qnode.multiplier == 1) or not 0 <= qnode.multiplier <= most:
-        raise _error(node, f'its multiplier is {qnode.multiplier!r}', f'an integer of 0..{most}' if node.op == 'leaky_relu' else '1')
+    if (
+        not _is_integer(qnode.multiplier)
+        or not (node.op == 'leaky_relu' or qnode.multiplier == 1)
+        or not 0 <= qnode.multiplier <= most
+    ):
+        raise _error(
+            node,
+            f'its multiplier is {qnode.multiplier!r}',
+            f'an integer of 0..{most}' if node.op == 'leaky_relu' else '1',
+        )
     _check_arrays(qnode, expected)
     if node.op in UNACCUMULATED:
         if qnode.acc != qnode.out:
@@ -83,7 +93,11 @@ def check(graph: Graph, qnode: QNode, sources: Sequence[QNode]) -> None:
     if qnode.shift > 0:
         hi += 1 << (qnode.shift - 1)
     if qnode.acc.bits > MOST_ACCUMULATED or lo < qnode.acc.lo or hi > qnode.acc.hi:
-        raise _error(node, f'its accumulator {qnode.acc} is given {lo} to {hi}', f'one of at most {MOST_ACCUMULATED} bits that holds them')
+        raise _error(
+            node,
+            f'its accumulator {qnode.acc} is given {lo} to {hi}',
+            f'one of at most {MOST_ACCUMULATED} bits that holds them',
+        )
 
 
 def reach(qnode: QNode, sources: Sequence[QNode]) -> tuple[int, int]:
@@ -98,7 +112,10 @@ def reach(qnode: QNode, sources: Sequence[QNode]) -> tuple[int, int]:
             ends = [  # every partial sum is between those of its channel, whatever the order
                 end
                 for plus, minus, bias in zip(positive, negative, qnode.bias.tolist())
-                for end in (plus * los[0] + minus * his[0] + min(bias, 0), plus * his[0] + minus * los[0] + max(bias, 0))
+                for end in (
+                    plus * los[0] + minus * his[0] + min(bias, 0),
+                    plus * his[0] + minus * los[0] + max(bias, 0),
+                )
             ]
         case 'add':
             ends = [sum(end << shift for end, shift in zip(side, qnode.align)) for side in (los, his)]
@@ -130,7 +147,9 @@ def _weight_type(qnode: QNode) -> Fixed:
     if qnode.weight_type is None:
         raise _error(qnode.node, f'the type of its weights is {qnode.weight_type!r}', 'a fixed-point type')
     if not qnode.weight_type.signed or qnode.weight_type.bits > MOST_BITS:
-        raise _error(qnode.node, f'the type of its weights is {qnode.weight_type}', f'a signed one of at most {MOST_BITS} bits')
+        raise _error(
+            qnode.node, f'the type of its weights is {qnode.weight_type}', f'a signed one of at most {MOST_BITS} bits'
+        )
     return qnode.weight_type
 
 
@@ -149,7 +168,9 @@ def _check_arrays(qnode: QNode, expected: dict[str, tuple[int, ...]]) -> None:
             shown = f'{given.dtype} {list(given.shape)}' if isinstance(given, np.ndarray) else 'missing'
             raise _error(node, f'its {name} is {shown}', f'integers {list(expected[name])}')
         if given.size and not fixed.lo <= int(given.min()) <= int(given.max()) <= fixed.hi:
-            raise _error(node, f'its {name} has values from {given.min()} to {given.max()}', f'{fixed.lo}..{fixed.hi} of {fixed}')
+            raise _error(
+                node, f'its {name} has values from {given.min()} to {given.max()}', f'{fixed.lo}..{fixed.hi} of {fixed}'
+            )
 
 
 def _is_integer(value: object) -> bool:

@@ -98,17 +98,23 @@ def run_int(qgraph: QGraph, images: np.ndarray, keep: tuple[str, ...] = ()) -> n
     """
     first = qgraph.input
     if not np.issubdtype(images.dtype, np.integer):
-        raise ValueError(f'images must be integers of {first.out}, got {images.dtype}; quantize_input makes them of real ones')
+        raise ValueError(
+            f'images must be integers of {first.out}, got {images.dtype}; quantize_input makes them of real ones'
+        )
     if images.ndim != 4 or images.shape[1:] != first.node.shape:
         raise ValueError(f'images must be [b, {", ".join(map(str, first.node.shape))}], got {list(images.shape)}')
     if images.size and (images.min() < first.out.lo or images.max() > first.out.hi):
-        raise ValueError(f'images must be integers of {first.out.lo}..{first.out.hi}, got {images.min()}..{images.max()}')
+        raise ValueError(
+            f'images must be integers of {first.out.lo}..{first.out.hi}, got {images.min()}..{images.max()}'
+        )
     last_use = {source: index for index, qnode in enumerate(qgraph.nodes) for source in qnode.node.inputs}
     tensors: dict[str, np.ndarray] = {}
     kept = {}
     for index, qnode in enumerate(qgraph.nodes):
         inputs = [tensors[name] for name in qnode.node.inputs]
-        tensors[qnode.name] = run_node(qnode, inputs, qgraph[qnode.node.inputs[0]].out.lo) if inputs else images.astype(np.int32)
+        tensors[qnode.name] = (
+            run_node(qnode, inputs, qgraph[qnode.node.inputs[0]].out.lo) if inputs else images.astype(np.int32)
+        )
         if qnode.name in keep:
             kept[qnode.name] = tensors[qnode.name]
         for name in qnode.node.inputs:
@@ -136,7 +142,9 @@ def run_node(qnode: QNode, inputs: list[np.ndarray], least: int = 0) -> np.ndarr
         case 'add':
             accumulator = (x.astype(np.int64) << qnode.align[0]) + (inputs[1].astype(np.int64) << qnode.align[1])
         case 'concat':
-            accumulator = np.concatenate([each.astype(np.int64) << shift for each, shift in zip(inputs, qnode.align)], axis=-1)
+            accumulator = np.concatenate(
+                [each.astype(np.int64) << shift for each, shift in zip(inputs, qnode.align)], axis=-1
+            )
         case 'scale':
             accumulator = x.astype(np.int64) * inputs[1]
         case 'leaky_relu':
@@ -183,15 +191,19 @@ def _windows(x: np.ndarray, node: Node, pad_value: int) -> np.ndarray:
 
 
 def convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
-    """The sums of products of a convolution's window, stride, padding and groups over x [b, h, w, c]: [b, oh, ow, channels of `weight`].
+    """The sums of products of a convolution's window, stride, padding and groups over x [b, h, w, c]: [b, oh, ow,
+    channels of `weight`].
 
-    Exact int64 convolution, as float64 matrix products, which are exact: every partial sum is an integer below 2^53 (see `lower`)."""
+    Exact int64 convolution, as float64 matrix products, which are exact: every partial sum is an integer below 2^53
+    (see `lower`)."""
     windows = _windows(x, node, 0)
     *lead, kernel_h, kernel_w, channels = windows.shape
     per_group_in, per_group_out = channels // node.groups, weight.shape[3] // node.groups
     out = np.empty((*lead, weight.shape[3]), np.int64)
     for group in range(node.groups):
-        columns = windows[..., group * per_group_in : (group + 1) * per_group_in].reshape(-1, kernel_h * kernel_w * per_group_in)
+        columns = windows[..., group * per_group_in : (group + 1) * per_group_in].reshape(
+            -1, kernel_h * kernel_w * per_group_in
+        )
         kernel = weight[..., group * per_group_out : (group + 1) * per_group_out].reshape(-1, per_group_out)
         product = columns.astype(np.float64) @ kernel.astype(np.float64)
         out[..., group * per_group_out : (group + 1) * per_group_out] = product.reshape(*lead, per_group_out)
@@ -209,7 +221,12 @@ def check(qgraph: QGraph) -> None:
 
 def save(qgraph: QGraph, path: str | Path) -> None:
     """Writes the integer graph as one .npz file: a JSON description and the integer arrays."""
-    arrays = {f'{qnode.name}.{key}': getattr(qnode, key) for qnode in qgraph.nodes for key in qcheck.ARRAYS if getattr(qnode, key) is not None}
+    arrays = {
+        f'{qnode.name}.{key}': getattr(qnode, key)
+        for qnode in qgraph.nodes
+        for key in qcheck.ARRAYS
+        if getattr(qnode, key) is not None
+    }
     rows = [
         {
             'node': node_to_dict(qnode.node),
@@ -240,7 +257,9 @@ def load(path: str | Path) -> QGraph:
     (length,) = (*archive.shape('description'), -1)[:1]
     if not 0 < length <= MOST_DESCRIPTION:
         raise GraphError(f'{where}: its description has {length} bytes; expected 1..{MOST_DESCRIPTION}')
-    fields = parse_fields(archive.integers('description', (length,)).tobytes(), f'{where}: description', *FORMAT, GraphError)
+    fields = parse_fields(
+        archive.integers('description', (length,)).tobytes(), f'{where}: description', *FORMAT, GraphError
+    )
     rows = fields.objects('nodes')
     fields.end()
     try:
@@ -250,7 +269,11 @@ def load(path: str | Path) -> QGraph:
         nodes: list[QNode] = []
         for node, fields_of in parsed:
             shapes = {'weight': weight_shape(graph, node), 'bias': node.shape[2:], 'table': _table_shape(node, nodes)}
-            arrays: dict[str, Any] = {key: archive.integers(name, shapes[key]) for key in qcheck.ARRAYS if (name := f'{node.name}.{key}') in unread}
+            arrays: dict[str, Any] = {
+                key: archive.integers(name, shapes[key])
+                for key in qcheck.ARRAYS
+                if (name := f'{node.name}.{key}') in unread
+            }
             unread -= {f'{node.name}.{key}' for key in arrays}
             nodes.append(QNode(node, **fields_of, **arrays))
         if unread:
@@ -271,7 +294,11 @@ def _load_node(row: Fields) -> tuple[Node, dict[str, Any]]:
     node = node_from_dict(given)
     types = {name: fx.from_fields(row.object(name)) for name in ('out', 'acc')}
     weight_type = row.take('weight_type')
-    types |= {} if weight_type is None else {'weight_type': fx.from_fields(Fields(weight_type, f'{row.where}: weight_type', GraphError))}
+    types |= (
+        {}
+        if weight_type is None
+        else {'weight_type': fx.from_fields(Fields(weight_type, f'{row.where}: weight_type', GraphError))}
+    )
     numbers = {
         'align': row.integers('align', 0, MOST_ALIGN),
         'multiplier': row.integer('multiplier', 0, 1 << MOST_ALIGN),

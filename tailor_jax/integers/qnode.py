@@ -45,7 +45,10 @@ class QNode:
 
     def __post_init__(self) -> None:
         if not all(isinstance(shift, int) and 0 <= shift <= MOST_ALIGN for shift in self.align):
-            raise GraphError(f'node {self.name!r} ({self.node.op}): align must be left shifts of 0..{MOST_ALIGN} bits, got {self.align}')
+            raise GraphError(
+                f'node {self.name!r} ({self.node.op}): align must be left shifts of 0..{MOST_ALIGN} bits, got '
+                f'{self.align}'
+            )
 
     @property
     def name(self) -> str:

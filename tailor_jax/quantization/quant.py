@@ -1,10 +1,12 @@
 """Quantization-aware training: the float32 forward pass that computes the integer graph's numbers exactly.
 
-A fake quantizer maps x to q * 2^-frac, q = clip(floor(x 2^frac + 1/2), lo, hi) (`fixed.quantize`), and passes the gradient straight
-through where x is in range. Scales are powers of two and accumulators stay below 2^24 (`lower` checks it), so float32 products,
-sums and roundings are exact and equal `qgraph.run_int` bit for bit. There is one quantizer a tensor, at its producer, before any fork.
+A fake quantizer maps x to q * 2^-frac, q = clip(floor(x 2^frac + 1/2), lo, hi) (`fixed.quantize`), and passes the
+gradient straight through where x is in range. Scales are powers of two and accumulators stay below 2^24 (`lower` checks
+it), so float32 products, sums and roundings are exact and equal `qgraph.run_int` bit for bit. There is one quantizer a
+tensor, at its producer, before any fork.
 
-`calibrate` chooses for every tensor the power-of-two scale of least squared error on sample data; `scales` lets training go on from there.
+`calibrate` chooses for every tensor the power-of-two scale of least squared error on sample data; `scales` lets
+training go on from there.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from tailor_jax.integers.qnode import PASSING, UNACCUMULATED, passed_type
 from tailor_jax.quantization.scales import learned_fracs, scaled_quant, whole
 from tailor_jax.quantization.spec import QuantSpec
 
-FINEST = 60  # fractional bits that are chosen for values which are all but 0: products of two such types are still float32
+FINEST = (
+    60  # fractional bits that are chosen for values which are all but 0: products of two such types are still float32
+)
 SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
 
 
@@ -75,7 +79,9 @@ def divide(total: jax.Array, mean: Mean) -> jax.Array:
         return total * 2.0**-mean.frac
     high = jnp.floor(total * 2.0**-mean.low_bits)
     quotient, rest = _divided(high, mean)
-    steps: list[tuple[int, jax.Array | int]] = [(mean.low_bits, total - high * 2.0**mean.low_bits)] if mean.low_bits else []
+    steps: list[tuple[int, jax.Array | int]] = (
+        [(mean.low_bits, total - high * 2.0**mean.low_bits)] if mean.low_bits else []
+    )
     steps += [*((bits, 0) for bits in mean.digits[:-1]), (mean.digits[-1], mean.rounding)]
     for bits, digit in steps:
         more, rest = _divided(rest * 2.0**bits + digit, mean)
@@ -103,7 +109,8 @@ divide.defvjp(_divide_forward, _divide_backward)
 def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
     """Fake-quantized parameters of a folded network: kernels in their own type, biases at their accumulator's scale.
 
-    They are keyed by node name: nodes that share weights get an entry each, since their biases are rounded at the scales of their inputs.
+    They are keyed by node name: nodes that share weights get an entry each, since their biases are rounded at the
+    scales of their inputs.
     """
     activations, weights = dict(spec.activations), dict(spec.weights)
     fracs = learned_fracs(graph, params, spec)
@@ -115,7 +122,10 @@ def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
         bias_type = Fixed(26, kind.frac + activations[source].frac)
         if fracs:
             frac = whole(entry['weight_frac'], kind)
-            kernel, bias = scaled_quant(entry['kernel'], frac, kind), scaled_quant(entry['bias'], frac + fracs[source], bias_type)
+            kernel, bias = (
+                scaled_quant(entry['kernel'], frac, kind),
+                scaled_quant(entry['bias'], frac + fracs[source], bias_type),
+            )
         else:
             kernel, bias = fake_quant(entry['kernel'], kind), fake_quant(entry['bias'], bias_type)
         quantized[node.name] = {'kernel': kernel, 'bias': bias}
@@ -167,9 +177,13 @@ def calibrate(
                 signed = not node.relu and any(kind.signed for kind in inputs)
             case _:
                 raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
-        activations[node.name] = best_type(tensors[node.name], activation_bits_of.get(node.name, activation_bits), signed)
+        activations[node.name] = best_type(
+            tensors[node.name], activation_bits_of.get(node.name, activation_bits), signed
+        )
     weights = {
-        node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), True) for node in graph if node.key in params
+        node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), True)
+        for node in graph
+        if node.key in params
     }
     return QuantSpec(tuple(activations.items()), tuple(weights.items()))
 
@@ -183,4 +197,7 @@ def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:
     covering = (bits - signed) - math.ceil(math.log2(largest)) if largest > 0 else bits - signed
     covering = min(covering, FINEST)
     candidates = [Fixed(bits, frac, signed) for frac in range(covering, covering + 4)]
-    return min(candidates, key=lambda kind: float(np.mean((fixed.quantize(values, kind) * np.float32(kind.step) - values) ** 2)))
+    return min(
+        candidates,
+        key=lambda kind: float(np.mean((fixed.quantize(values, kind) * np.float32(kind.step) - values) ** 2)),
+    )

@@ -58,7 +58,8 @@ def power(exponent: jax.Array | int) -> jax.Array:
 
 
 def add_scales(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
-    """Parameters with the calibrated 'frac' of each node's output and 'weight_frac' of each kernel beside the others, as floats to be learned.
+    """Parameters with the calibrated 'frac' of each node's output and 'weight_frac' of each kernel beside the others,
+    as floats to be learned.
 
     Raises GraphError for a sigmoid or swish, whose table is made for fixed scales.
     """
@@ -66,7 +67,9 @@ def add_scales(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
     weights = dict(spec.weights)
     for node in graph:
         if node.op in ('sigmoid', 'swish'):
-            raise GraphError(f'node {node.name!r} ({node.op}): its table is made for fixed scales; take quant.scales=calibrated')
+            raise GraphError(
+                f'node {node.name!r} ({node.op}): its table is made for fixed scales; take quant.scales=calibrated'
+            )
         if weight_shape(graph, node):
             scaled[node.key]['weight_frac'] = np.float32(weights[node.name].frac)
     for name, kind in spec.activations:
@@ -76,7 +79,9 @@ def add_scales(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
 
 
 def learned_fracs(graph: Graph, params: Mapping, spec: QuantSpec) -> dict[str, jax.Array]:
-    """{node: frac of its output as a whole number}, with straight-through gradients to the 'frac' parameters; {} where scales are not learned."""
+    """{node: frac of its output as a whole number}, with straight-through gradients to the 'frac' parameters; {} where
+    scales are not learned.
+    """
     if not any('frac' in entry for entry in params.values()):
         return {}
     fracs: dict[str, jax.Array] = {}
@@ -92,9 +97,14 @@ def settle(graph: Graph, params: Mapping, spec: QuantSpec) -> tuple[dict, QuantS
     if not fracs:
         return dict(params), spec
     activations = tuple((name, dataclasses.replace(kind, frac=fracs[name])) for name, kind in spec.activations)
-    weights = tuple((name, dataclasses.replace(kind, frac=int(whole(params[graph[name].key]['weight_frac'], kind)))) for name, kind in spec.weights)
+    weights = tuple(
+        (name, dataclasses.replace(kind, frac=int(whole(params[graph[name].key]['weight_frac'], kind))))
+        for name, kind in spec.weights
+    )
     plain = {key: {part: value for part, value in entry.items() if part not in SCALES} for key, entry in params.items()}
-    return {key: entry for key, entry in plain.items() if entry}, dataclasses.replace(spec, activations=activations, weights=weights)
+    return {key: entry for key, entry in plain.items() if entry}, dataclasses.replace(
+        spec, activations=activations, weights=weights
+    )
 
 
 def whole(frac: jax.Array, kind: Fixed) -> jax.Array:

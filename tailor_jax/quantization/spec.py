@@ -1,4 +1,6 @@
-"""The quantization types of a network: what `quant.calibrate` chooses, training computes in and lowering takes; quant.json."""
+"""The quantization types of a network: what `quant.calibrate` chooses, training computes in and lowering takes;
+quant.json.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ FORMAT = ('quant', 1)
 
 @dataclasses.dataclass(frozen=True)
 class QuantSpec:
-    """Quantization types of a folded network, hashable: ((node, type of its output), ...) and ((node, type of its kernel), ...)."""
+    """Quantization types of a folded network, hashable: ((node, type of its output), ...) and ((node, type of its
+    kernel), ...).
+    """
 
     activations: tuple[tuple[str, Fixed], ...]
     weights: tuple[tuple[str, Fixed], ...]
@@ -22,7 +26,8 @@ class QuantSpec:
     def to_json(self) -> dict:
         """Plain JSON values; `from_json` is the inverse."""
         return header(*FORMAT) | {
-            kind: {name: dataclasses.asdict(value) for name, value in getattr(self, kind)} for kind in ('activations', 'weights')
+            kind: {name: dataclasses.asdict(value) for name, value in getattr(self, kind)}
+            for kind in ('activations', 'weights')
         }
 
     @classmethod

@@ -11,9 +11,9 @@ Each holds a state and a record of it, which orbax commits together, by renaming
 What is restored is what was saved: a checkpoint that is not, whatever was done to it, is put aside as damaged_STEP, and
 training goes on from the one before. Only the newest few are kept.
 
-The state is the same on every process, so process 0 writes and reads it alone and tells the others what it read: all go on
-from the same step, and only process 0 needs to see the directory. (That is why this takes orbax's CheckpointManager: the
-newer Checkpointer of orbax 0.12 cannot be used by one process of several.)
+The state is the same on every process, so process 0 writes and reads it alone and tells the others what it read: all go
+on from the same step, and only process 0 needs to see the directory. (That is why this takes orbax's CheckpointManager:
+the newer Checkpointer of orbax 0.12 cannot be used by one process of several.)
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class Checkpoints:
     def restore(self, like: Any) -> Restored | None:
         """The newest checkpoint that is whole, with a state of the structure of `like`; None if there is none.
 
-        Newer ones are damaged; they are named on stderr and put aside. Raises CheckpointError for a checkpoint of a state
-        unlike `like`, which stays as it is, and, of another run's directory, for a damaged one.
+        Newer ones are damaged; they are named on stderr and put aside. Raises CheckpointError for a checkpoint of a
+        state unlike `like`, which stays as it is, and, of another run's directory, for a damaged one.
         """
         metrics = b''
 
@@ -150,7 +150,9 @@ class Checkpoints:
     def _restored(self, manager: ocp.CheckpointManager, step: int, host: Any) -> Restored:
         place, record = self.directory / str(step), _record(manager, step)
         if record['structure'] != _structure(host) or (record['note'] != self._note and not self._read_only):
-            raise CheckpointError(f'{place} is of another network, or was trained another way; it is kept, so train in another directory')
+            raise CheckpointError(
+                f'{place} is of another network, or was trained another way; it is kept, so train in another directory'
+            )
         state = _item(manager, step, STATE, ocp.args.StandardRestore(host))
         if _content(state) != record['state']:
             raise _DamagedError('its values are not those that were saved')
@@ -160,15 +162,25 @@ class Checkpoints:
     def _put_aside(self, manager: ocp.CheckpointManager, step: int, reason: Exception) -> None:
         place = self.directory / str(step)
         if self._read_only:
-            raise CheckpointError(f'{place} is damaged ({reason}); train that network again in a new directory, and take it from there')
+            raise CheckpointError(
+                f'{place} is damaged ({reason}); train that network again in a new directory, and take it from there'
+            )
         aside = _free(self.directory / f'damaged_{step}')
         try:
             place.rename(aside)
         except OSError as error:
-            raise CheckpointError(f'{place} is damaged ({reason}) and cannot be put aside ({error.strerror}); delete it') from None
+            raise CheckpointError(
+                f'{place} is damaged ({reason}) and cannot be put aside ({error.strerror}); delete it'
+            ) from None
         manager.reload()
-        before = f'the checkpoint of step {manager.latest_step()}' if manager.all_steps() else 'the beginning of this phase'
-        print(f'warning: {place} is damaged ({reason}); it is now {aside.name}, and training goes on from {before}', file=sys.stderr, flush=True)
+        before = (
+            f'the checkpoint of step {manager.latest_step()}' if manager.all_steps() else 'the beginning of this phase'
+        )
+        print(
+            f'warning: {place} is damaged ({reason}); it is now {aside.name}, and training goes on from {before}',
+            file=sys.stderr,
+            flush=True,
+        )
 
     def close(self) -> None:
         if self._manager:
@@ -214,8 +226,12 @@ def _manager(directory: Path, read_only: bool) -> ocp.CheckpointManager | None:
 def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     """The record of a checkpoint, checked by its own digest. Raises CheckpointError for a whole one of another version."""
     place = Path(manager.directory) / str(step)
-    if odd := next((path for path in place.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())), None):
-        raise _DamagedError(f'{odd.relative_to(place)} is no file')  # orbax waits for a pipe for ever, and follows a link
+    if odd := next(
+        (path for path in place.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())), None
+    ):
+        raise _DamagedError(
+            f'{odd.relative_to(place)} is no file'
+        )  # orbax waits for a pipe for ever, and follows a link
     found = _item(manager, step, RECORD, ocp.args.JsonRestore())
     record = dict(found) if isinstance(found, dict) else {}
     if record.pop('sha256', '') != _digest(record) or record.get('step') != step:
@@ -230,7 +246,9 @@ def _item(manager: ocp.CheckpointManager, step: int, name: str, how: Any) -> Any
         try:
             return manager.restore(step, args=ocp.args.Composite(**{name: how}))[name]
         except (MemoryError, PermissionError) as error:
-            raise CheckpointError(f'{manager.directory}/{step} cannot be read: {error or type(error).__name__}') from error
+            raise CheckpointError(
+                f'{manager.directory}/{step} cannot be read: {error or type(error).__name__}'
+            ) from error
         except Exception as error:
             reason = _DamagedError(f'orbax cannot read it: {type(error).__name__}')
         gc.collect()  # those of its reads that are still under way complain now, not later

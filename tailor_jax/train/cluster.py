@@ -1,7 +1,7 @@
 """Several processes, on one host or many, that train as one.
 
-Every process runs the same program on its own devices and its own share of each batch, and holds the whole state. Process 0 alone reads
-and writes the run's directory; what the others must know of it they are told:
+Every process runs the same program on its own devices and its own share of each batch, and holds the whole state.
+Process 0 alone reads and writes the run's directory; what the others must know of it they are told:
 
     join(...)                          before any other use of jax
     from_main(function)                the value of function(), called on process 0 alone, on every process
@@ -39,7 +39,8 @@ class ClusterError(RuntimeError):
 
 
 def join(coordinator_address: str = '', num_processes: int = 0, process_id: int = -1) -> bool:
-    """Makes this process one of several, if it is: by the arguments, or by the environment of Slurm or Open MPI. Returns whether it is.
+    """Makes this process one of several, if it is: by the arguments, or by the environment of Slurm or Open MPI.
+    Returns whether it is.
 
     Args:
       coordinator_address: HOST:PORT, a free port of process 0's host; '' for what the launcher says.
@@ -50,19 +51,28 @@ def join(coordinator_address: str = '', num_processes: int = 0, process_id: int 
       ClusterError: something is missing, a process does not come, or they differ in their number of devices.
     """
     launched = any(marker in os.environ and int(os.environ.get(count, 1)) > 1 for marker, count in LAUNCHERS.items())
-    given = {'--coordinator_address': coordinator_address != '', '--num_processes': num_processes > 0, '--process_id': process_id >= 0}
+    given = {
+        '--coordinator_address': coordinator_address != '',
+        '--num_processes': num_processes > 0,
+        '--process_id': process_id >= 0,
+    }
     if not launched and not any(given.values()):
         return False
     if not launched and not all(given.values()):
         missing = ', '.join(flag for flag, there in given.items() if not there)
-        raise ClusterError(f'{missing} missing: outside Slurm and Open MPI a process of several needs {", ".join(given)}')
+        raise ClusterError(
+            f'{missing} missing: outside Slurm and Open MPI a process of several needs {", ".join(given)}'
+        )
     try:
-        jax.distributed.initialize(coordinator_address or None, num_processes or None, process_id if process_id >= 0 else None)
+        jax.distributed.initialize(
+            coordinator_address or None, num_processes or None, process_id if process_id >= 0 else None
+        )
     except (RuntimeError, ValueError) as error:
         raise ClusterError(f'this process cannot join the others: {error}') from error
     if jax.device_count() != jax.process_count() * jax.local_device_count():
         raise ClusterError(
-            f'process {jax.process_index()} has {jax.local_device_count()} of {jax.device_count()} devices; expected equally many on each of '
+            f'process {jax.process_index()} has {jax.local_device_count()} of {jax.device_count()} devices; expected '
+            'equally many on each of '
             f'{jax.process_count()} processes'
         )
     multihost_utils.sync_global_devices('joined')  # connects the devices while all are here: gloo gives up after 30 s
@@ -117,7 +127,8 @@ def _broadcast(message: bytes) -> bytes:
 class Vote:
     """Asks all processes the same question again and again.
 
-    The answer to a call is that of the call before it: the same on all processes, and no step has to wait for the devices to be done with it.
+    The answer to a call is that of the call before it: the same on all processes, and no step has to wait for the
+    devices to be done with it.
     """
 
     def __init__(self) -> None:
@@ -141,7 +152,9 @@ def _any(yes: bool) -> jax.Array:
 @functools.cache
 def _largest() -> tuple[Callable[..., jax.Array], NamedSharding]:
     mesh = Mesh(np.array(jax.devices()), ('devices',))
-    return jax.jit(jnp.max, out_shardings=NamedSharding(mesh, PartitionSpec())), NamedSharding(mesh, PartitionSpec('devices'))
+    return jax.jit(jnp.max, out_shardings=NamedSharding(mesh, PartitionSpec())), NamedSharding(
+        mesh, PartitionSpec('devices')
+    )
 
 
 def one_at_a_time(devices: int | None = None) -> bool:
@@ -156,8 +169,8 @@ def one_at_a_time(devices: int | None = None) -> bool:
 def leave(status: int, orderly: bool) -> None:
     """Ends this process's part in the cluster. Does nothing where there is none.
 
-    After orderly work it waits until all are here, so that nobody's launcher kills process 0 while it writes. After a failure it exits at
-    once: the others find the connection closed and fail too, instead of waiting.
+    After orderly work it waits until all are here, so that nobody's launcher kills process 0 while it writes. After a
+    failure it exits at once: the others find the connection closed and fail too, instead of waiting.
     """
     if not jax.distributed.is_initialized():
         return

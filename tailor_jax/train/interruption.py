@@ -1,8 +1,9 @@
 """SIGTERM and SIGINT: kept while a step is under way, so that a run stops where nothing is lost.
 
-A program installs one handler for its life, `Handler().install()`. The first signal raises Interrupted: at once, or, inside `held()`, when
-whoever holds it has put his work away. A second signal ends the process at once with status 128 + its number, as the
-shell counts. So does the first one when the process has not ended in time by itself: what it waits for may never come.
+A program installs one handler for its life, `Handler().install()`. The first signal raises Interrupted: at once, or,
+inside `held()`, when whoever holds it has put his work away. A second signal ends the process at once with status 128 +
+its number, as the shell counts. So does the first one when the process has not ended in time by itself: what it waits
+for may never come.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from types import FrameType
 STATUS = 75  # of a program that was interrupted and goes on when started again: EX_TEMPFAIL of sysexits.h
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOP_S = 60.0  # for a step and a checkpoint; a longer compilation is given up, and nothing saved is lost
-ONE_SIGNAL_S = 0.5  # what comes within this time is the same signal, sent to the process and to its group, as timeout(1) does
+ONE_SIGNAL_S = (
+    0.5  # what comes within this time is the same signal, sent to the process and to its group, as timeout(1) does
+)
 
 
 class Interrupted(BaseException):
@@ -64,8 +67,8 @@ class Handler:
 def _end(received: socket.socket, stop_s: float) -> None:
     """Ends the process at the second signal, or some time after the first one.
 
-    Reads the signals as they come, in a thread: a handler waits until the main thread is back in Python, from a compilation
-    for instance.
+    Reads the signals as they come, in a thread: a handler waits until the main thread is back in Python, from a
+    compilation for instance.
     """
     first = _next(received)
     start = time.monotonic()
@@ -76,7 +79,8 @@ def _end(received: socket.socket, stop_s: float) -> None:
             if time.monotonic() - start > ONE_SIGNAL_S:
                 os._exit(128 + number)
     message = (
-        f'still not done {stop_s:g} s after {signal.Signals(first).name}; ended. What was saved stays, and the same command goes on from there\n'
+        f'still not done {stop_s:g} s after {signal.Signals(first).name}; ended. What was saved stays, and the '
+        'same command goes on from there\n'
     )
     os.write(2, message.encode())  # sys.stderr may be locked by the thread that hangs
     os._exit(128 + first)

@@ -35,7 +35,8 @@ def fit(
     Args:
       state: the state at step 0, an ordinary pytree.
       train_step: see `step.make_train_step`.
-      batches: first step -> iterator of device batches from that step on, so that a resumed run sees the data it would have seen.
+      batches: first step -> iterator of device batches from that step on, so that a resumed run sees the data it would
+        have seen.
       context: see `step.Context`.
       phase: name in metrics and messages.
       steps, steps_per_epoch, batch_size: length of the phase, and what its progress is told in.
@@ -46,7 +47,8 @@ def fit(
 
     Raises:
       Interrupted: after a signal, to any process: the step that was under way is done and saved, the same one on all.
-      NotFiniteError: when a logged loss, or a parameter that would be saved, is no number. What was saved stays and is finite.
+      NotFiniteError: when a logged loss, or a parameter that would be saved, is no number. What was saved stays and is
+        finite.
     """
     restored = checkpoints.restore(state)
     state = restored.state if restored else state

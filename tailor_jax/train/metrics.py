@@ -4,8 +4,8 @@ Device values are kept until `flush`, so that logging every step does not make t
 
 A resumed run comes by all its rows again, in the same order, so its file ends as any other's: what stands in it counts
 once the run has got there. Each phase restored from a checkpoint brings the file as it was then; an evaluation that is
-repeated finds its row or writes it; and whatever else comes instead - rows that will be written again, a line that was cut
-off, damage - makes way.
+repeated finds its row or writes it; and whatever else comes instead - rows that will be written again, a line that was
+cut off, damage - makes way.
 """
 
 from __future__ import annotations
@@ -32,8 +32,14 @@ class NotFiniteError(RuntimeError):
     """The loss or a parameter became NaN or infinite. Carries the phase and the step at which it was seen."""
 
     def __init__(self, phase: str, step: int, what: str, saved_step: int | None):
-        kept = 'no checkpoint had been written yet' if saved_step is None else f'the checkpoint of step {saved_step} is good and stays'
-        super().__init__(f'the {what} of phase {phase!r} became NaN or infinite at step {step}; training stopped, {kept}')
+        kept = (
+            'no checkpoint had been written yet'
+            if saved_step is None
+            else f'the checkpoint of step {saved_step} is good and stays'
+        )
+        super().__init__(
+            f'the {what} of phase {phase!r} became NaN or infinite at step {step}; training stopped, {kept}'
+        )
         self.phase, self.step = phase, step
 
 
@@ -58,7 +64,15 @@ class Metrics:
         """The file as far as the run has come."""
         return bytes(self._counted)
 
-    def start(self, phase: str, first_step: int, steps: int, batch_size: int, steps_per_epoch: int, restored: bytes | None = None) -> None:
+    def start(
+        self,
+        phase: str,
+        first_step: int,
+        steps: int,
+        batch_size: int,
+        steps_per_epoch: int,
+        restored: bytes | None = None,
+    ) -> None:
         """Begins a phase of `steps` steps; resumed at `first_step`, with the file as the checkpoint has it."""
         self.phase, self._steps, self._batch_size, self._steps_per_epoch = phase, steps, batch_size, steps_per_epoch
         self.first_step, self._start = first_step, time.monotonic()
@@ -66,7 +80,9 @@ class Metrics:
             self._make_way()
         else:
             self._restore(restored, keep=first_step == steps)
-        self._bar = tqdm(total=steps, initial=first_step, desc=phase, unit='step', disable=not self._show_bar, leave=False)
+        self._bar = tqdm(
+            total=steps, initial=first_step, desc=phase, unit='step', disable=not self._show_bar, leave=False
+        )
         self._last_line = self._start
 
     def log(self, step: int, values: Mapping) -> None:
@@ -77,7 +93,9 @@ class Metrics:
         self._bar.update(step - self._bar.n)
 
     def flush(self, step: int, saved_step: int | None = None) -> None:
-        """Writes what is pending; `step` is the number of steps done. Raises NotFiniteError for the first loss that is no number."""
+        """Writes what is pending; `step` is the number of steps done. Raises NotFiniteError for the first loss that is
+        no number.
+        """
         pending, self._pending = jax.device_get(self._pending), []
         for at, values in pending:
             row = {key: float(value) for key, value in values.items()}
@@ -90,7 +108,9 @@ class Metrics:
             self._report(step, row)
 
     def evaluation(self, name: str, accuracy: float) -> None:
-        """Writes the test accuracy of one of a run's networks. A resumed run leaves the row where it is, so that its file is as any other's."""
+        """Writes the test accuracy of one of a run's networks. A resumed run leaves the row where it is, so that its
+        file is as any other's.
+        """
         line = _line({'evaluation': name, 'test_accuracy': accuracy})
         if self._ahead.startswith(line):
             self._counted += line
@@ -117,15 +137,24 @@ class Metrics:
         self._board.close()
 
     def _open(self) -> BinaryIO:
-        return os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), 'ab')
+        return os.fdopen(
+            os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), 'ab'
+        )
 
     def _restore(self, text: bytes, keep: bool) -> None:
         """Goes on after `text`; with `keep`, what follows it stays until the run gets there."""
         whole = self._counted + self._ahead
         if not self._found.startswith(text):
-            print(f'warning: {self._path} has lost rows, or others are there than were written; restored from the checkpoint', file=sys.stderr)
+            print(
+                f'warning: {self._path} has lost rows, or others are there than were written; restored from the '
+                'checkpoint',
+                file=sys.stderr,
+            )
             self._found = text  # said once
-        self._counted, self._ahead = bytearray(text), bytes(whole[len(text) :]) if keep and whole.startswith(text) else b''
+        self._counted, self._ahead = (
+            bytearray(text),
+            bytes(whole[len(text) :]) if keep and whole.startswith(text) else b'',
+        )
         if self._counted + self._ahead != whole:
             self._replace()
 
@@ -151,14 +180,19 @@ class Metrics:
 
     def _report(self, step: int, row: Mapping) -> None:
         rate = self.images_per_second(step)
-        text = f'loss {row["loss"]:.3f} accuracy {row["accuracy"]:.3f}' + (f' cost {row["cost"]:.3f}' if 'cost' in row else '')
+        text = f'loss {row["loss"]:.3f} accuracy {row["accuracy"]:.3f}' + (
+            f' cost {row["cost"]:.3f}' if 'cost' in row else ''
+        )
         if self._show_bar:
             self._bar.set_postfix_str(f'{text}, {rate:,.0f} images/s')
             return
         now = time.monotonic()
         if now - self._last_line > 10 or step == self._steps:
             left = (self._steps - step) * self._batch_size / rate
-            print(f'{self.phase:>9}: step {step}/{self._steps}, {text}, {rate:,.0f} images/s, {left:.0f} s left', flush=True)
+            print(
+                f'{self.phase:>9}: step {step}/{self._steps}, {text}, {rate:,.0f} images/s, {left:.0f} s left',
+                flush=True,
+            )
             self._last_line = now
 
 

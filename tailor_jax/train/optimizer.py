@@ -1,4 +1,5 @@
-"""Optimizers: SGD with Nesterov momentum for the network, Adam for the gates, each with its own learning rate (optax.partition).
+"""Optimizers: SGD with Nesterov momentum for the network, Adam for the gates, each with its own learning rate
+(optax.partition).
 
 learning rate   linear warm-up, then one of SCHEDULES:
                 cosine     to zero at the end of the phase
@@ -79,7 +80,9 @@ def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     scales = optax.piecewise_constant_schedule(recipe.scale_learning_rate, {recipe.steps // 2: 0.0})
     parts = {'net': net, 'gates': optax.adam(recipe.gate_learning_rate), 'scales': optax.adam(scales)}
     optimizer = optax.partition(parts, param_labels=_labels)
-    return optax.MultiSteps(optimizer, recipe.accumulate).gradient_transformation() if recipe.accumulate > 1 else optimizer
+    return (
+        optax.MultiSteps(optimizer, recipe.accumulate).gradient_transformation() if recipe.accumulate > 1 else optimizer
+    )
 
 
 def _labels(params: dict) -> dict:

@@ -2,9 +2,9 @@
 
     message = length of the header (8 bytes, little endian), the header in JSON, the bytes of the arrays in their order
 
-Plain data are None, booleans, integers, floats, texts, arrays of numbers, and lists, tuples and dictionaries (with texts as
-keys) of plain data. Whoever wants to pass another type passes what it is made of. `decode(encode(value))` equals `value`,
-bit for bit.
+Plain data are None, booleans, integers, floats, texts, arrays of numbers, and lists, tuples and dictionaries (with
+texts as keys) of plain data. Whoever wants to pass another type passes what it is made of. `decode(encode(value))`
+equals `value`, bit for bit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Instruction lists: words there and back; the engine's results equal run_int, its traffic the cost model's, and it needs all of its memories."""
+"""Instruction lists: words there and back; the engine's results equal run_int, its traffic the cost model's, and it
+needs all of its memories.
+"""
 
 import dataclasses
 
@@ -95,7 +97,12 @@ def test_random_networks_under_random_cuts(graph, seed, rng):
     qgraph = random_qgraph(graph, seed)
     order = blocks(qgraph.graph)
     begin, end = sorted(rng.choices(range(len(order) + 1), k=2))
-    target = fusion(rows=rng.choice([1, 2, 3, 64]), columns=rng.choice([1, 3, 64]), fuse_add=rng.random() < 0.5, frame=tuple(order[begin:end]))
+    target = fusion(
+        rows=rng.choice([1, 2, 3, 64]),
+        columns=rng.choice([1, 3, 64]),
+        fuse_add=rng.random() < 0.5,
+        frame=tuple(order[begin:end]),
+    )
     starved(*check(qgraph, target, seed))
 
 
@@ -104,7 +111,10 @@ def test_random_networks_under_random_cuts(graph, seed, rng):
 def test_cifar_resnets(depth, frame):
     graph = build.resnet(depth, (16, 16, 3))
     known = frame and tuple(name for name in frame if name in blocks(graph))
-    check(random_qgraph(graph, depth, mixed=False), fusion(frame=known, sram_bytes=60_000 if frame is None else 1 << 30, rows=16, columns=16))
+    check(
+        random_qgraph(graph, depth, mixed=False),
+        fusion(frame=known, sram_bytes=60_000 if frame is None else 1 << 30, rows=16, columns=16),
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +128,9 @@ def test_cifar_resnets(depth, frame):
     ],
 )
 def test_shapes_of_larger_networks(name, shape, width):
-    """Bottlenecks, depthwise, squeeze-excite, concats as inputs and as shortcuts; half in rows, half in frames, and for two all in either."""
+    """Bottlenecks, depthwise, squeeze-excite, concats as inputs and as shortcuts; half in rows, half in frames, and for
+    two all in either.
+    """
     qgraph = random_qgraph(build.named(name, shape, 10, width, None), 1, bits=(4, 4))
     order = blocks(qgraph.graph)
     cut = check(qgraph, fusion(frame=tuple(order[len(order) // 2 :])))
@@ -129,7 +141,9 @@ def test_shapes_of_larger_networks(name, shape, width):
 
 
 def decoder():
-    """Upsampling, concats, squeeze and excite, leaky ReLUs, a swish, an average pool, shared weights, heads that are flattened and joined."""
+    """Upsampling, concats, squeeze and excite, leaky ReLUs, a swish, an average pool, shared weights, heads that are
+    flattened and joined.
+    """
     shape = {'a': (8, 8, 6), 'b': (4, 4, 6)}
     same = {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
     nodes = [
@@ -178,7 +192,9 @@ def test_a_listing_names_every_instruction():
     made = lower(qgraph, schedule(qgraph.graph, fusion(frame=('s2b0',))))
     lines = made.listing().splitlines()
     assert len(lines) == len(made.words) == len(made.names)
-    assert any('load' in line and 's1b0_long' in line for line in lines) and any('frame' in line and 's2b0_conv2' in line for line in lines)
+    assert any('load' in line and 's1b0_long' in line for line in lines) and any(
+        'frame' in line and 's2b0_conv2' in line for line in lines
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,6 +234,8 @@ def test_bytes_that_nobody_wrote_are_a_fault():
     made = lower(qgraph, schedule(qgraph.graph, fusion()))
     names = list(made.names)
     skipped = names.index('s1b0_conv1')
-    without = dataclasses.replace(made, words=np.delete(made.words, skipped, 0), names=tuple(names[:skipped] + names[skipped + 1 :]))
+    without = dataclasses.replace(
+        made, words=np.delete(made.words, skipped, 0), names=tuple(names[:skipped] + names[skipped + 1 :])
+    )
     with pytest.raises(MachineFault):
         engine.run(without, random_images(qgraph, 1)[0])

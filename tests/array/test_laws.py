@@ -28,13 +28,17 @@ def cases(draw: st.DrawFn, max_gates: int = 8) -> tuple[Graph, costmodel.PEArray
     try:
         costmodel.tabulate(graph, target)
     except costmodel.CostError as error:
-        assert 'take' in str(error) or 'interact' in str(error) or 'no alternative' in str(error), error  # too small, or too many gates in one link
+        assert 'take' in str(error) or 'interact' in str(error) or 'no alternative' in str(error), (
+            error
+        )  # too small, or too many gates in one link
         assume(False)
     return graph, target, random.Random(draw(st.integers(0, 1 << 32)))
 
 
 def pinned(graph: Graph, target: costmodel.PEArray, rng: random.Random) -> costmodel.PEArray:
-    """The target with one of its alternatives, where it has some: a choice among them is not linear in the probabilities, each of them is."""
+    """The target with one of its alternatives, where it has some: a choice among them is not linear in the
+    probabilities, each of them is.
+    """
     alternatives = POLICIES[target.policy].alternatives
     fitting = [each for each in alternatives(graph, target) if fits(graph, each)] if alternatives else [target]
     return rng.choice(fitting)
@@ -62,10 +66,17 @@ def price(graph: Graph, setting: dict[str, int], target: costmodel.PEArray) -> d
 def test_the_expectation_at_a_vertex_is_the_cost_of_the_pruned_graph(case):
     graph, target, rng = case
     table = costmodel.tabulate(graph, target)
-    for setting in (random_setting(graph, rng), random_setting(graph, rng), dict.fromkeys(graph.gates, 0), dict.fromkeys(graph.gates, 1)):
+    for setting in (
+        random_setting(graph, rng),
+        random_setting(graph, rng),
+        dict.fromkeys(graph.gates, 0),
+        dict.fromkeys(graph.gates, 1),
+    ):
         exact = price(graph, setting, target)
         expected = costmodel.expected(table, setting)
-        assert {name: exact[name] for name in table.resources} == {name: float(value) for name, value in expected.items()}
+        assert {name: exact[name] for name in table.resources} == {
+            name: float(value) for name, value in expected.items()
+        }
 
 
 @settings(max_examples=FEW)
@@ -88,19 +99,25 @@ def test_the_expectation_is_the_sum_over_all_settings(case):
 
 
 def test_a_cut_must_fit_in_every_setting_that_can_be():
-    """So the expectation is that of one cut, and jumps where settings that a better cut does not fit cease to be possible."""
+    """So the expectation is that of one cut, and jumps where settings that a better cut does not fit cease to be
+    possible.
+    """
     graph, target = build.resnet(20), costmodel.pe_array(policy='shortcut_fusion', sram_bytes=45_000)
     closed, table = dict.fromkeys(graph.gates, 0), costmodel.tabulate(graph, target)
     always = [each for each in POLICIES[target.policy].alternatives(graph, target) if fits(graph, each)]
     least = min(price(graph, closed, each)['dram_bytes'] for each in always)
     assert float(costmodel.expected(table, closed)['dram_bytes']) == price(graph, closed, target)['dram_bytes'] < least
-    assert float(costmodel.expected(table, dict.fromkeys(graph.gates, 1e-9))['dram_bytes']) == pytest.approx(least, rel=1e-6)
+    assert float(costmodel.expected(table, dict.fromkeys(graph.gates, 1e-9))['dram_bytes']) == pytest.approx(
+        least, rel=1e-6
+    )
 
 
 @settings(max_examples=max(3, FEW // 4))  # jax compiles anew for every table's shape
 @given(cases())
 def test_the_gradient_is_the_finite_difference(case):
-    """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative; for all resources mixed, under jit."""
+    """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative; for all resources mixed, under
+    jit.
+    """
     graph, target, rng = case
     assume(graph.gates)
     target = pinned(graph, target, rng)
@@ -135,7 +152,11 @@ def test_a_choice_is_the_best_alternative_for_the_probabilities(case):
     """Among those that fit under every setting; all settings are possible here."""
     graph, target, rng = case
     target = dataclasses.replace(target, policy='shortcut_fusion')
-    tables = {each: costmodel.tabulate(graph, each) for each in POLICIES['shortcut_fusion'].alternatives(graph, target) if fits(graph, each)}
+    tables = {
+        each: costmodel.tabulate(graph, each)
+        for each in POLICIES['shortcut_fusion'].alternatives(graph, target)
+        if fits(graph, each)
+    }
     assume(tables)
     p = {gate: rng.uniform(0.05, 0.95) for gate in graph.gates}
     apart = [costmodel.expected(table, p) for table in tables.values()]
@@ -150,7 +171,9 @@ def test_a_choice_is_the_best_alternative_for_the_probabilities(case):
 @pytest.mark.parametrize('sram_bytes', [100_000, 400_000])
 def test_a_vertex_of_real_networks_with_concats_and_scales(network, sram_bytes):
     graph = build.named(network, (32, 32, 3))
-    target = costmodel.pe_array('shortcut_fusion', policy='retain', sram_bytes=sram_bytes, fuse_add=network != 'squeezenet')
+    target = costmodel.pe_array(
+        'shortcut_fusion', policy='retain', sram_bytes=sram_bytes, fuse_add=network != 'squeezenet'
+    )
     table, rng = costmodel.tabulate(graph, target), random.Random(sram_bytes)
     for _ in range(2):
         setting = random_setting(graph, rng)
@@ -177,16 +200,22 @@ def _torn(block: str, skip: str) -> Graph:
 
 
 def test_shortcut_fusion_refuses_gates_that_change_which_cuts_there_are():
-    """Closed, the network would be cut otherwise than its table says: other blocks follow one another, or there is one cut in place of two."""
+    """Closed, the network would be cut otherwise than its table says: other blocks follow one another, or there is one
+    cut in place of two.
+    """
     target = costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion', sram_bytes=3000)
     for price in (costmodel.tabulate, costmodel.evaluate):
         with pytest.raises(costmodel.CostError, match="block 'b5' has nodes of other blocks between its own"):
             price(_torn('b5', 'u'), target)
-        with pytest.raises(costmodel.CostError, match='whether this network upsamples, and cuts=0 .* give cuts=1 or cuts=2'):
+        with pytest.raises(
+            costmodel.CostError, match='whether this network upsamples, and cuts=0 .* give cuts=1 or cuts=2'
+        ):
             price(_torn('b2', 'u'), target)
         price(_torn('b2', 'a'), target)
     graph = _torn('b2', 'u')
-    for target in (dataclasses.replace(target, cuts=cuts, sram_bytes=size) for cuts in (1, 2) for size in (1500, 3000, 6000)):
+    for target in (
+        dataclasses.replace(target, cuts=cuts, sram_bytes=size) for cuts in (1, 2) for size in (1500, 3000, 6000)
+    ):
         table = costmodel.tabulate(graph, target)
         assert all(price_of(graph, {'g': value}, target) == costmodel.expected(table, {'g': value}) for value in (0, 1))
 

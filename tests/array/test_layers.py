@@ -35,7 +35,12 @@ def test_with_separate_adds_the_traffic_is_that_of_the_edges(graph):
     layers = layer_graph(folded, target)
     host = {node.name: layer.name for layer in layers.layers for node in layer.nodes}
     size = {node.name: math.prod(node.shape) for node in folded.nodes}
-    edges = {(source, host[node.name]) for node in folded.nodes for source in node.inputs if host.get(source) != host[node.name]}
+    edges = {
+        (source, host[node.name])
+        for node in folded.nodes
+        for source in node.inputs
+        if host.get(source) != host[node.name]
+    }
     reads = sum(size[source] for source, _ in edges)
     both = sum(size[node.inputs[0]] for node in folded.nodes if node.op == 'add' and node.inputs[0] == node.inputs[1])
     kept = {source for source, _ in edges} - {folded.input.name} | {folded.output.name}
@@ -49,7 +54,9 @@ def test_what_fuses_in_a_resnet():
     separate = layer_graph(folded, costmodel.pe_array(fuse_add=False)).layers
     assert len(separate) - len(fused) == 16  # one a block
     assert [node.op for node in fused[0].nodes] == ['conv', 'max_pool'] and fused[0].outputs == ('stem_pool',)
-    assert [node.op for node in fused[-2].nodes] == ['conv', 'add', 'global_avg_pool'] and fused[-2].shortcuts == ('s4b1_long',)
+    assert [node.op for node in fused[-2].nodes] == ['conv', 'add', 'global_avg_pool'] and fused[-2].shortcuts == (
+        's4b1_long',
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +98,9 @@ def test_a_preset_of_ones_own(tmp_path):
 
 
 def test_efficientnet_b1_has_the_groups_that_shortcut_fusion_counts():
-    """139 groups (arXiv 2106.08167): expand, depthwise with the pool of its squeeze, reduce, excite, scale, project with the add."""
+    """139 groups (arXiv 2106.08167): expand, depthwise with the pool of its squeeze, reduce, excite, scale, project
+    with the add.
+    """
     layers = layer_graph(rewrite.fold(build.named('efficientnet_b1')), costmodel.pe_array('shortcut_fusion'))
     assert len(layers.layers) == 139
     depthwise = next(layer for layer in layers.layers if layer.name == 's2b1_depthwise')

@@ -1,4 +1,5 @@
-"""Buffers of the PE array: the least that a network runs in is what the error says, and more of them never costs more traffic.
+"""Buffers of the PE array: the least that a network runs in is what the error says, and more of them never costs more
+traffic.
 
 The default run takes few graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000.
 """
@@ -77,7 +78,10 @@ def sizes(enough: int, rng: random.Random) -> list[int]:
 def test_a_larger_buffer_never_moves_more_bytes(graph, target, policy, seed):
     target = dataclasses.replace(target, policy=policy)
     enough = least(costmodel.evaluate, graph, target)
-    priced = [(size, costmodel.evaluate(graph, dataclasses.replace(target, sram_bytes=size)).total) for size in sizes(enough, random.Random(seed))]
+    priced = [
+        (size, costmodel.evaluate(graph, dataclasses.replace(target, sram_bytes=size)).total)
+        for size in sizes(enough, random.Random(seed))
+    ]
     for (small, before), (large, after) in itertools.pairwise(priced):
         assert after['dram_bytes'] <= before['dram_bytes'], (small, large)
         assert after['buffer_bytes'] <= large
@@ -113,7 +117,10 @@ def test_a_larger_buffer_never_moves_more_bytes_where_a_concat_has_a_tensor_twic
     )
     for policy in ('layer_by_layer', 'retain'):
         target = costmodel.pe_array('tailor_2d', policy=policy, rereads=True)
-        moved = [costmodel.evaluate(Graph(nodes), dataclasses.replace(target, sram_bytes=size)).total['dram_bytes'] for size in range(450, 1300, 2)]
+        moved = [
+            costmodel.evaluate(Graph(nodes), dataclasses.replace(target, sram_bytes=size)).total['dram_bytes']
+            for size in range(450, 1300, 2)
+        ]
         assert moved == sorted(moved, reverse=True)
 
 
@@ -131,7 +138,9 @@ def test_a_larger_buffer_never_moves_more_bytes_of_real_networks(network, reread
 
 @settings(max_examples=4 * FEW)
 @given(shapes(), st.booleans(), st.booleans(), st.integers(1, 2), st.sampled_from([4, 8, 16]))
-def test_the_calm_room_is_the_least_in_which_tiles_move_as_little_as_in_any(shape, on_chip, double_buffered, batch, bits):
+def test_the_calm_room_is_the_least_in_which_tiles_move_as_little_as_in_any(
+    shape, on_chip, double_buffered, batch, bits
+):
     target = costmodel.pe_array(double_buffered=double_buffered, batch=batch, activation_bits=bits)
     calm = tiling._calm_room(shape, on_chip, target)
     floor = tiling.search(shape, on_chip, target, 1 << 30).moved_bytes

@@ -1,4 +1,6 @@
-"""ShortcutMining and ShortcutFusion: against layer by layer, against a replay of what lies where, and against what must move at least."""
+"""ShortcutMining and ShortcutFusion: against layer by layer, against a replay of what lies where, and against what must
+move at least.
+"""
 
 import math
 
@@ -45,22 +47,35 @@ def unavoidable(graph, target):
 def test_row_mode_is_layer_by_layer(name, fuse_add):
     graph = network(name)
     rows = costmodel.evaluate(graph, fusion(fuse_add=fuse_add, frame=())).total
-    assert all(rows[kind] == costmodel.evaluate(graph, fusion(policy='layer_by_layer', fuse_add=fuse_add)).total[kind] for kind in DRAM_KINDS)
+    assert all(
+        rows[kind] == costmodel.evaluate(graph, fusion(policy='layer_by_layer', fuse_add=fuse_add)).total[kind]
+        for kind in DRAM_KINDS
+    )
 
 
 @pytest.mark.parametrize('name', ['resnet50', 'efficientnet_b1', 'vgg16'])
 def test_with_room_for_all_only_what_must_is_moved(name):
     graph = network(name)
     for policy in ('shortcut_mining', 'shortcut_fusion'):
-        assert costmodel.evaluate(graph, fusion(policy=policy)).total['dram_bytes'] == unavoidable(graph, fusion(policy=policy))
+        assert costmodel.evaluate(graph, fusion(policy=policy)).total['dram_bytes'] == unavoidable(
+            graph, fusion(policy=policy)
+        )
 
 
 @pytest.mark.parametrize('name', ['yolov3', 'squeezenet'])
 def test_some_networks_keep_more_tensors_than_three_buffers_hold(name):
     """The banks of shortcut_mining hold them all; three buffers spill, and never less than is missing."""
     graph = network(name)
-    mining, fused = (costmodel.evaluate(graph, fusion(policy=policy)).total['dram_bytes'] for policy in ('shortcut_mining', 'shortcut_fusion'))
-    assert mining == unavoidable(graph, fusion()) < fused < costmodel.evaluate(graph, fusion(policy='layer_by_layer')).total['dram_bytes']
+    mining, fused = (
+        costmodel.evaluate(graph, fusion(policy=policy)).total['dram_bytes']
+        for policy in ('shortcut_mining', 'shortcut_fusion')
+    )
+    assert (
+        mining
+        == unavoidable(graph, fusion())
+        < fused
+        < costmodel.evaluate(graph, fusion(policy='layer_by_layer')).total['dram_bytes']
+    )
 
 
 @given(nested_graphs(6), st.booleans(), st.sampled_from([1, 3]), st.randoms(use_true_random=False))
@@ -77,7 +92,10 @@ def test_every_operand_lies_where_the_step_says(graph, fuse_add, batch, rng):
         assert end <= memories[place[0]]
         for other, (memory, at) in list(held.items()):
             if memory == place[0] and max(begin, at) < min(end, at + tensor_bytes(network, other, target)):
-                assert network.last_reader.get(other, math.inf) < index or other in replaced or other in dram, (other, name)
+                assert network.last_reader.get(other, math.inf) < index or other in replaced or other in dram, (
+                    other,
+                    name,
+                )
                 del held[other]
         held[name] = place
 
@@ -146,7 +164,9 @@ def test_a_residual_block_in_frame_mode():
 @given(nested_graphs(5), st.sampled_from([1, 7, 64]), st.sampled_from([300, 700, 1500, 4000]), st.booleans())
 def test_mining_bank_by_bank(graph, bank_bytes, sram_bytes, fuse_add):
     """The policy's counts against a pool of banks that are moved one by one."""
-    target = fusion(policy='shortcut_mining', bank_bytes=bank_bytes, sram_bytes=sram_bytes, fuse_add=fuse_add, rows=4, columns=4)
+    target = fusion(
+        policy='shortcut_mining', bank_bytes=bank_bytes, sram_bytes=sram_bytes, fuse_add=fuse_add, rows=4, columns=4
+    )
     try:
         total = costmodel.evaluate(graph, target).total
     except costmodel.CostError as error:
@@ -157,14 +177,19 @@ def test_mining_bank_by_bank(graph, bank_bytes, sram_bytes, fuse_add):
 
 
 def worked_by_hand(graph, layer, target, lacking, taken):
-    """(bytes beside the banks, passes of the input) of the smallest loop order that reads all once; 8 bits, 32-bit sums, one image."""
+    """(bytes beside the banks, passes of the input) of the smallest loop order that reads all once; 8 bits, 32-bit
+    sums, one image.
+    """
     node = layer.nodes[0]
     (rows_in, width_in, channels_in), (rows, width, channels) = graph.in_shape(node), node.shape
     lines = min(node.kernel[0] + 1, rows_in) * width_in * channels_in
     average = [member for member in layer.nodes if member.op == 'global_avg_pool']
     sums = 4 * sum(member.shape[2] for member in average)
     pools = [member for member in layer.nodes[1:] if member.op in ('max_pool', 'avg_pool')]
-    pooled = sum(min(pool.kernel[0], graph.in_shape(pool)[0]) * graph.in_shape(pool)[1] * graph.in_shape(pool)[2] for pool in pools)
+    pooled = sum(
+        min(pool.kernel[0], graph.in_shape(pool)[0]) * graph.in_shape(pool)[1] * graph.in_shape(pool)[2]
+        for pool in pools
+    )
     if node.op not in ('conv', 'dense'):
         factors = graph[node.inputs[1]].shape[2] if node.op == 'scale' else 0
         return lines + pooled + factors + sums, 1
@@ -213,16 +238,25 @@ def mined_by_hand(network, target):
         others = [name for name in born if name not in layer.reads]
         others.sort(key=lambda name: readers_after(name, index), reverse=True)
         operands = sorted(layer.reads, key=lambda name: tensor_bytes(network, name, target), reverse=True)
-        operands = [name for name in operands if name not in layer.inputs] + [name for name in operands if name in layer.inputs]
+        operands = [name for name in operands if name not in layer.inputs] + [
+            name for name in operands if name in layer.inputs
+        ]
         for name in [*others, *operands]:
             while len(banks) > limit and any(part[0] == name for part in banks):
                 moved += drop(name)
         for names, times in ((layer.inputs, passes), (layer.shortcuts, 1)):
             moved += times * sum(part_bytes(part) for name in names for part in parts(name) if part not in banks)
-        streamed = [part for name in layer.reads for part in parts(name) if part not in banks and readers_after(name, index) < math.inf]
+        streamed = [
+            part
+            for name in layer.reads
+            for part in parts(name)
+            if part not in banks and readers_after(name, index) < math.inf
+        ]
         for name in layer.outputs:
             final = name in network.results
-            dying = [other for other in frames.overwritable(network, layer, name) if readers_after(other, index) == math.inf]
+            dying = [
+                other for other in frames.overwritable(network, layer, name) if readers_after(other, index) == math.inf
+            ]
             room = max(({part for part in banks if part[0] == other} for other in dying), key=len, default=set())
             banks -= room
             for part in parts(name):
@@ -257,14 +291,21 @@ def test_frame_mode_sums_for_the_batch_row_mode_for_one_image(graph):
 @pytest.mark.parametrize('input_rows, passes', [(4, 4), (8, 1)])
 def test_what_the_banks_lack_of_an_input_is_read_for_each_pass(input_rows, passes):
     """A convolution whose 2,304 weights do not fit; its 16 outputs on 4 columns are four passes."""
-    graph = rewrite.Graph((Node('input', 'input', (), (8, 8, 16)), Node('conv', 'conv', ('input',), (8, 8, 16), (3, 3), padding=(1, 1, 1, 1))))
+    graph = rewrite.Graph(
+        (
+            Node('input', 'input', (), (8, 8, 16)),
+            Node('conv', 'conv', ('input',), (8, 8, 16), (3, 3), padding=(1, 1, 1, 1)),
+        )
+    )
     tiles, maps = 2 * 9 * 4 * 4, 4 * 8 * 8 * 4
     target = fusion(policy='shortcut_mining', sram_bytes=tiles + maps + input_rows * 8 * 16, rows=4, columns=4)
     assert costmodel.evaluate(graph, target).total['dram_input_bytes'] == passes * 8 * 8 * 16
 
 
 def test_a_layer_that_cannot_work_is_named():
-    with pytest.raises(costmodel.CostError, match=r"node 's3b0_conv2' takes at least \d+ bytes of buffers, and sram_bytes is 100"):
+    with pytest.raises(
+        costmodel.CostError, match=r"node 's3b0_conv2' takes at least \d+ bytes of buffers, and sram_bytes is 100"
+    ):
         costmodel.evaluate(build.resnet(8), fusion(policy='shortcut_mining', sram_bytes=100))
 
 

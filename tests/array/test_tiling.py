@@ -22,15 +22,23 @@ def covered(given: Shape, axis: int, outputs: range) -> set[int]:
     """Input rows (columns) that a tile of outputs reads; what a stride passes over is read with it."""
     kernel, stride, corner = given.kernel[axis], given.stride[axis], given.corner[axis]
     first, last = outputs[0] * stride - corner, outputs[-1] * stride - corner + max(kernel, stride)
-    first, last = (0 if outputs[0] == 0 else first), (given.size_in[axis] if outputs[-1] == given.size[axis] - 1 else last)
+    first, last = (
+        (0 if outputs[0] == 0 else first),
+        (given.size_in[axis] if outputs[-1] == given.size[axis] - 1 else last),
+    )
     return set(range(max(first, 0), min(last, given.size_in[axis])))
 
 
 def walked(given: Shape, target: costmodel.PEArray, tile: tuple[int, int, int, int], order: tuple[int, ...]) -> int:
-    """Bits that a nest of loops over tiles moves when each operand's buffer holds just the tile in use; without the final results."""
+    """Bits that a nest of loops over tiles moves when each operand's buffer holds just the tile in use; without the
+    final results.
+    """
     tall, wide, outer, inner = tile
     spatial = [
-        (image, rows, columns) for image in range(target.batch) for rows in tiles(given.size[0], tall) for columns in tiles(given.size[1], wide)
+        (image, rows, columns)
+        for image in range(target.batch)
+        for rows in tiles(given.size[0], tall)
+        for columns in tiles(given.size[1], wide)
     ]
     loops = (spatial, tiles(given.channels, outer), tiles(given.channels_in, inner))
     bits, held, begun = 0, {}, {}
@@ -54,7 +62,10 @@ def walked(given: Shape, target: costmodel.PEArray, tile: tuple[int, int, int, i
 
 def occupied(given: Shape, target: costmodel.PEArray, tile: tuple[int, int, int, int]) -> int:
     tall, wide, outer, inner = tile
-    rows, columns = (min((extent - 1) * given.stride[axis] + given.kernel[axis], given.size_in[axis]) for axis, extent in enumerate((tall, wide)))
+    rows, columns = (
+        min((extent - 1) * given.stride[axis] + given.kernel[axis], given.size_in[axis])
+        for axis, extent in enumerate((tall, wide))
+    )
     parts = (
         inner * rows * columns * target.activation_bits,
         outer * inner * math.prod(given.kernel) * target.weight_bits,
@@ -68,18 +79,29 @@ def test_no_nest_of_loops_over_tiles_that_fit_moves_fewer_bytes(shape, room, dou
     target = costmodel.pe_array(sram_bytes=room, double_buffered=double_buffered, batch=batch)
     sizes = [range(1, count + 1) for count in (*shape.size, shape.channels, shape.channels_in)]
     fitting = [tile for tile in itertools.product(*sizes) if occupied(shape, target, tile) <= room]
-    candidates = [tile for tile in fitting if tile[1] == shape.size[1] or tile[0] == 1]  # whole rows, and parts of one row
+    candidates = [
+        tile for tile in fitting if tile[1] == shape.size[1] or tile[0] == 1
+    ]  # whole rows, and parts of one row
     found = tiling.search(shape, False, target, room)
     assert (found is None) == (not candidates)
     if found is None:
         return
-    least = {tile: min(walked(shape, target, tile, order) for order in itertools.permutations(range(3))) for tile in candidates}
+    least = {
+        tile: min(walked(shape, target, tile, order) for order in itertools.permutations(range(3)))
+        for tile in candidates
+    }
     assert 8 * found.moved_bytes == min(least.values()) == least[found.tile]
-    assert found.buffer_bytes == min(occupied(shape, target, tile) for tile, bits in least.items() if bits == 8 * found.moved_bytes) <= room
+    assert (
+        found.buffer_bytes
+        == min(occupied(shape, target, tile) for tile, bits in least.items() if bits == 8 * found.moved_bytes)
+        <= room
+    )
 
 
 def stepped(pixels: int, products: int, outputs: int, target: costmodel.PEArray) -> int:
-    """Cycles of an array whose operands move one multiplier a cycle: folds one after another, each with its own wavefront."""
+    """Cycles of an array whose operands move one multiplier a cycle: folds one after another, each with its own
+    wavefront.
+    """
     rows, columns = target.rows, target.columns
     match target.dataflow:
         case 'output_stationary':  # operands enter at the edges, skewed; results leave through the rows
@@ -111,7 +133,9 @@ def test_cycles_are_those_of_wavefronts(pixels, products, outputs, dataflow, row
 
 def test_a_buffer_too_small_names_the_node_and_the_bytes():
     graph = build.resnet(8)
-    with pytest.raises(costmodel.CostError, match=r"'stem_conv' \(conv\): its smallest tiles take (\d+) bytes and sram_bytes is 20") as caught:
+    with pytest.raises(
+        costmodel.CostError, match=r"'stem_conv' \(conv\): its smallest tiles take (\d+) bytes and sram_bytes is 20"
+    ) as caught:
         costmodel.evaluate(graph, costmodel.pe_array(sram_bytes=20))
     least = int(caught.value.args[0].split(' take ')[1].split()[0])
     with pytest.raises(costmodel.CostError, match='smallest tiles'):

@@ -1,4 +1,6 @@
-"""Chains with a state and a choice among them, made of random numbers: the table's expectation against walking the chain."""
+"""Chains with a state and a choice among them, made of random numbers: the table's expectation against walking the
+chain.
+"""
 
 import itertools
 import random
@@ -26,8 +28,13 @@ def random_chain(rng: random.Random, sizes: list[int], largest: int) -> Chain:
         gates = tuple(f'gate{gate + index}' for index in range(size))
         gate += size
         cost = {name: [[rng.randint(0, largest) for _ in range(1 << size)] for _ in range(before)] for name in KINDS}
-        costs = tuple(tuple({name: cost[name][state][setting] for name in KINDS} for setting in range(1 << size)) for state in range(before))
-        links.append(Link(gates, costs, tuple(tuple(rng.randrange(after) for _ in range(1 << size)) for _ in range(before))))
+        costs = tuple(
+            tuple({name: cost[name][state][setting] for name in KINDS} for setting in range(1 << size))
+            for state in range(before)
+        )
+        links.append(
+            Link(gates, costs, tuple(tuple(rng.randrange(after) for _ in range(1 << size)) for _ in range(before)))
+        )
     return Chain(dict.fromkeys(KINDS, 0) | {'bytes': rng.randint(0, 5)}, tuple(links))
 
 
@@ -36,7 +43,10 @@ def walk(chain: Chain, setting: dict[str, int]) -> dict[str, int]:
     for link in chain.links:
         index = sum(setting[gate] << place for place, gate in enumerate(link.gates))
         cost = link.costs[state][index]
-        total = {name: max(total[name], cost[name]) if kind == 'max' else total[name] + cost[name] for name, kind in KINDS.items()}
+        total = {
+            name: max(total[name], cost[name]) if kind == 'max' else total[name] + cost[name]
+            for name, kind in KINDS.items()
+        }
         state = link.after[state][index]
     return total
 
@@ -69,10 +79,15 @@ def test_a_state_is_carried_along(sizes, seed):
 
 @given(st.lists(st.integers(1, 2), min_size=1, max_size=4), st.integers(2, 5), st.integers(0, 1 << 32))
 def test_the_best_chain_that_fits_is_taken(sizes, count, seed):
-    """At a vertex the best of the pruned network; elsewhere the best in expectation of those that always fit, with its gradient."""
+    """At a vertex the best of the pruned network; elsewhere the best in expectation of those that always fit, with its
+    gradient.
+    """
     rng = random.Random(seed)
     gates = gates_of(sizes)
-    chains = [random_chain(rng, sizes, LIMIT), *(random_chain(rng, sizes, LIMIT + rng.choice([0, 1])) for _ in range(count - 1))]
+    chains = [
+        random_chain(rng, sizes, LIMIT),
+        *(random_chain(rng, sizes, LIMIT + rng.choice([0, 1])) for _ in range(count - 1)),
+    ]
     rng.shuffle(chains)
     table = packed(gates, KINDS, chains, Choice('bytes', 'buffer', LIMIT, 'room', 'machine'))
     assert table.resources == ('bytes', 'cycles', 'buffer')
@@ -81,7 +96,10 @@ def test_the_best_chain_that_fits_is_taken(sizes, count, seed):
     assert costmodel.expected(table, setting) == min(fitting, key=lambda total: total['bytes'])
 
     def fits(chain: Chain) -> bool:
-        return all(walk(chain, dict(zip(gates, bits)))['buffer'] <= LIMIT for bits in itertools.product((0, 1), repeat=len(gates)))
+        return all(
+            walk(chain, dict(zip(gates, bits)))['buffer'] <= LIMIT
+            for bits in itertools.product((0, 1), repeat=len(gates))
+        )
 
     p = {gate: rng.uniform(0.1, 0.9) for gate in gates}
     always = [chain for chain in chains if fits(chain)]
@@ -93,7 +111,10 @@ def test_the_best_chain_that_fits_is_taken(sizes, count, seed):
 def test_the_choice_crosses_jit_and_the_gradient_is_that_of_the_chosen_chain():
     rng, sizes = random.Random(3), [1, 2, 0, 1]
     gates, chains = gates_of(sizes), [random_chain(rng, sizes, 10) for _ in range(4)]
-    table, p = packed(gates, KINDS, chains, Choice('bytes', 'buffer', 10, 'room', 'machine')), {gate: 0.3 for gate in gates_of(sizes)}
+    table, p = (
+        packed(gates, KINDS, chains, Choice('bytes', 'buffer', 10, 'room', 'machine')),
+        {gate: 0.3 for gate in gates_of(sizes)},
+    )
     best = min(chains, key=lambda chain: mean(chain, p)['bytes'])
     passed = jax.jit(costmodel.expected)(table, {gate: jnp.float32(value) for gate, value in p.items()})
     for name, value in mean(best, p).items():
@@ -108,9 +129,18 @@ def test_the_choice_crosses_jit_and_the_gradient_is_that_of_the_chosen_chain():
 
 def test_where_nothing_always_fits_the_least_that_is_needed_is_told():
     chain = Chain(
-        dict.fromkeys(KINDS, 0), (Link(('gate0',), (({'bytes': 1, 'cycles': 1, 'buffer': 5}, {'bytes': 1, 'cycles': 1, 'buffer': 9}),), ((0, 0),)),)
+        dict.fromkeys(KINDS, 0),
+        (
+            Link(
+                ('gate0',),
+                (({'bytes': 1, 'cycles': 1, 'buffer': 5}, {'bytes': 1, 'cycles': 1, 'buffer': 9}),),
+                ((0, 0),),
+            ),
+        ),
     )
-    with pytest.raises(costmodel.CostError, match='machine: no alternative keeps buffer within room=8 .*least room that would do is 9'):
+    with pytest.raises(
+        costmodel.CostError, match='machine: no alternative keeps buffer within room=8 .*least room that would do is 9'
+    ):
         packed(('gate0',), KINDS, [chain], Choice('bytes', 'buffer', 8, 'room', 'machine'))
 
 

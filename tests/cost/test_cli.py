@@ -22,7 +22,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize('network', ['resnet8', 'resnet20'])
 def test_pricing_loads_no_jax(network):
-    code = f"import sys; from costmodel.cli import main; sys.exit(main(['{network}', '--target=dataflow', '--json']) or 'jax' in sys.modules)"
+    code = (
+        f"import sys; from costmodel.cli import main; sys.exit(main(['{network}', '--target=dataflow', '--json']) "
+        "or 'jax' in sys.modules)"
+    )
     result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)['network'] == network
@@ -31,7 +34,9 @@ def test_pricing_loads_no_jax(network):
 def test_json_has_the_documented_keys(capsys):
     status, out, _ = run(capsys, 'resnet20', '--json', '--fifo_policy=full_map', '--keep=none')
     found = json.loads(out)
-    assert status == 0 and {'network', 'target', 'total', 'blocks', 'nodes', 'fifos', 'before', 'share', 'fits'} <= set(found)
+    assert status == 0 and {'network', 'target', 'total', 'blocks', 'nodes', 'fifos', 'before', 'share', 'fits'} <= set(
+        found
+    )
     assert found['target']['fifo_policy'] == 'full_map' and found['target']['name'] == 'dataflow'
     assert found['before']['bram18'] > found['total']['bram18']
     for level in ('nodes', 'blocks'):
@@ -67,7 +72,9 @@ def test_a_graph_file(capsys, tmp_path):
     path.write_text(graph.to_json(build.resnet(8, (8, 8, 1), width=4)))
     status, out, _ = run(capsys, str(path), '--json')
     assert status == 0 and json.loads(out)['network'] == 'mine'
-    assert json.loads(out)['total'] == costmodel.evaluate(build.resnet(8, (8, 8, 1), width=4), costmodel.dataflow()).total
+    assert (
+        json.loads(out)['total'] == costmodel.evaluate(build.resnet(8, (8, 8, 1), width=4), costmodel.dataflow()).total
+    )
 
 
 @pytest.mark.parametrize('option', ['--input=8', '--skips=long', '--width=8', '--classes=3', '--width=0'])
@@ -77,7 +84,9 @@ def test_a_graph_file_takes_no_option_of_a_builder(capsys, tmp_path, option):
     assert status == 1 and not out and f'leave out {option.split("=")[0]}' in err
 
 
-@pytest.mark.parametrize('content', ['', '[]', '{"format": "tailor_jax.graph", "version": 1, "nodes": [{"name": "x"}]}', '\x00'])
+@pytest.mark.parametrize(
+    'content', ['', '[]', '{"format": "tailor_jax.graph", "version": 1, "nodes": [{"name": "x"}]}', '\x00']
+)
 def test_a_bad_graph_file_is_named(capsys, tmp_path, content):
     path = tmp_path / 'mine.json'
     path.write_text(content)
@@ -104,11 +113,17 @@ def test_every_command_helps_with_status_0_and_refuses_with_status_1(capsys, mai
 def test_hardware_begins_with_its_format_and_version(capsys):
     for target in ('dataflow', 'pe_array'):
         found = json.loads(run(capsys, 'resnet8', f'--target={target}', '--json')[1])
-        assert list(found)[:3] == ['format', 'version', 'network'] and (found['format'], found['version']) == ('tailor_jax.hardware', 1)
+        assert list(found)[:3] == ['format', 'version', 'network'] and (found['format'], found['version']) == (
+            'tailor_jax.hardware',
+            1,
+        )
 
 
 def test_names_suffixes_and_options_build_the_same_network(capsys):
-    totals = [json.loads(run(capsys, *args, '--json')[1])['total'] for args in (('resnet8_short_pre',), ('resnet8', '--skips=short_pre'))]
+    totals = [
+        json.loads(run(capsys, *args, '--json')[1])['total']
+        for args in (('resnet8_short_pre',), ('resnet8', '--skips=short_pre'))
+    ]
     assert totals[0] == totals[1] != json.loads(run(capsys, 'resnet8', '--json')[1])['total']
 
 
@@ -133,8 +148,14 @@ def test_the_picture(capsys, tmp_path):
         (['resnet8', '--reuse_factor=four'], 'NODE=NUMBER'),
         (['resnet8', '--reuse_factor=²'], "NODE=NUMBER,..., got '²'"),
         (['resnet8', '--reuse_factor=stem_conv=1,stem_conv=2'], "gives node 'stem_conv' two numbers"),
-        (['resnet8', '--target=pe_array', '--dram_bytes_per_cycle=1e-308'], 'dram_bytes_per_cycle must be a number of 1e-09 to 1e.09, got 1e-308'),
-        (['resnet8', '--target=pe_array', '--bandwidth_gb_s=1e9', '--clock_mhz=1e-9'], 'dram_bytes_per_cycle must be a number of'),
+        (
+            ['resnet8', '--target=pe_array', '--dram_bytes_per_cycle=1e-308'],
+            'dram_bytes_per_cycle must be a number of 1e-09 to 1e.09, got 1e-308',
+        ),
+        (
+            ['resnet8', '--target=pe_array', '--bandwidth_gb_s=1e9', '--clock_mhz=1e-9'],
+            'dram_bytes_per_cycle must be a number of',
+        ),
         (['resnet8', '--interval_cycles=100'], 'nearest that this network can meet is interval_cycles=1024'),
         (['resnet8', '--interval_cycles=0'], r'interval_cycles must be an integer of 1\.\.'),
         (['resnet8', '--weight_bits=0'], r'weight_bits must be an integer of 1\.\.32, got 0'),
@@ -145,7 +166,10 @@ def test_the_picture(capsys, tmp_path):
         (['resnet8', '--plot=cost.xyz'], r'--plot must be a file with a suffix such as \.png'),
         (['resnet8', '--plot='], '--plot must be a file'),
         (['resnet8', '--weight_bits=100'], r'weight_bits must be an integer of 1\.\.32, got 100'),
-        (['resnet8', '--activation_bits=33', '--target=pe_array'], r'activation_bits must be an integer of 1\.\.32, got 33'),
+        (
+            ['resnet8', '--activation_bits=33', '--target=pe_array'],
+            r'activation_bits must be an integer of 1\.\.32, got 33',
+        ),
         (['resnet8', '--width=0'], r'width must be an integer of 1\.\.\d+, got 0'),
         (['resnet8', '--width=-4'], 'width must be an integer'),
         (['resnet8', '--width=wide'], "argument --width: invalid int value: 'wide'"),

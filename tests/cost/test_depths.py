@@ -1,4 +1,6 @@
-"""How many FIFOs of whole networks could be a token less, on the token-by-token simulator; docs/cost_model.md has the thorough profile's count."""
+"""How many FIFOs of whole networks could be a token less, on the token-by-token simulator; docs/cost_model.md has the
+thorough profile's count.
+"""
 
 import collections
 
@@ -32,7 +34,14 @@ def count(networks: int) -> collections.Counter:
     """How many (FIFOs behind bursts, of which a token less costs throughput) there are: keys (bool, bool)."""
     found: collections.Counter = collections.Counter()
 
-    @settings(max_examples=networks, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @settings(
+        max_examples=networks,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
     @given(pruned())
     def each(case: tuple[Graph, Dataflow]) -> None:
         graph, target = case
@@ -48,9 +57,17 @@ def count(networks: int) -> collections.Counter:
 
 
 def test_most_fifos_cannot_be_a_token_less():
-    """Those of a part that sets the pace are tight; another part, or bursts that are smaller than assumed, may leave one a token too deep."""
+    """Those of a part that sets the pace are tight; another part, or bursts that are smaller than assumed, may leave
+    one a token too deep.
+    """
     found = count(NETWORKS)
     for name, bursty in (('all', (False, True)), ('behind no bursts', (False,))):
-        tight, total = sum(found[kind, True] for kind in bursty), sum(found[kind, short] for kind in bursty for short in (False, True))
-        print(f'FIFOs deeper than stream_depth, {name}: {total}; a token less costs throughput: {tight} ({100 * tight / total:.0f} %)')
+        tight, total = (
+            sum(found[kind, True] for kind in bursty),
+            sum(found[kind, short] for kind in bursty for short in (False, True)),
+        )
+        print(
+            f'FIFOs deeper than stream_depth, {name}: {total}; a token less costs throughput: {tight} '
+            f'({100 * tight / total:.0f} %)'
+        )
         assert tight >= 0.8 * total > 0

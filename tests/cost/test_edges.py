@@ -18,7 +18,11 @@ SHAPE = (6, 6, 2)
 INPUT = Node('input', 'input', (), SHAPE)
 POLICIES = ('layer_by_layer', 'retain', 'shortcut_mining', 'shortcut_fusion')
 ARRAYS = [costmodel.pe_array('shortcut_fusion', policy=policy) for policy in POLICIES]
-STREAMS = [costmodel.dataflow(), costmodel.dataflow(fifo_policy='full_map'), costmodel.dataflow(skip='line_buffer', add='absorbed')]
+STREAMS = [
+    costmodel.dataflow(),
+    costmodel.dataflow(fifo_policy='full_map'),
+    costmodel.dataflow(skip='line_buffer', add='absorbed'),
+]
 TARGETS = [*STREAMS, *ARRAYS]
 WINDOW = {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
 
@@ -33,8 +37,15 @@ def at_every_setting(net: Graph, target: object) -> None:
 
 
 def reads_twice(source: str) -> Graph:
-    nodes = (Node('conv', 'conv', ('input',), SHAPE, **WINDOW), Node('sum', 'add', (source, source), SHAPE, gate='outer'))
-    return Graph((INPUT, *nodes, Node('last', 'conv', ('sum',), SHAPE, **WINDOW))) if source == 'conv' else Graph((INPUT, nodes[1], *last('sum')))
+    nodes = (
+        Node('conv', 'conv', ('input',), SHAPE, **WINDOW),
+        Node('sum', 'add', (source, source), SHAPE, gate='outer'),
+    )
+    return (
+        Graph((INPUT, *nodes, Node('last', 'conv', ('sum',), SHAPE, **WINDOW)))
+        if source == 'conv'
+        else Graph((INPUT, nodes[1], *last('sum')))
+    )
 
 
 def last(source: str) -> tuple[Node]:
@@ -46,15 +57,21 @@ NESTED = Graph(
         INPUT,
         Node('stem', 'conv', ('input',), SHAPE, **WINDOW),
         Node('conv', 'conv', ('stem',), SHAPE, **WINDOW),
-        Node('inner', 'add', ('stem', 'conv'), SHAPE, gate='inner'),  # closed, it leaves the outer add with one tensor to read
+        Node(
+            'inner', 'add', ('stem', 'conv'), SHAPE, gate='inner'
+        ),  # closed, it leaves the outer add with one tensor to read
         Node('outer', 'add', ('inner', 'stem'), SHAPE, gate='outer'),
         *last('outer'),
     )
 )
 
 
-@pytest.mark.parametrize('target', TARGETS, ids=lambda target: getattr(target, 'policy', getattr(target, 'fifo_policy', '')))
-@pytest.mark.parametrize('net', [reads_twice('conv'), reads_twice('input'), NESTED], ids=['conv', 'input', 'closed inner gate'])
+@pytest.mark.parametrize(
+    'target', TARGETS, ids=lambda target: getattr(target, 'policy', getattr(target, 'fifo_policy', ''))
+)
+@pytest.mark.parametrize(
+    'net', [reads_twice('conv'), reads_twice('input'), NESTED], ids=['conv', 'input', 'closed inner gate']
+)
 def test_an_add_may_read_one_tensor_twice(net, target):
     at_every_setting(net, target)
 
@@ -66,18 +83,26 @@ def test_an_add_that_reads_one_tensor_twice_is_simulated_as_priced():
     assert simulate(folded, cost.reuse_factors, depths).interval_cycles == cost.total['interval_cycles'] == 36
 
 
-@pytest.mark.parametrize('target', TARGETS, ids=lambda target: getattr(target, 'policy', getattr(target, 'fifo_policy', '')))
+@pytest.mark.parametrize(
+    'target', TARGETS, ids=lambda target: getattr(target, 'policy', getattr(target, 'fifo_policy', ''))
+)
 def test_a_network_that_computes_nothing_costs_nothing(target, tmp_path):
     """Its input is its output; so is that of a network whose only skip closes, at a vertex of the table as well."""
     alone = Graph((INPUT,))
-    gated = Graph((INPUT, Node('conv', 'conv', ('input',), SHAPE), Node('sum', 'add', ('input', 'conv'), SHAPE, gate='skip')))
+    gated = Graph(
+        (INPUT, Node('conv', 'conv', ('input',), SHAPE), Node('sum', 'add', ('input', 'conv'), SHAPE, gate='skip'))
+    )
     at_every_setting(gated, target)
     at_every_setting(alone, target)
     cost = costmodel.evaluate(alone, target)
     assert costmodel.evaluate(rewrite.remove(gated, ['skip']), target).total == cost.total
     assert {value for name, value in cost.total.items() if not name.endswith('_cycles')} == {0}
-    assert cost.total.get('interval_cycles', 36) == cost.total.get('latency_cycles', 36) == 36  # a pixel a cycle, as any process without a window
-    assert report.text(cost, cost, 'alone') and json.loads(json.dumps(costmodel.to_json(cost, 'alone'), allow_nan=False))
+    assert (
+        cost.total.get('interval_cycles', 36) == cost.total.get('latency_cycles', 36) == 36
+    )  # a pixel a cycle, as any process without a window
+    assert report.text(cost, cost, 'alone') and json.loads(
+        json.dumps(costmodel.to_json(cost, 'alone'), allow_nan=False)
+    )
     plot.bars(cost, cost, tmp_path / 'alone.png')
 
 
@@ -87,7 +112,9 @@ def test_a_network_that_only_streams_takes_the_cycles_of_its_pixels():
     assert all(relu[name] == alone[name] for name in ('interval_cycles', 'latency_cycles'))
 
 
-@pytest.mark.parametrize('options', [(), ('--json',), ('--deadlock',), ('--target=pe_array',), ('--target=pe_array', '--json')])
+@pytest.mark.parametrize(
+    'options', [(), ('--json',), ('--deadlock',), ('--target=pe_array',), ('--target=pe_array', '--json')]
+)
 def test_the_command_prices_an_input_alone(capsys, tmp_path, options):
     graph.save(Graph((INPUT,)), tmp_path / 'alone.json')
     status, out, err = run(capsys, str(tmp_path / 'alone.json'), *options)
@@ -97,11 +124,17 @@ def test_the_command_prices_an_input_alone(capsys, tmp_path, options):
 def test_an_input_alone_is_not_simulated(capsys, tmp_path):
     graph.save(Graph((INPUT,)), tmp_path / 'alone.json')
     status, out, err = run(capsys, str(tmp_path / 'alone.json'), '--simulate')
-    assert status == 1 and not out and err == 'error: --simulate: the kept network is its input alone, so there is no process to run\n'
+    assert (
+        status == 1
+        and not out
+        and err == 'error: --simulate: the kept network is its input alone, so there is no process to run\n'
+    )
 
 
 def test_a_row_that_a_closed_gate_makes_and_a_block_that_it_takes_away_are_reported(tmp_path):
-    """Without blocks each row is a block: `r1`, fused into the add while it is there, stands alone once the add is gone, and `side` goes."""
+    """Without blocks each row is a block: `r1`, fused into the add while it is there, stands alone once the add is
+    gone, and `side` goes.
+    """
     nodes = (
         INPUT,
         Node('pool', 'max_pool', ('input',), SHAPE, **WINDOW),
@@ -119,7 +152,9 @@ def test_a_row_that_a_closed_gate_makes_and_a_block_that_it_takes_away_are_repor
         rows = [line.replace(',', '').split() for line in text]
         assert {row[0] for row in rows} == names[0] | names[1] and len(rows) == 2 * len(names[0] | names[1])
         for state, cost in (('before', before), ('after', after)):
-            column = text and report.text(before, after, 'net').split('Blocks\n\n')[1].splitlines()[0].split()[1:].index('macs')
+            column = text and report.text(before, after, 'net').split('Blocks\n\n')[1].splitlines()[0].split()[
+                1:
+            ].index('macs')
             assert sum(int(row[2 + column]) for row in rows if row[1] == state) == cost.total['macs'] > 0
         plot.bars(before, after, tmp_path / 'net.png')
 
@@ -201,9 +236,14 @@ def test_six_thousand_nodes_are_priced_in_seconds_and_as_the_sum_of_equal_blocks
 
 
 def test_more_cuts_than_can_be_tried_are_refused_by_number():
-    with pytest.raises(costmodel.CostError, match='tries every cut, and a network of 6,001 nodes in 3,000 blocks has 3,000; .*set frame'):
+    with pytest.raises(
+        costmodel.CostError,
+        match='tries every cut, and a network of 6,001 nodes in 3,000 blocks has 3,000; .*set frame',
+    ):
         costmodel.evaluate(large(3000), costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion'))
-    frame = costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion', frame=tuple(f'b{index}' for index in range(10, 3000)))
+    frame = costmodel.pe_array(
+        'shortcut_fusion', policy='shortcut_fusion', frame=tuple(f'b{index}' for index in range(10, 3000))
+    )
     assert costmodel.evaluate(large(3000), frame).total['macs'] == graph.macs(large(3000))
 
 

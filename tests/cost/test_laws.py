@@ -1,4 +1,5 @@
-"""The laws that every target owes (design.md, section 4), over random residual graphs with nested skips and shared gates.
+"""The laws that every target owes (design.md, section 4), over random residual graphs with nested skips and shared
+gates.
 
 The default run takes up to 25 graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000 (250 for the gradient).
 """
@@ -24,7 +25,11 @@ from tailor_jax.graph import Graph, Node
 def targets(draw: st.DrawFn, graph: Graph) -> costmodel.Dataflow:
     """Every FIFO policy; unit rates, rates matched to the input, slow rates; narrow and wide words."""
     height, width, _ = graph.input.shape
-    pace = draw(st.sampled_from([{'reuse_factor': 1}, {}, {'interval_cycles': height * width}, {'interval_cycles': 5 * height * width}]))
+    pace = draw(
+        st.sampled_from(
+            [{'reuse_factor': 1}, {}, {'interval_cycles': height * width}, {'interval_cycles': 5 * height * width}]
+        )
+    )
     return costmodel.dataflow(
         device=draw(st.sampled_from(['pynq_z2', 'zcu104'])),
         fifo_policy=draw(st.sampled_from(['exact', 'pow2', 'full_map'])),
@@ -55,14 +60,23 @@ def price(graph: Graph, setting: dict[str, int], target: costmodel.Dataflow) -> 
 def test_the_expectation_at_a_vertex_is_the_cost_of_the_pruned_graph(case):
     graph, target, rng = case
     table = costmodel.tabulate(graph, target)
-    for setting in (random_setting(graph, rng), random_setting(graph, rng), dict.fromkeys(graph.gates, 0), dict.fromkeys(graph.gates, 1)):
+    for setting in (
+        random_setting(graph, rng),
+        random_setting(graph, rng),
+        dict.fromkeys(graph.gates, 0),
+        dict.fromkeys(graph.gates, 1),
+    ):
         exact = price(graph, setting, target)
         expected = costmodel.expected(table, setting)
         assert {name: exact[name] for name in table.resources} == {name: int(value) for name, value in expected.items()}
         assert all(value == int(value) for value in expected.values())
     if graph.gates:
         traced = costmodel.expected(table, {gate: jnp.float32(value) for gate, value in setting.items()})
-        assert all(int(traced[name]) == exact[name] for name in table.resources if exact[name] < 1 << 24 and table_peak(table, name) < 1 << 24)
+        assert all(
+            int(traced[name]) == exact[name]
+            for name in table.resources
+            if exact[name] < 1 << 24 and table_peak(table, name) < 1 << 24
+        )
 
 
 @given(cases(max_gates=6))
@@ -88,7 +102,9 @@ def test_the_expectation_is_the_mean_over_sampled_gates(case):
 @settings(max_examples=max(8, settings.default.max_examples // 4))  # jax compiles anew for every table's shape
 @given(cases())
 def test_the_gradient_is_the_finite_difference(case):
-    """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative, not an approximation of it; for all resources mixed."""
+    """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative, not an approximation of it; for
+    all resources mixed.
+    """
     graph, target, rng = case
     assume(graph.gates)
     table = costmodel.tabulate(graph, target)
@@ -131,7 +147,9 @@ def test_every_setting_of_a_small_network(skips):
 
 
 def empty_branches(*layers: str) -> Graph:
-    """A network of adds with ReLUs behind: the main branch is the input (block), the skip too (twice), or both are convolutions."""
+    """A network of adds with ReLUs behind: the main branch is the input (block), the skip too (twice), or both are
+    convolutions.
+    """
     shape, window = (4, 4, 4), {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
     nodes = [Node('input', 'input', (), shape), Node('stem', 'conv', ('input',), shape, **window)]
     for number, layer in enumerate(layers):
@@ -146,7 +164,9 @@ def empty_branches(*layers: str) -> Graph:
                 nodes.append(Node(f'add{number}', 'add', (tensor, nodes[-1].name), shape, gate=f'gate{number}'))
             case ['both', *_]:
                 nodes += [Node(f'{name}{number}', 'conv', (tensor,), shape, **window) for name in ('main', 'skip')]
-                nodes.append(Node(f'add{number}', 'add', (f'main{number}', f'skip{number}'), shape, gate=f'gate{number}'))
+                nodes.append(
+                    Node(f'add{number}', 'add', (f'main{number}', f'skip{number}'), shape, gate=f'gate{number}')
+                )
             case ['pool', *_]:
                 nodes.append(Node(f'pool{number}', 'max_pool', (tensor,), shape, **window))
         for index in range(layer.count('relu')):
@@ -175,10 +195,14 @@ def test_a_relu_that_moves_up_as_gates_close_is_priced_where_it_ends(layers, bui
 
 
 def test_a_maximum_of_independent_groups():
-    """The interval's expectation against the sum over all settings, for a network whose projections are the slowest layers."""
+    """The interval's expectation against the sum over all settings, for a network whose projections are the slowest
+    layers.
+    """
     graph = build.resnet(14, (8, 8, 3), width=4)
     slow = {'s2b0_proj': 16, 's3b0_proj': 64}
-    target = costmodel.dataflow(reuse_factor={**{node.name: 1 for node in graph.nodes if node.op in ('conv', 'dense')}, **slow})
+    target = costmodel.dataflow(
+        reuse_factor={**{node.name: 1 for node in graph.nodes if node.op in ('conv', 'dense')}, **slow}
+    )
     table = costmodel.tabulate(graph, target)
     assert len(table.support[0]) == 3
     p = {gate: 0.1 + 0.12 * index for index, gate in enumerate(graph.gates)}
@@ -203,7 +227,9 @@ def test_a_table_is_a_pytree_and_crosses_jit():
 def test_a_network_without_gates_costs_what_it_costs():
     graph, target = build.resnet(8, skips='none'), costmodel.dataflow()
     expected = costmodel.expected(costmodel.tabulate(graph, target), {})
-    assert {name: int(value) for name, value in expected.items()} == {name: costmodel.evaluate(graph, target).total[name] for name in expected}
+    assert {name: int(value) for name, value in expected.items()} == {
+        name: costmodel.evaluate(graph, target).total[name] for name in expected
+    }
 
 
 def test_wrong_gates_are_named():

@@ -15,7 +15,8 @@ from tailor_jax.graph import macs
 
 ZCU104, PYNQ = DEVICES['zcu104'], DEVICES['pynq_z2']
 
-# yosys 0.23 `synth_xilinx -family xcup -flatten` of a FIFO 128 bits wide (shared facts, peers.md): depth, RAMB18, LUT as RAM, LUT logic, FF.
+# yosys 0.23 `synth_xilinx -family xcup -flatten` of a FIFO 128 bits wide (shared facts, peers.md): depth, RAMB18, LUT
+# as RAM, LUT logic, FF.
 YOSYS_FIFO_128 = [
     (16, 0, 80, (9, 11), (138, 140)),
     (32, 0, 80, (9, 11), (138, 140)),
@@ -30,7 +31,9 @@ YOSYS_FIFO_128 = [
 
 @pytest.mark.parametrize('depth, bram18, lutram, lut, ff', YOSYS_FIFO_128)
 def test_fifos_match_yosys(depth, bram18, lutram, lut, ff):
-    """Memories equal. Control within 18 LUTs: theirs lets its pointers wrap by themselves, ours counts to any depth (`calibrate/rtl/fifo.v`)."""
+    """Memories equal. Control within 18 LUTs: theirs lets its pointers wrap by themselves, ours counts to any depth
+    (`calibrate/rtl/fifo.v`).
+    """
     device = dataclasses.replace(ZCU104, uram=0)
     mapped = memory.fifo(depth, 128, device)
     if lutram:
@@ -46,7 +49,9 @@ def test_large_memories_take_ultraram_where_there_is_some():
     assert memory.fifo(4096, 128, PYNQ).uram == 0 and memory.fifo(4096, 128, PYNQ).bram18 == 30
 
 
-@pytest.mark.parametrize('depth, width, storage, bram18', [(1024, 256, 'bram', 15), (67, 256, 'bram', 8), (34, 256, 'lutram', 0)])
+@pytest.mark.parametrize(
+    'depth, width, storage, bram18', [(1024, 256, 'bram', 15), (67, 256, 'bram', 8), (34, 256, 'lutram', 0)]
+)
 def test_the_skip_of_a_32_by_32_by_32_map(depth, width, storage, bram18):
     """facts/tailor.md: depth 1024 takes 15 RAMB18, 67 takes 8, 34 none."""
     mapped = memory.fifo(depth, width, dataclasses.replace(ZCU104, uram=0))
@@ -56,7 +61,12 @@ def test_the_skip_of_a_32_by_32_by_32_map(depth, width, storage, bram18):
 def test_shift_registers_of_the_facts():
     assert (shapes.srl_lut(16, 128), shapes.srl_lut(32, 128), shapes.srl_lut(64, 128)) == (128, 128, 256)
     assert (shapes.srl_lut(67, 256), shapes.srl_lut(34, 256)) == (768, 512)
-    assert [memory.fifo(*size, ZCU104).storage for size in ((2, 2048), (8, 128), (9, 128), (65, 128))] == ['srl', 'srl', 'lutram', 'bram']
+    assert [memory.fifo(*size, ZCU104).storage for size in ((2, 2048), (8, 128), (9, 128), (65, 128))] == [
+        'srl',
+        'srl',
+        'lutram',
+        'bram',
+    ]
 
 
 @given(st.integers(1, 20000), st.integers(1, 600))
@@ -85,7 +95,9 @@ def test_the_adders_of_a_tree(products, bits):
 
 
 def test_a_skip_fifo_under_both_thresholds_takes_luts():
-    """W = 32, 16 channels of 8 bits: two convolutions' delay is block RAM, one's is LUTRAM, a stream of two tokens is registers."""
+    """W = 32, 16 channels of 8 bits: two convolutions' delay is block RAM, one's is LUTRAM, a stream of two tokens is
+    registers.
+    """
     long, short, stream = (memory.fifo(depth, 128, ZCU104) for depth in (67, 34, 2))
     assert (long.storage, short.storage, stream.storage) == ('bram', 'lutram', 'srl')
     assert stream.ff >= 256 and stream.lut >= 128 and short.lut >= 152 and long.lut < 60
@@ -96,8 +108,14 @@ def test_multiplications_and_weights_add_up():
     cost = costmodel.evaluate(graph, costmodel.dataflow())
     folded = rewrite.fold(graph)
     assert cost.total['macs'] == macs(graph) == 40_813_184
-    weights = sum(math.prod(streaming.products(folded, node)) * 8 for node in folded.nodes if node.op in ('conv', 'dense'))
-    biases = sum(node.shape[2] * logic.accumulator_bits(folded, node, cost.target) for node in folded.nodes if node.op in ('conv', 'dense'))
+    weights = sum(
+        math.prod(streaming.products(folded, node)) * 8 for node in folded.nodes if node.op in ('conv', 'dense')
+    )
+    biases = sum(
+        node.shape[2] * logic.accumulator_bits(folded, node, cost.target)
+        for node in folded.nodes
+        if node.op in ('conv', 'dense')
+    )
     assert cost.total['weight_memory_bits'] == weights + biases
 
 
@@ -109,7 +127,9 @@ def test_bops_of_one_convolution():
 
 
 def test_multipliers():
-    """Two 8-bit products share a DSP of an UltraScale part; wider ones, other families and depthwise layers do not; 4-bit ones take LUTs."""
+    """Two 8-bit products share a DSP of an UltraScale part; wider ones, other families and depthwise layers do not;
+    4-bit ones take LUTs.
+    """
     assert logic.dsp_count(9, 16, 8, 8, ZCU104, shared=True) == 72
     assert logic.dsp_count(9, 16, 8, 8, ZCU104, shared=False) == 144
     assert logic.dsp_count(9, 16, 8, 8, PYNQ, shared=True) == 144
@@ -122,8 +142,14 @@ def test_multipliers():
 
 def test_a_larger_reuse_factor_takes_fewer_multipliers_and_more_time():
     graph = build.resnet(8)
-    fast, slow = (costmodel.evaluate(graph, costmodel.dataflow(interval_cycles=cycles)).total for cycles in (4096, 65536))
-    assert fast['dsp'] > slow['dsp'] and fast['lut'] > slow['lut'] and fast['interval_cycles'] < slow['interval_cycles'] <= 65536
+    fast, slow = (
+        costmodel.evaluate(graph, costmodel.dataflow(interval_cycles=cycles)).total for cycles in (4096, 65536)
+    )
+    assert (
+        fast['dsp'] > slow['dsp']
+        and fast['lut'] > slow['lut']
+        and fast['interval_cycles'] < slow['interval_cycles'] <= 65536
+    )
 
 
 def test_without_packing_every_multiplier_is_a_dsp():

@@ -44,14 +44,19 @@ def test_a_skip_over_n_convolutions_holds_n_rows_and_n_pixels_and_one(convs, wid
 def test_each_convolution_under_a_skip_adds_its_latency_to_the_depth(convs, latency):
     cost = costmodel.evaluate(skip_over(convs, 8), costmodel.dataflow(reuse_factor=1, process_latency_cycles=latency))
     assert depths(cost)['stem__join'] == convs * (8 + 1 + latency) + 1
-    assert cost.total['latency_cycles'] == 6 * 8 + (convs + 1) * (8 + 1 + latency) + 2 * latency  # the stem counts too; the clone and the add
+    assert (
+        cost.total['latency_cycles'] == 6 * 8 + (convs + 1) * (8 + 1 + latency) + 2 * latency
+    )  # the stem counts too; the clone and the add
 
 
 def test_reuse_adds_the_cycles_of_the_passes_to_the_depth():
     """Two convolutions of R cycles a token add 2 (R - 1) cycles of delay: from R = 2 on, one token more than at R = 1."""
     graph = skip_over(2, 8)
     for reuse in (2, 3, 6):
-        assert depths(costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse)))['stem__join'] == 2 * 9 + 1 + (2 * (reuse - 1)) // reuse
+        assert (
+            depths(costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse)))['stem__join']
+            == 2 * 9 + 1 + (2 * (reuse - 1)) // reuse
+        )
 
 
 def test_full_map_and_pow2():
@@ -68,7 +73,8 @@ def test_shortening_saves_no_bits_in_an_exactly_sized_pipeline():
         bits[skips] = sum(
             row['depth']
             for row in cost.fifos
-            if row['node'].startswith('s1b0') and row['name'] in ('stem_conv__s1b0_long', 'stem_conv__s1b0_short1', 's1b0_short1__s1b0_short2')
+            if row['node'].startswith('s1b0')
+            and row['name'] in ('stem_conv__s1b0_long', 'stem_conv__s1b0_short1', 's1b0_short1__s1b0_short2')
         )
     assert bits == {'long': 2 * 32 + 3, 'short': 2 * (32 + 2)}
 
@@ -82,7 +88,9 @@ def test_at_the_depths_given_the_network_keeps_the_interval_of_its_slowest_proce
     if not run.interval_images:  # images of a few pixels, all in before the first is out
         run = simulated(graph, cost, images=200)
     assert run.interval_cycles == cost.total['interval_cycles']
-    assert set(depths(cost)) == {name for name in run.occupancy if name.split('__')[0] != 'input' or name in depths(cost)}
+    assert set(depths(cost)) == {
+        name for name in run.occupancy if name.split('__')[0] != 'input' or name in depths(cost)
+    }
 
 
 @given(pruned())
@@ -90,12 +98,18 @@ def test_the_latency_is_that_of_the_machine(case):
     """With its FIFOs as they are: where one is full, the first image can come out later than with room everywhere."""
     graph, target = case
     cost = costmodel.evaluate(graph, target)
-    assert simulated(graph, cost).latency_cycles == cost.total['latency_cycles'] >= simulated(graph, cost, bounded=False).latency_cycles
+    assert (
+        simulated(graph, cost).latency_cycles
+        == cost.total['latency_cycles']
+        >= simulated(graph, cost, bounded=False).latency_cycles
+    )
 
 
 @st.composite
 def fed(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
-    """A segment of a random network behind a layer that writes one token every R cycles and can do no better, nothing in the segment being slower."""
+    """A segment of a random network behind a layer that writes one token every R cycles and can do no better, nothing
+    in the segment being slower.
+    """
     graph, target = draw(pruned())
     folded = rewrite.fold(graph)
     segment = draw(st.sampled_from(list(segments(folded, reuse_factors(folded, target)))))
@@ -103,13 +117,21 @@ def fed(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
     pace = -(-own_period(segment.shape) // (height * width))
     pace += draw(st.integers(0, 2))
     entry = Node(segment.entry.name, 'conv', ('port',), (height, width, channels))
-    reuse = {name: factor for name, factor in reuse_factors(folded, target).items() if name in {node.name for node in segment.nodes}}
+    reuse = {
+        name: factor
+        for name, factor in reuse_factors(folded, target).items()
+        if name in {node.name for node in segment.nodes}
+    }
     alone = Graph((Node('port', 'input', (), (height, width, pace)), entry, *segment.nodes))
-    return alone, dataclasses.replace(target, reuse_factor=tuple(sorted({**reuse, entry.name: pace}.items())), interval_cycles=None)
+    return alone, dataclasses.replace(
+        target, reuse_factor=tuple(sorted({**reuse, entry.name: pace}.items())), interval_cycles=None
+    )
 
 
 def beside_a_tap() -> tuple[Graph, costmodel.Dataflow]:
-    """A skip from the line buffer in pipelines as long as an image: depths found for speed count on tokens in them and alone would deadlock."""
+    """A skip from the line buffer in pipelines as long as an image: depths found for speed count on tokens in them and
+    alone would deadlock.
+    """
     shape = (3, 3, 2)
     nodes = (
         Node('port', 'input', (), shape),
@@ -118,13 +140,17 @@ def beside_a_tap() -> tuple[Graph, costmodel.Dataflow]:
         Node('skip', 'conv', ('stem',), shape),
         Node('join', 'add', ('conv', 'skip'), shape),
     )
-    return Graph(nodes), costmodel.dataflow(reuse_factor={'stem': 1, 'conv': 1, 'skip': 1}, skip='line_buffer', process_latency_cycles=8)
+    return Graph(nodes), costmodel.dataflow(
+        reuse_factor={'stem': 1, 'conv': 1, 'skip': 1}, skip='line_buffer', process_latency_cycles=8
+    )
 
 
 @given(fed())
 @example(beside_a_tap())
 def test_one_token_less_in_any_fifo_costs_throughput(case):
-    """Of a segment that is fed at the pace of the network: the interval grows or it deadlocks, the other FIFOs as they are."""
+    """Of a segment that is fed at the pace of the network: the interval grows or it deadlocks, the other FIFOs as they
+    are.
+    """
     graph, target = case
     cost = costmodel.evaluate(graph, target)
     assert keeps_interval(graph, cost)
@@ -135,7 +161,9 @@ def test_one_token_less_in_any_fifo_costs_throughput(case):
 
 @given(same_rate(), st.sampled_from(LATENCIES))
 def test_a_skip_fifo_fills_to_its_depth_and_one_less_stops_the_network(graph, latency):
-    """Where every layer has the same rate there is no slack: each skip FIFO fills exactly, and a token less costs throughput or all."""
+    """Where every layer has the same rate there is no slack: each skip FIFO fills exactly, and a token less costs
+    throughput or all.
+    """
     cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, process_latency_cycles=latency))
     given_depths = depths(cost)
     names = {f'{node.inputs[1]}__{node.name}': node for node in graph.nodes if node.op == 'add'}
@@ -146,8 +174,16 @@ def test_a_skip_fifo_fills_to_its_depth_and_one_less_stops_the_network(graph, la
     for name in names:
         if given_depths[name] > UNIT.stream_depth:
             assert run.occupancy[name] == given_depths[name], name
-            less = simulate(graph, cost.reuse_factors, given_depths | {name: given_depths[name] - 1}, images, process_latency_cycles=latency)
-            assert less.deadlocked or less.outputs[-1] > run.outputs[-1], name  # a lost cycle in many tokens need not show in the median interval
+            less = simulate(
+                graph,
+                cost.reuse_factors,
+                given_depths | {name: given_depths[name] - 1},
+                images,
+                process_latency_cycles=latency,
+            )
+            assert less.deadlocked or less.outputs[-1] > run.outputs[-1], (
+                name
+            )  # a lost cycle in many tokens need not show in the median interval
 
 
 @pytest.mark.parametrize('skips', build.SKIPS)
@@ -187,14 +223,20 @@ def test_the_simulator_reports_a_deadlock():
 def test_deadlock_free_depths_run_and_one_less_does_not(case):
     graph, target = case
     latency = target.process_latency_cycles
-    target = costmodel.dataflow(reuse_factor=target.reuse_factor, interval_cycles=target.interval_cycles, process_latency_cycles=latency)
+    target = costmodel.dataflow(
+        reuse_factor=target.reuse_factor, interval_cycles=target.interval_cycles, process_latency_cycles=latency
+    )
     cost = costmodel.evaluate(graph, target)
     folded, full = rewrite.fold(graph), depths(cost)
     for name, least in deadlock_free_depths(graph, target).items():
         assert least <= full[name]
         if least > 1:
-            assert not simulate(folded, cost.reuse_factors, full | {name: least}, 12, process_latency_cycles=latency).deadlocked, name
-            assert simulate(folded, cost.reuse_factors, full | {name: least - 1}, 12, process_latency_cycles=latency).deadlocked, name
+            assert not simulate(
+                folded, cost.reuse_factors, full | {name: least}, 12, process_latency_cycles=latency
+            ).deadlocked, name
+            assert simulate(
+                folded, cost.reuse_factors, full | {name: least - 1}, 12, process_latency_cycles=latency
+            ).deadlocked, name
 
 
 def test_a_slow_projection_needs_more_for_throughput_than_against_deadlock():
@@ -206,7 +248,9 @@ def test_a_slow_projection_needs_more_for_throughput_than_against_deadlock():
 
 
 def test_a_skip_from_the_line_buffer():
-    """Over two 3x3 convolutions the first one's window hands the token on at its last use, 2 W + 2 iterations late, just as the sum is due."""
+    """Over two 3x3 convolutions the first one's window hands the token on at its last use, 2 W + 2 iterations late,
+    just as the sum is due.
+    """
     graph = skip_over(2, 8)
     cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, skip='line_buffer'))
     row = next(row for row in cost.fifos if row['name'] == 'stem__join')
@@ -229,12 +273,18 @@ def test_the_simulator_absorbs_no_add_whose_convolution_others_read(stream_depth
     cost = costmodel.evaluate(Graph(nodes), costmodel.dataflow(add='absorbed', stream_depth=stream_depth))
     run = simulated(Graph(nodes), cost)
     assert set(run.occupancy) == set(depths(cost))
-    assert (run.deadlocked, run.interval_cycles, run.latency_cycles) == (False, cost.total['interval_cycles'], cost.total['latency_cycles'])
+    assert (run.deadlocked, run.interval_cycles, run.latency_cycles) == (
+        False,
+        cost.total['interval_cycles'],
+        cost.total['latency_cycles'],
+    )
 
 
 def test_an_absorbed_add_has_no_process_and_no_stream_before_it():
     graph = skip_over(2, 8)
-    apart, within = (costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, add=add)) for add in ('separate', 'absorbed'))
+    apart, within = (
+        costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, add=add)) for add in ('separate', 'absorbed')
+    )
     assert set(depths(apart)) - set(depths(within)) == {'conv1__join'}
     assert depths(within)['stem__join'] == depths(apart)['stem__join']
     assert within.total['lut'] < apart.total['lut']

@@ -1,4 +1,6 @@
-"""Settings of targets, names in them and probabilities: what is not understood is refused by name, and nothing is ignored."""
+"""Settings of targets, names in them and probabilities: what is not understood is refused by name, and nothing is
+ignored.
+"""
 
 import dataclasses
 import json
@@ -24,7 +26,12 @@ BAD_NUMBERS = (0, -1.5, math.nan, math.inf, True, '200', [200], 1j)
 
 def kinds() -> list[tuple[str, str]]:
     """(target, setting) of every setting of both targets."""
-    return [(kind.__name__, field.name) for kind in (Dataflow, PEArray) for field in dataclasses.fields(kind) if field.name != 'preset']
+    return [
+        (kind.__name__, field.name)
+        for kind in (Dataflow, PEArray)
+        for field in dataclasses.fields(kind)
+        if field.name != 'preset'
+    ]
 
 
 def with_setting(kind: str, key: str, value: object) -> object:
@@ -65,7 +72,9 @@ def test_integers_of_numpy_are_integers_and_targets_stay_hashable():
 
 
 @pytest.mark.parametrize('key', ['reuse_factor', 'weight_bits_of', 'activation_bits_of'])
-@pytest.mark.parametrize('value, message', [(2.0, 'got 2.0'), (0, 'got 0'), (True, 'got True'), ('4', "got '4'"), (None, 'got None')])
+@pytest.mark.parametrize(
+    'value, message', [(2.0, 'got 2.0'), (0, 'got 0'), (True, 'got True'), ('4', "got '4'"), (None, 'got None')]
+)
 def test_a_number_of_one_node_is_checked_as_that_of_all(key, value, message):
     with pytest.raises(costmodel.CostError, match=f"^{key} of node 'stem_conv' must be an integer of 1..*{message}"):
         costmodel.dataflow(**{key: {'stem_conv': value}})
@@ -86,8 +95,14 @@ def test_widths_beyond_32_bits_are_refused_by_both_targets(key, bits):
     [
         ({'reuse_factor': {'stem_cnv': 1}}, "reuse_factor names node 'stem_cnv', .*did you mean 'stem_conv'"),
         ({'weight_bits_of': {'head_dens': 4}}, "weight_bits_of names node 'head_dens', .*did you mean 'head_dense'"),
-        ({'activation_bits_of': {'nothing': 4}}, "activation_bits_of names node 'nothing', which the graph does not have"),
-        ({'reuse_factor': {'stem_relu': 2}}, "reuse_factor names node 'stem_relu', and that is a relu; it is a setting of conv and dense"),
+        (
+            {'activation_bits_of': {'nothing': 4}},
+            "activation_bits_of names node 'nothing', which the graph does not have",
+        ),
+        (
+            {'reuse_factor': {'stem_relu': 2}},
+            "reuse_factor names node 'stem_relu', and that is a relu; it is a setting of conv and dense",
+        ),
         ({'weight_bits_of': {'s1b0_long': 2}}, "weight_bits_of names node 's1b0_long', and that is a add"),
         ({'activation_bits_of': {'stem_bn': 2}}, "activation_bits_of names node 'stem_bn', and that is a batch_norm"),
     ],
@@ -99,7 +114,9 @@ def test_a_name_that_means_nothing_is_refused_by_evaluate_and_by_tabulate(price,
 
 @pytest.mark.parametrize('price', [costmodel.evaluate, costmodel.tabulate])
 def test_an_unknown_frame_block_is_refused_by_evaluate_and_by_tabulate(price):
-    with pytest.raises(costmodel.CostError, match="frame names block 's1b9', which the graph does not have; did you mean 's1b0'"):
+    with pytest.raises(
+        costmodel.CostError, match="frame names block 's1b9', which the graph does not have; did you mean 's1b0'"
+    ):
         price(NET, costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion', frame=('s1b9',)))
 
 
@@ -121,7 +138,9 @@ def test_a_setting_of_what_a_closed_gate_took_away_is_none_that_is_unknown(tmp_p
     assert (
         costs[0]
         == costs[1]
-        == costmodel.evaluate(build.resnet(8, (8, 8, 3), width=4, skips='none'), costmodel.dataflow(weight_bits_of={'s1b0_conv1': 4})).total
+        == costmodel.evaluate(
+            build.resnet(8, (8, 8, 3), width=4, skips='none'), costmodel.dataflow(weight_bits_of={'s1b0_conv1': 4})
+        ).total
     )
     with pytest.raises(costmodel.CostError, match="names node 's2b0_prj'"):
         costmodel.evaluate(loaded, costmodel.dataflow(reuse_factor={'s2b0_prj': 16}))
@@ -139,7 +158,10 @@ def test_a_block_that_a_closed_gate_took_away_may_be_in_frame_mode():
     net = rewrite.remove(graph.Graph(nodes), ['g'])
     assert 'b' not in {node.block for node in net}
     target = costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion', frame=('a', 'b', 'c'))
-    assert costmodel.evaluate(net, target).total == costmodel.evaluate(net, dataclasses.replace(target, frame=('a', 'c'))).total
+    assert (
+        costmodel.evaluate(net, target).total
+        == costmodel.evaluate(net, dataclasses.replace(target, frame=('a', 'c'))).total
+    )
 
 
 def test_unknown_gates_are_named_with_the_nearest_by_every_rewrite():
@@ -148,7 +170,9 @@ def test_unknown_gates_are_named_with_the_nearest_by_every_rewrite():
             rewritten()
 
 
-@pytest.mark.parametrize('value', [-0.01, 1.01, math.nan, math.inf, '0.5', None, [0.5], np.array([0.5]), 1j, np.float32(2)])
+@pytest.mark.parametrize(
+    'value', [-0.01, 1.01, math.nan, math.inf, '0.5', None, [0.5], np.array([0.5]), 1j, np.float32(2)]
+)
 def test_what_is_no_probability_is_refused_with_its_gate(value):
     table = costmodel.tabulate(NET, costmodel.dataflow())
     p = dict.fromkeys(NET.gates, 0.5)

@@ -24,7 +24,8 @@ def sets(tmp_path_factory):
     root = tmp_path_factory.mktemp('sets')
     splits = {'train': pairs(12), 'test': pairs(6)}
     return [
-        write_set(root, f'of_{kind}', splits, shape=SHAPE, classes=['a', 'b', 'c'], encoding=kind, shards=2, ids=True) for kind in ('png', 'bytes')
+        write_set(root, f'of_{kind}', splits, shape=SHAPE, classes=['a', 'b', 'c'], encoding=kind, shards=2, ids=True)
+        for kind in ('png', 'bytes')
     ]
 
 
@@ -60,14 +61,24 @@ def test_features_that_are_not_tfds_own_are_refused_and_never_imported(sets, tmp
     (tmp_path / 'evilset' / 'mod.py').write_text('raise SystemExit("imported")')
     monkeypatch.syspath_prepend(tmp_path)
     copy = changed(sets[0], tmp_path, lambda features: features['featuresDict']['features'].update(more=feature))
-    with pytest.raises(data.DataError, match=rf"{copy}/features.json: '\w+' is '[\w.]+', which is none of TFDS's own features"):
+    with pytest.raises(
+        data.DataError, match=rf"{copy}/features.json: '\w+' is '[\w.]+', which is none of TFDS's own features"
+    ):
         data.load('copy', tfds_dir=str(copy))
     assert not any(name.startswith('evilset') for name in sys.modules)
 
 
 HOSTILE_SIZES = [
-    ('label', {'classLabel': {'numClasses': '1000000000'}}, r"'numClasses' is '1000000000'; expected an integer of 0..1000000"),
-    ('image', {'image': {'shape': {'dimensions': ['99999999', '9999999', '3']}}}, r"'dimensions' is .*at most 268,435,456 values"),
+    (
+        'label',
+        {'classLabel': {'numClasses': '1000000000'}},
+        r"'numClasses' is '1000000000'; expected an integer of 0..1000000",
+    ),
+    (
+        'image',
+        {'image': {'shape': {'dimensions': ['99999999', '9999999', '3']}}},
+        r"'dimensions' is .*at most 268,435,456 values",
+    ),
     ('image', {'image': {'shape': {'dimensions': ['6', None, '3']}}}, r"'dimensions' is .*expected a list of sizes"),
 ]
 
@@ -124,4 +135,7 @@ def test_every_damage_of_a_set_is_named_or_changes_no_pixel(sets, tmp_path, seed
         except data.DataError as error:
             assert str(copy) in str(error)
         else:
-            assert all(np.array_equal(image, expected) and label == of for (image, label), (expected, of) in zip(rows, pairs(12)))
+            assert all(
+                np.array_equal(image, expected) and label == of
+                for (image, label), (expected, of) in zip(rows, pairs(12))
+            )

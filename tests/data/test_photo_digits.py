@@ -44,7 +44,9 @@ def test_classes_are_equally_frequent(source):
 
 
 def test_handwriting_is_in_one_split_only(monkeypatch):
-    """What each split is drawn from: the digits of that split of the set `digits`, for the strokes and the fragments alike."""
+    """What each split is drawn from: the digits of that split of the set `digits`, for the strokes and the fragments
+    alike.
+    """
     seen = {}
 
     def render(config, split, chunk, pool, labels, levels):
@@ -71,7 +73,12 @@ def test_coverage_is_the_bilinear_resampling():
     rng = np.random.default_rng(0)
     n = 6
     images = rng.integers(0, 17, (n, 8, 8)).astype(np.uint8)
-    scale, angle, shear, centre = rng.uniform(1.7, 3.2, n), rng.uniform(-180, 180, n), rng.uniform(-0.3, 0.3, n), rng.uniform(10, 20, (n, 2))
+    scale, angle, shear, centre = (
+        rng.uniform(1.7, 3.2, n),
+        rng.uniform(-180, 180, n),
+        rng.uniform(-0.3, 0.3, n),
+        rng.uniform(10, 20, (n, 2)),
+    )
     got = photo_digits._coverage(images, scale, angle, shear, centre)
     for k in range(n):
         padded = np.pad(images[k].astype(float), 1)
@@ -95,7 +102,9 @@ def test_an_upright_digit_stays_upright():
 
 
 def test_strokes_show():
-    """Every digit differs visibly from what it covers: the mean change under the stroke is at least half the least contrast."""
+    """Every digit differs visibly from what it covers: the mean change under the stroke is at least half the least
+    contrast.
+    """
     for config in (CONFIGS['easy'], CONFIGS['hard']):
         rng = np.random.default_rng(0)
         image = photo_digits._backgrounds(rng, config, photo_digits.photo_levels())

@@ -19,11 +19,24 @@ FULL = data.Augment(pad=2, flip=True, cutout=3, mixup=0.4)
 def make_source(train=50, test=13, shape=(8, 6, 3), classes=5):
     rng = np.random.default_rng(0)
     splits = {
-        name: MemorySplit(name, rng.integers(0, 256, (n, *shape), dtype=np.uint8), rng.integers(0, classes, n).astype(np.int32))
+        name: MemorySplit(
+            name, rng.integers(0, 256, (n, *shape), dtype=np.uint8), rng.integers(0, classes, n).astype(np.int32)
+        )
         for name, n in (('train', train), ('test', test))
     }
     names = tuple(map(str, range(classes)))
-    return Source('made', '1.0.0', '', shape, classes, names, (0.4, 0.5, 0.6)[: shape[2]], (0.2, 0.25, 0.3)[: shape[2]], **splits, varying=False)
+    return Source(
+        'made',
+        '1.0.0',
+        '',
+        shape,
+        classes,
+        names,
+        (0.4, 0.5, 0.6)[: shape[2]],
+        (0.2, 0.25, 0.3)[: shape[2]],
+        **splits,
+        varying=False,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -37,7 +50,9 @@ def photographs(tmp_path_factory):
 
     root = tmp_path_factory.mktemp('photographs')
     splits = {'train': [(picture(i), i % 7) for i in range(40)], 'validation': [(picture(i), i % 7) for i in range(9)]}
-    directory = write_set(root, 'imagenet2012', splits, shape=(None, None, 3), classes=7, encoding='jpeg', version='5.1.0', shards=2)
+    directory = write_set(
+        root, 'imagenet2012', splits, shape=(None, None, 3), classes=7, encoding='jpeg', version='5.1.0', shards=2
+    )
     return data.load('', tfds_dir=directory, image_size=24)
 
 
@@ -158,7 +173,9 @@ def test_mixup_blends_pairs():
     for k, partner in enumerate((1, 0, 3, 2)):
         np.testing.assert_allclose(mixed[k], draws.mixup[k] * k + (1 - draws.mixup[k]) * partner, rtol=1e-5)
         labels = np.eye(3)[[0, 1, 2, 0]]
-        np.testing.assert_allclose(soft[k], draws.mixup[k] * labels[k] + (1 - draws.mixup[k]) * labels[partner], rtol=1e-5)
+        np.testing.assert_allclose(
+            soft[k], draws.mixup[k] * labels[k] + (1 - draws.mixup[k]) * labels[partner], rtol=1e-5
+        )
 
 
 def test_options_do_not_shift_one_another():
@@ -195,7 +212,9 @@ def test_default_augmentation_does_not_mirror_digits():
 def test_the_last_evaluation_batch_is_weighted_right(processes):
     source = make_source(test=13)
     images, labels = data.arrays(source, 'test')
-    shards = [list(data.eval_batches(source, 'test', 6, process_index=p, process_count=processes)) for p in range(processes)]
+    shards = [
+        list(data.eval_batches(source, 'test', 6, process_index=p, process_count=processes)) for p in range(processes)
+    ]
     assert {len(shard) for shard in shards} == {3}
     batches = [{key: np.concatenate([shard[i][key] for shard in shards]) for key in shards[0][0]} for i in range(3)]
     assert all(batch['image'].shape == (6, 8, 6, 3) for batch in batches)
@@ -263,9 +282,18 @@ def test_a_bad_record_on_disk_is_named_when_it_is_met(tmp_path):
     rng = np.random.default_rng(0)
     pairs = [(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8), 0) for _ in range(6)]
     pairs[2] = (_encode(pairs[2][0], 'jpeg')[:200], 0)
-    directory = write_set(tmp_path, 'imagenet2012', {'train': pairs, 'validation': pairs[3:]}, shape=(None, None, 3), classes=4, encoding='jpeg')
+    directory = write_set(
+        tmp_path,
+        'imagenet2012',
+        {'train': pairs, 'validation': pairs[3:]},
+        shape=(None, None, 3),
+        classes=4,
+        encoding='jpeg',
+    )
     batches = data.train_batches(data.load('', directory, image_size=16), batch_size=6, seed=0)
-    with pytest.raises(data.DataError, match=r'imagenet2012-train.array_record-00000-of-00001, record 2: cannot decode'):
+    with pytest.raises(
+        data.DataError, match=r'imagenet2012-train.array_record-00000-of-00001, record 2: cannot decode'
+    ):
         next(data.prefetch(batches))
 
 
@@ -290,7 +318,9 @@ def test_prefetch_reshapes_for_pmap():
     (batch,) = data.prefetch(batches_of(1, size=4 * count), devices=devices)
     assert batch['image'].shape == (count, 4, 2, 2, 1)
     np.testing.assert_array_equal(batch['label'].reshape(-1), np.arange(4 * count))
-    assert [shard.device for shard in sorted(batch['label'].addressable_shards, key=lambda s: s.index[0].start or 0)] == devices
+    assert [
+        shard.device for shard in sorted(batch['label'].addressable_shards, key=lambda s: s.index[0].start or 0)
+    ] == devices
     total = jax.pmap(lambda b: b['label'].sum(), devices=devices)(batch)
     np.testing.assert_array_equal(jax.device_get(total), np.arange(4 * count).reshape(count, 4).sum(1))
 

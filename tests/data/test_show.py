@@ -12,7 +12,9 @@ from tailor_jax.data.source import MemorySplit, Source
 
 def test_contact_sheet_has_a_row_per_class():
     rng = np.random.default_rng(0)
-    split = MemorySplit('train', rng.integers(0, 256, (60, 10, 20, 1), dtype=np.uint8), (np.arange(60) % 4).astype(np.int32))
+    split = MemorySplit(
+        'train', rng.integers(0, 256, (60, 10, 20, 1), dtype=np.uint8), (np.arange(60) % 4).astype(np.int32)
+    )
     source = Source('made', '1.0.0', '', (10, 20, 1), 5, tuple('abcde'), (0.4,), (0.2,), split, split, varying=False)
     classes, images = show_data.pick(source, 'train', rows=3, columns=6, augmented=False)
     assert classes == [0, 2, 4] and [len(row) for row in images] == [6, 6, 0]  # class 4 has no images
@@ -25,7 +27,14 @@ def test_contact_sheet_has_a_row_per_class():
 
 
 def test_the_command_writes_a_picture(tmp_path):
-    command = [sys.executable, '-m', 'experiments.show_data', '--name=digits', '--columns=2', f'--out={tmp_path}/sheet.png']
+    command = [
+        sys.executable,
+        '-m',
+        'experiments.show_data',
+        '--name=digits',
+        '--columns=2',
+        f'--out={tmp_path}/sheet.png',
+    ]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'sheet.png').read_bytes().startswith(b'\x89PNG')

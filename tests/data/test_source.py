@@ -27,7 +27,12 @@ def pairs(count, shape=(32, 32, 3), classes=10, seed=0):
 def cifar10(root, **changes):
     """A set in the exact feature layout of TFDS's cifar10: id, PNG image, label; two files a split."""
     splits = changes.pop('splits', {'train': pairs(50), 'test': pairs(20, seed=1)})
-    return write_set(root, 'cifar10', splits, **{'shape': (32, 32, 3), 'classes': 10, 'version': '3.0.2', 'ids': True, 'shards': 2, **changes})
+    return write_set(
+        root,
+        'cifar10',
+        splits,
+        **{'shape': (32, 32, 3), 'classes': 10, 'version': '3.0.2', 'ids': True, 'shards': 2, **changes},
+    )
 
 
 # ---------------------------------------------------------------- embedded
@@ -76,7 +81,9 @@ def test_what_a_killed_build_left_is_removed(root):
 
 def test_a_data_directory_that_cannot_be_written_is_named(root, monkeypatch):
     root.write_text('a file')
-    with pytest.raises(data.DataError, match=rf"{root}/digits/1.0.0: cannot build data set 'digits' there.*TFDS_DATA_DIR"):
+    with pytest.raises(
+        data.DataError, match=rf"{root}/digits/1.0.0: cannot build data set 'digits' there.*TFDS_DATA_DIR"
+    ):
         data.load('digits')
 
 
@@ -98,11 +105,20 @@ def test_cifar10_layout_is_read_exactly_without_tensorflow(root):
 @pytest.mark.parametrize('where', ['version', 'set', 'root'])
 def test_tfds_dir_may_be_a_version_a_set_or_a_root(root, where):
     version = write_set(
-        root / 'x', 'leaves', {'train': pairs(12, (6, 10, 1), 3), 'test': pairs(4, (6, 10, 1), 3)}, shape=(6, 10, 1), classes=['a', 'b', 'c']
+        root / 'x',
+        'leaves',
+        {'train': pairs(12, (6, 10, 1), 3), 'test': pairs(4, (6, 10, 1), 3)},
+        shape=(6, 10, 1),
+        classes=['a', 'b', 'c'],
     )
     directory = {'version': version, 'set': version.parent, 'root': root / 'x'}[where]
     source = data.load('leaves' if where == 'root' else 'photo_digits', tfds_dir=str(directory))
-    assert (source.name, source.image_shape, source.classes, source.class_names) == ('leaves', (6, 10, 1), 3, ('a', 'b', 'c'))
+    assert (source.name, source.image_shape, source.classes, source.class_names) == (
+        'leaves',
+        (6, 10, 1),
+        3,
+        ('a', 'b', 'c'),
+    )
     assert not (root / 'photo_digits').exists()
 
 
@@ -114,7 +130,9 @@ def test_the_highest_version_is_taken(root):
 
 def test_grey_png_rgba_and_raw_bytes(root):
     for name, shape, encoding in (('grey', (5, 7, 1), 'png'), ('rgba', (5, 7, 4), 'png'), ('raw', (5, 7, 3), 'bytes')):
-        write_set(root, name, {'train': pairs(6, shape), 'test': pairs(3, shape)}, shape=shape, classes=10, encoding=encoding)
+        write_set(
+            root, name, {'train': pairs(6, shape), 'test': pairs(3, shape)}, shape=shape, classes=10, encoding=encoding
+        )
         source = data.load(name)
         assert source.image_shape == shape and len(source.mean) == shape[2]
         assert all(np.array_equal(source.train[i][0], image) for i, (image, _) in enumerate(pairs(6, shape)))
@@ -208,7 +226,10 @@ def test_a_truncated_picture_is_named_by_file_and_index(root):
 
     bad = [*good[:4], (_encode(good[4][0], 'png')[:-900], 4), good[5]]
     directory = cifar10(root, splits={'train': bad, 'test': good}, shards=1)
-    with pytest.raises(data.DataError, match=rf'{directory}/cifar10-train.array_record-00000-of-00001, record 4: cannot decode the image'):
+    with pytest.raises(
+        data.DataError,
+        match=rf'{directory}/cifar10-train.array_record-00000-of-00001, record 4: cannot decode the image',
+    ):
         data.load('cifar10')
 
 
@@ -216,7 +237,9 @@ def test_a_label_out_of_range_is_named_by_file_and_index(root):
     directory = cifar10(root, splits={'train': pairs(12, classes=12), 'test': pairs(4)}, classes=12, shards=1)
     features = directory / 'features.json'
     features.write_text(features.read_text().replace('"12"', '"10"'))
-    with pytest.raises(data.DataError, match=r'train.array_record-00000-of-00001, record 10: label 10 is out of range, expected 0..9'):
+    with pytest.raises(
+        data.DataError, match=r'train.array_record-00000-of-00001, record 10: label 10 is out of range, expected 0..9'
+    ):
         data.load('cifar10')
 
 
@@ -227,7 +250,14 @@ def test_a_wrong_image_shape_is_named_by_file_and_index(root):
     cifar10(root, splits={'train': odd, 'test': pairs(4)}, shards=1)
     with pytest.raises(data.DataError, match=r'record 3: image of shape \(16, 32, 3\), expected \(32, 32, 3\)'):
         data.load('cifar10')
-    directory = write_set(root, 'raw', {'train': pairs(4, (4, 4, 1)), 'test': pairs(4, (4, 4, 1))}, shape=(4, 4, 1), classes=10, encoding='bytes')
+    directory = write_set(
+        root,
+        'raw',
+        {'train': pairs(4, (4, 4, 1)), 'test': pairs(4, (4, 4, 1))},
+        shape=(4, 4, 1),
+        classes=10,
+        encoding='bytes',
+    )
     features = json.loads((directory / 'features.json').read_text())
     features['featuresDict']['features']['image']['tensor']['shape']['dimensions'] = ['5', '4', '1']
     (directory / 'features.json').write_text(json.dumps(features))

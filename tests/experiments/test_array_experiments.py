@@ -1,4 +1,6 @@
-"""Training against the PE array: the config's keys, the cost term, a run whose gates close, and what can be exported of it."""
+"""Training against the PE array: the config's keys, the cost term, a run whose gates close, and what can be exported of
+it.
+"""
 
 import json
 
@@ -50,7 +52,9 @@ def test_it_exports_as_the_dataflow_design_that_the_config_describes(trained, tm
 def test_the_pareto_picture_takes_the_resources_of_the_target(trained):
     _, _, summary = trained
     row = {f'accuracy_{name}': value for name, value in summary['accuracy'].items()} | summary['hardware']['after']
-    assert results.draw([row | {'accuracy_csim': 0.9, 'cost': 0.5, 'weight': 1.0, 'seed': 0, 'pareto': 1}]).startswith(b'\x89PNG')
+    assert results.draw([row | {'accuracy_csim': 0.9, 'cost': 0.5, 'weight': 1.0, 'seed': 0, 'pareto': 1}]).startswith(
+        b'\x89PNG'
+    )
 
 
 def test_the_cost_is_of_the_targets_own_resources():

@@ -1,4 +1,6 @@
-"""The PE-array model against what SCALE-Sim and ZigZag gave (`experiments/fidelity/peers.json`), and against Tailor's figures."""
+"""The PE-array model against what SCALE-Sim and ZigZag gave (`experiments/fidelity/peers.json`), and against Tailor's
+figures.
+"""
 
 import random
 
@@ -31,7 +33,9 @@ def test_dram_bytes_are_within_five_per_cent_of_zigzags_but_for_strided_projecti
             assert each.bytes == each.peer_bytes | {'input_bytes': hit * each.peer_bytes['input_bytes']}
         else:
             assert each.dram_bytes == pytest.approx(each.peer_dram_bytes, rel=0.05)
-    assert sum(each.dram_bytes for each in found) == pytest.approx(sum(each.peer_dram_bytes for each in found), rel=0.05)
+    assert sum(each.dram_bytes for each in found) == pytest.approx(
+        sum(each.peer_dram_bytes for each in found), rel=0.05
+    )
 
 
 @pytest.mark.parametrize('run', [run for run in peers.runs() if '/zigzag/' in run])
@@ -46,7 +50,10 @@ def test_layers_alone_move_what_they_move_in_the_network():
     for each in peers.pairs('resnet20/zigzag/channel_parallel'):
         if any(graph[reader].op == 'global_avg_pool' for reader in graph.consumers[each.node.name]):
             continue  # in the network it writes the average
-        assert each.dram_bytes == rows[each.node.name]['dram_bytes'] and each.cycles == rows[each.node.name]['compute_cycles']
+        assert (
+            each.dram_bytes == rows[each.node.name]['dram_bytes']
+            and each.cycles == rows[each.node.name]['compute_cycles']
+        )
 
 
 def test_the_closest_setting_to_tailors_figures_is_what_evaluate_gives():
@@ -56,7 +63,9 @@ def test_the_closest_setting_to_tailors_figures_is_what_evaluate_gives():
     settings = {name: getattr(best, name) for name in names} | {'rows': best.side, 'columns': best.side}
     target = costmodel.pe_array('tailor_2d', dram_bytes_per_cycle=best.bytes_per_cycle, **settings)
     graph = build.named('resnet50', None, None, None, None)
-    before, after = (costmodel.evaluate(rewrite.binarize(graph, dict.fromkeys(graph.gates, gate)), target).total for gate in (1, 0))
+    before, after = (
+        costmodel.evaluate(rewrite.binarize(graph, dict.fromkeys(graph.gates, gate)), target).total for gate in (1, 0)
+    )
     assert best.dram == pytest.approx(after['dram_bytes'] / before['dram_bytes'] - 1)
     assert best.maps == pytest.approx(after['dram_feature_map_bytes'] / before['dram_feature_map_bytes'] - 1)
     assert best.performance == pytest.approx(before['cycles'] / after['cycles'] - 1)
@@ -64,7 +73,9 @@ def test_the_closest_setting_to_tailors_figures_is_what_evaluate_gives():
 
 def test_a_file_of_runs_is_what_was_written(tmp_path):
     (tmp_path / 'peers.json').write_text(peers.text(peers.runs().values()))
-    assert (tmp_path / 'peers.json').read_bytes() == peers.FILE.read_bytes() and peers.load(tmp_path / 'peers.json') == peers.runs()
+    assert (tmp_path / 'peers.json').read_bytes() == peers.FILE.read_bytes() and peers.load(
+        tmp_path / 'peers.json'
+    ) == peers.runs()
 
 
 @pytest.mark.parametrize('seed', range(100))

@@ -43,7 +43,9 @@ def test_block_counts_are_equal_on_at_least_95_percent_of_points(resource):
 
 @pytest.mark.parametrize('fold', range(grid.FOLDS))
 def test_errors_on_held_out_points(fold):
-    """At most 10 % in the median and 25 % at the 95th percentile, of points that the fit has not seen; fold 0 is the model's own."""
+    """At most 10 % in the median and 25 % at the 95th percentile, of points that the fit has not seen; fold 0 is the
+    model's own.
+    """
     unseen = fit.held_out(MEASURED, fold)
     fitted = fit.fit(MEASURED, unseen)
     for resource in ('lut', 'ff'):
@@ -76,7 +78,9 @@ def file(tmp_path, monkeypatch) -> Path:
 
 
 def test_a_table_measured_elsewhere(tmp_path, capsys, file):
-    """Parts that take twice the LUTs give coefficients that predict twice the LUTs; parts that are not in the table keep theirs."""
+    """Parts that take twice the LUTs give coefficients that predict twice the LUTs; parts that are not in the table
+    keep theirs.
+    """
     path = tmp_path / 'mine.csv'
     rows = [{'part': part.key, **row, 'lut': 2 * row['lut']} for part, row in MEASURED.items() if part.kind == 'fifo']
     table.write(path, ['by hand'], table.RESOURCES, rows)
@@ -84,7 +88,9 @@ def test_a_table_measured_elsewhere(tmp_path, capsys, file):
     found = coefficients.load(file).coefficients
     assert found.keys() == coefficients.COEFFICIENTS.keys()
     part = point('fifo', style='bram', depth=256, width=72)
-    assert fit.predicted(found, part, 'lut') == pytest.approx(2 * fit.predicted(coefficients.COEFFICIENTS, part, 'lut'), rel=0.05)
+    assert fit.predicted(found, part, 'lut') == pytest.approx(
+        2 * fit.predicted(coefficients.COEFFICIENTS, part, 'lut'), rel=0.05
+    )
     assert found['clone.lut'] == coefficients.COEFFICIENTS['clone.lut']
     assert 'held out' in capsys.readouterr().out
 
@@ -139,11 +145,23 @@ def test_the_same_report_twice_scales_once_and_another_report_scales_the_base(tm
         (lambda report: {key: report[key] for key in ('format', 'version')}, "'rows' is missing"),
         (lambda report: {'rows': report['rows']}, "expected a file with format 'tailor_jax.csynth', got None"),
         (lambda report: report | {'rows': [3]}, r'rows\[0\]: expected an object, got 3'),
-        (lambda report: report | {'rows': [report['rows'][0] | {'estimate': {'lut': '100', 'ff': 1}}]}, "'lut' is '100'; expected a finite number"),
+        (
+            lambda report: report | {'rows': [report['rows'][0] | {'estimate': {'lut': '100', 'ff': 1}}]},
+            "'lut' is '100'; expected a finite number",
+        ),
         (lambda report: report | {'rows': [report['rows'][0] | {'estimate': {'lut': 100}}]}, "'ff' is missing"),
-        (lambda report: report | {'rows': [report['rows'][0] | {'synthesis': {'lut': -4, 'ff': 1}}]}, "'lut' is -4; expected"),
-        (lambda report: report | {'rows': [report['rows'][0] | {'synthesis': None}]}, 'no row with both an estimate and a synthesis'),
-        (lambda report: report | {'format': 'tailor_jax.graph', 'version': 1}, "expected a file with format 'tailor_jax.csynth'"),
+        (
+            lambda report: report | {'rows': [report['rows'][0] | {'synthesis': {'lut': -4, 'ff': 1}}]},
+            "'lut' is -4; expected",
+        ),
+        (
+            lambda report: report | {'rows': [report['rows'][0] | {'synthesis': None}]},
+            'no row with both an estimate and a synthesis',
+        ),
+        (
+            lambda report: report | {'format': 'tailor_jax.graph', 'version': 1},
+            "expected a file with format 'tailor_jax.csynth'",
+        ),
     ],
 )
 def test_a_bad_report_is_named_and_changes_nothing(tmp_path, capsys, file, change, message):
@@ -151,7 +169,9 @@ def test_a_bad_report_is_named_and_changes_nothing(tmp_path, capsys, file, chang
     report.write_text(json.dumps(change(REPORT)))
     assert command.main([f'--csynth={report}', '--write']) == 1
     error = capsys.readouterr().err
-    assert re.search(message, error) and 'report.json' in error and error.startswith('error: ') and error.count('\n') == 1
+    assert (
+        re.search(message, error) and 'report.json' in error and error.startswith('error: ') and error.count('\n') == 1
+    )
     assert file.read_bytes() == content
 
 
@@ -172,7 +192,10 @@ def test_a_damaged_report_or_file_of_coefficients_is_refused_by_name_or_read(tmp
     [
         ('part,lut\nclone width=8,4\n', 'has no ff, bram18, uram, dsp'),
         ('part,lut,ff,bram18,uram,dsp\ncoil width=8,4,4,0,0,0\n', "no equations for parts of the kind 'coil'"),
-        ('part,lut,ff,bram18,uram,dsp\nclone width=8,4,x,0,0,0\n', "'clone width=8': ff is 'x'; expected an integer, 0 or more"),
+        (
+            'part,lut,ff,bram18,uram,dsp\nclone width=8,4,x,0,0,0\n',
+            "'clone width=8': ff is 'x'; expected an integer, 0 or more",
+        ),
         ('part,lut,ff,bram18,uram,dsp\nclone width=8,-4,1,0,0,0\n', "lut is '-4'"),
         ('part,lut,ff,bram18,uram,dsp\nclone depth=8,4,4,0,0,0\n', "'clone depth=8': it has no 'width'"),
         ('part,lut,ff,bram18,uram,dsp\nclone width=8=9,4,4,0,0,0\n', "'clone width=8=9'"),

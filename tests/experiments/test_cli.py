@@ -1,4 +1,6 @@
-"""How programs start and end: --help, errors in one paragraph, files that cannot be written, reports of what is not there."""
+"""How programs start and end: --help, errors in one paragraph, files that cannot be written, reports of what is not
+there.
+"""
 
 import csv
 import errno
@@ -38,7 +40,8 @@ PROGRAMS = tuple(
 )
 
 
-# ---- --help ------------------------------------------------------------------------------------------------------------------
+# ---- --help
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings('ignore:.*found in sys.modules:RuntimeWarning')
@@ -73,12 +76,16 @@ def _flags(program):
 
 
 def test_there_are_programs():
-    assert {'experiments.train', 'experiments.report', 'experiments.benchmarks.csim'} <= set(PROGRAMS) and len(PROGRAMS) >= 14
+    assert {'experiments.train', 'experiments.report', 'experiments.benchmarks.csim'} <= set(PROGRAMS) and len(
+        PROGRAMS
+    ) >= 14
 
 
 def test_help_of_data_preparation_and_a_real_process():
     for module, flag in (('tailor_jax.data.prepare', '--tfds_dir'), ('experiments.report', '--workdir')):
-        done = subprocess.run([sys.executable, '-m', module, '--help'], cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            [sys.executable, '-m', module, '--help'], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0 and flag in done.stdout and not done.stderr
 
 
@@ -90,13 +97,21 @@ def test_help_of_data_preparation_and_a_real_process():
     ],
 )
 def test_wrong_arguments_are_one_line(program, flags, message, tmp_path):
-    command = [sys.executable, '-m', program, '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
+    command = [
+        sys.executable,
+        '-m',
+        program,
+        '--config=experiments/configs/digits_resnet8.py',
+        f'--workdir={tmp_path}/w',
+        *flags,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and not (tmp_path / 'w').exists()
     assert done.stderr.startswith('error: ') and message in done.stderr and done.stderr.count('\n') == 1
 
 
-# ---- errors of files -----------------------------------------------------------------------------------------------------------
+# ---- errors of files
+# -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -125,11 +140,18 @@ runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"""
 
 @pytest.mark.parametrize('largest, wrong', [(100, ''), (6_000, 'checkpoints/teacher/6')])
 def test_a_disk_that_is_full_ends_a_run_with_one_error_that_names_the_workdir(largest, wrong, tmp_path):
-    """Without room for the first file, and for the first checkpoint. No traceback, of threads of libraries either; the rest is kept."""
-    flags = [f'--config.train.{phase}.epochs=1' for phase in config_lib.PHASES] + ['--config.model.width=4', '--config.cost.interval_cycles=4096']
+    """Without room for the first file, and for the first checkpoint. No traceback, of threads of libraries either; the
+    rest is kept.
+    """
+    flags = [f'--config.train.{phase}.epochs=1' for phase in config_lib.PHASES] + [
+        '--config.model.width=4',
+        '--config.cost.interval_cycles=4096',
+    ]
     command = ['experiments.train', '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
     command += ['--config.data.train_split=train[:30%]', '--config.train.log_every_steps=100']
-    environment = {name: value for name, value in os.environ.items() if not name.startswith('JAX_')}  # no cache whose files would be cut off
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith('JAX_')
+    }  # no cache whose files would be cut off
     command = [sys.executable, '-c', LIMITED, str(largest), *command]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
@@ -152,7 +174,8 @@ def test_a_workdir_that_cannot_be_written_is_named(where, tmp_path):
     assert str(workdir.parent) in cli.told(caught.value, {'workdir': str(workdir)})
 
 
-# ---- reports -------------------------------------------------------------------------------------------------------------------
+# ---- reports
+# -------------------------------------------------------------------------------------------------------------------
 
 
 def summary_of(seed=0, weight=0.1, accuracy=0.9):
@@ -165,7 +188,9 @@ def write_run(directory, summary, simulated=None):
     directory.mkdir(parents=True)
     (directory / 'summary.json').write_text(json.dumps(summary))
     if simulated is not None:
-        (directory / 'csim.json').write_text(json.dumps({**header(*csim.FORMAT), 'mode': 'fast', 'images': 360, 'mismatched_values': 0, **simulated}))
+        (directory / 'csim.json').write_text(
+            json.dumps({**header(*csim.FORMAT), 'mode': 'fast', 'images': 360, 'mismatched_values': 0, **simulated})
+        )
 
 
 def reported(directory):
@@ -177,10 +202,19 @@ def reported(directory):
     [
         (None, 'does not exist; give the workdir of a run or of a sweep'),
         ((), 'holds no finished run, and no sweep; experiments.train and experiments.sweep write them'),
-        (('config.json',), 'holds a run that is not finished: it has no summary.json yet; the command that started it goes on with it'),
+        (
+            ('config.json',),
+            'holds a run that is not finished: it has no summary.json yet; the command that started it goes on with it',
+        ),
         (('compare.json',), 'holds a comparison; its report is '),
-        (('sweep.json',), 'holds a sweep of which no run is finished yet: 0 begun, 0 trained, none of those C-simulated'),
-        (('sweep.json', 'weight0_seed0/config.json', 'weight0_seed0/summary.json', 'weight1_seed0/config.json'), '2 begun, 1 trained, none'),
+        (
+            ('sweep.json',),
+            'holds a sweep of which no run is finished yet: 0 begun, 0 trained, none of those C-simulated',
+        ),
+        (
+            ('sweep.json', 'weight0_seed0/config.json', 'weight0_seed0/summary.json', 'weight1_seed0/config.json'),
+            '2 begun, 1 trained, none',
+        ),
     ],
 )
 def test_a_report_says_what_there_is_in_place_of_a_finished_run(files, message, tmp_path):
@@ -225,7 +259,10 @@ def test_runs_of_different_things_are_no_sweep(tmp_path):
     for numbers in other['hardware'].values():
         numbers['dram_bytes'] = numbers.pop('lut')
     write_run(tmp_path / 'weight1_seed0', other, {'accuracy': 0.9})
-    with pytest.raises(ConfigError, match=r"weight1_seed0/summary.json tells of 'dram_bytes', and .*weight0_seed0/summary.json does not"):
+    with pytest.raises(
+        ConfigError,
+        match=r"weight1_seed0/summary.json tells of 'dram_bytes', and .*weight0_seed0/summary.json does not",
+    ):
         results.rows_of(tmp_path)
 
 
@@ -261,10 +298,19 @@ def test_a_damaged_summary_is_refused_by_name_or_reported(tmp_path, monkeypatch)
     [
         (lambda s: s['gates'].update(s1b0_long=0.5), "summary.json: gates: 's1b0_long' is 0.5; expected 0 or 1"),
         (lambda s: s['accuracy'].pop('quantized'), "summary.json: accuracy: 'quantized' is missing"),
-        (lambda s: s['hardware']['after'].pop('lut'), "summary.json: hardware: before has 'lut', which hardware: after lacks"),
-        (lambda s: [each.update(run=1) for each in s['hardware'].values()], "summary.json: hardware: 'run' is no resource; expected some of bops, "),
+        (
+            lambda s: s['hardware']['after'].pop('lut'),
+            "summary.json: hardware: before has 'lut', which hardware: after lacks",
+        ),
+        (
+            lambda s: [each.update(run=1) for each in s['hardware'].values()],
+            "summary.json: hardware: 'run' is no resource; expected some of bops, ",
+        ),
         (lambda s: s['config'].update(sead=1), "summary.json: config: unknown field 'sead'; did you mean 'seed'?"),
-        (lambda s: s['config']['train'].update(batch_size='x'), "summary.json: config: config.train.batch_size is 'x'; expected an integer"),
+        (
+            lambda s: s['config']['train'].update(batch_size='x'),
+            "summary.json: config: config.train.batch_size is 'x'; expected an integer",
+        ),
         (lambda s: s.update(version=7), 'its version is 7; this program reads version 1'),
         (lambda s: s.update(cost=float('nan')), 'NaN is no JSON number'),
     ],
@@ -275,7 +321,9 @@ def test_an_error_in_a_summary_names_file_and_field(change, message, tmp_path):
     write_run(tmp_path / 'r', summary)
     with pytest.raises(ConfigError) as caught:
         read_summary(tmp_path / 'r' / 'summary.json')
-    assert message in str(caught.value) and str(caught.value).endswith('delete it, and the command that wrote it writes it again')
+    assert message in str(caught.value) and str(caught.value).endswith(
+        'delete it, and the command that wrote it writes it again'
+    )
 
 
 def test_a_sweep_is_reported_whatever_its_files_are_called_and_however_little_it_measured(tmp_path):

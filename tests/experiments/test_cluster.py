@@ -1,4 +1,6 @@
-"""Several processes as one: two on this machine, as two hosts, against one process with two devices, through `experiments.train` itself."""
+"""Several processes as one: two on this machine, as two hosts, against one process with two devices, through
+`experiments.train` itself.
+"""
 
 import json
 import re
@@ -34,7 +36,9 @@ def start_two(launcher, *flags: str) -> list[subprocess.Popen]:
     port, processes = free_port(), []
     for index in (0, 1):
         more, environment = launcher(index, port)
-        processes.append(start('experiments.train', *flags, *more, JAX_NUM_CPU_DEVICES='1', **QUICK_TO_COMPILE, **environment))
+        processes.append(
+            start('experiments.train', *flags, *more, JAX_NUM_CPU_DEVICES='1', **QUICK_TO_COMPILE, **environment)
+        )
     return processes
 
 
@@ -45,20 +49,29 @@ def end_all(processes: list[subprocess.Popen]) -> list[tuple[int, str]]:
 def test_two_processes_stopped_and_resumed_train_as_one_with_two_devices(tmp_path):
     """Bit for bit: the sum over two devices does not depend on its order."""
     one, two = tmp_path / 'one', tmp_path / 'two'
-    assert end(start('experiments.train', *SHORT, f'--workdir={one}', JAX_NUM_CPU_DEVICES='2', **QUICK_TO_COMPILE))[0] == 0
+    assert (
+        end(start('experiments.train', *SHORT, f'--workdir={one}', JAX_NUM_CPU_DEVICES='2', **QUICK_TO_COMPILE))[0] == 0
+    )
 
     processes = start_two(by_slurm, *SHORT, f'--workdir={two}')
     wait_for_step(processes[0], two, 'student', 4)
     processes[1].send_signal(signal.SIGTERM)  # both must stop, after the same step
     ended = end_all(processes)
     assert [status for status, _ in ended] == [interruption.STATUS] * 2, ended
-    stopped = {int(re.search(r"interrupted in phase 'student' after step (\d+) of 16", errors)[1]) for _, errors in ended}
+    stopped = {
+        int(re.search(r"interrupted in phase 'student' after step (\d+) of 16", errors)[1]) for _, errors in ended
+    }
     assert stopped == {last_saved(two, 'student')}
 
     ended = end_all(start_two(by_flags, *SHORT, f'--workdir={two}'))
     assert [status for status, _ in ended] == [0, 0], ended
     assert_same_run(two, one)
-    assert json.loads((two / 'summary.json').read_text())['accuracy'].keys() >= {'teacher', 'gated', 'binarized', 'quantized'}
+    assert json.loads((two / 'summary.json').read_text())['accuracy'].keys() >= {
+        'teacher',
+        'gated',
+        'binarized',
+        'quantized',
+    }
 
 
 def test_when_one_process_dies_the_other_ends_too(tmp_path):

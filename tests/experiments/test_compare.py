@@ -34,15 +34,23 @@ def test_a_comparison_trains_each_method_and_tells_mean_and_spread(tmp_path):
         assert [(row['method'], row['seed']) for row in csv.DictReader(file)] == [(entry, '0') for entry in entries]
     assert (directory / 'comparison.png').read_bytes().startswith(b'\x89PNG')
     assert all(row['method'] in (directory / 'comparison.md').read_text() for row in rows)
-    # What each ends with is the network that the builder makes without learnable gates, priced on the scale of the residual network.
+    # What each ends with is the network that the builder makes without learnable gates, priced on the scale of the
+    # residual network.
     plain = {'shorten': 'short', 'nonresnet': 'none', 'kd_only': 'none'}
     for row in rows:
         saved = graph.from_json((directory / f'{row["method"]}_seed0' / 'graph.json').read_text())
         built = build.resnet(8, (8, 8, 1), width=4, skips=plain[row['method']])
         assert saved == rewrite.binarize(built, dict.fromkeys(built.gates, 1))
-        ends = [costmodel.evaluate(build.resnet(8, (8, 8, 1), width=4, skips=skips), target_of(config)).total for skips in ('none', 'long')]
+        ends = [
+            costmodel.evaluate(build.resnet(8, (8, 8, 1), width=4, skips=skips), target_of(config)).total
+            for skips in ('none', 'long')
+        ]
         cost = costmodel.evaluate(saved, target_of(config)).total
-        parts = [(cost[name] - ends[0][name]) / (ends[1][name] - ends[0][name]) for name in RESOURCES['dataflow'] if ends[0][name] < ends[1][name]]
+        parts = [
+            (cost[name] - ends[0][name]) / (ends[1][name] - ends[0][name])
+            for name in RESOURCES['dataflow']
+            if ends[0][name] < ends[1][name]
+        ]
         assert row['cost'] == pytest.approx(np.mean(parts), abs=1e-5)
     before = {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
     assert len(before) == 3
@@ -60,7 +68,9 @@ def test_mean_and_standard_deviation():
 
 
 def test_a_budget_is_met_with_every_option_on(tmp_path):
-    """Budget, aids, accumulation, bfloat16, learned scales, single widths: what is exported meets the budget and is exact (run.train proves it)."""
+    """Budget, aids, accumulation, bfloat16, learned scales, single widths: what is exported meets the budget and is
+    exact (run.train proves it).
+    """
     config = small_config()
     config.aids.update(preserve_variance=True, dirac=True, leaky_slope=0.2)
     config.train.update(accumulate=2, compute_dtype='bfloat16', schedule='step')
@@ -100,21 +110,48 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
             {'method': 'remove', 'removal.every_epochs': 2.0},
             r'3 removals, 2 epochs apart, .* do not end within the 1 epochs .*; give less than 0.3333',
         ),
-        ({'method': 'nonresnet', 'model.skips': 'short_pre', 'removal.rounds': 4}, 'config.removal.rounds is 4, but the network has 3 skips'),
-        ({'model.skips': 'long+short', 'aids.preserve_variance': True}, "config.aids.preserve_variance: node 's1b0_short2'"),
-        ({'method': 'keep', 'gates.keep': 's1b0_long,s9'}, "config.gates.keep names 's9'; expected all, none, or some of s1b0_long"),
-        ({'method': 'remove', 'removal.soften_epochs': 0.9}, 'removals that are spread must end within two thirds of the 1 epochs'),
-        ({'method': 'remove', 'cost.budget.lut': 10.0}, "config.cost.budget.lut is 10.0, but method 'remove' does not use it; gates would"),
-        ({'method': 'static', 'aids.dirac': True}, "config.aids.dirac is True, but method 'static' does not use it; gates, remove"),
+        (
+            {'method': 'nonresnet', 'model.skips': 'short_pre', 'removal.rounds': 4},
+            'config.removal.rounds is 4, but the network has 3 skips',
+        ),
+        (
+            {'model.skips': 'long+short', 'aids.preserve_variance': True},
+            "config.aids.preserve_variance: node 's1b0_short2'",
+        ),
+        (
+            {'method': 'keep', 'gates.keep': 's1b0_long,s9'},
+            "config.gates.keep names 's9'; expected all, none, or some of s1b0_long",
+        ),
+        (
+            {'method': 'remove', 'removal.soften_epochs': 0.9},
+            'removals that are spread must end within two thirds of the 1 epochs',
+        ),
+        (
+            {'method': 'remove', 'cost.budget.lut': 10.0},
+            "config.cost.budget.lut is 10.0, but method 'remove' does not use it; gates would",
+        ),
+        (
+            {'method': 'static', 'aids.dirac': True},
+            "config.aids.dirac is True, but method 'static' does not use it; gates, remove",
+        ),
         ({'method': 'nonresnet'}, "config.model.skips is 'long'; config.method 'nonresnet' takes short_pre"),
-        ({'aids.leaky_slope': 0.1, 'aids.leaky_epochs': 9.0}, 'config.aids.leaky_epochs is 9, but the phase has 1 epochs'),
+        (
+            {'aids.leaky_slope': 0.1, 'aids.leaky_epochs': 9.0},
+            'config.aids.leaky_epochs is 9, but the phase has 1 epochs',
+        ),
         ({'cost.budget.lut': 1e6, 'cost.weight': 0.5}, 'config.cost.weight is 0.5 beside a config.cost.budget'),
         ({'cost.policy': 'retain'}, "config.cost.policy is 'retain', but cost.target 'dataflow' has no such setting"),
         ({'train.accumulate': 5}, 'config.train.batch_size 64 is not divisible by config.train.accumulate 5'),
         ({'train.accumulate': 32}, 'config.train.batch_size 64 in 32 parts is not divisible by 4 devices'),
         ({'quant.weight_bits_of': 'conv=x'}, "config.quant.weight_bits_of is 'conv=x'; expected NODE=BITS"),
-        ({'quant.weight_bits_of': 'nowhere=4'}, "config.quant.weight_bits_of names node 'nowhere', which the folded network does not have"),
-        ({'quant.activation_bits_of': 'stem_conv=40'}, "gives node 'stem_conv' 40 bits; expected a width of 2 to 16 bits"),
+        (
+            {'quant.weight_bits_of': 'nowhere=4'},
+            "config.quant.weight_bits_of names node 'nowhere', which the folded network does not have",
+        ),
+        (
+            {'quant.activation_bits_of': 'stem_conv=40'},
+            "gives node 'stem_conv' 40 bits; expected a width of 2 to 16 bits",
+        ),
         ({'train.schedule': 'stpe'}, "config.train.schedule is 'stpe'.*did you mean 'step'"),
         ({'cost.budget.lut': -1.0}, 'config.cost.budget.lut is -1.0; expected a limit, not negative'),
     ],
@@ -129,7 +166,11 @@ def test_options_that_do_not_fit_together(change, message):
 
 @pytest.mark.parametrize(
     'entry, message',
-    [('gate', "--methods names 'gate'.*did you mean 'gates'"), ('keep:0.3', 'only gates take a weight'), ('gates:x', 'expected numbers')],
+    [
+        ('gate', "--methods names 'gate'.*did you mean 'gates'"),
+        ('keep:0.3', 'only gates take a weight'),
+        ('gates:x', 'expected numbers'),
+    ],
 )
 def test_entries_of_a_comparison(entry, message):
     with pytest.raises(ConfigError, match=message):

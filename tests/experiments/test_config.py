@@ -1,4 +1,6 @@
-"""The configuration: each key by its type and range, from a file, from the command line and from JSON; every error in one line that names the key."""
+"""The configuration: each key by its type and range, from a file, from the command line and from JSON; every error in
+one line that names the key.
+"""
 
 import ast
 import copy
@@ -33,10 +35,13 @@ def written(tmp_path, *lines):
 
 def names(message, key):
     """Whether a message is one line that names the key: whole, or its section and the part in it that is wrong."""
-    return '\n' not in message and any(f'config.{part}' in message for part in (key, *(key.rpartition('.')[:1] if '.' in key else ())))
+    return '\n' not in message and any(
+        f'config.{part}' in message for part in (key, *(key.rpartition('.')[:1] if '.' in key else ()))
+    )
 
 
-# ---- every key, every hostile value ----------------------------------------------------------------------------------------
+# ---- every key, every hostile value
+# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('key', KEYS)
@@ -69,7 +74,10 @@ def test_a_value_on_the_command_line_is_the_value_in_a_file(key, tmp_path):
         if (kind is str and not isinstance(value, str)) or '\ud800' in text or text == 'none':
             continue  # any text is a text; none is no value
         outcomes = []
-        for attempt in (lambda text=text: config_file.load(path, [(f'--config.{key}', key, text)]), lambda value=value: changed_by(key, value)):
+        for attempt in (
+            lambda text=text: config_file.load(path, [(f'--config.{key}', key, text)]),
+            lambda value=value: changed_by(key, value),
+        ):
             try:
                 outcomes.append(attempt()[key])
             except ConfigError as error:
@@ -78,7 +86,11 @@ def test_a_value_on_the_command_line_is_the_value_in_a_file(key, tmp_path):
         if kind is tuple or (isinstance(value, str) and kind is not str) or isinstance(value, bool):
             continue  # text that is a value of the key's type though it is none in a file: '14', 'lut'
         one, other = outcomes
-        assert one == other or (kind is float and isinstance(value, int) and one == float(other)) or value in (0, 1), (key, value, outcomes)
+        assert one == other or (kind is float and isinstance(value, int) and one == float(other)) or value in (0, 1), (
+            key,
+            value,
+            outcomes,
+        )
 
 
 def changed_by(key, value):
@@ -96,20 +108,30 @@ def test_every_number_has_a_range_and_every_default_and_end_of_a_range_is_in_it(
     for key, values in config_lib.RANGES.items():
         default = defaults()[key]
         assert default is None or values.holds(default), key
-        assert values.holds(values.hi) and not values.holds(np.nextafter(values.hi, math.inf)) and not values.holds(math.nan), key
-        assert values.holds(values.lo) != values.above and (values.zero or not values.holds(np.nextafter(values.lo, -math.inf))), key
+        assert (
+            values.holds(values.hi)
+            and not values.holds(np.nextafter(values.hi, math.inf))
+            and not values.holds(math.nan)
+        ), key
+        assert values.holds(values.lo) != values.above and (
+            values.zero or not values.holds(np.nextafter(values.lo, -math.inf))
+        ), key
         with np.errstate(over='raise'):
             assert np.isfinite(np.float32(values.hi))
     assert set(PLAUSIBLE) <= set(KEYS)
 
 
-# ---- a config file -----------------------------------------------------------------------------------------------------------
+# ---- a config file
+# -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     'line, message',
     [
-        ('c.quant.weight_bit = 6', "config.py, line 4: config.quant has no key 'weight_bit'; did you mean 'weight_bits'?"),
+        (
+            'c.quant.weight_bit = 6',
+            "config.py, line 4: config.quant has no key 'weight_bit'; did you mean 'weight_bits'?",
+        ),
         ('c.model.dpth = 3', "config.model has no key 'dpth'; did you mean 'depth'?"),
         ('c.trian.batch_size = 3', "config has no key 'trian'; did you mean 'train'?"),
         ('x = c.train.batch_sise', "config.train has no key 'batch_sise'; did you mean 'batch_size'?"),
@@ -145,8 +167,16 @@ def test_a_mistake_in_a_config_file_is_told_with_its_key_and_line(line, message,
 
 def test_a_dict_sets_the_keys_that_it_has(tmp_path):
     """In a file, on the command line, by `update`: the section keeps its other keys, those set before included."""
-    lines = ('c.cost.budget.ff = 9.0', 'c.cost.budget = dict(lut=20000)', "c.train = {'qat': {'epochs': 2}}", 'c.data = {}')
-    config = config_file.load(written(tmp_path, *lines), [('--config.cost.budget', 'cost.budget', "{'dsp': 7}"), ('--config.data', 'data', '{}')])
+    lines = (
+        'c.cost.budget.ff = 9.0',
+        'c.cost.budget = dict(lut=20000)',
+        "c.train = {'qat': {'epochs': 2}}",
+        'c.data = {}',
+    )
+    config = config_file.load(
+        written(tmp_path, *lines),
+        [('--config.cost.budget', 'cost.budget', "{'dsp': 7}"), ('--config.data', 'data', '{}')],
+    )
     wanted = changed_by('cost.budget.ff', 9.0)
     wanted.cost.budget.lut, wanted.cost.budget.dsp, wanted.train.qat.epochs = 20000.0, 7.0, 2.0
     assert config == wanted and isinstance(config.cost.budget, Config) and isinstance(config.cost.budget.lut, float)
@@ -155,7 +185,9 @@ def test_a_dict_sets_the_keys_that_it_has(tmp_path):
     assert config.train.teacher.epochs != 99.0 and config.train.student.where == 'config.train.student'
 
 
-@pytest.mark.parametrize('path, message', [('', '--config is missing'), ('nowhere.py', 'nowhere.py does not exist'), ('/', '/ is no file')])
+@pytest.mark.parametrize(
+    'path, message', [('', '--config is missing'), ('nowhere.py', 'nowhere.py does not exist'), ('/', '/ is no file')]
+)
 def test_a_config_file_that_is_none(path, message):
     with pytest.raises(ConfigError, match=message):
         config_file.load(path)
@@ -163,21 +195,49 @@ def test_a_config_file_that_is_none(path, message):
 
 def test_a_config_file_takes_an_argument(tmp_path):
     path = tmp_path / 'c.py'
-    path.write_text('from experiments.config import defaults\ndef get_config(of="3"):\n    c = defaults()\n    c.seed = int(of)\n    return c\n')
+    path.write_text(
+        'from experiments.config import defaults\ndef get_config(of="3"):\n    c = defaults()\n    c.seed = '
+        'int(of)\n    return c\n'
+    )
     assert (config_file.load(str(path)).seed, config_file.load(f'{path}:17').seed) == (3, 17)
 
 
-# ---- the command line --------------------------------------------------------------------------------------------------------
+# ---- the command line
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_overrides_in_every_form_that_flags_have(tmp_path):
-    argv = ['program', f'--config={written(tmp_path)}', '--config.seed=3', '--config.model.depth', '14', '--config.data.flip', '--workdir=W']
-    argv += ['-config.data.random_resized_crop=false', '--noconfig.aids.dirac', '--config.data.test_split=', '--config.cost.resources=lut,ff']
-    argv += ["--config.cost.budget={'lut': 5}", '--config.cost.resources=dsp', '--config.data.pad=none', '--config.gates.p_open=1e-3']
+    argv = [
+        'program',
+        f'--config={written(tmp_path)}',
+        '--config.seed=3',
+        '--config.model.depth',
+        '14',
+        '--config.data.flip',
+        '--workdir=W',
+    ]
+    argv += [
+        '-config.data.random_resized_crop=false',
+        '--noconfig.aids.dirac',
+        '--config.data.test_split=',
+        '--config.cost.resources=lut,ff',
+    ]
+    argv += [
+        "--config.cost.budget={'lut': 5}",
+        '--config.cost.resources=dsp',
+        '--config.data.pad=none',
+        '--config.gates.p_open=1e-3',
+    ]
     rest, overrides = config_file.split(argv)
     config = config_file.load(rest[1].removeprefix('--config='), overrides)
     assert rest == ['program', argv[1], '--workdir=W']
-    assert (config.seed, config.model.depth, config.data.flip, config.data.random_resized_crop, config.aids.dirac) == (3, 14, True, False, False)
+    assert (config.seed, config.model.depth, config.data.flip, config.data.random_resized_crop, config.aids.dirac) == (
+        3,
+        14,
+        True,
+        False,
+        False,
+    )
     assert (config.data.test_split, config.cost.resources, config.cost.budget.lut) == ('', ('lut', 'ff', 'dsp'), 5.0)
     assert (config.data.pad, config.gates.p_open) == (None, 1e-3)
     tuples = config_file.load(rest[1].removeprefix('--config='), [('', 'cost.resources', "('lut', 'ff')")])
@@ -187,7 +247,10 @@ def test_overrides_in_every_form_that_flags_have(tmp_path):
 @pytest.mark.parametrize(
     'override, message',
     [
-        ('--config.train.batch_sise=3', "--config.train.batch_sise=3: config.train has no key 'batch_sise'; did you mean 'batch_size'?"),
+        (
+            '--config.train.batch_sise=3',
+            "--config.train.batch_sise=3: config.train has no key 'batch_sise'; did you mean 'batch_size'?",
+        ),
         ('--config.trian.batch_size=3', "config has no key 'trian'; did you mean 'train'?"),
         ('--config.seed=abc', "--config.seed=abc: config.seed is 'abc'; expected an integer"),
         ('--config.seed=1.5', 'expected an integer'),
@@ -213,7 +276,8 @@ def test_a_bad_override_is_named(override, message, tmp_path):
     assert message in str(caught.value) and '\n' not in str(caught.value)
 
 
-# ---- JSON --------------------------------------------------------------------------------------------------------------------
+# ---- JSON
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def mutated(rng, value):
@@ -222,7 +286,10 @@ def mutated(rng, value):
     places = [(value, key) for key in value]
     for parent, key in places:
         child = parent[key]
-        places += [(child, each) for each in (child if isinstance(child, dict) else range(len(child)) if isinstance(child, list) else ())]
+        places += [
+            (child, each)
+            for each in (child if isinstance(child, dict) else range(len(child)) if isinstance(child, list) else ())
+        ]
     parent, key = places[rng.integers(len(places))]
     edit = rng.integers(6)
     if edit == 0 and isinstance(parent, dict):
@@ -244,7 +311,9 @@ def test_a_damaged_config_json_is_refused_by_name_or_is_a_valid_config():
         text = json.dumps(mutated(rng, whole)).encode('utf-8', 'surrogatepass')
         if rng.random() < 0.2:
             at = rng.integers(len(text))
-            text = text[:at] + bytes(rng.integers(0, 256, rng.integers(0, 4)).tolist()) + text[at + rng.integers(0, 4) :]
+            text = (
+                text[:at] + bytes(rng.integers(0, 256, rng.integers(0, 4)).tolist()) + text[at + rng.integers(0, 4) :]
+            )
         try:
             validate(config_lib.from_json(text, 'W/config.json'))
         except ConfigError as error:
@@ -274,15 +343,21 @@ def test_an_error_in_config_json_names_file_and_key(edit, message):
 def test_config_json_begins_with_its_format_and_gives_the_config_back():
     config = changed({'cost.resources': ('lut', 'ff'), 'data.pad': 2, 'cost.budget.lut': 5})
     text = config_lib.to_json(config)
-    assert list(json.loads(text))[:2] == ['format', 'version'] and ast.literal_eval(text.splitlines()[2].strip()[len('"version": ') : -1]) == 1
+    assert (
+        list(json.loads(text))[:2] == ['format', 'version']
+        and ast.literal_eval(text.splitlines()[2].strip()[len('"version": ') : -1]) == 1
+    )
     assert config_lib.from_json(text) == config and copy.deepcopy(config) == config
 
 
-# ---- everything that is accepted builds ------------------------------------------------------------------------------------
+# ---- everything that is accepted builds
+# ------------------------------------------------------------------------------------
 
 
 def test_random_configs_build_or_are_refused_in_one_line():
-    """Through the whole check that a run makes before it writes anything; what it takes is a network with a price and a plan."""
+    """Through the whole check that a run makes before it writes anything; what it takes is a network with a price and a
+    plan.
+    """
     rng, built, refused = np.random.default_rng(1), 0, 0
     for _ in range(200):
         changes = draw(rng)
@@ -306,7 +381,11 @@ def test_random_configs_build_or_are_refused_in_one_line():
         ('model.skips', 'lang', "config.model.skips is 'lang'.*did you mean 'long'"),
         ('train.batch_size', 0, 'config.train.batch_size is 0; expected a positive integer'),
         ('gates.p_open', 1.0, 'strictly between 0 and 1'),
-        ('data.augment', 'defualt', "config.data.augment is 'defualt'; expected one of default, none; did you mean 'default'"),
+        (
+            'data.augment',
+            'defualt',
+            "config.data.augment is 'defualt'; expected one of default, none; did you mean 'default'",
+        ),
         ('data.pad', -1, 'config.data.pad is -1; expected a number of pixels'),
         ('data.cutout', -1, 'config.data.cutout is -1; expected a number of pixels'),
         ('data.mixup', -0.5, 'config.data.mixup is -0.5; expected 0, or a finite number of 0.001 to 1,000'),

@@ -41,7 +41,9 @@ def trained(tmp_path_factory):
 
 
 def command(*arguments: str, **kwargs) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run(
+        [sys.executable, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs
+    )
 
 
 def test_the_summary_holds_what_design_promises(trained):
@@ -52,11 +54,15 @@ def test_the_summary_holds_what_design_promises(trained):
     assert set(summary['gates']) == {'s1b0_long', 's2b0_long', 's3b0_long'}
     assert set(summary['gates'].values()) <= {0, 1}
     assert (
-        summary['hardware']['before'].keys() == summary['hardware']['after'].keys() >= {'bram18', 'lut', 'ff', 'dsp', 'fifo_bits', 'interval_cycles'}
+        summary['hardware']['before'].keys()
+        == summary['hardware']['after'].keys()
+        >= {'bram18', 'lut', 'ff', 'dsp', 'fifo_bits', 'interval_cycles'}
     )
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
     gate_rows = [row for row in rows if row.get('phase') == 'student']
-    assert len(gate_rows) == 1437 // 64 and all(f'p_open/{gate}' in row for row in gate_rows for gate in summary['gates'])
+    assert len(gate_rows) == 1437 // 64 and all(
+        f'p_open/{gate}' in row for row in gate_rows for gate in summary['gates']
+    )
 
 
 def test_reported_accuracy_is_that_of_the_saved_integer_network(trained):
@@ -86,7 +92,10 @@ def test_exported_design_gives_the_reported_accuracy_and_the_model_its_timing(tr
     cycle = simulate(tmp_path / 'p', mode='cycle')
     assert cycle['interval_cycles'] == summary['hardware']['after']['interval_cycles']
     hardware = json.loads((tmp_path / 'p' / 'hardware.json').read_text())
-    assert hardware['total'] == summary['hardware']['after'] and {'network', 'target', 'blocks', 'nodes'} <= hardware.keys()
+    assert (
+        hardware['total'] == summary['hardware']['after']
+        and {'network', 'target', 'blocks', 'nodes'} <= hardware.keys()
+    )
     with pytest.raises((FileExistsError, hls_export.ExportError), match='overwrite'):
         export(workdir, tmp_path / 'p')
 
@@ -100,7 +109,9 @@ def test_the_cost_term_is_one_with_every_skip_and_falls_to_none():
     for settings in np.ndindex(2, 2, 2):
         setting = dict(zip(net.gates, map(int, settings)))
         by_evaluation = cost.share(costmodel.evaluate(rewrite.binarize(net, setting), cost.target).total)
-        assert float(cost({gate: float(value) for gate, value in setting.items()})) == pytest.approx(by_evaluation, abs=1e-6)
+        assert float(cost({gate: float(value) for gate, value in setting.items()})) == pytest.approx(
+            by_evaluation, abs=1e-6
+        )
     config.cost.resources = ('lut', 'bananas')
     with pytest.raises(ConfigError, match="'bananas'; those with an expectation on this target are bram18"):
         cost_of(config, net)
@@ -158,16 +169,22 @@ def test_the_pareto_front_by_brute_force(monkeypatch):
         assert any(results._dominates(other, row) for other in rows) == bool(better)
 
 
-@pytest.mark.parametrize('path', sorted((ROOT / 'experiments' / 'configs').glob('[a-z]*.py')), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'experiments' / 'configs').glob('[a-z]*.py')), ids=lambda path: path.stem
+)
 def test_every_config_builds_validates_and_traces(path, tmp_path):
     config = importlib.import_module(f'experiments.configs.{path.stem}').get_config()
     config_lib.validate(config)
     assert config.is_locked
     assert config_lib.from_json(config_lib.to_json(config)).to_dict() == config.to_dict()
-    features = embedded_builder(config.data.name, tmp_path).info.features  # a builder knows its images without having made them
+    features = embedded_builder(
+        config.data.name, tmp_path
+    ).info.features  # a builder knows its images without having made them
     layout = find_layout(features, tmp_path)
     net = run.build_graph(config, types.SimpleNamespace(image_shape=layout.fixed_shape, classes=layout.classes))
-    logits = jax.eval_shape(model.Net(net).apply, model.init(net, 0), jax.ShapeDtypeStruct((2, *layout.fixed_shape), np.float32))
+    logits = jax.eval_shape(
+        model.Net(net).apply, model.init(net, 0), jax.ShapeDtypeStruct((2, *layout.fixed_shape), np.float32)
+    )
     assert logits.shape == (2, layout.classes) and not list(tmp_path.iterdir())
 
 
@@ -186,9 +203,14 @@ def test_the_config_says_what_images_go_through():
     assert dataset.augmentation(config, source) == data.Augment(pad=3, cutout=2, mixup=0.3)
     config.data.update(augment='none', pad=None, flip=True)
     assert dataset.augmentation(config, source) == data.Augment(flip=True, cutout=2, mixup=0.3)
-    assert dataset.augmentation(config_lib.from_json(config_lib.to_json(config)), source) == data.Augment(flip=True, cutout=2, mixup=0.3)
+    assert dataset.augmentation(config_lib.from_json(config_lib.to_json(config)), source) == data.Augment(
+        flip=True, cutout=2, mixup=0.3
+    )
     config.train.batch_size = 6
-    with pytest.raises(ConfigError, match=r'config.data.mixup pairs images, so config.train.batch_size must be a multiple of 4; it is 6'):
+    with pytest.raises(
+        ConfigError,
+        match=r'config.data.mixup pairs images, so config.train.batch_size must be a multiple of 4; it is 6',
+    ):
         dataset.augmentation(config, source, processes=2)
     config.data.random_resized_crop = True
     with pytest.raises(ConfigError, match=r'config.data.random_resized_crop is True, but .* digits is \(8, 8, 1\)'):
@@ -198,8 +220,16 @@ def test_the_config_says_what_images_go_through():
 def test_the_config_says_which_images(tmp_path):
     config, rng = small_config(), np.random.default_rng(0)
     pairs = [(rng.integers(0, 256, (20 + i % 5, 30, 3), dtype=np.uint8), i % 3) for i in range(20)]
-    directory = write_set(tmp_path, 'leaves', {'train': pairs, 'test': pairs[:4]}, shape=(None, None, 3), classes=3, encoding='png')
-    config.data.update(tfds_dir=str(directory), image_size=16, train_split='train[:80%]', test_split='train[80%:]', random_resized_crop=False)
+    directory = write_set(
+        tmp_path, 'leaves', {'train': pairs, 'test': pairs[:4]}, shape=(None, None, 3), classes=3, encoding='png'
+    )
+    config.data.update(
+        tfds_dir=str(directory),
+        image_size=16,
+        train_split='train[:80%]',
+        test_split='train[80%:]',
+        random_resized_crop=False,
+    )
     source = dataset.load(config)
     assert (source.image_shape, source.classes, source.train_size, source.test_size) == ((16, 16, 3), 3, 16, 4)
     assert dataset.augmentation(config, source) == data.Augment(flip=True)
@@ -230,8 +260,14 @@ def test_a_teacher_of_another_network_is_refused(trained, tmp_path):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.train.batch_sise=3'], "no key 'batch_sise'; did you mean 'batch_size'"),
-        (['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.trian.batch_size=3'], "no key 'trian'; did you mean 'train'"),
+        (
+            ['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.train.batch_sise=3'],
+            "no key 'batch_sise'; did you mean 'batch_size'",
+        ),
+        (
+            ['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.trian.batch_size=3'],
+            "no key 'trian'; did you mean 'train'",
+        ),
         (
             ['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.seed=abc'],
             "--config.seed=abc: config.seed is 'abc'; expected an integer",
@@ -242,10 +278,19 @@ def test_a_teacher_of_another_network_is_refused(trained, tmp_path):
         (['experiments.train', '--workdir=W'], '--config is missing'),
         (['experiments.train', 'W'], "unexpected argument 'W'"),
         (['experiments.train', f'--config={CONFIG}', '--workdir=W', '--config.data.name=digit'], 'digits'),
-        (['experiments.sweep', f'--config={CONFIG}', '--workdir=W', '--weights=0,x'], "--weights is '0,x'; expected numbers"),
-        (['experiments.sweep', f'--config={CONFIG}', '--workdir=W', '--weights=0,1', '--config.method=remove'], 'has no cost weight to sweep'),
+        (
+            ['experiments.sweep', f'--config={CONFIG}', '--workdir=W', '--weights=0,x'],
+            "--weights is '0,x'; expected numbers",
+        ),
+        (
+            ['experiments.sweep', f'--config={CONFIG}', '--workdir=W', '--weights=0,1', '--config.method=remove'],
+            'has no cost weight to sweep',
+        ),
         (['experiments.export', '--workdir=nowhere', '--out=P'], 'nowhere holds no finished training'),
-        (['experiments.export', '--workdir=nowhere', '--out=P', '--target=pe'], "--target is 'pe'; networks can be exported to dataflow"),
+        (
+            ['experiments.export', '--workdir=nowhere', '--out=P', '--target=pe'],
+            "--target is 'pe'; networks can be exported to dataflow",
+        ),
         (['experiments.report', '--workdir=nowhere'], 'nowhere does not exist; give the workdir'),
         (['hls_export.csim', 'nowhere'], 'nowhere'),
     ],
@@ -253,7 +298,9 @@ def test_a_teacher_of_another_network_is_refused(trained, tmp_path):
 def test_bad_input_on_the_command_line(arguments, message, tmp_path):
     import re
 
-    done = command(*[argument.replace('=W', f'={tmp_path}/W').replace('=P', f'={tmp_path}/P') for argument in arguments])
+    done = command(
+        *[argument.replace('=W', f'={tmp_path}/W').replace('=P', f'={tmp_path}/P') for argument in arguments]
+    )
     assert done.returncode != 0
     assert re.search(message, done.stderr), done.stderr
     assert 'Traceback' not in done.stderr, done.stderr
@@ -310,10 +357,20 @@ def test_damaged_files_are_named(trained, tmp_path):
             export(workdir, tmp_path / 'p')
         shutil.copy(trained[0] / name, workdir)
     for name, before, after, message in (
-        ('graph.json', '"block": "s1b0"', '"block": "s1b1"', 'graph.json is not the network of .*qgraph.npz, so it is damaged; delete'),
+        (
+            'graph.json',
+            '"block": "s1b0"',
+            '"block": "s1b1"',
+            'graph.json is not the network of .*qgraph.npz, so it is damaged; delete',
+        ),
         ('graph.json', '"s1b0_conv1"', '"s1b0_conv2"', 'graph.json: .*; delete it and start the training'),
         ('graph.json', '{', '[', 'graph.json is damaged, or no JSON: .*; delete it and start the training'),
-        ('config.json', '"interval_cycles": 4096', '"interval_cycles": 4097', "config.json is not the 'config' of .*summary.json"),
+        (
+            'config.json',
+            '"interval_cycles": 4096',
+            '"interval_cycles": 4097',
+            "config.json is not the 'config' of .*summary.json",
+        ),
         ('summary.json', '"seed": 0', '"seed": 1', "config.json is not the 'config' of .*summary.json"),
     ):
         text = (workdir / name).read_text()
@@ -326,7 +383,9 @@ def test_damaged_files_are_named(trained, tmp_path):
 
 
 def test_whatever_is_lost_or_damaged_is_made_again_bit_for_bit(trained, tmp_path, capfd):
-    """A file deleted, a bit flipped in the types, in the last checkpoint of each phase, in the metrics: the run ends as it had."""
+    """A file deleted, a bit flipped in the types, in the last checkpoint of each phase, in the metrics: the run ends as
+    it had.
+    """
     workdir, config = tmp_path / 'run', small_config()
     shutil.copytree(trained[0], workdir)
     for name in ('graph.json', 'qgraph.npz', 'summary.json'):
@@ -343,7 +402,12 @@ def test_whatever_is_lost_or_damaged_is_made_again_bit_for_bit(trained, tmp_path
         largest.write_bytes(content)
     run.train(config, prepare_run(config, str(workdir), overwrite=False), quiet=True)
     told = capfd.readouterr().err
-    for part in ('/checkpoints/teacher/66 is damaged', '/checkpoints/qat/22 is damaged', '/quant.json has changed', '/metrics.jsonl has lost rows'):
+    for part in (
+        '/checkpoints/teacher/66 is damaged',
+        '/checkpoints/qat/22 is damaged',
+        '/quant.json has changed',
+        '/metrics.jsonl has lost rows',
+    ):
         assert f'warning: {workdir}{part}' in told
     assert_same_run(workdir, trained[0])
 

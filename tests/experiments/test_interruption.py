@@ -1,4 +1,6 @@
-"""Interruption: real `experiments.train` processes killed where it hurts, stopped by signals, and gone on with, against one that never was."""
+"""Interruption: real `experiments.train` processes killed where it hurts, stopped by signals, and gone on with, against
+one that never was.
+"""
 
 import re
 import signal
@@ -8,7 +10,18 @@ import time
 from pathlib import Path
 
 import pytest
-from run_processes import FLAGS, HOOK, QUICK_TO_COMPILE, ROOT, assert_same_run, end, last_saved, rows, start, wait_for_step
+from run_processes import (
+    FLAGS,
+    HOOK,
+    QUICK_TO_COMPILE,
+    ROOT,
+    assert_same_run,
+    end,
+    last_saved,
+    rows,
+    start,
+    wait_for_step,
+)
 
 from experiments import cli
 from experiments.config import ConfigError
@@ -74,7 +87,9 @@ def test_stopped_by_signals_and_killed_in_an_epoch(whole, environment, tmp_path)
             assert status == -number
             continue
         assert status == interruption.STATUS and 'Traceback' not in errors, errors
-        stopped = int(re.search(r"interrupted in phase 'student' after step (\d+) of 48; what was done is saved", errors)[1])
+        stopped = int(
+            re.search(r"interrupted in phase 'student' after step (\d+) of 48; what was done is saved", errors)[1]
+        )
         assert step <= stopped == last_saved(workdir, 'student') == rows(workdir)[-1]['step']
     assert end(start(*command, **environment))[0] == 0
     assert_same_run(workdir, whole)
@@ -82,7 +97,13 @@ def test_stopped_by_signals_and_killed_in_an_epoch(whole, environment, tmp_path)
 
 def test_a_sweep_stops_and_goes_on(environment, tmp_path):
     teacher = tmp_path / 'sweep' / 'teacher_seed0'
-    command = ('experiments.sweep', *FLAGS, '--weights=0,1', f'--workdir={tmp_path}/sweep', '--config.train.teacher.epochs=1000')
+    command = (
+        'experiments.sweep',
+        *FLAGS,
+        '--weights=0,1',
+        f'--workdir={tmp_path}/sweep',
+        '--config.train.teacher.epochs=1000',
+    )
     steps = []
     for _ in range(2):
         process = start(*command, **environment)
@@ -95,7 +116,9 @@ def test_a_sweep_stops_and_goes_on(environment, tmp_path):
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize('work', ['while True: pass', "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"], ids=['in Python', 'out of Python'])
+@pytest.mark.parametrize(
+    'work', ['while True: pass', "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"], ids=['in Python', 'out of Python']
+)
 def test_a_second_signal_ends_at_once_and_an_echo_of_the_first_does_not(number, work):
     program = (
         'import hashlib; from tailor_jax.train import interruption; interruption.Handler().install()\n'
@@ -112,26 +135,40 @@ def test_a_second_signal_ends_at_once_and_an_echo_of_the_first_does_not(number, 
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize('work', ['while True: pass', "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"], ids=['in Python', 'out of Python'])
+@pytest.mark.parametrize(
+    'work', ['while True: pass', "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"], ids=['in Python', 'out of Python']
+)
 def test_what_does_not_end_in_time_is_ended_and_says_so(number, work):
     program = (
         'import hashlib; from tailor_jax.train import interruption; interruption.Handler(stop_s=1).install()\n'
         f'with interruption.held():\n    print("held", flush=True)\n    {work}\n'
     )
-    process = subprocess.Popen([sys.executable, '-c', program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, '-c', program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == 'held\n'
     process.send_signal(number)
     start = time.monotonic()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number and time.monotonic() - start > 0.9
-    assert errors == f'still not done 1 s after {number.name}; ended. What was saved stays, and the same command goes on from there\n'
+    assert (
+        errors
+        == f'still not done 1 s after {number.name}; ended. What was saved stays, and the same command goes on from '
+        'there\n'
+    )
 
 
 def test_a_run_that_hangs_where_it_saves_is_ended_and_goes_on(environment, tmp_path):
-    hook = HOOK.replace('os.kill(os.getpid(), signal.SIGKILL)', 'import time; print("hangs", flush=True); time.sleep(600)')
+    hook = HOOK.replace(
+        'os.kill(os.getpid(), signal.SIGKILL)', 'import time; print("hangs", flush=True); time.sleep(600)'
+    )
     (tmp_path / 'sitecustomize.py').write_text(hook)
     command = ('experiments.train', *FLAGS, f'--workdir={tmp_path}/run')
-    hanging = {'PYTHONPATH': str(tmp_path), 'KILL_AT': KILLS['while the first checkpoint is written'], 'TAILOR_JAX_STOP_SECONDS': '1'}
+    hanging = {
+        'PYTHONPATH': str(tmp_path),
+        'KILL_AT': KILLS['while the first checkpoint is written'],
+        'TAILOR_JAX_STOP_SECONDS': '1',
+    }
     process = start(*command, **environment | hanging)
     assert process.stdout.readline() == 'hangs\n'
     for more in ([], ['--overwrite']):

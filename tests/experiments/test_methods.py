@@ -1,4 +1,6 @@
-"""How skips go: plans of gates, aids to removal, budgets, learned scales, optimizer options; each against another route to the same numbers."""
+"""How skips go: plans of gates, aids to removal, budgets, learned scales, optimizer options; each against another route
+to the same numbers.
+"""
 
 import itertools
 import math
@@ -38,7 +40,8 @@ def lively(graph, seed=0):
     return variables
 
 
-# ---- plans -----------------------------------------------------------------------------------------------------------------
+# ---- plans
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('ramp', [0, 4])
@@ -53,7 +56,9 @@ def test_a_plan_switches_at_its_step(ramp):
 def test_removal_goes_from_the_input_to_the_output_and_ends_without_skips():
     graph = net(depth=20)
     plan = methods.switches(graph, every_updates=7.5, ramp_steps=0)
-    assert list(plan) == list(graph.gates) and [plan[gate][2] for gate in graph.gates] == [round(7.5 * (index + 1)) for index in range(9)]
+    assert list(plan) == list(graph.gates) and [plan[gate][2] for gate in graph.gates] == [
+        round(7.5 * (index + 1)) for index in range(9)
+    ]
     assert rewrite.binarize(graph, methods.after(graph)) == net('none', depth=20)
     assert rewrite.binarize(graph, methods.before(graph)) == rewrite.binarize(graph, dict.fromkeys(graph.gates, 1))
 
@@ -65,7 +70,9 @@ def test_the_shortener_goes_block_by_block_from_one_long_skip_to_short_ones(dept
     assert rewrite.binarize(graph, methods.after(graph)) == rewrite.binarize(short, dict.fromkeys(short.gates, 1))
     teacher = rewrite.binarize(graph, methods.before(graph))
     adds = [node for node in teacher if node.op == 'add']
-    assert len(adds) == len(methods.units(graph)) and all(teacher[node.inputs[0]].op == 'relu' for node in adds)  # after the ReLU
+    assert len(adds) == len(methods.units(graph)) and all(
+        teacher[node.inputs[0]].op == 'relu' for node in adds
+    )  # after the ReLU
     plan = methods.switches(graph, 10, 0)
     for number, unit in enumerate(methods.units(graph), start=1):
         assert len({graph[gate].block for gate in unit}) == 1 and {plan[gate][2] for gate in unit} == {10 * number}
@@ -79,14 +86,20 @@ def test_rounds_close_groups_of_skips():
 
 
 def test_a_planned_gate_trains_as_the_pruned_network_once_it_is_closed():
-    """One step with every gate closed by the plan, and one of the pruned network: the same loss and the same next parameters."""
+    """One step with every gate closed by the plan, and one of the pruned network: the same loss and the same next
+    parameters.
+    """
     graph, recipe = net(), Recipe(4, 0.05)
     pruned, variables = rewrite.remove(graph, graph.gates), lively(graph)
     plan = {gate: np.array([1, 0, 0, 0], np.float32) for gate in graph.gates}
     results = []
     for each, start, switches in ((graph, variables, plan), (pruned, model.restrict(variables, pruned), {})):
-        state, context = step.replicate((step.init_state(start, {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0), switches)), ONE)
-        state, metrics = step.make_train_step(Objective(each), recipe, ONE)(state, {'image': IMAGES[None], 'label': LABELS[None]}, context)
+        state, context = step.replicate(
+            (step.init_state(start, {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0), switches)), ONE
+        )
+        state, metrics = step.make_train_step(Objective(each), recipe, ONE)(
+            state, {'image': IMAGES[None], 'label': LABELS[None]}, context
+        )
         results.append((jax.device_get(state.params['net']), float(metrics['loss'])))
     (planned, planned_loss), (removed, removed_loss) = results
     assert planned_loss == pytest.approx(removed_loss, rel=1e-6)
@@ -95,7 +108,8 @@ def test_a_planned_gate_trains_as_the_pruned_network_once_it_is_closed():
             np.testing.assert_allclose(planned[name][key], value, rtol=1e-4, atol=1e-6, err_msg=f'{name} {key}')
 
 
-# ---- aids ------------------------------------------------------------------------------------------------------------------
+# ---- aids
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('skips', ['long', 'short', 'short_pre'])
@@ -104,7 +118,9 @@ def test_variance_preserving_gates_are_plain_when_open_and_absorbed_when_closed(
     variables = lively(graph)
     preserving = model.Net(graph, preserve_variance=True)
     open_ = {gate: jnp.float32(1) for gate in graph.gates}
-    np.testing.assert_array_equal(preserving.apply(variables, IMAGES, open_), model.Net(graph).apply(variables, IMAGES, open_))
+    np.testing.assert_array_equal(
+        preserving.apply(variables, IMAGES, open_), model.Net(graph).apply(variables, IMAGES, open_)
+    )
     settings = {gate: index % 2 for index, gate in enumerate(graph.gates)}
     pruned = rewrite.binarize(graph, settings)
     absorbed = model.restrict(model.absorb_gain(graph, variables, settings), pruned)
@@ -146,8 +162,12 @@ def test_a_dirac_network_is_exported_as_it_was_trained():
     losses = []
     for each in (params, jax.device_get(dirac.fold(params))):
         start = model.restrict({**variables, 'params': each}, graph)
-        state, context = step.replicate((step.init_state(start, {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0))), ONE)
-        _, metrics = step.make_train_step(Objective(graph), recipe, ONE)(state, {'image': IMAGES[None], 'label': LABELS[None]}, context)
+        state, context = step.replicate(
+            (step.init_state(start, {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0))), ONE
+        )
+        _, metrics = step.make_train_step(Objective(graph), recipe, ONE)(
+            state, {'image': IMAGES[None], 'label': LABELS[None]}, context
+        )
         losses.append(float(metrics['loss']))
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
@@ -158,10 +178,13 @@ def test_leaky_relus_end_as_plain_ones():
     np.testing.assert_array_equal(run.apply(variables, IMAGES, negative_slope=0.0), run.apply(variables, IMAGES))
     assert not np.allclose(run.apply(variables, IMAGES, negative_slope=0.3), run.apply(variables, IMAGES))
     objective = Objective(graph, leaky=(0.4, 10))
-    assert [float(step._slope(objective, jnp.int32(at))) for at in (0, 5, 10, 50)] == pytest.approx([0.4, 0.2, 0.0, 0.0])
+    assert [float(step._slope(objective, jnp.int32(at))) for at in (0, 5, 10, 50)] == pytest.approx(
+        [0.4, 0.2, 0.0, 0.0]
+    )
 
 
-# ---- optimizer -------------------------------------------------------------------------------------------------------------
+# ---- optimizer
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_learning_rates_against_their_formulas():
@@ -170,7 +193,9 @@ def test_learning_rates_against_their_formulas():
     constant = learning_rate(Recipe(100, 0.4, schedule='constant'))
     for at in range(100):
         warm = 0.4 * at / 10
-        assert float(cosine(at)) == pytest.approx(warm if at < 10 else 0.2 * (1 + math.cos(math.pi * (at - 10) / 90)), abs=1e-6)
+        assert float(cosine(at)) == pytest.approx(
+            warm if at < 10 else 0.2 * (1 + math.cos(math.pi * (at - 10) / 90)), abs=1e-6
+        )
         assert float(stepped(at)) == pytest.approx(warm if at < 10 else 0.4 * 0.1 ** (at // 30), rel=1e-5)
         assert float(constant(at)) == pytest.approx(0.4)
     with pytest.raises(ValueError, match='schedule must be one of cosine, step, constant'):
@@ -181,10 +206,15 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
     """A folded network has no batch norms, so a batch in two parts must train as the whole."""
     graph = rewrite.fold(net('none'))
     params = model.fold_variables(net('none'), lively(net('none')))
-    whole, parts = Recipe(2, 0.1, weight_decay=1e-3, clip_norm=1.0), Recipe(2, 0.1, weight_decay=1e-3, clip_norm=1.0, accumulate=2)
+    whole, parts = (
+        Recipe(2, 0.1, weight_decay=1e-3, clip_norm=1.0),
+        Recipe(2, 0.1, weight_decay=1e-3, clip_norm=1.0, accumulate=2),
+    )
     ends = []
     for recipe, chunks in ((whole, [slice(0, 16)]), (parts, [slice(0, 8), slice(8, 16)])):
-        state, context = step.replicate((step.init_state({'params': params}, {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0))), ONE)
+        state, context = step.replicate(
+            (step.init_state({'params': params}, {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0))), ONE
+        )
         run = step.make_train_step(Objective(graph), recipe, ONE)
         for chunk in chunks * 2:
             state, _ = run(state, {'image': IMAGES[None, chunk], 'label': LABELS[None, chunk]}, context)
@@ -196,7 +226,9 @@ def test_bfloat16_computes_near_float32_and_keeps_float32_state():
     graph, recipe = net(), Recipe(2, 0.1)
     losses = []
     for dtype in ('float32', 'bfloat16'):
-        state, context = step.replicate((step.init_state(lively(graph), {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0))), ONE)
+        state, context = step.replicate(
+            (step.init_state(lively(graph), {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0))), ONE
+        )
         run = step.make_train_step(Objective(graph, compute_dtype=dtype), recipe, ONE)
         state, metrics = run(state, {'image': IMAGES[None], 'label': LABELS[None]}, context)
         losses.append(float(metrics['loss']))
@@ -209,13 +241,18 @@ def test_only_kernels_decay():
         'net': {'a': {'kernel': jnp.ones((2, 2)), 'bias': jnp.ones(2), 'dirac_a': jnp.ones(2), 'frac': jnp.ones(())}},
         'gates': {'g': jnp.ones(())},
     }
-    optimizer = make_optimizer(Recipe(10, 1.0, weight_decay=0.5, schedule='constant', scale_learning_rate=0.1, gate_learning_rate=0.1))
+    optimizer = make_optimizer(
+        Recipe(10, 1.0, weight_decay=0.5, schedule='constant', scale_learning_rate=0.1, gate_learning_rate=0.1)
+    )
     updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)
-    moved = {jax.tree_util.keystr(path): bool(np.any(value)) for path, value in jax.tree_util.tree_leaves_with_path(updates)}
+    moved = {
+        jax.tree_util.keystr(path): bool(np.any(value)) for path, value in jax.tree_util.tree_leaves_with_path(updates)
+    }
     assert [name for name, value in moved.items() if value] == ["['net']['a']['kernel']"]
 
 
-# ---- budgets ---------------------------------------------------------------------------------------------------------------
+# ---- budgets
+# ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope='module')
@@ -228,7 +265,9 @@ def test_settings_come_in_the_order_of_their_likelihood():
     p = dict(zip('abcdefg', RNG.uniform(0.02, 0.98, 7)))
     likelihood = lambda setting: math.prod(p[gate] if value else 1 - p[gate] for gate, value in setting.items())  # noqa: E731
     listed = list(settings_by_likelihood(p))
-    assert {tuple(setting.items()) for setting in listed} == {tuple(zip(p, values)) for values in itertools.product((0, 1), repeat=7)}
+    assert {tuple(setting.items()) for setting in listed} == {
+        tuple(zip(p, values)) for values in itertools.product((0, 1), repeat=7)
+    }
     likelihoods = [likelihood(setting) for setting in listed]
     assert likelihoods == pytest.approx(sorted(likelihoods, reverse=True))
 
@@ -238,7 +277,10 @@ def test_settings_within_a_budget_by_enumeration(priced, maximal):
     graph, table = priced
     p = dict(zip(graph.gates, RNG.uniform(0.05, 0.95, len(graph.gates))))
     ends = [costmodel.expected(table, dict.fromkeys(graph.gates, end)) for end in (0.0, 1.0)]
-    budget = {'fifo_bits': float(ends[0]['fifo_bits'] + 0.4 * (ends[1]['fifo_bits'] - ends[0]['fifo_bits'])), 'lut': float(ends[1]['lut'])}
+    budget = {
+        'fifo_bits': float(ends[0]['fifo_bits'] + 0.4 * (ends[1]['fifo_bits'] - ends[0]['fifo_bits'])),
+        'lut': float(ends[1]['lut']),
+    }
     target = costmodel.dataflow(interval_cycles=4096)
     fits = {}
     for values in itertools.product((0, 1), repeat=len(graph.gates)):
@@ -255,7 +297,10 @@ def test_settings_within_a_budget_by_enumeration(priced, maximal):
 
 def test_a_budget_that_cannot_be_met(priced):
     graph, table = priced
-    with pytest.raises(costmodel.CostError, match=r'no setting of the gates meets the budget; with no skip at all the network needs lut \d+ of 10'):
+    with pytest.raises(
+        costmodel.CostError,
+        match=r'no setting of the gates meets the budget; with no skip at all the network needs lut \d+ of 10',
+    ):
         settings_within(table, dict.fromkeys(graph.gates, 0.5), {'lut': 10.0}, 1)
 
 
@@ -293,7 +338,8 @@ class Excess:
         return {'mean': sum(p.values()) / len(p) - self.limit}
 
 
-# ---- quantization ----------------------------------------------------------------------------------------------------------
+# ---- quantization
+# ----------------------------------------------------------------------------------------------------------
 
 
 def quantized(skips='short', **bits):
@@ -312,12 +358,18 @@ def test_learned_scales_start_as_the_calibrated_network_and_end_as_an_integer_on
     moved = {name: {key: value + (1.6 if key == 'frac' else -0.7 if key == 'weight_frac' else 0) for key, value in entry.items()} for name, entry in scaled.items()}  # fmt: skip  # noqa: E501
     for each in (scaled, moved):
         fracs = scales.learned_fracs(folded, each, spec)
-        logits = model.Net(folded, spec).apply({'params': quant.quantize_params(folded, each, spec)}, IMAGES, fracs=fracs)
+        logits = model.Net(folded, spec).apply(
+            {'params': quant.quantize_params(folded, each, spec)}, IMAGES, fracs=fracs
+        )
         plain, settled = scales.settle(folded, each, spec)
         integers = lower.lower(folded, plain, dict(settled.activations), dict(settled.weights))
-        expected = qgraph.run_int(integers, qgraph.quantize_input(integers, IMAGES)) * np.float32(integers.output.out.step)
+        expected = qgraph.run_int(integers, qgraph.quantize_input(integers, IMAGES)) * np.float32(
+            integers.output.out.step
+        )
         np.testing.assert_array_equal(logits, expected)
-    assert settled != spec and {kind.frac - before.frac for (_, kind), (_, before) in zip(settled.activations, spec.activations)} == {2}
+    assert settled != spec and {
+        kind.frac - before.frac for (_, kind), (_, before) in zip(settled.activations, spec.activations)
+    } == {2}
 
 
 def test_the_gradient_of_a_scale_is_its_formula():
@@ -338,14 +390,18 @@ def test_the_gradient_of_a_scale_is_its_formula():
 def test_single_nodes_have_their_own_widths():
     _, _, spec, _ = quantized(weight_bits_of={'s1b0_conv1': 3}, activation_bits_of={'s2b0_conv1': 5})
     weights, activations = dict(spec.weights), dict(spec.activations)
-    assert weights['s1b0_conv1'].bits == 3 and {kind.bits for name, kind in weights.items() if name != 's1b0_conv1'} == {8}
+    assert weights['s1b0_conv1'].bits == 3 and {
+        kind.bits for name, kind in weights.items() if name != 's1b0_conv1'
+    } == {8}
     assert activations['s2b0_conv1'].bits == 5 and activations['s1b0_conv1'].bits == 8
     with pytest.raises(ValueError, match="quant.weight_bits_of 's1b0_conv1' must be 2 to 16, got 1"):
         quantized(weight_bits_of={'s1b0_conv1': 1})
 
 
 def test_growing_ranges_of_shortened_blocks_are_not_clipped():
-    """Adds after the ReLU only ever add: their range grows along a stage, and each gets a scale of its own that holds it."""
+    """Adds after the ReLU only ever add: their range grows along a stage, and each gets a scale of its own that holds
+    it.
+    """
     settled = rewrite.binarize(net('short', depth=20), dict.fromkeys(net('short', depth=20).gates, 1))
     folded, params = rewrite.fold(settled), model.fold_variables(settled, lively(settled))
     tensors = jax.device_get(model.Net(folded).apply({'params': params}, IMAGES, capture=True))

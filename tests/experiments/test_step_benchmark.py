@@ -12,7 +12,10 @@ def test_the_plain_network_computes_what_the_graph_does():
     variables, images = model.init(graph, 0), np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
     params = {'Dense_0': variables['params']['head_dense']}
     for op, name in (('conv', 'Conv'), ('batch_norm', 'BatchNorm')):
-        params |= {f'{name}_{index}': variables['params'][node] for index, node in enumerate(node.name for node in graph if node.op == op)}
+        params |= {
+            f'{name}_{index}': variables['params'][node]
+            for index, node in enumerate(node.name for node in graph if node.op == op)
+        }
     statistics = {f'BatchNorm_{index}': value for index, value in enumerate(variables['batch_stats'].values())}
     plain = {'params': params, 'batch_stats': statistics}
     shapes = jax.eval_shape(PlainResNet(8).init, jax.random.key(0), images)

@@ -29,15 +29,29 @@ def small_config():
 
 
 def content(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob('*') if path.is_file() and not path.is_symlink()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob('*')
+        if path.is_file() and not path.is_symlink()
+    }
 
 
 def unfinished(directory: Path) -> Path:
     """What a run leaves that is killed in its second phase; its checkpoints are of no use here."""
     prepare_run(small_config(), str(directory), overwrite=False)
-    for name in ('checkpoints/teacher/8/state', 'checkpoints/teacher/damaged_4', 'checkpoints/student/12.orbax-checkpoint-tmp-3', 'tensorboard'):
+    for name in (
+        'checkpoints/teacher/8/state',
+        'checkpoints/teacher/damaged_4',
+        'checkpoints/student/12.orbax-checkpoint-tmp-3',
+        'tensorboard',
+    ):
         (directory / name).mkdir(parents=True)
-    for name in ('checkpoints/teacher/8/state/_METADATA', 'tensorboard/events.out.tfevents.17.host', 'metrics.jsonl', '.quant.json.partial'):
+    for name in (
+        'checkpoints/teacher/8/state/_METADATA',
+        'tensorboard/events.out.tfevents.17.host',
+        'metrics.jsonl',
+        '.quant.json.partial',
+    ):
         (directory / name).write_text('')
     return directory
 
@@ -55,9 +69,12 @@ def holder():
 
     def hold(directory: Path) -> subprocess.Popen:
         program = (
-            f'import sys\nfrom tailor_jax import files\nwith files.locked({str(directory)!r}):\n    print("held", flush=True)\n    sys.stdin.read()\n'
+            f'import sys\nfrom tailor_jax import files\nwith files.locked({str(directory)!r}):\n    '
+            'print("held", flush=True)\n    sys.stdin.read()\n'
         )
-        process = subprocess.Popen([sys.executable, '-c', program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, '-c', program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout.readline() == 'held\n'
         holders.append(process)
         return process
@@ -85,13 +102,20 @@ def test_the_second_process_is_told_of_the_first_and_changes_nothing(tmp_path, h
 
 
 @pytest.mark.parametrize(
-    'module, record', [('experiments.train', 'config.json'), ('experiments.sweep', 'sweep.json'), ('experiments.compare', 'compare.json')]
+    'module, record',
+    [
+        ('experiments.train', 'config.json'),
+        ('experiments.sweep', 'sweep.json'),
+        ('experiments.compare', 'compare.json'),
+    ],
 )
 def test_every_command_says_who_is_there(module, record, tmp_path, holder):
     config = small_config()
     PREPARE[record](config, str(tmp_path / 'w'), overwrite=False)
     first = holder(tmp_path / 'w')
-    second = start(module, *COMMAND, f'--workdir={tmp_path}/w', '--overwrite', *(['--weights=0'] if 'sweep' in module else []))
+    second = start(
+        module, *COMMAND, f'--workdir={tmp_path}/w', '--overwrite', *(['--weights=0'] if 'sweep' in module else [])
+    )
     _, errors = second.communicate(timeout=300)
     assert second.returncode == 1 and f'error: {tmp_path}/w is in use by process {first.pid} on ' in errors, errors
     assert 'Traceback' not in errors
@@ -135,7 +159,9 @@ def test_a_sweep_that_moved_goes_on(tmp_path):
     for place in ('here', 'there'):
         config.train.teacher_workdir = str(tmp_path / place)
         with held(tmp_path / 'w', 'config.json', config):
-            assert json.loads((tmp_path / 'w' / 'config.json').read_text())['train']['teacher_workdir'] == str(tmp_path / place)
+            assert json.loads((tmp_path / 'w' / 'config.json').read_text())['train']['teacher_workdir'] == str(
+                tmp_path / place
+            )
 
 
 @pytest.mark.parametrize('place', ['.', '..', '/', '~', 'above home'])
@@ -146,7 +172,9 @@ def test_overwrite_refuses_what_nobody_means_to_delete(place, tmp_path, monkeypa
     monkeypatch.chdir(here)
     path = {'~': str(home), 'above home': str(tmp_path / 'users')}.get(place, place)
     before = content(tmp_path)
-    with pytest.raises(FileExistsError, match=r'is (your home|the current directory), or holds it; --overwrite does not delete that'):
+    with pytest.raises(
+        FileExistsError, match=r'is (your home|the current directory), or holds it; --overwrite does not delete that'
+    ):
         prepare_run(small_config(), path, overwrite=True)
     assert content(tmp_path) == before
     assert prepare_run(small_config(), '.', overwrite=False) == Path('.')  # going on there deletes nothing
@@ -174,7 +202,19 @@ def test_overwrite_deletes_only_what_a_run_wrote(planted, tmp_path):
     assert content(directory) == before
 
 
-@pytest.mark.parametrize('name', ['config.json', '.config.json.partial', 'metrics.jsonl', 'checkpoints', 'tensorboard', 'quant.json', '.lock', 'hls'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'config.json',
+        '.config.json.partial',
+        'metrics.jsonl',
+        'checkpoints',
+        'tensorboard',
+        'quant.json',
+        '.lock',
+        'hls',
+    ],
+)
 @pytest.mark.parametrize('overwrite', [False, True])
 def test_a_planted_link_is_named_and_nothing_is_written_or_deleted_through_it(name, overwrite, tmp_path):
     directory, victim = unfinished(tmp_path / 'w'), tmp_path / 'victim'
@@ -233,9 +273,14 @@ def test_a_run_is_finished_when_all_it_writes_at_its_end_is_there(tmp_path):
 def test_damaged_files_are_named_with_the_remedy(tmp_path):
     directory = unfinished(tmp_path / 'w')
     (directory / 'summary.json').write_text('{"accuracy": 0.')
-    with pytest.raises(ConfigError, match=r'summary.json is damaged, or no JSON: .*; delete it, and the command that wrote it writes it again'):
+    with pytest.raises(
+        ConfigError,
+        match=r'summary.json is damaged, or no JSON: .*; delete it, and the command that wrote it writes it again',
+    ):
         read_summary(directory / 'summary.json')
     (directory / 'config.json').write_bytes(config_lib.to_json(small_config()).encode()[:-40])
-    with pytest.raises(FileExistsError, match=r'w/config.json is damaged, or no JSON: .*; put a good copy in its place'):
+    with pytest.raises(
+        FileExistsError, match=r'w/config.json is damaged, or no JSON: .*; put a good copy in its place'
+    ):
         prepare_run(small_config(), str(directory), overwrite=True)
     assert os.path.exists(directory / 'checkpoints' / 'teacher' / '8')

@@ -9,11 +9,12 @@ import pytest
 from tailor_jax import build, graph, rewrite
 from tailor_jax.build import __main__ as command
 
-# Parameters and multiply-accumulates as torchvision's documentation gives them (stride on the 3x3 convolution): num_params and "GFLOPS", at
-# 224x224 but for EfficientNet-B1's 240x240. YOLOv3 from darknet: yolov3.weights is 248,007,048 bytes, a header of 20 and 62,001,757 float32, which
-# are our parameters and two statistics for each of the 26,304 channels of batch norms; 65.86 BFLOPs at 416x416, two a multiply-accumulate.
-# RetinaNet: torchvision's 34,014,999 and, at 800x800, 151.54 GFLOPS; its batch norms are frozen, so their 53,120 scales and shifts
-# are no parameters there.
+# Parameters and multiply-accumulates as torchvision's documentation gives them (stride on the 3x3 convolution):
+# num_params and "GFLOPS", at 224x224 but for EfficientNet-B1's 240x240. YOLOv3 from darknet: yolov3.weights is
+# 248,007,048 bytes, a header of 20 and 62,001,757 float32, which are our parameters and two statistics for each of the
+# 26,304 channels of batch norms; 65.86 BFLOPs at 416x416, two a multiply-accumulate. RetinaNet: torchvision's
+# 34,014,999 and, at 800x800, 151.54 GFLOPS; its batch norms are frozen, so their 53,120 scales and shifts are no
+# parameters there.
 PUBLISHED = {
     'resnet18': (11_689_512, 1.81e9),
     'resnet34': (21_797_672, 3.66e9),
@@ -44,15 +45,23 @@ def test_retinanet_has_the_published_size_and_counts_shared_weights_once():
     assert graph.macs(build.named('retinanet_r50_fpn', (800, 800, 3))) == pytest.approx(151.54e9, rel=1e-4)
     shared = [node for node in net if node.weights]
     assert len(shared) == 5 * 10 and len({node.weights for node in shared}) == 10
-    assert {node.name for node in shared if graph.parameters(net, node)} == {node.name for node in shared if node.name.startswith('p3_')}
+    assert {node.name for node in shared if graph.parameters(net, node)} == {
+        node.name for node in shared if node.name.startswith('p3_')
+    }
 
 
-@pytest.mark.parametrize('name, gates', [('vgg16', 0), ('squeezenet', 4), ('efficientnet_b1', 16), ('yolov3', 23), ('retinanet_r50_fpn', 16)])
+@pytest.mark.parametrize(
+    'name, gates', [('vgg16', 0), ('squeezenet', 4), ('efficientnet_b1', 16), ('yolov3', 23), ('retinanet_r50_fpn', 16)]
+)
 def test_networks_of_the_pe_array(name, gates):
-    """Their gates, without which they are the network built without skips; every block is one run of nodes; they fold and survive JSON."""
+    """Their gates, without which they are the network built without skips; every block is one run of nodes; they fold
+    and survive JSON.
+    """
     net = build.named(name)
     assert len(net.gates) == gates
-    assert [node.name for node in rewrite.remove(net, net.gates)] == [node.name for node in build.named(name, skips='none')]
+    assert [node.name for node in rewrite.remove(net, net.gates)] == [
+        node.name for node in build.named(name, skips='none')
+    ]
     runs = [node.block for before, node in itertools.pairwise(net) if node.block != before.block]
     assert len(runs) == len(set(runs)) and all(runs)
     assert graph.from_json(graph.to_json(net)) == net
@@ -62,7 +71,11 @@ def test_networks_of_the_pe_array(name, gates):
 def test_detectors_put_out_every_box_of_every_head():
     sides = (416 // 32, 416 // 16, 416 // 8)
     assert build.yolov3().output.shape == (1, 1, sum(3 * side * side for side in sides) * 85)
-    assert build.retinanet_r50_fpn(classes=80).output.shape == (1, 1, 9 * sum(side * side for side in (64, 32, 16, 8, 4)) * 84)
+    assert build.retinanet_r50_fpn(classes=80).output.shape == (
+        1,
+        1,
+        9 * sum(side * side for side in (64, 32, 16, 8, 4)) * 84,
+    )
 
 
 def test_quartznet_has_the_published_size():
@@ -75,7 +88,9 @@ def test_gates_of_bottleneck_networks(skips, a_block):
     net = build.resnet(50, (64, 64, 3), 10, width=8, skips=skips)
     assert len(net.gates) == 16 * a_block
     closed = rewrite.remove(net, net.gates)
-    assert [node.name for node in closed] == [node.name for node in build.resnet(50, (64, 64, 3), 10, width=8, skips='none')]
+    assert [node.name for node in closed] == [
+        node.name for node in build.resnet(50, (64, 64, 3), 10, width=8, skips='none')
+    ]
     assert not any(node.op in ('batch_norm', 'relu') for node in rewrite.fold(closed))
 
 
@@ -99,7 +114,9 @@ def test_one_dimensional_networks_have_one_dimensional_windows():
 
 def test_the_command_prints_the_table_of_the_documentation_and_the_nodes_of_one_network(capsys):
     assert command.main([]) == 0
-    assert capsys.readouterr().out in (Path(__file__).parents[2] / 'docs' / 'architecture.md').read_text(encoding='utf-8')
+    assert capsys.readouterr().out in (Path(__file__).parents[2] / 'docs' / 'architecture.md').read_text(
+        encoding='utf-8'
+    )
     assert command.main(['squeezenet']) == 0
     assert 'fire3_long' in capsys.readouterr().out
     assert command.main(['squezenet']) == 1
@@ -128,7 +145,9 @@ def test_a_size_of_a_network_is_a_positive_integer_and_the_error_names_it(name, 
         build.named(name, (64, value, 3))
 
 
-@pytest.mark.parametrize('make', [build.resnet, *[make for make in build.named.__globals__['NETWORKS'].values() if make is not build.named]])
+@pytest.mark.parametrize(
+    'make', [build.resnet, *[make for make in build.named.__globals__['NETWORKS'].values() if make is not build.named]]
+)
 @pytest.mark.parametrize('shape', [(32, 32), 32, '32x32x3', None, (32, 32, 3, 1)])
 def test_an_input_shape_is_three_integers(make, shape):
     with pytest.raises(ValueError, match='input_shape must be three integers'):

@@ -8,19 +8,38 @@ import pytest
 from tailor_jax.fields import Fields, FormatError, header, parse_json, read_fields
 
 
-@pytest.mark.parametrize('text', ['', '{', '{"a": NaN}', '{"a": 1, "a": 2}', '[' * 100_000, '{"a": ' + '9' * 5000 + '}', b'\xff{}'])
+@pytest.mark.parametrize(
+    'text', ['', '{', '{"a": NaN}', '{"a": 1, "a": 2}', '[' * 100_000, '{"a": ' + '9' * 5000 + '}', b'\xff{}']
+)
 def test_what_is_no_json_is_named(text):
     with pytest.raises(FormatError, match=r'^a\.json is damaged, or no JSON: '):
         parse_json(text, 'a.json')
 
 
 def test_fields_are_parsed_by_type_and_range():
-    given = {'bits': 8, 'slope': 0.5, 'relu': True, 'name': 's1', 'shape': [1, 2], 'of': ['a'], 'out': {'bits': 2}, 'rows': [{'x': 1}]}
+    given = {
+        'bits': 8,
+        'slope': 0.5,
+        'relu': True,
+        'name': 's1',
+        'shape': [1, 2],
+        'of': ['a'],
+        'out': {'bits': 2},
+        'rows': [{'x': 1}],
+    }
     fields = Fields(given, 'f')
     assert (fields.integer('bits', 1, 64), fields.number('slope', 0, 1), fields.boolean('relu')) == (8, 0.5, True)
-    assert fields.text('name', re.compile('[a-z]+[0-9]')) == 's1' and fields.integers('shape', 1, 9, 2) == (1, 2) and fields.texts('of') == ('a',)
+    assert (
+        fields.text('name', re.compile('[a-z]+[0-9]')) == 's1'
+        and fields.integers('shape', 1, 9, 2) == (1, 2)
+        and fields.texts('of') == ('a',)
+    )
     out, (row,) = fields.object('out'), fields.objects('rows')
-    assert out.integer('bits', 1, 64) == 2 and row.integer('x', 0, 1) == 1 and fields.integer('missing', 0, 1, default=7) == 7
+    assert (
+        out.integer('bits', 1, 64) == 2
+        and row.integer('x', 0, 1) == 1
+        and fields.integer('missing', 0, 1, default=7) == 7
+    )
     for each in (fields, out, row):
         each.end()
 

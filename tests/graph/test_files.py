@@ -35,11 +35,15 @@ def test_only_regular_files_of_a_sensible_size_are_read(tmp_path):
 
 def test_a_lock_names_its_holder_and_ends_with_it(tmp_path):
     program = (
-        f'from tailor_jax import files; import sys\nwith files.locked({str(tmp_path)!r}):\n    print("held", flush=True)\n    sys.stdin.read()\n'
+        f'from tailor_jax import files; import sys\nwith files.locked({str(tmp_path)!r}):\n    print("held", '
+        'flush=True)\n    sys.stdin.read()\n'
     )
     holder = subprocess.Popen([sys.executable, '-c', program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == 'held\n'
-    with pytest.raises(files.LockedError, match=f'{tmp_path} is in use by process {holder.pid} on '), files.locked(tmp_path):
+    with (
+        pytest.raises(files.LockedError, match=f'{tmp_path} is in use by process {holder.pid} on '),
+        files.locked(tmp_path),
+    ):
         pass
     holder.kill()
     holder.wait()

@@ -52,24 +52,44 @@ def test_add_of_different_shapes_names_both():
     'node, message',
     [
         (Node('x', 'concat', ('input',), (4, 4, 3)), 'expected two inputs or more, got 1'),
-        (Node('x', 'concat', ('input', 'pool'), (4, 4, 6)), r"'input' \(4, 4, 3\), 'pool' \(1, 1, 3\) differ in height or width"),
-        (Node('x', 'scale', ('input', 'input'), (4, 4, 3)), r"expected factors 'input' of shape \(1, 1, 3\), got \(4, 4, 3\)"),
-        (Node('x', 'upsample', ('input',), (4, 4, 3), factor=(0, 1)), r'factor must be two positive integers of up to 1024, got \(0, 1\)'),
-        (Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2,)), r'factor must be two positive integers of up to 1024, got \(2,\)'),
+        (
+            Node('x', 'concat', ('input', 'pool'), (4, 4, 6)),
+            r"'input' \(4, 4, 3\), 'pool' \(1, 1, 3\) differ in height or width",
+        ),
+        (
+            Node('x', 'scale', ('input', 'input'), (4, 4, 3)),
+            r"expected factors 'input' of shape \(1, 1, 3\), got \(4, 4, 3\)",
+        ),
+        (
+            Node('x', 'upsample', ('input',), (4, 4, 3), factor=(0, 1)),
+            r'factor must be two positive integers of up to 1024, got \(0, 1\)',
+        ),
+        (
+            Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2,)),
+            r'factor must be two positive integers of up to 1024, got \(2,\)',
+        ),
         (Node('x', 'conv', ('input',), (4, 4, 3), weights='pool'), "weights 'pool' is the name of a global_avg_pool"),
         (Node('x', 'upsample', ('input',), (8, 8, 3), factor=(2, 1)), r'give \(8, 4, 3\)'),
         (Node('x', 'flatten', ('input',), (1, 1, 47)), r'give \(1, 1, 48\)'),
         (Node('x', 'leaky_relu', ('input',), (4, 4, 3), slope=1.5), 'slope must be at least 0 and below 1, got 1.5'),
-        (Node('x', 'avg_pool', ('input',), (4, 4, 3), padding=(1, 0, 0, 0)), 'padding .* must be smaller than the kernel'),
+        (
+            Node('x', 'avg_pool', ('input',), (4, 4, 3), padding=(1, 0, 0, 0)),
+            'padding .* must be smaller than the kernel',
+        ),
         (Node('x', 'dense', ('input',), (1, 1, 2)), 'pool or flatten it first'),
         (Node('x', 'relu', ('input',), (4, 4, 3), weights='w'), "only conv or dense can have weights, got 'w'"),
-        (Node('x', 'conv', ('input',), (4, 4, 3), weights='conv'), "shares the weights 'conv' of 'conv', so .* must be .*, got"),
+        (
+            Node('x', 'conv', ('input',), (4, 4, 3), weights='conv'),
+            "shares the weights 'conv' of 'conv', so .* must be .*, got",
+        ),
     ],
 )
 def test_a_broken_rule_of_the_other_ops_is_named(node, message):
     conv = Node('conv', 'conv', ('input',), (4, 4, 5))
     with pytest.raises(GraphError, match=f"'x'.*{message}"):
-        Graph((Node('input', 'input', (), (4, 4, 3)), conv, Node('pool', 'global_avg_pool', ('input',), (1, 1, 3)), node))
+        Graph(
+            (Node('input', 'input', (), (4, 4, 3)), conv, Node('pool', 'global_avg_pool', ('input',), (1, 1, 3)), node)
+        )
 
 
 @pytest.mark.parametrize('skips', build.SKIPS)

@@ -20,7 +20,9 @@ CONV = {'name': 'conv', 'op': 'conv', 'inputs': ['input'], 'shape': [4, 4, 4]}
 
 
 def of_rows(*rows: object) -> str:
-    return json.dumps(header('graph', 1) | {'nodes': [{'name': 'input', 'op': 'input', 'inputs': [], 'shape': [4, 4, 4]}, *rows]})
+    return json.dumps(
+        header('graph', 1) | {'nodes': [{'name': 'input', 'op': 'input', 'inputs': [], 'shape': [4, 4, 4]}, *rows]}
+    )
 
 
 def test_a_graph_that_was_saved_is_the_one_that_is_loaded(tmp_path):
@@ -159,7 +161,9 @@ def test_a_slope_is_a_finite_number(tmp_path, value):
     ],
 )
 def test_a_field_that_an_op_does_not_use_is_refused(changes, message):
-    """A walk that reads it would disagree with one that does not: a pool's relu was applied by the model and by no integer."""
+    """A walk that reads it would disagree with one that does not: a pool's relu was applied by the model and by no
+    integer.
+    """
     node = dataclasses.replace(Node('x', 'conv', ('input',), (4, 4, 4)), **changes)
     with pytest.raises(GraphError, match=f"'x' .*: {message}"):
         Graph((Node('input', 'input', (), (4, 4, 4)), node))
@@ -192,7 +196,9 @@ def test_numbers_of_numpy_are_the_numbers_they_are():
 
 def test_more_products_than_can_be_counted_are_refused():
     wide = Node('x', 'conv', ('input',), (1024, 1024, 2048), (64, 64), padding=(31, 32, 31, 32))
-    with pytest.raises(GraphError, match=r"'x' \(conv\): it takes [\d,]+ products; at most 8,796,093,022,208 can be priced"):
+    with pytest.raises(
+        GraphError, match=r"'x' \(conv\): it takes [\d,]+ products; at most 8,796,093,022,208 can be priced"
+    ):
         Graph((Node('input', 'input', (), (1024, 1024, 2048)), wide))
 
 
@@ -234,11 +240,13 @@ def test_a_damaged_file_is_refused_by_name_or_means_what_it_says(tmp_path, seed)
     except GraphError as error:
         assert str(error).startswith(str(path)) and len(str(error)) < 2000
         return
-    defaults = {field.name: field.default for field in dataclasses.fields(Node) if field.default is not dataclasses.MISSING}
+    defaults = {
+        field.name: field.default for field in dataclasses.fields(Node) if field.default is not dataclasses.MISSING
+    }
     said = [defaults | row for row in json.loads(path.read_bytes())['nodes']]
-    assert [{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()} for row in said] == [
-        dataclasses.asdict(node) for node in loaded
-    ]
+    assert [
+        {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()} for row in said
+    ] == [dataclasses.asdict(node) for node in loaded]
     assert graph.from_json(graph.to_json(loaded)) == loaded
 
 

@@ -76,7 +76,10 @@ def test_a_relu_that_alone_reads_another_is_that_one():
     shape = (4, 4, 2)
     nodes = [
         Node('input', 'input', (), shape),
-        *(Node(name, 'relu', (source,), shape) for name, source in (('a', 'input'), ('b', 'a'), ('c', 'a'), ('d', 'c'))),
+        *(
+            Node(name, 'relu', (source,), shape)
+            for name, source in (('a', 'input'), ('b', 'a'), ('c', 'a'), ('d', 'c'))
+        ),
     ]
     folded = rewrite.fold(Graph((*nodes, Node('sum', 'add', ('b', 'd'), shape))))
     assert [node.name for node in folded] == ['input', 'a', 'b', 'c', 'sum'] and folded['sum'].inputs == ('b', 'c')
@@ -98,7 +101,11 @@ def test_fold_keeps_other_activations_and_refuses_a_batch_norm_over_shared_weigh
     conv, bn = Node('conv', 'conv', ('input',), (4, 4, 2), weights='w'), Node('bn', 'batch_norm', ('conv',), (4, 4, 2))
     leaky = Node('leaky', 'leaky_relu', ('bn',), (4, 4, 2), slope=0.25)
     folded = rewrite.fold(Graph((start, conv, bn, leaky)))
-    assert [node.name for node in folded] == ['input', 'conv', 'leaky'] and folded['leaky'].slope == 0.25 and not folded['conv'].relu
+    assert (
+        [node.name for node in folded] == ['input', 'conv', 'leaky']
+        and folded['leaky'].slope == 0.25
+        and not folded['conv'].relu
+    )
     with pytest.raises(GraphError, match="'bn'.*shares no weights"):
         rewrite.fold(Graph((start, conv, bn, leaky, Node('again', 'conv', ('leaky',), (4, 4, 2), weights='w'))))
 

@@ -39,14 +39,21 @@ def test_reuse_factors_are_those_that_split():
 def test_an_output_needs_exactly_the_tokens_up_to_its_lag(kernel, stride, padding):
     """The last real pixel of each window is at most `lag` tokens after its anchor, and for some window exactly there."""
     height, width = 7, 9
-    out = ((height + padding[0] + padding[1] - kernel[0]) // stride[0] + 1, (width + padding[2] + padding[3] - kernel[1]) // stride[1] + 1)
+    out = (
+        (height + padding[0] + padding[1] - kernel[0]) // stride[0] + 1,
+        (width + padding[2] + padding[3] - kernel[1]) // stride[1] + 1,
+    )
     conv = Node('conv', 'conv', ('input',), (*out, 1), kernel, stride, padding)
     net = Graph((Node('input', 'input', (), (height, width, 1)), conv))
     lag = streaming.lag(net, conv)
     distances = []
     for row in range(out[0]):
         for column in range(out[1]):
-            pixels = [(row * stride[0] - padding[0] + y, column * stride[1] - padding[2] + x) for y in range(kernel[0]) for x in range(kernel[1])]
+            pixels = [
+                (row * stride[0] - padding[0] + y, column * stride[1] - padding[2] + x)
+                for y in range(kernel[0])
+                for x in range(kernel[1])
+            ]
             real = [y * width + x for y, x in pixels if 0 <= y < height and 0 <= x < width]
             distances.append(max(real) - (row * stride[0] * width + column * stride[1]))
     assert max(distances) == lag

@@ -1,4 +1,6 @@
-"""The clock of the cycle simulation: FIFO depths, intervals and deadlocks against what the streaming model predicts on paper."""
+"""The clock of the cycle simulation: FIFO depths, intervals and deadlocks against what the streaming model predicts on
+paper.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def export(path, graph: Graph, skip_depths: dict[str, int], reuse: dict[str, int
 def shorten(path, fifo: str, tokens: int = 1) -> None:
     """Takes tokens off a FIFO in the generated source."""
     top = path / 'tailor_top.cpp'
-    text, count = re.subn(rf'(variable={fifo} depth=)(\d+)', lambda match: f'{match[1]}{int(match[2]) - tokens}', top.read_text())
+    text, count = re.subn(
+        rf'(variable={fifo} depth=)(\d+)', lambda match: f'{match[1]}{int(match[2]) - tokens}', top.read_text()
+    )
     assert count == 1
     top.write_text(text)
 
@@ -59,10 +63,13 @@ def test_exact_depth_is_enough_and_necessary(tmp_path, capsys, convolutions, dep
     assert csim.main([str(path), '--mode=cycle']) == 0
     result = json.loads((path / 'csim.json').read_text())
     assert result['interval_cycles'] == HEIGHT * WIDTH
-    # Every token passes at once where nothing is held back: the last pixel's lag behind the first is the network's latency.
+    # Every token passes at once where nothing is held back: the last pixel's lag behind the first is the network's
+    # latency.
     assert result['latency_cycles'] == HEIGHT * WIDTH + convolutions * (WIDTH + 1)
     occupancy = {fifo['name']: fifo['max_occupancy'] for fifo in result['fifos']}
-    assert occupancy['stem__sum'] == depth and all(tokens <= 2 for name, tokens in occupancy.items() if name != 'stem__sum')
+    assert occupancy['stem__sum'] == depth and all(
+        tokens <= 2 for name, tokens in occupancy.items() if name != 'stem__sum'
+    )
     assert result['deadlock'] is None
 
     # One token less: the clone waits for the add, which waits for the convolutions, which wait for the clone.

@@ -35,7 +35,10 @@ def settled(gaps: list[int], read_before_end: int = 0, per_image: int = 1) -> Ru
 )
 def test_the_interval_is_the_mean_of_the_steady_state(gaps, drained, mean, over):
     run = settled(gaps, drained)
-    assert run.interval_cycles == (None if mean is None else pytest.approx(mean, rel=1e-12)) and run.interval_images == over
+    assert (
+        run.interval_cycles == (None if mean is None else pytest.approx(mean, rel=1e-12))
+        and run.interval_images == over
+    )
     assert mean is None or isinstance(run.interval_cycles, int) == (mean == int(mean))
 
 

@@ -38,7 +38,10 @@ def content(path) -> dict[str, bytes]:
 
 
 def test_two_writes_are_byte_identical(network, tmp_path):
-    first, second = (content(hls_export.write(tmp_path / name, *network, hardware={'total': {'lut': 1}})) for name in ('a', 'elsewhere'))
+    first, second = (
+        content(hls_export.write(tmp_path / name, *network, hardware={'total': {'lut': 1}}))
+        for name in ('a', 'elsewhere')
+    )
     assert first == second
     assert not [name for name, data in first.items() if str(tmp_path).encode() in data]
     assert {
@@ -72,7 +75,10 @@ def test_qgraph_in_the_project_is_the_network(network, tmp_path):
 def test_source_follows_the_plan(network):
     net, _, _, _ = network
     names = plan.fifos(net.graph)
-    made = Plan({'s1b0_conv1': 9, 'head_dense': 8}, {name: Fifo(5 + index, plan.STORAGE[index % 4]) for index, name in enumerate(names)})
+    made = Plan(
+        {'s1b0_conv1': 9, 'head_dense': 8},
+        {name: Fifo(5 + index, plan.STORAGE[index % 4]) for index, name in enumerate(names)},
+    )
     files = emit.source(net, made)
     top = files['tailor_top.cpp']
     for name, fifo in made.fifos.items():
@@ -100,16 +106,34 @@ def test_default_plan_guesses_no_skip_depth(network):
     [
         (lambda made: {'fifos': {**made.fifos, 'a__b': Fifo(2)}}, "FIFO 'a__b' that the network does not have"),
         (lambda made: {'fifos': {}}, "no FIFO 'stem_conv__clone'"),
-        (lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(0)}}, 'depth must be a positive integer.*, got 0'),
-        (lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(2, 'ram')}}, "must be one of srl, lutram, bram, uram, got 'ram'"),
-        (lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(True)}}, 'depth must be a positive integer, at most 2147483647, got True'),
-        (lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo('2 type=x')}}, "depth must be a positive integer.*got '2 type=x'"),
-        (lambda made: {'part': 'xc7z020\nexec rm'}, r"part must be the name of a device, letters.*got 'xc7z020\\nexec rm'"),
+        (
+            lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(0)}},
+            'depth must be a positive integer.*, got 0',
+        ),
+        (
+            lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(2, 'ram')}},
+            "must be one of srl, lutram, bram, uram, got 'ram'",
+        ),
+        (
+            lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(True)}},
+            'depth must be a positive integer, at most 2147483647, got True',
+        ),
+        (
+            lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo('2 type=x')}},
+            "depth must be a positive integer.*got '2 type=x'",
+        ),
+        (
+            lambda made: {'part': 'xc7z020\nexec rm'},
+            r"part must be the name of a device, letters.*got 'xc7z020\\nexec rm'",
+        ),
         (lambda made: {'part': 'x}; exec touch owned; {'}, 'part must be the name'),
         (lambda made: {'clock_mhz': float('nan')}, 'clock_mhz must be a number above 0 and at most 10000, got nan'),
         (lambda made: {'clock_mhz': 0}, 'clock_mhz must be a number above 0'),
         (lambda made: {'clock_mhz': '200'}, "clock_mhz must be a number above 0.*got '200'"),
-        (lambda made: {'reuse_factors': {'head_dense': 2.0}}, "node 'head_dense': its reuse factor must be an integer, got 2.0"),
+        (
+            lambda made: {'reuse_factors': {'head_dense': 2.0}},
+            "node 'head_dense': its reuse factor must be an integer, got 2.0",
+        ),
         (lambda made: {'process_latency_cycles': 0.5}, 'must be an integer, 0 or more'),
         (lambda made: {'process_latency_cycles': -1}, 'process_latency_cycles must be an integer, 0 or more.*, got -1'),
         (lambda made: {'reuse_factors': {'head_dense': 5}}, "node 'head_dense'.*reuse factor 5 does not divide"),
@@ -130,15 +154,25 @@ def test_unknown_op_names_the_node(network):
     odd = Node('odd', 'batch_norm', (nodes[-1].name,), nodes[-1].node.shape)
     with pytest.raises(GraphError, match="node 'odd': the exporter cannot emit op 'batch_norm'"):
         emit.source(
-            QGraph((*nodes, QNode(odd, nodes[-1].out, nodes[-1].out))), dataclasses.replace(made, fifos={**made.fifos, 'head_dense__odd': Fifo(2)})
+            QGraph((*nodes, QNode(odd, nodes[-1].out, nodes[-1].out))),
+            dataclasses.replace(made, fifos={**made.fifos, 'head_dense__odd': Fifo(2)}),
         )
 
 
 def test_networks_that_cannot_stream(tmp_path):
-    reserved = random_qgraph(Graph((Node('input', 'input', (), (4, 4, 1)), Node('clone', 'conv', ('input',), (4, 4, 1)))))
+    reserved = random_qgraph(
+        Graph((Node('input', 'input', (), (4, 4, 1)), Node('clone', 'conv', ('input',), (4, 4, 1))))
+    )
     with pytest.raises(GraphError, match="'clone': the exporter uses this name"):
         emit.source(reserved, Plan({}, {}))
-    beyond = random_qgraph(Graph((Node('input', 'input', (), (4, 4, 1)), Node('wide', 'conv', ('input',), (6, 6, 1), (3, 3), (1, 1), (2, 2, 2, 2)))))
+    beyond = random_qgraph(
+        Graph(
+            (
+                Node('input', 'input', (), (4, 4, 1)),
+                Node('wide', 'conv', ('input',), (6, 6, 1), (3, 3), (1, 1), (2, 2, 2, 2)),
+            )
+        )
+    )
     with pytest.raises(GraphError, match=r"node 'wide'.*exceed the 4x4 input"):
         emit.source(beyond, Plan({}, {}))
 
@@ -281,7 +315,10 @@ def test_readme_has_no_open_placeholder(network, tmp_path):
     for name in ('README.md', 'build.tcl', 'hls_config.cfg'):
         assert not re.search(r'\$\{?[a-z]', (tmp_path / 'p' / name).read_text())
     index = json.loads((tmp_path / 'p' / 'project.json').read_text())
-    assert index['fifos']['stem_conv__clone'] == {'depth': 2, 'storage': 'srl'} and index['reuse_factors']['stem_conv'] == 1
+    assert (
+        index['fifos']['stem_conv__clone'] == {'depth': 2, 'storage': 'srl'}
+        and index['reuse_factors']['stem_conv'] == 1
+    )
 
 
 # In the order in which a write comes by.
@@ -305,7 +342,8 @@ def test_a_write_that_is_killed_loses_nothing_and_the_next_one_clears_up(network
         'import sys, numpy, hls_export\nfrom tailor_jax import qgraph\nnet = qgraph.load(sys.argv[1] + "/qgraph.npz")\n'
         'plan = hls_export.Plan.default(net, dict.fromkeys(hls_export.dataflow.plan.skip_fifos(net.graph), 40))\n'
         'given = numpy.load(sys.argv[2])\n'
-        'hls_export.write(sys.argv[1], net, plan, given["images"], given["labels"], hardware={"new": 1}, overwrite=True)\n'
+        'hls_export.write(sys.argv[1], net, plan, given["images"], given["labels"], hardware={"new": 1}, '
+        'overwrite=True)\n'
     )
     np.savez(tmp_path / 'given.npz', images=images, labels=labels)
     killed = subprocess.run([sys.executable, '-c', f'import os\n{HOOK}\n{program}', path, tmp_path / 'given.npz'],
@@ -322,8 +360,17 @@ def test_a_write_that_is_killed_loses_nothing_and_the_next_one_clears_up(network
 
 
 def test_only_what_a_write_leaves_is_cleared_away(network, tmp_path):
-    """By a strict rule: the name that tempfile gives, and nothing else in it. What another process is writing stays too."""
-    mine = {'.p.backup': '', '.p.abcd123': '', '.p.abcd12345': '', '.p.ABCD1234': '', '.p.abcd1234': 'notes.txt', '.q.abcd1234': 'project'}
+    """By a strict rule: the name that tempfile gives, and nothing else in it. What another process is writing stays
+    too.
+    """
+    mine = {
+        '.p.backup': '',
+        '.p.abcd123': '',
+        '.p.abcd12345': '',
+        '.p.ABCD1234': '',
+        '.p.abcd1234': 'notes.txt',
+        '.q.abcd1234': 'project',
+    }
     for name, inside in mine.items():
         (tmp_path / name).mkdir()
         if inside:
@@ -338,7 +385,9 @@ def test_only_what_a_write_leaves_is_cleared_away(network, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {*before, 'p'} - {'.p.busy____'}
 
 
-@pytest.mark.parametrize('name', ['notes.txt', 'vitis/solution/csynth.xml', 'weights/mine.txt', 'tb_data/more.bin', 'dangling'])
+@pytest.mark.parametrize(
+    'name', ['notes.txt', 'vitis/solution/csynth.xml', 'weights/mine.txt', 'tb_data/more.bin', 'dangling']
+)
 def test_a_project_with_files_of_others_is_not_replaced(network, tmp_path, name):
     path = hls_export.write(tmp_path / 'p', *network)
     (path / 'build' / 'fast').mkdir(parents=True)

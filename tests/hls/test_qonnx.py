@@ -1,4 +1,6 @@
-"""Integer reference == the QONNX file, executed by onnxruntime as one graph and by the qonnx package node by node: every logit."""
+"""Integer reference == the QONNX file, executed by onnxruntime as one graph and by the qonnx package node by node:
+every logit.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,14 @@ pytest.importorskip('onnxruntime')
 from hls_export import qonnx  # noqa: E402
 
 
-@hypothesis.settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
 @hypothesis.given(graph=residual_graphs(), seed=st.integers(0, 2**16), data=st.data())
 def test_onnxruntime_equals_the_integers(graph, seed, data):
-    """Random networks, gates, bit widths: strides, groups, pools, 1-D, means over any number of pixels, outputs that are maps."""
+    """Random networks, gates, bit widths: strides, groups, pools, 1-D, means over any number of pixels, outputs that
+    are maps.
+    """
     gates = {gate: data.draw(st.integers(0, 1), label=gate) for gate in graph.gates}
     qgraph = random_qgraph(graph, seed, bits=(data.draw(st.integers(2, 8)), data.draw(st.integers(3, 8))), gates=gates)
     images = random_images(qgraph, 20)
@@ -60,7 +66,9 @@ def test_real_images_are_rounded_as_ours(network):
 
     step = network.input.out.step
     images = (np.random.default_rng(0).integers(-600, 600, (30, 8, 8, 1)) * (step / 4)).astype(np.float32)
-    session = onnxruntime.InferenceSession(qonnx.model(network, 'n').SerializeToString(), providers=['CPUExecutionProvider'])
+    session = onnxruntime.InferenceSession(
+        qonnx.model(network, 'n').SerializeToString(), providers=['CPUExecutionProvider']
+    )
     (logits,) = session.run(None, {qonnx.INPUT: images.transpose(0, 3, 1, 2)})
     np.testing.assert_array_equal(qonnx.to_integers(network, logits), run_int(network, quantize_input(network, images)))
 
@@ -83,7 +91,9 @@ def test_file_is_valid_and_repeatable(network, tmp_path):
     loaded = onnx.load(first)
     onnx.checker.check_model(loaded, full_check=True)
     quants = [node for node in loaded.graph.node if node.op_type == 'Quant']
-    assert {attribute.s for node in quants for attribute in node.attribute if attribute.name == 'rounding_mode'} == {b'FLOOR'}
+    assert {attribute.s for node in quants for attribute in node.attribute if attribute.name == 'rounding_mode'} == {
+        b'FLOOR'
+    }
     scales = [onnx.numpy_helper.to_array(each) for each in loaded.graph.initializer if each.name.startswith('scale_')]
     assert len(scales) == len(quants) and all(np.frexp(scale)[0] == 0.5 for scale in scales)
     with pytest.raises(hls_export.ExportError, match='exists'):
@@ -95,7 +105,9 @@ def test_file_is_valid_and_repeatable(network, tmp_path):
 
 def test_what_float32_cannot_hold_is_an_error(network):
     def changed(name: str, **fields) -> QGraph:
-        return QGraph(tuple(dataclasses.replace(qnode, **fields) if qnode.name == name else qnode for qnode in network.nodes))
+        return QGraph(
+            tuple(dataclasses.replace(qnode, **fields) if qnode.name == name else qnode for qnode in network.nodes)
+        )
 
     wide = dataclasses.replace(network['s1b0_conv1'].acc, bits=26)
     with pytest.raises(GraphError, match="node 's1b0_conv1' .conv.: its accumulator .* is not exact in the float32"):

@@ -1,6 +1,7 @@
 """Reports beside hardware.json: a Vitis csynth.xml, and FIFO occupancy over time.
 
-`data/csynth.xml` is HAND-MADE: its elements are those of Vitis HLS 2022 to 2024, its numbers are invented. No Vitis was at hand.
+`data/csynth.xml` is HAND-MADE: its elements are those of Vitis HLS 2022 to 2024, its numbers are invented. No Vitis was
+at hand.
 """
 
 from __future__ import annotations
@@ -41,16 +42,34 @@ def project(tmp_path_factory):
     fifos = {fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos}
     path = tmp_path_factory.mktemp('report') / 'p'
     hardware = costmodel.to_json(cost, network='small')
-    return hls_export.write(path, net, hls_export.Plan(cost.reuse_factors, fifos), random_images(net, 3), np.zeros(3, int), hardware)
+    return hls_export.write(
+        path, net, hls_export.Plan(cost.reuse_factors, fifos), random_images(net, 3), np.zeros(3, int), hardware
+    )
 
 
 def test_csynth_node_by_node(project, capsys):
     compared = report.compare(project, CSYNTH)
     rows = {row['name']: row for row in compared['rows']}
     assert list(rows) == ['stem', 'conv0', 'sum', report.FIFOS, 'total']
-    assert rows['conv0']['synthesis'] == {'bram18': 1, 'uram': 0, 'lut': 955, 'ff': 702, 'dsp': 20}  # with its pipelined loop, once
-    assert rows['sum']['synthesis'] == {'bram18': 0, 'uram': 0, 'lut': 260 + 164, 'ff': 93 + 71, 'dsp': 0}  # the add and the clone it pays for
-    assert [(rows[name]['interval_cycles'], rows[name]['depth_cycles']) for name in ('stem', 'conv0', 'sum')] == [(1, 4), (1, 11), (1, 3)]
+    assert rows['conv0']['synthesis'] == {
+        'bram18': 1,
+        'uram': 0,
+        'lut': 955,
+        'ff': 702,
+        'dsp': 20,
+    }  # with its pipelined loop, once
+    assert rows['sum']['synthesis'] == {
+        'bram18': 0,
+        'uram': 0,
+        'lut': 260 + 164,
+        'ff': 93 + 71,
+        'dsp': 0,
+    }  # the add and the clone it pays for
+    assert [(rows[name]['interval_cycles'], rows[name]['depth_cycles']) for name in ('stem', 'conv0', 'sum')] == [
+        (1, 4),
+        (1, 11),
+        (1, 3),
+    ]
     assert compared['unmatched'] == ['entry_proc']
     assert (compared['vitis'], compared['target_ns'], compared['estimated_ns']) == ('2023.2', 5.0, 3.412)
 
@@ -64,7 +83,11 @@ def test_csynth_node_by_node(project, capsys):
 
     assert report.main([str(project), f'--csynth={CSYNTH}']) == 0
     printed = capsys.readouterr().out
-    assert 'lut est  vitis' in printed and 'Vitis HLS 2023.2, clock 3.412 ns of 5 ns' in printed and 'entry_proc' in printed
+    assert (
+        'lut est  vitis' in printed
+        and 'Vitis HLS 2023.2, clock 3.412 ns of 5 ns' in printed
+        and 'entry_proc' in printed
+    )
     assert report.main([str(project), f'--csynth={CSYNTH}', '--json']) == 0
     assert json.loads(capsys.readouterr().out) == compared
 
@@ -83,7 +106,9 @@ def test_coefficients_from_a_report(project, tmp_path, capsys, monkeypatch):
     for resource in ('lut', 'ff'):
         for part in ('add', 'clone'):
             for term, value in coefficients.COEFFICIENTS[f'{part}.{resource}'].items():
-                assert found[f'{part}.{resource}'][term] == pytest.approx(value * row['synthesis'][resource] / row['estimate'][resource], rel=1e-3)
+                assert found[f'{part}.{resource}'][term] == pytest.approx(
+                    value * row['synthesis'][resource] / row['estimate'][resource], rel=1e-3
+                )
     assert 'adds, clones, lut' in capsys.readouterr().out
     file.write_text('{"rows": 3}')
     assert calibrate.main([f'--csynth={file}']) == 1
@@ -105,15 +130,27 @@ def test_module_names():
         (lambda text: text[: len(text) // 2], 'is not XML'),
         (lambda text: '== Vitis HLS Report ==', 'is not XML .*not the .rpt'),
         (lambda text: '<html/>', 'is no csynth.xml of Vitis HLS.*root is <html>'),
-        (lambda text: text.replace('<TopModelName>tailor_top', '<TopModelName>myproject'), "of the top function 'myproject'"),
+        (
+            lambda text: text.replace('<TopModelName>tailor_top', '<TopModelName>myproject'),
+            "of the top function 'myproject'",
+        ),
         (lambda text: text[: text.index('    <RTLDesign')] + '</profile>', 'lists no instances'),
-        (lambda text: text.replace('<Name>conv_layer_conv0_s<', '<Name>gone<'), "instance 'conv_layer_conv0_s', but no module"),
+        (
+            lambda text: text.replace('<Name>conv_layer_conv0_s<', '<Name>gone<'),
+            "instance 'conv_layer_conv0_s', but no module",
+        ),
         (lambda text: text.replace('<LUT>955</LUT>', '<LUT>many</LUT>'), "LUT is 'many', not a number"),
         (lambda text: text.replace('<LUT>955</LUT>', '<LUT>²</LUT>'), "LUT is '²', not a number"),
         (lambda text: text.replace('<LUT>955</LUT>', f'<LUT>{"9" * 5000}</LUT>'), 'not a number'),
-        (lambda text: '<?xml version="1.0" encoding="nonsense"?>' + text[text.index('<profile') :], 'is not XML .unknown encoding'),
+        (
+            lambda text: '<?xml version="1.0" encoding="nonsense"?>' + text[text.index('<profile') :],
+            'is not XML .unknown encoding',
+        ),
         (lambda text: text.replace('AreaEstimates>', 'Area>'), 'has no AreaEstimates/Resources'),
-        (lambda text: text.replace('layer_', 'config').replace('clone_of_', 'of'), 'it is the report of another design'),
+        (
+            lambda text: text.replace('layer_', 'config').replace('clone_of_', 'of'),
+            'it is the report of another design',
+        ),
     ],
 )
 def test_files_that_are_no_such_report(project, tmp_path, capsys, change, message):
@@ -169,6 +206,8 @@ def test_occupancy_picture(project, tmp_path, monkeypatch, capsys):
 
 def test_a_trace_replaces_no_file_but_a_trace(project):
     before = (project / 'project.json').read_bytes()
-    with pytest.raises(hls_export.ExportError, match=r'--trace must be a file with the suffix .csv, got .*project.json'):
+    with pytest.raises(
+        hls_export.ExportError, match=r'--trace must be a file with the suffix .csv, got .*project.json'
+    ):
         csim.simulate(project, 'cycle', trace=str(project / 'project.json'))
     assert (project / 'project.json').read_bytes() == before

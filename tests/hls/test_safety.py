@@ -58,7 +58,16 @@ def project(built, tmp_path):
 
 @pytest.mark.parametrize('command', [csim.main, report.main])
 @pytest.mark.parametrize(
-    'arguments', [[], ['--nonsense'], ['P', '--images=x', '--csynth='], ['P', '--mode=quick'], ['P', '--mod=fast'], ['P', 'Q'], ['none', '--plot=x']]
+    'arguments',
+    [
+        [],
+        ['--nonsense'],
+        ['P', '--images=x', '--csynth='],
+        ['P', '--mode=quick'],
+        ['P', '--mod=fast'],
+        ['P', 'Q'],
+        ['none', '--plot=x'],
+    ],
 )
 def test_bad_arguments_end_with_status_1_and_one_line(command, arguments, capsys):
     assert command(arguments) == 1
@@ -77,7 +86,10 @@ def test_more_images_than_are_stored_are_refused(built, capsys):
     before = (built / 'csim.json').read_bytes()
     for count in (STORED + 1, 9999, 0, -1):
         assert csim.main([str(built), f'--images={count}']) == 1
-        assert capsys.readouterr().err == f'error: --images must be 1 to {STORED}, which is how many {built}/tb_data stores, got {count}\n'
+        assert (
+            capsys.readouterr().err
+            == f'error: --images must be 1 to {STORED}, which is how many {built}/tb_data stores, got {count}\n'
+        )
     assert (built / 'csim.json').read_bytes() == before
 
 
@@ -110,9 +122,13 @@ def test_damaged_test_data_are_named(project, capsys, name, damage):
 
 @pytest.mark.parametrize('images', ['9999', '13', '0', '-3', '5x', '', '99999999999999999999'])
 def test_the_testbench_takes_numbers_of_stored_images_only(built, images):
-    done = subprocess.run([toolchain.build(built, 'fast').resolve(), f'--images={images}'], cwd=built, capture_output=True, text=True)
+    done = subprocess.run(
+        [toolchain.build(built, 'fast').resolve(), f'--images={images}'], cwd=built, capture_output=True, text=True
+    )
     assert done.returncode == 2 and done.stderr.startswith('testbench: ') and not done.stdout
-    done = subprocess.run([toolchain.build(built, 'fast').resolve(), '--images=7'], cwd=built, capture_output=True, text=True)
+    done = subprocess.run(
+        [toolchain.build(built, 'fast').resolve(), '--images=7'], cwd=built, capture_output=True, text=True
+    )
     assert done.returncode == 0 and done.stdout.startswith('7 images, 0 of 21 values mismatched')
 
 
@@ -129,7 +145,10 @@ def test_processes_at_the_same_time_do_not_disturb_each_other(project):
     environment = os.environ | {'PYTHONPATH': str(Path(hls_export.__file__).parents[1])}
     started = [
         subprocess.Popen(
-            [sys.executable, '-m', 'hls_export.csim', str(project), f'--mode={mode}'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+            [sys.executable, '-m', 'hls_export.csim', str(project), f'--mode={mode}'],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
         )
         for mode in ('fast', 'cycle', 'fast', 'cycle')
     ]
@@ -143,7 +162,13 @@ def test_processes_at_the_same_time_do_not_disturb_each_other(project):
 def test_planted_links_are_not_followed(project, tmp_path, capsys):
     victim = tmp_path / 'precious'
     victim.write_text('years of work')
-    for name in ('csim.json', '.csim.json.partial', 'build/fast/tailor_top.o', 'build/fast/sources.sha256', 'build/fast/testbench.sha256'):
+    for name in (
+        'csim.json',
+        '.csim.json.partial',
+        'build/fast/tailor_top.o',
+        'build/fast/sources.sha256',
+        'build/fast/testbench.sha256',
+    ):
         (project / name).unlink(missing_ok=True)
         (project / name).symlink_to(victim)
     (project / 'tailor_top.cpp').write_text((project / 'tailor_top.cpp').read_text() + '\n')
@@ -151,7 +176,9 @@ def test_planted_links_are_not_followed(project, tmp_path, capsys):
     assert victim.read_text() == 'years of work' and not (project / 'csim.json').is_symlink()
     (tmp_path / 'trace.csv').symlink_to(victim)
     csim.simulate(project, 'cycle', trace=tmp_path / 'trace.csv')
-    assert victim.read_text() == 'years of work' and (tmp_path / 'trace.csv').read_text().startswith('fifo,cycle,occupancy')
+    assert victim.read_text() == 'years of work' and (tmp_path / 'trace.csv').read_text().startswith(
+        'fifo,cycle,occupancy'
+    )
 
     elsewhere = tmp_path / 'elsewhere'
     (elsewhere / 'fast').mkdir(parents=True)
@@ -194,7 +221,9 @@ def test_project_json_is_as_it_was_written_or_refused_by_its_name(project, capsy
 
 def test_a_compiled_design_of_another_network_is_refused(project):
     qgraph.save(random_qgraph(build.resnet(8, (4, 4, 1), 5, 1, 'none'), seed=1), project / 'qgraph.npz')
-    with pytest.raises(ExportError, match='an image has 16 values and 5 results in qgraph.npz, 16 and 3 in the sources'):
+    with pytest.raises(
+        ExportError, match='an image has 16 values and 5 results in qgraph.npz, 16 and 3 in the sources'
+    ):
         hls_export.compile(project)
 
 
@@ -211,7 +240,9 @@ def skip_project(path) -> Path:
     net = random_qgraph(Graph(nodes))
     fifos = {fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos}
     made = Plan(cost.reuse_factors, fifos)
-    return hls_export.write(path, net, made, random_images(net, 3), np.zeros(3, int), costmodel.to_json(cost, network='small'))
+    return hls_export.write(
+        path, net, made, random_images(net, 3), np.zeros(3, int), costmodel.to_json(cost, network='small')
+    )
 
 
 def test_reports_of_others_are_read_or_refused_by_the_name_of_the_file(tmp_path):
@@ -247,7 +278,9 @@ def test_the_sources_have_no_undefined_behaviour(tmp_path, mode):
     which stops at the first.
     """
     net = random_qgraph(build.resnet(8, (6, 7, 2), 3, 2, 'long'), seed=6, bits=(8, 8))
-    assert any(max(each.align) > 0 and net[each.node.inputs[0]].out.signed for each in net.nodes if each.node.op == 'add')
+    assert any(
+        max(each.align) > 0 and net[each.node.inputs[0]].out.signed for each in net.nodes if each.node.op == 'add'
+    )
     finer = dataclasses.replace(net.output, out=dataclasses.replace(net.output.out, frac=net.output.acc.frac + 3))
     net = qgraph.QGraph((*net.nodes[:-1], finer))
     images = random_images(net, 6)

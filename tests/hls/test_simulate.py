@@ -40,19 +40,31 @@ def roomy(qgraph: QGraph, reuse_factors: dict[str, int] | None = None) -> plan.P
     """Skip FIFOs deep enough for any rates: whole maps, and what all windows together hold back."""
     graph = qgraph.graph
     lag = sum(streaming.lag(graph, node) for node in graph.nodes if node.op in ('conv', 'max_pool'))
-    return plan.Plan.default(qgraph, {name: 3 * int(np.prod(graph.input.shape[:2])) + lag + 4 for name in plan.skip_fifos(graph)}, reuse_factors)
+    return plan.Plan.default(
+        qgraph,
+        {name: 3 * int(np.prod(graph.input.shape[:2])) + lag + 4 for name in plan.skip_fifos(graph)},
+        reuse_factors,
+    )
 
 
-MODES = ('fast', 'strict', 'cycle')  # `strict` takes half of the compile time; the fuzz and a few have it, for the others `QUICK` does
+MODES = (
+    'fast',
+    'strict',
+    'cycle',
+)  # `strict` takes half of the compile time; the fuzz and a few have it, for the others `QUICK` does
 QUICK = ('fast', 'cycle')
 
 
-def check_all(path, qgraph: QGraph, reuse_factors: dict[str, int] | None = None, count: int = 5, modes: tuple[str, ...] = MODES) -> None:
+def check_all(
+    path, qgraph: QGraph, reuse_factors: dict[str, int] | None = None, count: int = 5, modes: tuple[str, ...] = MODES
+) -> None:
     images = random_images(qgraph, count)
     hls_export.write(path, qgraph, roomy(qgraph, reuse_factors), images, np.zeros(count, int))
     expected = run_int(qgraph, images)
     for mode in modes:
-        np.testing.assert_array_equal(hls_export.compile(path, mode)(images), expected, err_msg=f'{mode}\n{qgraph.graph}')
+        np.testing.assert_array_equal(
+            hls_export.compile(path, mode)(images), expected, err_msg=f'{mode}\n{qgraph.graph}'
+        )
 
 
 def highest_reuse(qgraph: QGraph, below: int) -> dict[str, int]:
@@ -84,9 +96,11 @@ def test_one_dimensional(tmp_path):
 
 
 def bottlenecks(skips: str) -> Graph:
-    """Two bottleneck blocks by hand, 1x1 - 3x3 - 1x1 to four times the channels: the first strided with projections, the second without.
+    """Two bottleneck blocks by hand, 1x1 - 3x3 - 1x1 to four times the channels: the first strided with projections,
+    the second without.
 
-    'long' adds once before the last ReLU; 'short', Tailor's form, adds over each convolution behind its ReLU, where a projection must fit it.
+    'long' adds once before the last ReLU; 'short', Tailor's form, adds over each convolution behind its ReLU, where a
+    projection must fit it.
     """
     nodes = [Node('input', 'input', (), (6, 5, 3))]
 
@@ -94,7 +108,9 @@ def bottlenecks(skips: str) -> Graph:
         height, width, _ = source.shape
         pads = (size // 2,) * 4
         shape = (-(-height // stride), -(-width // stride), channels)
-        nodes.append(Node(name, 'conv', (source.name,), shape, (size, size), (stride, stride), pads, bias=True, relu=relu))
+        nodes.append(
+            Node(name, 'conv', (source.name,), shape, (size, size), (stride, stride), pads, bias=True, relu=relu)
+        )
         return nodes[-1]
 
     def add(name: str, main: Node, skip: Node, relu: bool) -> Node:
@@ -123,12 +139,17 @@ def test_bottleneck_blocks(tmp_path, skips):
     """Every node with bit widths of its own, a mean over 3 x 3 pixels, which is no power of two."""
     qgraph = random_qgraph(bottlenecks(skips), seed=7)
     assert sum(node.op == 'add' for node in qgraph.graph) == (2 if skips == 'long' else 6)
-    assert len({qnode.out.bits for qnode in qgraph.nodes}) > 3 and len({qnode.weight_type.bits for qnode in qgraph.nodes if qnode.weight_type}) > 3
+    assert (
+        len({qnode.out.bits for qnode in qgraph.nodes}) > 3
+        and len({qnode.weight_type.bits for qnode in qgraph.nodes if qnode.weight_type}) > 3
+    )
     check_all(tmp_path / 'p', qgraph, {'b0_conv1': 18, 'b1_conv2': 4, 'classes': 8}, modes=QUICK)
 
 
 def test_inverted_residuals(tmp_path):
-    """MobileNetV2's blocks: expand, depthwise (strided once), a linear projection, and a skip between the narrow tensors."""
+    """MobileNetV2's blocks: expand, depthwise (strided once), a linear projection, and a skip between the narrow
+    tensors.
+    """
     narrow, wide = (6, 4, 2), (6, 4, 6)
     depthwise = {'kernel': (3, 3), 'padding': (1, 1, 1, 1), 'groups': 6, 'bias': True, 'relu': True}
     graph = Graph(
@@ -144,11 +165,15 @@ def test_inverted_residuals(tmp_path):
             Node('project2', 'conv', ('depthwise2',), (3, 2, 4), bias=True),
         )
     )
-    check_all(tmp_path / 'p', random_qgraph(graph, seed=8), {'depthwise': 27, 'expand2': 4, 'depthwise2': 2}, modes=QUICK)
+    check_all(
+        tmp_path / 'p', random_qgraph(graph, seed=8), {'depthwise': 27, 'expand2': 4, 'depthwise2': 2}, modes=QUICK
+    )
 
 
 def test_depthwise_pool_relu_and_wide_types(tmp_path):
-    """Groups, a max pool with padding before a ReLU of its own, a tensor read twice by one add, no head: the output is a map."""
+    """Groups, a max pool with padding before a ReLU of its own, a tensor read twice by one add, no head: the output is
+    a map.
+    """
     graph = Graph(
         (
             Node('input', 'input', (), (7, 6, 4)),
@@ -165,7 +190,9 @@ def test_depthwise_pool_relu_and_wide_types(tmp_path):
     check_all(tmp_path / 'p', qgraph, {'depthwise': 9 * 8, 'grouped': 6, 'project': 2})
 
 
-@hypothesis.settings(max_examples=FUZZ, deadline=None, derandomize=FUZZ <= 2, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(
+    max_examples=FUZZ, deadline=None, derandomize=FUZZ <= 2, suppress_health_check=list(hypothesis.HealthCheck)
+)
 @hypothesis.given(graph=residual_graphs(), seed=st.integers(0, 2**16), data=st.data())
 def test_fuzz(tmp_path_factory, graph, seed, data):
     """Random networks, gates, bit widths and reuse factors. HLS_FUZZ=200 runs as many."""
@@ -187,7 +214,9 @@ def project(tmp_path_factory):
     qgraph = random_qgraph(build.resnet(8, (6, 6, 1), 4, 2, 'long'), seed=1)
     images = random_images(qgraph, 12)
     labels = run_int(qgraph, images).argmax(1)
-    hls_export.write(path, qgraph, roomy(qgraph), images, labels, hardware=header('hardware', 1) | {'total': {'lut': 1}})
+    hls_export.write(
+        path, qgraph, roomy(qgraph), images, labels, hardware=header('hardware', 1) | {'total': {'lut': 1}}
+    )
     return path, qgraph, images, labels
 
 
@@ -195,7 +224,12 @@ def test_csim_command(project, capsys):
     path, *_ = project
     assert csim.main([str(path), '--images=5']) == 0
     written = json.loads((path / 'csim.json').read_text())
-    assert written['mode'] == 'fast' and written['images'] == 5 and written['mismatched_values'] == 0 and written['accuracy'] == 1
+    assert (
+        written['mode'] == 'fast'
+        and written['images'] == 5
+        and written['mismatched_values'] == 0
+        and written['accuracy'] == 1
+    )
     assert {'seconds', 'images_per_second'} <= set(written)
     assert 'mismatched values  0 of 20' in capsys.readouterr().out
 
@@ -220,14 +254,21 @@ def test_corrupted_expectation_fails(project, capsys):
     wrong = np.frombuffer(good, '<i4').copy()
     wrong[4 * 3 + 2] += 7
     index = indexing.load(path)
-    vouched = dataclasses.replace(index, test_data={**index.test_data, 'expected.bin': indexing.digest(wrong.tobytes())})
+    vouched = dataclasses.replace(
+        index, test_data={**index.test_data, 'expected.bin': indexing.digest(wrong.tobytes())}
+    )
     try:
         file.write_bytes(wrong.tobytes())
         (path / 'project.json').write_text(indexing.to_json(vouched))
         assert csim.main([str(path)]) == 1
         written = json.loads((path / 'csim.json').read_text())
         assert written['mismatched_values'] == 1 and written['largest_difference'] == 7
-        assert written['first_mismatch'] == {'image': 3, 'class': 2, 'got': int(wrong[14] - 7), 'expected': int(wrong[14])}
+        assert written['first_mismatch'] == {
+            'image': 3,
+            'class': 2,
+            'got': int(wrong[14] - 7),
+            'expected': int(wrong[14]),
+        }
         assert 'image 3, class 2' in capsys.readouterr().out
         file.write_bytes(good[:-2])
         assert csim.main([str(path)]) == 1
@@ -262,7 +303,10 @@ def test_wide_types(tmp_path):
     """Accumulators beyond 32 bits, which float training never makes but the integer graph allows."""
     rng = np.random.default_rng(0)
     graph = Graph(
-        (Node('input', 'input', (), (5, 4, 2)), Node('wide', 'conv', ('input',), (5, 4, 3), (3, 3), (1, 1), (1, 1, 1, 1), bias=True, relu=True))
+        (
+            Node('input', 'input', (), (5, 4, 2)),
+            Node('wide', 'conv', ('input',), (5, 4, 3), (3, 3), (1, 1), (1, 1, 1, 1), bias=True, relu=True),
+        )
     )
     source, weight_type, out = Fixed(17, 0), Fixed(20, 0), Fixed(24, -14, signed=False)
     weight = rng.integers(weight_type.lo, weight_type.hi + 1, (3, 3, 2, 3))
@@ -273,6 +317,8 @@ def test_wide_types(tmp_path):
 def test_left_shift_to_a_finer_output(tmp_path):
     """An output with more fractional bits than the accumulator shifts left, and saturates."""
     qgraph = random_qgraph(rewrite.dead_code(build.resnet(8, (4, 4, 1), 3, 1, 'none')), seed=4)
-    last = dataclasses.replace(qgraph.output, out=dataclasses.replace(qgraph.output.out, frac=qgraph.output.acc.frac + 3))
+    last = dataclasses.replace(
+        qgraph.output, out=dataclasses.replace(qgraph.output.out, frac=qgraph.output.acc.frac + 3)
+    )
     assert last.shift == -3
     check_all(tmp_path / 'p', QGraph((*qgraph.nodes[:-1], last)), modes=('fast', 'strict'))

@@ -11,7 +11,12 @@ from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QNode
 from tailor_jax.quantization import quant
 
-NET = Graph((Node('input', 'input', (), (4, 4, 2)), Node('conv', 'conv', ('input',), (4, 4, 3), (3, 3), (1, 1), (1, 1, 1, 1), bias=True)))
+NET = Graph(
+    (
+        Node('input', 'input', (), (4, 4, 2)),
+        Node('conv', 'conv', ('input',), (4, 4, 3), (3, 3), (1, 1), (1, 1, 1, 1), bias=True),
+    )
+)
 KERNEL, BIAS = np.ones((3, 3, 2, 3), np.float32), np.zeros(3, np.float32)
 
 
@@ -24,10 +29,16 @@ def with_value(values: np.ndarray, value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ({'kernel': KERNEL.reshape(2, 3, 3, 3)}, r"node 'conv' \(conv\): its kernel is float32 \[2, 3, 3, 3\]; expected numbers \[3, 3, 2, 3\]"),
+        (
+            {'kernel': KERNEL.reshape(2, 3, 3, 3)},
+            r"node 'conv' \(conv\): its kernel is float32 \[2, 3, 3, 3\]; expected numbers \[3, 3, 2, 3\]",
+        ),
         ({'kernel': KERNEL[..., :2]}, r'its kernel is float32 \[3, 3, 2, 2\]'),
         ({'kernel': KERNEL.astype(object)}, 'its kernel is object'),
-        ({'kernel': with_value(KERNEL, np.inf)}, r"node 'conv' \(conv\): its kernel holds inf at \[2, 2, 1, 2\], 1 of 54 values are not finite"),
+        (
+            {'kernel': with_value(KERNEL, np.inf)},
+            r"node 'conv' \(conv\): its kernel holds inf at \[2, 2, 1, 2\], 1 of 54 values are not finite",
+        ),
         ({'kernel': with_value(KERNEL, np.nan)}, 'its kernel holds nan'),
         ({'kernel': with_value(KERNEL.astype(float), 1e39)}, 'its kernel holds 1e[+]39'),
         ({'bias': BIAS[:2]}, r"node 'conv' \(conv\): its bias is float32 \[2\]; expected numbers \[3\]"),
@@ -36,10 +47,14 @@ def with_value(values: np.ndarray, value: float) -> np.ndarray:
 )
 def test_parameters_that_are_no_numbers_of_the_nodes_shape_are_refused(change, message):
     with pytest.raises(GraphError, match=message):
-        lower.lower(NET, {'conv': {'kernel': KERNEL, 'bias': BIAS} | change}, {'input': Fixed(8, 4)}, {'conv': Fixed(8, 6)})
+        lower.lower(
+            NET, {'conv': {'kernel': KERNEL, 'bias': BIAS} | change}, {'input': Fixed(8, 4)}, {'conv': Fixed(8, 6)}
+        )
 
 
-@pytest.mark.parametrize(('types', 'weight'), [(Fixed(8, 130), Fixed(8, 6)), (Fixed(8, 90), Fixed(8, 90)), (Fixed(8, 4), Fixed(8, -127))])
+@pytest.mark.parametrize(
+    ('types', 'weight'), [(Fixed(8, 130), Fixed(8, 6)), (Fixed(8, 90), Fixed(8, 90)), (Fixed(8, 4), Fixed(8, -127))]
+)
 def test_a_scale_beyond_float32_is_refused(types, weight):
     with pytest.raises(GraphError, match=r"node '(input|conv)'.*is beyond float32; expected 2\^-126"):
         lower.lower(NET, {'conv': {'kernel': KERNEL, 'bias': BIAS}}, {'input': types}, {'conv': weight})
@@ -52,14 +67,18 @@ def test_calibration_of_values_that_are_all_but_nothing_stays_within_float32():
     assert not lowered['conv'].weight.any()
 
 
-@pytest.mark.parametrize('arguments', [('8', 0), (8, 0.5), (True, 0), (0, 0), (65, 0), (8, 257), (8, None), (8, 0, 1), (np.float32(8), 0)])
+@pytest.mark.parametrize(
+    'arguments', [('8', 0), (8, 0.5), (True, 0), (0, 0), (65, 0), (8, 257), (8, None), (8, 0, 1), (np.float32(8), 0)]
+)
 def test_a_type_has_integers_of_sensible_size(arguments):
     with pytest.raises(ValueError, match='of a fixed-point type must be'):
         Fixed(*arguments)
 
 
 def test_the_integer_reference_takes_integers_only():
-    lowered = lower.lower(NET, {'conv': {'kernel': KERNEL, 'bias': BIAS}}, {'input': Fixed(8, 4)}, {'conv': Fixed(8, 6)})
+    lowered = lower.lower(
+        NET, {'conv': {'kernel': KERNEL, 'bias': BIAS}}, {'input': Fixed(8, 4)}, {'conv': Fixed(8, 6)}
+    )
     images = np.full((2, 4, 4, 2), 3)
     reference = qgraph.run_int(lowered, images)
     np.testing.assert_array_equal(qgraph.run_int(lowered, images.astype(np.int8)), reference)

@@ -25,7 +25,9 @@ def sums(count: int, source: Fixed, seed: int = 0) -> np.ndarray:
     """Sums of `count` integers of the type: the ends, the middle, and some in between."""
     lo, hi = count * source.lo, count * source.hi
     some = np.random.default_rng(seed).integers(lo, hi + 1, 200)
-    return np.unique(np.clip(np.concatenate([some, lo + np.arange(30), hi - np.arange(30), np.arange(-20, 20)]), lo, hi))
+    return np.unique(
+        np.clip(np.concatenate([some, lo + np.arange(30), hi - np.arange(30), np.arange(-20, 20)]), lo, hi)
+    )
 
 
 def sizes(source: Fixed) -> list[int]:
@@ -34,7 +36,13 @@ def sizes(source: Fixed) -> list[int]:
     random = np.random.default_rng(source.bits).integers(1, largest + 1, 15).tolist()
     edge = [largest - largest % 2 - 1, largest, largest - 1]
     common = [side * side for side in (7, 14, 17, 22, 28, 56, 112, 224, 240, 340)]
-    return sorted({count for count in (*range(1, 26), *common, *random, *edge) if 0 < count <= largest and count // (count & -count) < 1 << 20})
+    return sorted(
+        {
+            count
+            for count in (*range(1, 26), *common, *random, *edge)
+            if 0 < count <= largest and count // (count & -count) < 1 << 20
+        }
+    )
 
 
 @pytest.mark.parametrize('signed', [False, True])
@@ -51,7 +59,9 @@ def test_every_mean_whose_sum_fits_is_right_to_half_a_step_in_all_three_ways(sig
                 multiplier, offset, divide = mean.reciprocal(made, right)
                 rounded = (defined + (1 << right >> 1)) >> right
                 assert made.largest * multiplier + offset < 1 << 62
-                np.testing.assert_array_equal((total * multiplier + offset) >> divide, rounded, err_msg=f'{source} {count} {right}')
+                np.testing.assert_array_equal(
+                    (total * multiplier + offset) >> divide, rounded, err_msg=f'{source} {count} {right}'
+                )
             # In numpy's float32; `test_training_...` compiles it.
             trained = np.asarray(eager(total, made)) * 2.0**made.frac
             np.testing.assert_array_equal(trained, defined, err_msg=f'{source} {count}')
@@ -65,15 +75,29 @@ def eager(total: np.ndarray, made: mean.Mean) -> np.ndarray:
 
 CASES = [
     *[(op, 16, (7, 7), signed) for op in ('avg_pool', 'global_avg_pool') for signed in (False, True)],
-    *[('avg_pool', 16, (11, 13), False), ('global_avg_pool', 16, (22, 22), True), ('global_avg_pool', 8, (224, 224), False)],
-    *[('global_avg_pool', 8, (200, 300), True), ('avg_pool', 4, (5, 3), False), ('avg_pool', 8, (6, 6), True), ('global_avg_pool', 8, (8, 2), True)],
+    *[
+        ('avg_pool', 16, (11, 13), False),
+        ('global_avg_pool', 16, (22, 22), True),
+        ('global_avg_pool', 8, (224, 224), False),
+    ],
+    *[
+        ('global_avg_pool', 8, (200, 300), True),
+        ('avg_pool', 4, (5, 3), False),
+        ('avg_pool', 8, (6, 6), True),
+        ('global_avg_pool', 8, (8, 2), True),
+    ],
 ]
 
 
 @pytest.mark.parametrize('op, bits, size, signed', CASES)
 def test_training_computes_the_integers_mean_and_it_is_the_real_one_to_one_step(op, bits, size, signed):
     source, out = Fixed(bits, 3, signed), Fixed(bits, 3, signed)
-    net = Graph((Node('input', 'input', (), (*size, 2)), Node('x', op, ('input',), (1, 1, 2), size if op == 'avg_pool' else (1, 1))))
+    net = Graph(
+        (
+            Node('input', 'input', (), (*size, 2)),
+            Node('x', op, ('input',), (1, 1, 2), size if op == 'avg_pool' else (1, 1)),
+        )
+    )
     kinds = {'input': source, 'x': out}
     integers = lower.lower(net, {}, kinds, {})
     images = random_images(integers, 4)
@@ -83,7 +107,9 @@ def test_training_computes_the_integers_mean_and_it_is_the_real_one_to_one_step(
     np.testing.assert_array_equal(np.asarray(trained), reference * np.float32(out.step))
     assert np.abs(reference - images.mean(axis=(1, 2))).max() <= 0.51
     # The gradient is the mean's own.
-    gradient = jax.grad(lambda x: model.Net(net, spec).apply({}, x).sum())((images[3:] * source.step).astype(np.float32))
+    gradient = jax.grad(lambda x: model.Net(net, spec).apply({}, x).sum())(
+        (images[3:] * source.step).astype(np.float32)
+    )
     np.testing.assert_allclose(gradient, 1 / np.prod(size), rtol=1e-6)
 
 
@@ -96,7 +122,9 @@ def test_a_mean_with_learned_scales_is_the_integers_mean():
     integers = lower.lower(net, {}, moved, {})
     images = random_images(integers, 4)
     fracs = {name: np.float32(kind.frac) for name, kind in moved.items()}
-    trained = jax.jit(lambda x, fracs: model.Net(net, spec).apply({}, x, fracs=fracs))((images * 2.0**-4).astype(np.float32), fracs)
+    trained = jax.jit(lambda x, fracs: model.Net(net, spec).apply({}, x, fracs=fracs))(
+        (images * 2.0**-4).astype(np.float32), fracs
+    )
     np.testing.assert_array_equal(np.asarray(trained), qgraph.run_int(integers, images) * np.float32(2.0**-7))
 
 
@@ -109,10 +137,14 @@ def test_the_exported_mean_is_the_integers_mean(tmp_path, monkeypatch, bits, siz
     images = random_images(integers, 20)
     hls_export.write(tmp_path / 'p', integers, plan.Plan.default(integers), images, np.zeros(20, int))
     for mode in ('fast', 'strict'):
-        np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p', mode)(images), qgraph.run_int(integers, images))
+        np.testing.assert_array_equal(
+            hls_export.compile(tmp_path / 'p', mode)(images), qgraph.run_int(integers, images)
+        )
 
 
-@pytest.mark.parametrize('bits, size', [(16, (7, 7)), (8, (224, 224)), (8, (5, 7)), (8, (8, 4)), (8, (200, 300)), (16, (22, 22))])
+@pytest.mark.parametrize(
+    'bits, size', [(16, (7, 7)), (8, (224, 224)), (8, (5, 7)), (8, (8, 4)), (8, (200, 300)), (16, (22, 22))]
+)
 def test_onnxruntime_computes_the_integers_mean(bits, size):
     pytest.importorskip('onnx')
     pytest.importorskip('onnxruntime')
@@ -125,7 +157,11 @@ def test_onnxruntime_computes_the_integers_mean(bits, size):
 
 
 def test_a_mean_that_cannot_be_exact_is_refused_with_what_would_be():
-    with pytest.raises(GraphError, match=r"node 'pool' \(global_avg_pool\): the sum of 5000 values of 16 bits reaches 163840000.*at most 511 values"):
+    with pytest.raises(
+        GraphError,
+        match=r"node 'pool' \(global_avg_pool\): the sum of 5000 values of 16 bits reaches 163840000.*at most 511 "
+        r'values',
+    ):
         mean.mean_of(POOL, (50, 100, 1), Fixed(16, 0))
     assert mean.mean_of(POOL, (7, 73, 1), Fixed(16, 0)).count == 511
     with pytest.raises(GraphError, match='5000 values only of at most 12 bits'):
@@ -139,7 +175,9 @@ def test_a_mean_that_cannot_be_exact_is_refused_with_what_would_be():
     net = Graph((Node('input', 'input', (), (7, 7, 1)), POOL))
     frac = mean.mean_of(POOL, (7, 7, 1), Fixed(16, 0)).frac
     lower.lower(net, {}, {'input': Fixed(16, 0), 'pool': Fixed(16, frac)}, {})
-    with pytest.raises(GraphError, match=f"node 'pool'.*output int16.* is finer; give the output at most {frac} fractional bits"):
+    with pytest.raises(
+        GraphError, match=f"node 'pool'.*output int16.* is finer; give the output at most {frac} fractional bits"
+    ):
         lower.lower(net, {}, {'input': Fixed(16, 0), 'pool': Fixed(16, frac + 1)}, {})
 
 

@@ -1,4 +1,6 @@
-"""The ops beyond plain residual networks: against their definitions in loops, and quantized training against the integer reference."""
+"""The ops beyond plain residual networks: against their definitions in loops, and quantized training against the
+integer reference.
+"""
 
 import dataclasses
 import functools
@@ -26,7 +28,12 @@ from tailor_jax.quantization.spec import QuantSpec
 NEW = ('leaky_relu', 'sigmoid', 'swish', 'scale', 'concat', 'avg_pool', 'upsample', 'flatten')
 ONE_OP = {net.output.op: net for net in of_each_op()} | {
     # More telling than the plainest: an uneven window over the edge, inputs of different channels.
-    'avg_pool': Graph((Node('input', 'input', (), (5, 4, 2)), Node('x', 'avg_pool', ('input',), (3, 5, 2), (3, 2), (2, 1), (1, 1, 1, 1)))),
+    'avg_pool': Graph(
+        (
+            Node('input', 'input', (), (5, 4, 2)),
+            Node('x', 'avg_pool', ('input',), (3, 5, 2), (3, 2), (2, 1), (1, 1, 1, 1)),
+        )
+    ),
     'concat': Graph(
         (
             Node('input', 'input', (), (3, 2, 2)),
@@ -54,8 +61,12 @@ def by_definition(node: Node, inputs: list[np.ndarray], at: tuple[int, ...]) -> 
                 c -= each.shape[-1]
         case 'avg_pool':
             total = 0.0
-            for row in range(h * node.stride[0] - node.padding[0], h * node.stride[0] - node.padding[0] + node.kernel[0]):
-                for column in range(w * node.stride[1] - node.padding[2], w * node.stride[1] - node.padding[2] + node.kernel[1]):
+            for row in range(
+                h * node.stride[0] - node.padding[0], h * node.stride[0] - node.padding[0] + node.kernel[0]
+            ):
+                for column in range(
+                    w * node.stride[1] - node.padding[2], w * node.stride[1] - node.padding[2] + node.kernel[1]
+                ):
                     if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
                         total += x[image, row, column, c]
             return total / (node.kernel[0] * node.kernel[1])
@@ -71,11 +82,15 @@ def assert_training_equals_integers(folded, params, spec, images):
     """Every tensor of the quantized network, and the integer graph again after saving and loading."""
     integers = lower.lower(folded, params, dict(spec.activations), dict(spec.weights))
     names = tuple(node.name for node in folded)
-    tensors = jax.jit(lambda p, x: model.Net(folded, spec).apply({'params': quant.quantize_params(folded, p, spec)}, x, capture=True))(params, images)
+    tensors = jax.jit(
+        lambda p, x: model.Net(folded, spec).apply({'params': quant.quantize_params(folded, p, spec)}, x, capture=True)
+    )(params, images)
     reference = qgraph.run_int(integers, qgraph.quantize_input(integers, images), keep=names)
     for name in names:
         kind = integers[name].out
-        np.testing.assert_array_equal(np.asarray(tensors[name]), reference[name] * np.float32(kind.step), err_msg=f'{folded[name].op} {name}')
+        np.testing.assert_array_equal(
+            np.asarray(tensors[name]), reference[name] * np.float32(kind.step), err_msg=f'{folded[name].op} {name}'
+        )
         assert kind.lo <= reference[name].min() and reference[name].max() <= kind.hi
     return integers, reference
 
@@ -85,7 +100,9 @@ def test_the_model_computes_the_definition(op):
     net = ONE_OP[op]
     *_, tensors = sample(net, 1)
     got = tensors['x']
-    expected = [by_definition(net.output, [tensors[name] for name in net.output.inputs], at) for at in np.ndindex(got.shape)]
+    expected = [
+        by_definition(net.output, [tensors[name] for name in net.output.inputs], at) for at in np.ndindex(got.shape)
+    ]
     np.testing.assert_allclose(got.ravel(), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -112,14 +129,28 @@ types = st.builds(Fixed, st.integers(2, 16), st.integers(-4, 12), st.booleans())
 def test_one_op_in_integers_whatever_the_types(op, data):
     """Types that calibration would not choose: scales far apart, saturation, 16 bits; or lowering refuses them."""
     if op == 'concat':
-        net = Graph((Node('input', 'input', (), (2, 3, 2)), Node('y', 'leaky_relu', ('input',), (2, 3, 2)), Node('x', op, ('input', 'y'), (2, 3, 4))))
+        net = Graph(
+            (
+                Node('input', 'input', (), (2, 3, 2)),
+                Node('y', 'leaky_relu', ('input',), (2, 3, 2)),
+                Node('x', op, ('input', 'y'), (2, 3, 4)),
+            )
+        )
     elif op == 'scale':
-        net = Graph((*ONE_OP[op].nodes[:2], Node('y', 'sigmoid', ('pooled',), (1, 1, 4)), Node('x', op, ('input', 'y'), (4, 4, 4))))
+        net = Graph(
+            (
+                *ONE_OP[op].nodes[:2],
+                Node('y', 'sigmoid', ('pooled',), (1, 1, 4)),
+                Node('x', op, ('input', 'y'), (4, 4, 4)),
+            )
+        )
     else:
         net = ONE_OP[op]
     kinds: dict[str, Fixed] = {}
     for node in net:
-        kinds[node.name] = qnode.passed_type(node, kinds[node.inputs[0]]) if node.op in qnode.PASSING else data.draw(types, node.name)
+        kinds[node.name] = (
+            qnode.passed_type(node, kinds[node.inputs[0]]) if node.op in qnode.PASSING else data.draw(types, node.name)
+        )
     try:
         integers = lower.lower(net, {}, kinds, {})
     except GraphError as error:
@@ -129,7 +160,9 @@ def test_one_op_in_integers_whatever_the_types(op, data):
     images = np.random.default_rng(0).integers(source.lo, source.hi + 1, (3, *net.input.shape))
     images[:1], images[1:2] = source.lo, source.hi
     reference = qgraph.run_int(integers, images, keep=('x',))['x']
-    trained = model.Net(net, QuantSpec(tuple(kinds.items()), ())).apply({}, (images * source.step).astype(np.float32), capture=True)['x']
+    trained = model.Net(net, QuantSpec(tuple(kinds.items()), ())).apply(
+        {}, (images * source.step).astype(np.float32), capture=True
+    )['x']
     np.testing.assert_array_equal(np.asarray(trained), reference * np.float32(kinds['x'].step))
 
 
@@ -141,7 +174,10 @@ def fire_net() -> Graph:
     return net.graph()
 
 
-@pytest.mark.parametrize('make, bits', [(fire_net, (8, 8)), (fire_net, (3, 4)), (mbconv_net, (8, 8)), (mbconv_net, (4, 5)), (detector_net, (4, 8))])
+@pytest.mark.parametrize(
+    'make, bits',
+    [(fire_net, (8, 8)), (fire_net, (3, 4)), (mbconv_net, (8, 8)), (mbconv_net, (4, 5)), (detector_net, (4, 8))],
+)
 def test_small_networks_in_integers(make, bits, tmp_path):
     net = make()
     gates = dict(zip(net.gates, (1, 0, 1, 0)))
@@ -162,7 +198,9 @@ def test_small_networks_fold_and_prune_as_others_do(make):
     np.testing.assert_allclose(tensors[folded.output.name].reshape(len(images), -1), whole, rtol=1e-4, atol=1e-4)
     closed = rewrite.remove(net, net.gates)
     gated = jax.jit(model.Net(net).apply)(variables, images, {gate: jnp.float32(0) for gate in net.gates})
-    np.testing.assert_allclose(gated, jax.jit(model.Net(closed).apply)(model.restrict(variables, closed), images), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        gated, jax.jit(model.Net(closed).apply)(model.restrict(variables, closed), images), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_shared_weights_are_one_set_of_parameters():
@@ -185,7 +223,10 @@ def test_shared_weights_are_one_set_of_parameters():
         assert float(value) == pytest.approx(float(expected), rel=1e-5)
         total = parts['p3_box_conv1']['kernel'] + parts['p4_box_conv1']['kernel']
         np.testing.assert_allclose(gradient['box_conv1']['kernel'], total, rtol=1e-3, atol=1e-4 * np.abs(total).max())
-    one, other = (lower.lower(each, tree, dict(spec.activations), dict(spec.weights)) for each, tree in ((folded, params), (apart, copies)))
+    one, other = (
+        lower.lower(each, tree, dict(spec.activations), dict(spec.weights))
+        for each, tree in ((folded, params), (apart, copies))
+    )
     x = qgraph.quantize_input(one, images)
     np.testing.assert_array_equal(qgraph.run_int(one, x), qgraph.run_int(other, x))
 
@@ -200,9 +241,14 @@ def test_what_is_left_of_a_network_keeps_the_shared_weights():
 
 def test_a_pool_over_the_whole_map_is_a_global_pool():
     start = Node('input', 'input', (), (5, 3, 4))
-    nets = [Graph((start, Node('x', op, ('input',), (1, 1, 4), kernel))) for op, kernel in (('avg_pool', (5, 3)), ('global_avg_pool', (1, 1)))]
+    nets = [
+        Graph((start, Node('x', op, ('input',), (1, 1, 4), kernel)))
+        for op, kernel in (('avg_pool', (5, 3)), ('global_avg_pool', (1, 1)))
+    ]
     images = np.random.default_rng(0).integers(-128, 128, (4, 5, 3, 4))
-    one, other = (qgraph.run_int(lower.lower(net, {}, {'input': Fixed(8, 5), 'x': Fixed(8, 6)}, {}), images) for net in nets)
+    one, other = (
+        qgraph.run_int(lower.lower(net, {}, {'input': Fixed(8, 5), 'x': Fixed(8, 6)}, {}), images) for net in nets
+    )
     np.testing.assert_array_equal(one, other)
 
 
@@ -229,7 +275,9 @@ def test_slope_multiplier_is_the_nearest_that_stays_exact(bits, signed, frac, sl
 def test_tables_hold_the_nearest_integers_and_have_the_gradient_of_the_function(op):
     source, out = Fixed(7, 3), Fixed(8, 5, signed=op == 'swish')
     xs = np.arange(source.lo, source.hi + 1) * source.step
-    smooth = np.array([by_definition(Node('x', op, (), (1, 1, 1)), [np.full((1, 1, 1, 1), x)], (0, 0, 0, 0)) for x in xs])
+    smooth = np.array(
+        [by_definition(Node('x', op, (), (1, 1, 1)), [np.full((1, 1, 1, 1), x)], (0, 0, 0, 0)) for x in xs]
+    )
     table = lower.table(op, source, out)
     assert np.abs(table * out.step - np.clip(smooth, out.lo * out.step, out.hi * out.step)).max() <= out.step / 2
     np.testing.assert_array_equal(quant.lookup(xs.astype(np.float32), op, source, out), table * np.float32(out.step))
@@ -242,7 +290,9 @@ def test_tables_hold_the_nearest_integers_and_have_the_gradient_of_the_function(
 
 @pytest.mark.parametrize('op', graph.OPS[1:])
 def test_every_walk_handles_an_op_or_refuses_it_by_name(op):
-    """The model and the integers run what folding leaves; the dataflow cost and the exporters refuse the others and name the node."""
+    """The model and the integers run what folding leaves; the dataflow cost and the exporters refuse the others and
+    name the node.
+    """
     net = ONE_OP[op]
     if op == 'batch_norm':
         for walk in (
@@ -274,7 +324,9 @@ def test_what_float32_cannot_compute_is_refused_by_name():
     for op, change in (('scale', {}), ('concat', {'conv': Fixed(16, 20)})):
         net = ONE_OP[op]
         params = {'conv': {'kernel': np.zeros((1, 1, 2, 3), np.float32)}} if op == 'concat' else {}
-        with pytest.raises(GraphError, match=rf"'x' \({op}\): its accumulator reaches .* fewer weight or activation bits"):
+        with pytest.raises(
+            GraphError, match=rf"'x' \({op}\): its accumulator reaches .* fewer weight or activation bits"
+        ):
             lower.lower(net, params, kinds | change, {'conv': Fixed(2, 0)})
     with pytest.raises(GraphError, match=r"'x' \(sigmoid\): its output has no quantization type"):
         lower.lower(ONE_OP['sigmoid'], {}, kinds, {})

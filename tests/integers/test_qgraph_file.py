@@ -58,7 +58,7 @@ def test_a_saved_network_is_loaded_as_it_was(saved, tmp_path):
     assert equal(made, loaded)
     qgraph.save(loaded, tmp_path / 'twice.npz')
     assert (tmp_path / 'twice.npz').read_bytes() == data
-    assert json.loads(np.load(tmp_path / 'again.npz')['description'].tobytes())['format'] == 'tailor_jax.integers.qgraph'
+    assert json.loads(np.load(tmp_path / 'again.npz')['description'].tobytes())['format'] == 'tailor_jax.qgraph'
 
 
 @pytest.mark.parametrize('kind, count', [('flips', 250), ('truncations', 40), ('npz_edits', 250)])
@@ -105,7 +105,16 @@ def hostile_pool(bits) -> dict:
     kind = {'bits': bits, 'frac': 0, 'signed': False}
     rows = [
         {'node': {'name': 'input', 'op': 'input', 'inputs': [], 'shape': [4, 4, 1]}},
-        {'node': {'name': 'pool', 'op': 'max_pool', 'inputs': ['input'], 'shape': [2, 2, 1], 'kernel': [2, 2], 'stride': [2, 2]}},
+        {
+            'node': {
+                'name': 'pool',
+                'op': 'max_pool',
+                'inputs': ['input'],
+                'shape': [2, 2, 1],
+                'kernel': [2, 2],
+                'stride': [2, 2],
+            }
+        },
     ]
     common = {'out': kind, 'acc': kind, 'weight_type': None, 'align': [0, 0], 'multiplier': 1, 'divisor': 1}
     return {'format': 'tailor_jax.integers.qgraph', 'version': 1, 'nodes': [row | common for row in rows]}
@@ -127,7 +136,9 @@ def test_text_in_the_place_of_a_width_is_no_code(tmp_path):
     # In depth: nor does a type that was made to lie.
     liar = Fixed(8, 0, False)
     object.__setattr__(liar, 'bits', '8>; static int owned = system("touch owned"); using x = ap_uint<8')
-    graph = Graph((Node('input', 'input', (), (4, 4, 1)), Node('pool', 'max_pool', ('input',), (2, 2, 1), (2, 2), (2, 2))))
+    graph = Graph(
+        (Node('input', 'input', (), (4, 4, 1)), Node('pool', 'max_pool', ('input',), (2, 2, 1), (2, 2), (2, 2)))
+    )
     made = QGraph(tuple(QNode(node, liar, liar) for node in graph))
     with pytest.raises((GraphError, TypeError)):
         emit.source(made, plan.Plan.default(made))
@@ -135,7 +146,10 @@ def test_text_in_the_place_of_a_width_is_no_code(tmp_path):
 
 def test_a_bomb_is_seen_before_it_goes_off(tmp_path):
     path = tmp_path / 'qgraph.npz'
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive, archive.open('description.npy', 'w', force_zip64=True) as entry:
+    with (
+        zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive,
+        archive.open('description.npy', 'w', force_zip64=True) as entry,
+    ):
         for _ in range(300):
             entry.write(bytes(1 << 20))
     start = time.perf_counter()
@@ -144,7 +158,10 @@ def test_a_bomb_is_seen_before_it_goes_off(tmp_path):
     assert time.perf_counter() - start < 2
     # An array of another shape than the node's is not read at all.
     document = hostile_pool(8)
-    arrays = {'description': np.frombuffer(json.dumps(document).encode(), np.uint8), 'pool.weight': np.zeros((1 << 22,), np.int64)}
+    arrays = {
+        'description': np.frombuffer(json.dumps(document).encode(), np.uint8),
+        'pool.weight': np.zeros((1 << 22,), np.int64),
+    }
     path.write_bytes(mutations.pack(arrays))
     with pytest.raises(GraphError, match=r"the array 'pool.weight' has the shape \[4194304\]; expected \[\]"):
         qgraph.load(path)
@@ -153,14 +170,20 @@ def test_a_bomb_is_seen_before_it_goes_off(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda each: {'weight': each.weight[..., :1]}, r'its weight is int32 \[3, 3, 2, 1\]; expected integers \[3, 3, 2, 2\]'),
+        (
+            lambda each: {'weight': each.weight[..., :1]},
+            r'its weight is int32 \[3, 3, 2, 1\]; expected integers \[3, 3, 2, 2\]',
+        ),
         (lambda each: {'weight': each.weight * 100}, 'its weight has values from .* of int'),
         (lambda each: {'weight': each.weight.astype(float)}, 'its weight is float64'),
         (lambda each: {'weight': None}, 'its weight is missing'),
         (lambda each: {'weight_type': None}, 'the type of its weights is None'),
         (lambda each: {'bias': each.bias[:1]}, r'its bias is int32 \[1\]; expected integers \[2\]'),
         (lambda each: {'acc': dataclasses.replace(each.acc, bits=each.acc.bits - 1)}, 'its accumulator .* is given'),
-        (lambda each: {'acc': dataclasses.replace(each.acc, frac=each.acc.frac + 1)}, 'its accumulator has .* fractional bits; expected'),
+        (
+            lambda each: {'acc': dataclasses.replace(each.acc, frac=each.acc.frac + 1)},
+            'its accumulator has .* fractional bits; expected',
+        ),
         (lambda each: {'out': Fixed(32, each.out.frac)}, 'its output has 32 bits; expected at most 31'),
         (lambda each: {'align': (1, 0)}, r'its align is \(1, 0\); expected \(0, 0\)'),
         (lambda each: {'multiplier': 3}, 'its multiplier is 3; expected 1'),
@@ -170,7 +193,9 @@ def test_a_bomb_is_seen_before_it_goes_off(tmp_path):
 )
 def test_integers_that_contradict_their_node_are_refused_everywhere(tmp_path, change, message):
     made = network()
-    nodes = tuple(dataclasses.replace(each, **change(each)) if each.name == 's1b0_conv1' else each for each in made.nodes)
+    nodes = tuple(
+        dataclasses.replace(each, **change(each)) if each.name == 's1b0_conv1' else each for each in made.nodes
+    )
     wrong = QGraph(nodes)
     expected = rf"node 's1b0_conv1' \(conv\): {message}"
     with pytest.raises(GraphError, match=expected):
@@ -207,7 +232,10 @@ def test_versions_and_other_files_are_told_apart(tmp_path):
     path = tmp_path / 'qgraph.npz'
     for document, message in (
         (hostile_pool(8) | {'version': 2}, 'its version is 2; this program reads version 1'),
-        (hostile_pool(8) | {'format': 'tailor_jax.quantization.quant'}, "expected a file with format 'tailor_jax.integers.qgraph'"),
+        (
+            hostile_pool(8) | {'format': 'tailor_jax.quantization.quant'},
+            "expected a file with format 'tailor_jax.integers.qgraph'",
+        ),
         ([], 'expected an object'),
         ({**hostile_pool(8), 'nodes': []}, 'qgraph.npz'),
     ):
@@ -241,5 +269,8 @@ def test_quantization_types_come_back_or_are_refused_by_the_name_of_the_file():
             refused += 1
             assert str(error).startswith('W/quant.json')
         else:
-            assert all(type(kind.bits) is int and type(kind.frac) is int and isinstance(kind, fixed.Fixed) for _, kind in loaded.activations)
+            assert all(
+                type(kind.bits) is int and type(kind.frac) is int and isinstance(kind, fixed.Fixed)
+                for _, kind in loaded.activations
+            )
     assert refused > 200

@@ -22,7 +22,12 @@ types = st.builds(Fixed, st.integers(2, 16), st.integers(-4, 14), st.booleans())
 def test_quantize_is_the_nearest_value_in_range(kind, x):
     got = int(fixed.quantize(np.float32(x), kind)) * kind.step
     nearest = min(
-        (kind.lo * kind.step, kind.hi * kind.step, np.floor(x / kind.step) * kind.step, np.ceil(x / kind.step) * kind.step),
+        (
+            kind.lo * kind.step,
+            kind.hi * kind.step,
+            np.floor(x / kind.step) * kind.step,
+            np.ceil(x / kind.step) * kind.step,
+        ),
         key=lambda value: abs(value - x) if kind.lo * kind.step <= value <= kind.hi * kind.step else np.inf,
     )
     assert abs(got - x) == abs(nearest - x)
@@ -51,7 +56,9 @@ def random_network(skips: str, seed: int, bits: int, shape=(9, 7, 2)):
     net = build.resnet(8, shape, classes=5, width=4, skips=skips)
     net = rewrite.binarize(net, {gate: int(rng.integers(0, 2)) for gate in net.gates})
     variables = model.init(net, seed)
-    stats = jax.tree.map(lambda leaf: leaf + rng.uniform(0, 0.5, leaf.shape).astype(np.float32), variables['batch_stats'])
+    stats = jax.tree.map(
+        lambda leaf: leaf + rng.uniform(0, 0.5, leaf.shape).astype(np.float32), variables['batch_stats']
+    )
     folded, params = rewrite.fold(net), model.fold_variables(net, {'params': variables['params'], 'batch_stats': stats})
     images = rng.normal(size=(16, *shape)).astype(np.float32)
     tensors = model.Net(folded).apply({'params': params}, images, capture=True)
@@ -59,21 +66,33 @@ def random_network(skips: str, seed: int, bits: int, shape=(9, 7, 2)):
     return net, {'params': variables['params'], 'batch_stats': stats}, folded, params, spec, images
 
 
-@pytest.mark.parametrize('skips, bits', [('long', 8), ('short', 8), ('short_pre', 6), ('long+short', 4), ('none', 8), ('long', 2)])
+@pytest.mark.parametrize(
+    'skips, bits', [('long', 8), ('short', 8), ('short_pre', 6), ('long+short', 4), ('none', 8), ('long', 2)]
+)
 def test_training_forward_pass_equals_the_integer_reference_in_every_tensor(skips, bits):
     _, _, folded, params, spec, images = random_network(skips, seed=bits, bits=bits)
     integers = lower.lower(folded, params, dict(spec.activations), dict(spec.weights))
     names = tuple(node.name for node in folded)
-    tensors = jax.jit(lambda p, x: model.Net(folded, spec).apply({'params': quant.quantize_params(folded, p, spec)}, x, capture=True))(params, images)
+    tensors = jax.jit(
+        lambda p, x: model.Net(folded, spec).apply({'params': quant.quantize_params(folded, p, spec)}, x, capture=True)
+    )(params, images)
     reference = qgraph.run_int(integers, qgraph.quantize_input(integers, images), keep=names)
     for name in names:
-        np.testing.assert_array_equal(np.asarray(tensors[name]).reshape(reference[name].shape), reference[name] * np.float32(integers[name].out.step))
+        np.testing.assert_array_equal(
+            np.asarray(tensors[name]).reshape(reference[name].shape),
+            reference[name] * np.float32(integers[name].out.step),
+        )
 
 
 @pytest.mark.parametrize('skips', ['long', 'short'])
 def test_folding_batch_norm_keeps_the_function(skips):
     net, variables, folded, params, _, images = random_network(skips, seed=3, bits=8)
-    np.testing.assert_allclose(model.Net(folded).apply({'params': params}, images), model.Net(net).apply(variables, images), atol=2e-5, rtol=1e-4)
+    np.testing.assert_allclose(
+        model.Net(folded).apply({'params': params}, images),
+        model.Net(net).apply(variables, images),
+        atol=2e-5,
+        rtol=1e-4,
+    )
 
 
 def test_integer_convolution_against_loops():
@@ -81,7 +100,12 @@ def test_integer_convolution_against_loops():
     rng = np.random.default_rng(0)
     node = Node('conv', 'conv', ('input',), (3, 4, 6), (3, 2), (2, 1), (1, 1, 0, 1), groups=2, bias=True)
     net = Graph((Node('input', 'input', (), (5, 4, 4)), node))
-    params = {'conv': {'kernel': rng.normal(size=(3, 2, 2, 6)).astype(np.float32), 'bias': rng.normal(size=6).astype(np.float32)}}
+    params = {
+        'conv': {
+            'kernel': rng.normal(size=(3, 2, 2, 6)).astype(np.float32),
+            'bias': rng.normal(size=6).astype(np.float32),
+        }
+    }
     integers = lower.lower(net, params, {'input': Fixed(8, 4)}, {'conv': Fixed(8, 5)})
     images = rng.integers(-128, 128, (2, 5, 4, 4))
     got = qgraph.run_int(integers, images).reshape(2, 3, 4, 6)
@@ -96,7 +120,10 @@ def test_integer_convolution_against_loops():
                         for dx in range(2):
                             row, column = 2 * y + dy - 1, x + dx
                             if 0 <= row < 5 and 0 <= column < 4:
-                                total += sum(int(images[image, row, column, first + c]) * int(weight[dy, dx, c, channel]) for c in range(2))
+                                total += sum(
+                                    int(images[image, row, column, first + c]) * int(weight[dy, dx, c, channel])
+                                    for c in range(2)
+                                )
                     assert got[image, y, x, channel] == total
 
 

@@ -17,7 +17,9 @@ def targets(draw: st.DrawFn) -> costmodel.PEArray:
         policy=draw(st.sampled_from(sorted(POLICIES))),
         rows=draw(st.sampled_from([2, 8])),
         columns=draw(st.sampled_from([3, 8])),
-        dataflow=draw(st.sampled_from(['output_stationary', 'weight_stationary', 'input_stationary', 'channel_parallel'])),
+        dataflow=draw(
+            st.sampled_from(['output_stationary', 'weight_stationary', 'input_stationary', 'channel_parallel'])
+        ),
         sram_bytes=draw(st.sampled_from([300, 500, 800, 1200, 2000, 4000, 100_000])),
         double_buffered=draw(st.booleans()),
         rereads=draw(st.sampled_from([False, False, True])),
@@ -36,5 +38,15 @@ def shapes(draw: st.DrawFn) -> Shape:
     size = tuple((side + 2 * padding - kernel) // stride + 1 for side in size_in)
     channels_in, channels, groups = draw(st.integers(1, 5)), draw(st.integers(1, 5)), draw(st.sampled_from([1, 1, 3]))
     return Shape(
-        size_in, size, channels_in, channels, groups, groups * channels_in, (kernel,) * 2, (stride,) * 2, (padding,) * 2, True, draw(st.booleans())
+        size_in,
+        size,
+        channels_in,
+        channels,
+        groups,
+        groups * channels_in,
+        (kernel,) * 2,
+        (stride,) * 2,
+        (padding,) * 2,
+        True,
+        draw(st.booleans()),
     )

@@ -24,7 +24,9 @@ def paces(graph: Graph) -> list[dict]:
 
 @st.composite
 def pruned(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
-    """A random graph with random skips removed, and a target: pace, latency, adds absorbed or not, skips from clones or line buffers."""
+    """A random graph with random skips removed, and a target: pace, latency, adds absorbed or not, skips from clones or
+    line buffers.
+    """
     graph = draw(nested_graphs(max_gates=6))
     graph = rewrite.binarize(graph, {gate: draw(st.integers(0, 1)) for gate in graph.gates})
     return graph, costmodel.dataflow(
@@ -59,4 +61,6 @@ def keeps_interval(graph: Graph, cost: costmodel.Cost) -> bool:
 
 def one_token_less(cost: costmodel.Cost, name: str) -> costmodel.Cost:
     """The cost with a shorter FIFO."""
-    return dataclasses.replace(cost, fifos=[row | {'depth': row['depth'] - (row['name'] == name)} for row in cost.fifos])
+    return dataclasses.replace(
+        cost, fifos=[row | {'depth': row['depth'] - (row['name'] == name)} for row in cost.fifos]
+    )

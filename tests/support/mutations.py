@@ -22,7 +22,29 @@ import numpy as np
 # What a careless or hostile hand puts into a field. `"); system("` is what a value that is pasted into a source file,
 # script or command would do.
 HOSTILE: tuple[Any, ...] = (
-    *(None, True, False, 0, 1, -1, 2, 63, 64, 65, 1000, 2**31, 2**63, 2**64, 10**40, -(2**63), 0.5, -1.5, 1e300, float('nan'), float('inf')),
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        2,
+        63,
+        64,
+        65,
+        1000,
+        2**31,
+        2**63,
+        2**64,
+        10**40,
+        -(2**63),
+        0.5,
+        -1.5,
+        1e300,
+        float('nan'),
+        float('inf'),
+    ),
     *(
         '',
         'x',
@@ -35,7 +57,20 @@ HOSTILE: tuple[Any, ...] = (
         '../../etc/passwd',
         'é\x00\n',
     ),
-    *([], [1], [1, 2], [0, 0, 0], [-1, -1, -1, -1], ['a', 'b'], [[1]], {}, {'bits': 8}, [None] * 3, [10**9] * 3, 'a' * 5000),
+    *(
+        [],
+        [1],
+        [1, 2],
+        [0, 0, 0],
+        [-1, -1, -1, -1],
+        ['a', 'b'],
+        [[1]],
+        {},
+        {'bits': 8},
+        [None] * 3,
+        [10**9] * 3,
+        'a' * 5000,
+    ),
 )
 
 
@@ -84,7 +119,9 @@ def edited(document: Any, rng: random.Random) -> Any:
     elif kind < 0.85:
         del place[key]
     elif isinstance(place, dict):
-        place[rng.choice(['bitz', 'extra', str(key).upper()])] = place.pop(key) if rng.random() < 0.5 else rng.choice(HOSTILE)
+        place[rng.choice(['bitz', 'extra', str(key).upper()])] = (
+            place.pop(key) if rng.random() < 0.5 else rng.choice(HOSTILE)
+        )
     else:
         place.insert(key, copy.deepcopy(place[key]))
     return made
@@ -136,7 +173,9 @@ def _edit_array(arrays: dict[str, np.ndarray], name: str, rng: random.Random) ->
             arrays[name] = array.T.copy() if array.ndim > 1 else array[:, None]
         case 5:
             changed = array.copy().reshape(-1)
-            changed[rng.randrange(changed.size)] = rng.choice([127, -128]) if changed.dtype.itemsize == 1 and changed.dtype.kind == 'i' else 100
+            changed[rng.randrange(changed.size)] = (
+                rng.choice([127, -128]) if changed.dtype.itemsize == 1 and changed.dtype.kind == 'i' else 100
+            )
             arrays[name] = changed.reshape(array.shape)
         case 6:
             arrays[name] = np.full(array.shape, np.iinfo(np.int32).max, np.int64)

@@ -1,4 +1,6 @@
-"""Networks for tests: one of each op, a detector's neck and heads, blocks with squeeze and excite; a sample of parameters and tensors."""
+"""Networks for tests: one of each op, a detector's neck and heads, blocks with squeeze and excite; a sample of
+parameters and tensors.
+"""
 
 import jax
 import numpy as np
@@ -30,13 +32,20 @@ def of_each_op() -> list[Graph]:
 
 
 def sample(net: Graph, seed: int, bits: tuple[int, int] = (8, 8)):
-    """A network with random parameters and statistics, folded: its graph, parameters, calibrated types, images and float tensors."""
+    """A network with random parameters and statistics, folded: its graph, parameters, calibrated types, images and
+    float tensors.
+    """
     rng = np.random.default_rng(seed)
     variables = model.init(net, seed)
-    variables = {kind: jax.tree.map(lambda leaf: leaf + rng.uniform(0, 0.3, leaf.shape).astype(np.float32), tree) for kind, tree in variables.items()}
+    variables = {
+        kind: jax.tree.map(lambda leaf: leaf + rng.uniform(0, 0.3, leaf.shape).astype(np.float32), tree)
+        for kind, tree in variables.items()
+    }
     folded, params = rewrite.fold(net), model.fold_variables(net, variables)
     images = rng.normal(size=(6, *net.input.shape)).astype(np.float32)
-    tensors = jax.device_get(jax.jit(lambda p, x: model.Net(folded).apply({'params': p}, x, capture=True))(params, images))
+    tensors = jax.device_get(
+        jax.jit(lambda p, x: model.Net(folded).apply({'params': p}, x, capture=True))(params, images)
+    )
     return variables, folded, params, quant.calibrate(folded, params, tensors, *bits), images, tensors
 
 
@@ -53,7 +62,9 @@ def detector_net() -> Graph:
     net = builder.Builder((8, 8, 2))
     fine = yolo._block(net, 'b1', yolo._layer(net, 'stem', 'input', 4), 'long')
     coarse = yolo._layer(net, 'down', fine, 6, stride=2)
-    fine = yolo._layer(net, 'merged', net.concat('concat', net.upsample('up', yolo._layer(net, 'lateral', coarse, 2, size=1)), fine), 6)
+    fine = yolo._layer(
+        net, 'merged', net.concat('concat', net.upsample('up', yolo._layer(net, 'lateral', coarse, 2, size=1)), fine), 6
+    )
     levels = {'p3': fine, 'p4': coarse}
     levels = {level: net.conv(f'{level}_conv', source, 6, size=1, bias=True) for level, source in levels.items()}
     net.concat('boxes', *(retinanet._subnet(net, level, source, 'box', 2) for level, source in levels.items()))

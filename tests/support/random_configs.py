@@ -1,4 +1,6 @@
-"""Random configurations: every key drawn from plausible and from hostile values. `make torture` and the tests draw from the same."""
+"""Random configurations: every key drawn from plausible and from hostile values. `make torture` and the tests draw from
+the same.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,23 @@ from experiments.config import Config, defaults
 HOSTILE: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**30, 2**31, 2**32, 2**63, 2**64, 10**400),
     *(0.5, -0.5, 1e-12, 1e-308, 5e-324, 1e30, 1e308, math.inf, -math.inf, math.nan),
-    *('', ' ', '0', '14', 'nan', 'none', 'x' * 5000, 'a\0b', 'a\nb', '\ud800', '../..', '/etc/passwd', '%s%n', '{}', '['),
+    *(
+        '',
+        ' ',
+        '0',
+        '14',
+        'nan',
+        'none',
+        'x' * 5000,
+        'a\0b',
+        'a\nb',
+        '\ud800',
+        '../..',
+        '/etc/passwd',
+        '%s%n',
+        '{}',
+        '[',
+    ),
     *((), ('lut',), ('',), (1,), [], {}, {'x': 1}, {'lut': 1.0}, object, b'x', 1j),
 )
 
@@ -104,7 +122,9 @@ def draw(rng: np.random.Generator, hostile: float = 0.1) -> dict[str, Any]:
         pool = HOSTILE if rng.random() < hostile else usual
         changes[key] = pool[rng.integers(len(pool))]
     method = changes.get('method')
-    if method in PLAUSIBLE['method'] and 'model.skips' not in changes and rng.random() < 0.8:  # mostly a network that the method is for
+    if (
+        method in PLAUSIBLE['method'] and 'model.skips' not in changes and rng.random() < 0.8
+    ):  # mostly a network that the method is for
         changes['model.skips'] = config_lib.METHODS[method].skips[0]
     return changes
 

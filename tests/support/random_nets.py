@@ -18,14 +18,16 @@ from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QGraph
 
 
-def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), gates: dict[str, int] | None = None, mixed: bool = True) -> QGraph:
+def random_qgraph(
+    graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), gates: dict[str, int] | None = None, mixed: bool = True
+) -> QGraph:
     """Closes the gates at 0, opens the others, folds, and lowers with random float parameters.
 
     Args:
       graph: with or without learnable gates and batch norms.
       seed: of the parameters.
-      bits: (weight bits, activation bits), of every node if not `mixed`; else each node draws its own, at most so many. Types are signed where
-        no ReLU precedes them, and scales differ, so that adds must align.
+      bits: (weight bits, activation bits), of every node if not `mixed`; else each node draws its own, at most so many.
+        Types are signed where no ReLU precedes them, and scales differ, so that adds must align.
       gates: {gate: 0 or 1}; 1 where missing.
       mixed: whether bit widths differ from node to node.
     """
@@ -50,7 +52,9 @@ def random_qgraph(graph: Graph, seed: int = 0, bits: tuple[int, int] = (8, 8), g
 
 
 def random_images(qgraph: QGraph, count: int, seed: int = 0) -> np.ndarray:
-    """Random integers of the input's type, [count, h, w, c]; the first two images are its smallest and its largest value everywhere."""
+    """Random integers of the input's type, [count, h, w, c]; the first two images are its smallest and its largest
+    value everywhere.
+    """
     fixed = qgraph.input.out
     images = np.random.default_rng(seed).integers(fixed.lo, fixed.hi + 1, (count, *qgraph.input.node.shape))
     images[:1], images[1:2] = fixed.lo, fixed.hi
@@ -59,7 +63,9 @@ def random_images(qgraph: QGraph, count: int, seed: int = 0) -> np.ndarray:
 
 @st.composite
 def residual_graphs(draw: st.DrawFn, max_blocks: int = 3) -> Graph:
-    """A small residual network: a stem, blocks with long and short skips over strided, grouped or plain convolutions, a head."""
+    """A small residual network: a stem, blocks with long and short skips over strided, grouped or plain convolutions, a
+    head.
+    """
     one_dimensional = draw(st.booleans())
     height = 1 if one_dimensional else draw(st.integers(3, 8))
     nodes = [Node('input', 'input', (), (height, draw(st.integers(3, 9)), draw(st.integers(1, 3))))]

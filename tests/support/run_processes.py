@@ -1,4 +1,6 @@
-"""Real `python -m experiments...` processes for tests: a tiny run, waiting for its steps, comparing what two runs leave."""
+"""Real `python -m experiments...` processes for tests: a tiny run, waiting for its steps, comparing what two runs
+leave.
+"""
 
 import json
 import os
@@ -26,7 +28,8 @@ FLAGS = [
 ]  # 8 steps an epoch, saved every 4
 QUICK_TO_COMPILE = {'XLA_FLAGS': '--xla_backend_optimization_level=0'}
 
-# Every file event of the process passes this: the first that is named in KILL_AT ends it, before it happens, as a SIGKILL from outside would.
+# Every file event of the process passes this: the first that is named in KILL_AT ends it, before it happens, as a
+# SIGKILL from outside would.
 HOOK = """
 import fnmatch, os, signal, sys
 event, pattern = os.environ['KILL_AT'].split()
@@ -56,7 +59,9 @@ def end(process: subprocess.Popen) -> tuple[int, str]:
 
 def rows(workdir: Path) -> list[dict]:
     path = workdir / 'metrics.jsonl'
-    return [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith('\n')] if path.exists() else []
+    return (
+        [json.loads(line) for line in path.read_text().splitlines(True) if line.endswith('\n')] if path.exists() else []
+    )
 
 
 def wait_for_step(process: subprocess.Popen, workdir: Path, phase: str, step: int) -> None:
@@ -70,14 +75,19 @@ def last_saved(workdir: Path, phase: str) -> int:
 
 
 def assert_same_run(ours: Path, theirs: Path) -> None:
-    """Bit for bit: the integer network, every metrics row, every checkpoint; and all the summary says but how long it took."""
+    """Bit for bit: the integer network, every metrics row, every checkpoint; and all the summary says but how long it
+    took.
+    """
     for name in ('qgraph.npz', 'metrics.jsonl', 'graph.json', 'quant.json', 'config.json'):
         assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
     for phase in (path.name for path in sorted((theirs / 'checkpoints').iterdir())):
         assert last_saved(ours, phase) == last_saved(theirs, phase)
         one, other = (
-            ocp.StandardCheckpointer().restore(each / 'checkpoints' / phase / str(last_saved(each, phase)) / 'state') for each in (ours, theirs)
+            ocp.StandardCheckpointer().restore(each / 'checkpoints' / phase / str(last_saved(each, phase)) / 'state')
+            for each in (ours, theirs)
         )
         jax.tree.map(np.testing.assert_array_equal, one, other)
     one, other = (json.loads((each / 'summary.json').read_text()) for each in (ours, theirs))
-    assert all(one[key] == other[key] for key in one.keys() | other.keys() if key not in ('seconds', 'images_per_second'))
+    assert all(
+        one[key] == other[key] for key in one.keys() | other.keys() if key not in ('seconds', 'images_per_second')
+    )

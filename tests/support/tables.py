@@ -6,8 +6,15 @@ import costmodel
 
 
 def table_peak(table: costmodel.CostTable, name: str) -> float:
-    """The largest number that meets float32 on the way to this resource's expectation, in any of the table's alternatives."""
+    """The largest number that meets float32 on the way to this resource's expectation, in any of the table's
+    alternatives.
+    """
     if name in table.maxima:
         return float(np.max(table.support[table.maxima.index(name)]))
     index = table.additive.index(name)
-    return float(np.max(table.constant[..., index] + sum(bucket.values[..., index].max(axis=(-2, -1)).sum(axis=-1) for bucket in table.buckets)))
+    return float(
+        np.max(
+            table.constant[..., index]
+            + sum(bucket.values[..., index].max(axis=(-2, -1)).sum(axis=-1) for bucket in table.buckets)
+        )
+    )

@@ -2,9 +2,10 @@
 
     python tests/torture [--tries=SCALE] [--only=KIND,...] [--seed=N] [--folder=DIR]
 
-Kills train, sweep, export and csim at random moments; damages files of runs, sweeps and projects; plants links; fills disks; starts two
-processes on one directory; feeds damaged files to every loader and random configs to the check. Prints every try that went wrong as it comes,
-and a table at the end. Exit status 0 only if nothing was wrong or raw. `--tries=1` is the full run, about an hour on two cores.
+Kills train, sweep, export and csim at random moments; damages files of runs, sweeps and projects; plants links; fills
+disks; starts two processes on one directory; feeds damaged files to every loader and random configs to the check.
+Prints every try that went wrong as it comes, and a table at the end. Exit status 0 only if nothing was wrong or raw.
+`--tries=1` is the full run, about an hour on two cores.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ FULL = {  # tries of each kind in a full run
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog='python tests/torture', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--tries', type=float, default=1.0, help='share of the full numbers; every kind is tried at least once')
+    parser = argparse.ArgumentParser(
+        prog='python tests/torture', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--tries', type=float, default=1.0, help='share of the full numbers; every kind is tried at least once'
+    )
     parser.add_argument('--only', default=','.join(FULL), help='kinds, separated by commas')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--folder', help='where to work; a temporary one by default')
@@ -64,7 +69,9 @@ def _run(options: argparse.Namespace, folder: Path) -> list:
     from outcome import summary
 
     modules, base, tries = {'damage': damage, 'kills': kills, 'places': places, 'loaders': loaders}, Base(folder), []
-    for kind in [kind for kind in FULL if kind in options.only.split(',')]:  # in that order: the last ones use jax here, and then nothing forks
+    for kind in [
+        kind for kind in FULL if kind in options.only.split(',')
+    ]:  # in that order: the last ones use jax here, and then nothing forks
         module, name = kind.split('.')
         start, before = time.monotonic(), len(tries)
         for each in getattr(modules[module], name)(base, max(1, round(FULL[kind] * options.tries)), options.seed):

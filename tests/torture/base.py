@@ -1,4 +1,6 @@
-"""What the tries start from and are compared with: a run, a sweep and a project that nothing disturbed, and runs that were cut short."""
+"""What the tries start from and are compared with: a run, a sweep and a project that nothing disturbed, and runs that
+were cut short.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from pathlib import Path
 import run_processes
 from process import ROOT, Process, run
 
-FLAGS = tuple(flag.replace('=experiments/', f'={ROOT}/experiments/') for flag in run_processes.FLAGS)  # from any directory
+FLAGS = tuple(
+    flag.replace('=experiments/', f'={ROOT}/experiments/') for flag in run_processes.FLAGS
+)  # from any directory
 SWEEP = (*FLAGS, '--weights=0,1', '--config.train.student.epochs=2')
 TIMED = ('seconds', 'images_per_second')
 
@@ -93,7 +97,8 @@ def same_sweep(ours: Path, theirs: Path) -> bool:
     """The same table, runs and projects."""
     runs = [path.parent.name for path in sorted(theirs.glob('*/summary.json'))]
     return (ours / 'pareto.csv').read_bytes() == (theirs / 'pareto.csv').read_bytes() and all(
-        same_run(ours / name, theirs / name) and same_project(ours / name / 'hls', theirs / name / 'hls') for name in runs
+        same_run(ours / name, theirs / name) and same_project(ours / name / 'hls', theirs / name / 'hls')
+        for name in runs
     )
 
 
@@ -104,13 +109,19 @@ def same_project(ours: Path, theirs: Path) -> bool:
 
 
 def same_simulation(ours: Path, theirs: Path) -> bool:
-    one, other = ({key: value for key, value in _json(path / 'csim.json').items() if key not in TIMED} for path in (ours, theirs))
+    one, other = (
+        {key: value for key, value in _json(path / 'csim.json').items() if key not in TIMED} for path in (ours, theirs)
+    )
     return one == other
 
 
 def _sources(project: Path) -> dict[str, bytes]:
     names = (path.relative_to(project) for path in project.rglob('*') if path.is_file())
-    return {str(name): (project / name).read_bytes() for name in names if name.parts[0] not in ('build', 'csim.json', '.lock')}
+    return {
+        str(name): (project / name).read_bytes()
+        for name in names
+        if name.parts[0] not in ('build', 'csim.json', '.lock')
+    }
 
 
 def _json(path: Path) -> dict:

@@ -1,4 +1,6 @@
-"""One file of a run, a sweep or a project with a bit flipped, cut short, empty, gone, or something else: then the command that reads it."""
+"""One file of a run, a sweep or a project with a bit flipped, cut short, empty, gone, or something else: then the
+command that reads it.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +57,15 @@ def of_unfinished_runs(base: Base, count: int, seed: int) -> Iterator[Try]:
         plain = [path for path in workdir.iterdir() if path.is_file()]
         path, kind = _drawn(workdir, rng, plain if rng.random() < 0.4 else None)
         ended = run('experiments.train', *FLAGS, f'--workdir={workdir}')
-        outcome, detail = judge(ended, lambda workdir=workdir, whole=whole: same_run(workdir, whole), [path.name, workdir])
-        yield Try('damage a run', f'seed {seed}, try {number}: {kind} {path.relative_to(workdir)} of {source.name}', outcome, detail)
+        outcome, detail = judge(
+            ended, lambda workdir=workdir, whole=whole: same_run(workdir, whole), [path.name, workdir]
+        )
+        yield Try(
+            'damage a run',
+            f'seed {seed}, try {number}: {kind} {path.relative_to(workdir)} of {source.name}',
+            outcome,
+            detail,
+        )
 
 
 def of_finished_runs(base: Base, count: int, seed: int) -> Iterator[Try]:
@@ -69,7 +78,9 @@ def of_finished_runs(base: Base, count: int, seed: int) -> Iterator[Try]:
         path, kind = _drawn(workdir, rng, [path for path in workdir.iterdir() if path.is_file()])
         ended = run('experiments.export', f'--workdir={workdir}', f'--out={out}')
         outcome, detail = judge(ended, lambda out=out, project=project: _like(out, project), [path.name, workdir])
-        yield Try('damage a finished run', f'seed {seed}, try {number}: {kind} {path.relative_to(workdir)}', outcome, detail)
+        yield Try(
+            'damage a finished run', f'seed {seed}, try {number}: {kind} {path.relative_to(workdir)}', outcome, detail
+        )
 
 
 def _like(out: Path, project: Path) -> bool:
@@ -88,7 +99,9 @@ def of_projects(base: Base, count: int, seed: int) -> Iterator[Try]:
         (project / 'csim.json').unlink()
         path, kind = _drawn(project, rng)
         ended = run('hls_export.csim', str(project))
-        outcome, detail = judge(ended, lambda project=project: same_simulation(project, base.project), [path.name, project])
+        outcome, detail = judge(
+            ended, lambda project=project: same_simulation(project, base.project), [path.name, project]
+        )
         yield Try('damage a project', f'seed {seed}, try {number}: {kind} {path.relative_to(project)}', outcome, detail)
 
 
@@ -98,10 +111,18 @@ def of_sweeps(base: Base, count: int, seed: int) -> Iterator[Try]:
         rng = random.Random(f'{seed} {number}')
         sweep = base.copy(base.sweep, 'damaged_sweep')
         before = (sweep / 'pareto.csv').read_bytes()
-        read = [path for name in ('summary.json', 'csim.json', 'config.json', 'hls/hardware.json') for path in sweep.glob(f'*/{name}')]
+        read = [
+            path
+            for name in ('summary.json', 'csim.json', 'config.json', 'hls/hardware.json')
+            for path in sweep.glob(f'*/{name}')
+        ]
         path, kind = _drawn(sweep, rng, read)
         ended = run('experiments.report', f'--workdir={sweep}')
-        outcome, detail = judge(ended, lambda sweep=sweep, before=before: (sweep / 'pareto.csv').read_bytes() == before, [path.name, path.parent])
+        outcome, detail = judge(
+            ended,
+            lambda sweep=sweep, before=before: (sweep / 'pareto.csv').read_bytes() == before,
+            [path.name, path.parent],
+        )
         if outcome == 'wrong' and f'left out: {path.parent.name} has no' in ended.output:
             outcome = 'named'
         yield Try('damage a sweep', f'seed {seed}, try {number}: {kind} {path.relative_to(sweep)}', outcome, detail)

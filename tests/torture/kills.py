@@ -1,4 +1,6 @@
-"""SIGKILL at random moments, again and again, until the command comes to its end: it must end as the one that nothing disturbed."""
+"""SIGKILL at random moments, again and again, until the command comes to its end: it must end as the one that nothing
+disturbed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,15 @@ def of_train(base: Base, count: int, seed: int) -> Iterator[Try]:
     def command(kill_after_s: float | None) -> Ended:
         return run('experiments.train', *FLAGS, f'--workdir={workdir}', kill_after_s=kill_after_s)
 
-    return _killed('kill train', command, lambda: shutil.rmtree(workdir, ignore_errors=True), lambda: same_run(workdir, base.whole), count, seed, 5)
+    return _killed(
+        'kill train',
+        command,
+        lambda: shutil.rmtree(workdir, ignore_errors=True),
+        lambda: same_run(workdir, base.whole),
+        count,
+        seed,
+        5,
+    )
 
 
 def of_sweep(base: Base, count: int, seed: int) -> Iterator[Try]:
@@ -36,7 +46,9 @@ def of_export(base: Base, count: int, seed: int) -> Iterator[Try]:
     out = base.folder / 'killed_export' / 'project'
 
     def command(kill_after_s: float | None) -> Ended:
-        return run('experiments.export', f'--workdir={base.whole}', f'--out={out}', '--overwrite', kill_after_s=kill_after_s)
+        return run(
+            'experiments.export', f'--workdir={base.whole}', f'--out={out}', '--overwrite', kill_after_s=kill_after_s
+        )
 
     return _killed('kill export', command, lambda: None, lambda: same_project(out, base.project), count, seed, 0.25)
 
@@ -52,7 +64,13 @@ def of_csim(base: Base, count: int, seed: int) -> Iterator[Try]:
 
 
 def _killed(
-    kind: str, command: Callable[[float | None], Ended], reset: Callable[[], None], same: Callable[[], bool], count: int, seed: int, span_s: float
+    kind: str,
+    command: Callable[[float | None], Ended],
+    reset: Callable[[], None],
+    same: Callable[[], bool],
+    count: int,
+    seed: int,
+    span_s: float,
 ) -> Iterator[Try]:
     """`count` kills, each within `span_s` of the start of a process; up to five of them to one run."""
     rng, done = random.Random(seed), 0
@@ -62,7 +80,9 @@ def _killed(
         killed = []
         for moment in moments:
             ended = command(moment)
-            if ended.status is None or ended.status >= 0:  # it was done before; or a kill left what the next one cannot go on with
+            if (
+                ended.status is None or ended.status >= 0
+            ):  # it was done before; or a kill left what the next one cannot go on with
                 break
             killed.append(moment)
         outcome, detail = judge(command(None), same, well=(0,))

@@ -1,4 +1,5 @@
-"""Every loader, fed with what it must refuse by name or read as what it was; and the check of configs, fed with random ones.
+"""Every loader, fed with what it must refuse by name or read as what it was; and the check of configs, fed with random
+ones.
 
 A format that comes later joins `LOADERS`.
 """
@@ -46,7 +47,11 @@ def _quant(path: Path) -> Any:
 
 def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
     """{a good file: (its loader, how to mutate its bytes)}."""
-    whole, project, sweep = base.whole, base.project, base.sweep  # processes of their own: before this one loads what does not survive a fork
+    whole, project, sweep = (
+        base.whole,
+        base.project,
+        base.sweep,
+    )  # processes of their own: before this one loads what does not survive a fork
     preset = base.folder / 'preset.json'
     preset.write_text(json.dumps(presets()['tailor_2d']))
     synthesized = base.folder / 'report.json'
@@ -117,7 +122,10 @@ def of_files(base: Base, count: int, seed: int) -> Iterator[Try]:
 def _key(value: Any) -> Any:
     """What two loaded values are compared by."""
     if isinstance(value, qgraph.QGraph):
-        return [{key: each.tobytes() if isinstance(each, np.ndarray) else each for key, each in vars(qnode).items()} for qnode in value.nodes]
+        return [
+            {key: each.tobytes() if isinstance(each, np.ndarray) else each for key, each in vars(qnode).items()}
+            for qnode in value.nodes
+        ]
     return dataclasses.replace(value, preset='') if isinstance(value, PEArray) else value
 
 
@@ -153,7 +161,9 @@ def of_configs(base: Base, count: int, seed: int) -> Iterator[Try]:
     from experiments import run
 
     for number in range(count):
-        changes = random_configs.draw(np.random.default_rng([seed, number]), hostile=random.Random(number).choice([0.0, 0.1, 0.5]))
+        changes = random_configs.draw(
+            np.random.default_rng([seed, number]), hostile=random.Random(number).choice([0.0, 0.1, 0.5])
+        )
 
         def check(changes: dict = changes) -> None:
             config = random_configs.changed(changes)

@@ -29,7 +29,9 @@ class Try:
     detail: str = ''
 
 
-def judge(ended: Ended, same: Callable[[], bool], names: Iterable[object] = (), well: tuple[int, ...] = (0,)) -> tuple[str, str]:
+def judge(
+    ended: Ended, same: Callable[[], bool], names: Iterable[object] = (), well: tuple[int, ...] = (0,)
+) -> tuple[str, str]:
     """(outcome, detail) of a process that was left to end.
 
     Args:
@@ -69,8 +71,13 @@ def table(tries: Iterable[Try]) -> str:
     for each in tries:
         counts.setdefault(each.kind, collections.Counter())[each.outcome] += 1
     rows = [['what', 'tries', 'same bits', 'valid', 'named errors', 'wrong', 'raw']]
-    rows += [[kind, str(sum(found.values())), *(str(found[name]) for name in OUTCOMES)] for kind, found in counts.items()]
+    rows += [
+        [kind, str(sum(found.values())), *(str(found[name]) for name in OUTCOMES)] for kind, found in counts.items()
+    ]
     total = sum(counts.values(), collections.Counter())
     rows.append(['total', str(sum(total.values())), *(str(total[name]) for name in OUTCOMES)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return '\n'.join('  '.join(pad(cell, width) for pad, cell, width in zip([str.ljust] + [str.rjust] * 6, row, widths)).rstrip() for row in rows)
+    return '\n'.join(
+        '  '.join(pad(cell, width) for pad, cell, width in zip([str.ljust] + [str.rjust] * 6, row, widths)).rstrip()
+        for row in rows
+    )

@@ -1,4 +1,6 @@
-"""Hostile places: links planted under the names that we write, files where directories must go, no room left, and two processes at once."""
+"""Hostile places: links planted under the names that we write, files where directories must go, no room left, and two
+processes at once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,17 @@ from base import FLAGS, SWEEP, Base, same_project, same_run, same_sweep
 from outcome import Try, judge
 from process import Process, run
 
-RUN_NAMES = ('config.json', 'metrics.jsonl', 'summary.json', 'graph.json', 'quant.json', 'qgraph.npz', 'checkpoints', 'tensorboard', '.lock')
+RUN_NAMES = (
+    'config.json',
+    'metrics.jsonl',
+    'summary.json',
+    'graph.json',
+    'quant.json',
+    'qgraph.npz',
+    'checkpoints',
+    'tensorboard',
+    '.lock',
+)
 PROJECT_NAMES = ('csim.json', 'build', 'project.json', 'qgraph.npz', 'tb_data', 'layers.h')
 
 
@@ -38,7 +50,9 @@ def of_links(base: Base, count: int, seed: int) -> Iterator[Try]:
         what = f'seed {seed}, try {number}: {name} -> {os.readlink(path)}'
         if of_run:
             ended = run('experiments.train', *FLAGS, f'--workdir={folder}')
-            outcome, detail = judge(ended, lambda folder=folder, whole=whole: same_run(folder, whole), [path.name, folder])
+            outcome, detail = judge(
+                ended, lambda folder=folder, whole=whole: same_run(folder, whole), [path.name, folder]
+            )
         else:
             ended = run('hls_export.csim', str(folder))
             outcome, detail = judge(ended, lambda: True, [path.name, folder])
@@ -63,7 +77,9 @@ def of_places(base: Base, count: int, seed: int) -> Iterator[Try]:
         'the current directory, overwritten': lambda here: run(*train, '--workdir=.', '--overwrite', cwd=here),
         'the parent, overwritten': lambda here: run(*train, f'--workdir={here}/..', '--overwrite', cwd=here),
         'a foreign directory, overwritten': lambda here: run(*train, f'--workdir={here}', '--overwrite'),
-        'a sweep in a foreign directory': lambda here: run('experiments.sweep', *SWEEP, f'--workdir={here}', '--overwrite'),
+        'a sweep in a foreign directory': lambda here: run(
+            'experiments.sweep', *SWEEP, f'--workdir={here}', '--overwrite'
+        ),
         'a file as workdir': lambda here: run(*train, f'--workdir={here}/mine'),
         'under a file': lambda here: run(*train, f'--workdir={here}/mine/deeper'),
         'a project over foreign files': lambda here: run(*export, f'--out={here}', '--overwrite'),
@@ -74,7 +90,9 @@ def of_places(base: Base, count: int, seed: int) -> Iterator[Try]:
         'a report of foreign files': lambda here: run('experiments.report', f'--workdir={here}'),
         'a simulation of foreign files': lambda here: run('hls_export.csim', str(here)),
         'an export of foreign files': lambda here: run('experiments.export', f'--workdir={here}', f'--out={here}/out'),
-        'a teacher that is a file': lambda here: run(*train, f'--workdir={here}/w', f'--config.train.teacher_workdir={here}/mine'),
+        'a teacher that is a file': lambda here: run(
+            *train, f'--workdir={here}/w', f'--config.train.teacher_workdir={here}/mine'
+        ),
     }
     for name, case in list(cases.items())[:count]:
         here = fresh()
@@ -105,7 +123,10 @@ def of_full_disks(base: Base, count: int, seed: int) -> Iterator[Try]:
 def of_pairs(base: Base, count: int, seed: int) -> Iterator[Try]:
     """Two processes on one directory: one of them says who the other is, or waits; what is left is as of one alone."""
     path = base.folder / 'shared'
-    train, sweep = (('experiments.train', *FLAGS, f'--workdir={path}'), ('experiments.sweep', *SWEEP, f'--workdir={path}'))
+    train, sweep = (
+        ('experiments.train', *FLAGS, f'--workdir={path}'),
+        ('experiments.sweep', *SWEEP, f'--workdir={path}'),
+    )
     export = ('experiments.export', f'--workdir={base.whole}', f'--out={path}', '--overwrite')
     fast, strict = (('hls_export.csim', str(path), f'--mode={mode}') for mode in ('fast', 'strict'))
     kinds = {  # the two commands, whether what they leave is right, and the seconds within which the second one starts
@@ -127,5 +148,7 @@ def of_pairs(base: Base, count: int, seed: int) -> Iterator[Try]:
         ended = [process.end() for process in (first, second)]  # before anything is judged
         judged = [judge(each, same, ['process ', 'finished']) for each in ended]
         outcomes = [outcome for outcome, _ in judged]
-        outcome = 'wrong' if not same() else next((each for each in ('raw', 'wrong', 'named') if each in outcomes), 'same')
+        outcome = (
+            'wrong' if not same() else next((each for each in ('raw', 'wrong', 'named') if each in outcomes), 'same')
+        )
         yield Try(f'two of {kind}', f'seed {seed}, try {number}', outcome, ' | '.join(detail for _, detail in judged))

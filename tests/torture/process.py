@@ -1,4 +1,5 @@
-"""Commands of ours in processes of their own: forked from one that has the imports done already, so that a try takes no seconds to begin.
+"""Commands of ours in processes of their own: forked from one that has the imports done already, so that a try takes no
+seconds to begin.
 
     ended = run('experiments.train', '--config=...', cwd=..., kill_after_s=0.8)
     ended.status, ended.errors, ended.seconds
@@ -25,7 +26,14 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240
 MOST_OUTPUT_BYTES = 1 << 20
 _PRELOADED = (
-    *('experiments.run', 'experiments.export', 'experiments.sweep', 'experiments.report', 'hls_export.csim', 'costmodel.cli'),
+    *(
+        'experiments.run',
+        'experiments.export',
+        'experiments.sweep',
+        'experiments.report',
+        'hls_export.csim',
+        'costmodel.cli',
+    ),
     *('tensorflow_datasets', 'sklearn.datasets', 'matplotlib.pyplot'),
 )
 
@@ -55,7 +63,14 @@ def preload() -> None:
 class Process:
     """A command under way."""
 
-    def __init__(self, module: str, *flags: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None, largest_file: int | None = None):
+    def __init__(
+        self,
+        module: str,
+        *flags: str,
+        cwd: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
+        largest_file: int | None = None,
+    ):
         self._start = time.monotonic()
         self._pipes = [os.pipe() for _ in range(2)]  # no files, which may be limited in size
         for reader, _ in self._pipes:
@@ -95,7 +110,14 @@ class Process:
         return Ended(os.waitstatus_to_exitcode(raw) if in_time else None, *said, time.monotonic() - self._start)
 
 
-def _become(module: str, flags: tuple[str, ...], cwd: Path, environment: Mapping[str, str], largest_file: int | None, writers: list[int]) -> None:
+def _become(
+    module: str,
+    flags: tuple[str, ...],
+    cwd: Path,
+    environment: Mapping[str, str],
+    largest_file: int | None,
+    writers: list[int],
+) -> None:
     """Turns the forked child into the command; never returns."""
     status = 70
     try:

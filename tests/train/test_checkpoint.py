@@ -1,4 +1,6 @@
-"""Checkpoints and metrics after damage: single bits flipped, files cut, emptied and lost, against the run that nothing happened to."""
+"""Checkpoints and metrics after damage: single bits flipped, files cut, emptied and lost, against the run that nothing
+happened to.
+"""
 
 import os
 import random
@@ -82,7 +84,9 @@ def test_what_is_restored_is_what_was_saved_whichever_bit_or_file_is_damaged(who
             expected = before
             assert f'{workdir}/checkpoints/{LAST} is damaged (' in told
             assert f'it is now damaged_{LAST}, and training goes on from the checkpoint of step {BEFORE}' in told
-            assert files_of(workdir / 'checkpoints' / f'damaged_{LAST}') and not (workdir / 'checkpoints' / LAST).exists()
+            assert (
+                files_of(workdir / 'checkpoints' / f'damaged_{LAST}') and not (workdir / 'checkpoints' / LAST).exists()
+            )
         assert (found.step, found.metrics, bits(found.state)) == (expected.step, expected.metrics, bits(expected.state))
         ends.append(found.step)
     assert set(ends) == {STEPS, int(BEFORE)}  # some flips change nothing that matters, and most do
@@ -95,7 +99,9 @@ def test_training_goes_on_from_what_is_whole_and_ends_bit_for_bit(run, whole, da
     assert bits(fit(run, STEPS)) == bits(fit(whole, STEPS))
     told = capfd.readouterr().err
     assert f'{run}/checkpoints/{LAST} is damaged (' in told
-    assert 'the beginning of this phase' in told if len(damaged) == 2 else 'goes on from the checkpoint of step 8' in told
+    assert (
+        'the beginning of this phase' in told if len(damaged) == 2 else 'goes on from the checkpoint of step 8' in told
+    )
     assert (run / 'metrics.jsonl').read_bytes() == (whole / 'metrics.jsonl').read_bytes()
     assert bits(restored(run).state) == bits(restored(whole).state)
     assert {path.name for path in (run / 'checkpoints').iterdir()} >= {LAST, *(f'damaged_{name}' for name in damaged)}
@@ -148,7 +154,10 @@ def test_metrics_that_were_lost_are_restored(run, whole, capfd):
     assert f'{run}/metrics.jsonl has lost rows' in capfd.readouterr().err
 
 
-@pytest.mark.parametrize('damage', [lambda text: text, lambda text: text[:-3], lambda text: text.replace(b'0.5', b'0.6'), lambda text: text + b'x'])
+@pytest.mark.parametrize(
+    'damage',
+    [lambda text: text, lambda text: text[:-3], lambda text: text.replace(b'0.5', b'0.6'), lambda text: text + b'x'],
+)
 def test_evaluations_are_written_once_in_their_order(run, whole, damage):
     finish(run)
     path = run / 'metrics.jsonl'
@@ -171,10 +180,16 @@ def test_what_stands_in_the_place_of_a_file_is_damage_and_nobody_waits_for_it(ru
 
 def test_a_checkpoint_of_another_network_is_refused_and_kept(run):
     before = {path: path.read_bytes() for path in files_of(run / 'checkpoints')}
-    with Checkpoints(run / 'checkpoints') as checkpoints, pytest.raises(CheckpointError, match=r'checkpoints/12 is of another network') as error:
+    with (
+        Checkpoints(run / 'checkpoints') as checkpoints,
+        pytest.raises(CheckpointError, match=r'checkpoints/12 is of another network') as error,
+    ):
         checkpoints.restore(state(width=8))
     assert 'train in another directory' in str(error.value)
-    with Checkpoints(run / 'checkpoints', note={'bits': 4}) as checkpoints, pytest.raises(CheckpointError, match='was trained another way'):
+    with (
+        Checkpoints(run / 'checkpoints', note={'bits': 4}) as checkpoints,
+        pytest.raises(CheckpointError, match='was trained another way'),
+    ):
         checkpoints.restore(state())
     assert before == {path: path.read_bytes() for path in files_of(run / 'checkpoints')}
 

@@ -46,7 +46,10 @@ def test_gradients_are_those_of_jax(case, dtype):
             assert gradient.dtype == dtype
             tolerance = 2e-6 if dtype == jnp.float32 else 2e-2
             np.testing.assert_allclose(
-                np.asarray(gradient, np.float64), np.asarray(wanted, np.float64), rtol=tolerance, atol=tolerance * float(jnp.abs(wanted).max())
+                np.asarray(gradient, np.float64),
+                np.asarray(wanted, np.float64),
+                rtol=tolerance,
+                atol=tolerance * float(jnp.abs(wanted).max()),
             )
 
 
@@ -60,7 +63,9 @@ def test_grouped_and_dilated_convolutions_are_left_to_jax():
     ):
         weights, rest = rng.normal(size=kernel).astype(np.float32), {**options, 'dimension_numbers': LAYOUT}
         for function in (lambda f, w, rest: f(x, w, (1, 1), ((1, 1), (1, 1)), **rest), _gradient(x)):
-            np.testing.assert_array_equal(function(conv_general_dilated, weights, rest), function(lax.conv_general_dilated, weights, rest))
+            np.testing.assert_array_equal(
+                function(conv_general_dilated, weights, rest), function(lax.conv_general_dilated, weights, rest)
+            )
 
 
 def _gradient(x):
@@ -73,7 +78,9 @@ def test_a_network_has_the_gradients_of_flax_convolutions(monkeypatch):
 
     def gradient():
         def loss(params):
-            logits, _ = model.Net(net).apply({**variables, 'params': params}, images, train=True, mutable=['batch_stats'])
+            logits, _ = model.Net(net).apply(
+                {**variables, 'params': params}, images, train=True, mutable=['batch_stats']
+            )
             return jnp.sum(jnp.sin(logits))
 
         return jax.jit(jax.grad(loss))(variables['params'])

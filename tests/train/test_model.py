@@ -45,7 +45,9 @@ def test_a_wrong_image_shape_is_refused():
 
 @pytest.mark.parametrize('log_alpha', [-3.0, -1.0, 0.5, 2.0])
 def test_p_open_is_the_share_of_samples_above_zero(log_alpha):
-    draws = jax.vmap(lambda key: gates.sample({'g': jnp.float32(log_alpha)}, key)['g'])(jax.random.split(jax.random.key(0), 20000))
+    draws = jax.vmap(lambda key: gates.sample({'g': jnp.float32(log_alpha)}, key)['g'])(
+        jax.random.split(jax.random.key(0), 20000)
+    )
     p = float(gates.p_open({'g': jnp.float32(log_alpha)})['g'])
     assert float((draws > 0).mean()) == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / 20000))
     assert float(draws.min()) >= 0 and float(draws.max()) <= 1
@@ -64,14 +66,18 @@ def test_polarized_gates_are_exactly_hard_at_test_time():
 
 def test_init_gives_the_probability_asked_for():
     start = gates.init(['a', 'b'], 0.9)
-    assert {name: float(value) for name, value in gates.p_open(start).items()} == pytest.approx({'a': 0.9, 'b': 0.9}, rel=1e-5)
+    assert {name: float(value) for name, value in gates.p_open(start).items()} == pytest.approx(
+        {'a': 0.9, 'b': 0.9}, rel=1e-5
+    )
 
 
 def test_samples_do_not_depend_on_which_other_gates_there_are_in_what_order():
     key = jax.random.key(5)
     forward = gates.sample({'a': jnp.float32(0.0), 'b': jnp.float32(0.0)}, key)
     backward = gates.sample({'b': jnp.float32(0.0), 'a': jnp.float32(0.0)}, key)
-    assert {name: float(value) for name, value in forward.items()} == {name: float(value) for name, value in backward.items()}
+    assert {name: float(value) for name, value in forward.items()} == {
+        name: float(value) for name, value in backward.items()
+    }
     assert float(forward['a']) != float(forward['b'])
 
 

@@ -23,10 +23,15 @@ def start():
 
 
 def noise_batches(devices):
-    """Random images. (All digits share their background, whose pre-activations can sit within rounding of a ReLU's kink all at once.)"""
+    """Random images. (All digits share their background, whose pre-activations can sit within rounding of a ReLU's kink
+    all at once.)
+    """
     rng = np.random.default_rng(0)
     for _ in range(3):
-        batch = {'image': rng.normal(size=(32, 8, 8, 1)).astype(np.float32), 'label': rng.integers(0, 10, 32).astype(np.int32)}
+        batch = {
+            'image': rng.normal(size=(32, 8, 8, 1)).astype(np.float32),
+            'label': rng.integers(0, 10, 32).astype(np.int32),
+        }
         yield from data.prefetch([batch], size=0, devices=devices)
 
 
@@ -76,9 +81,13 @@ def test_losses_against_numpy():
     rng = np.random.default_rng(0)
     logits, teacher, labels = rng.normal(size=(6, 5)), rng.normal(size=(6, 5)), rng.integers(0, 5, 6)
     softmax = scipy.special.softmax
-    np.testing.assert_allclose(losses.cross_entropy(logits, labels), -np.log(softmax(logits, -1)[np.arange(6), labels]), rtol=1e-5)
+    np.testing.assert_allclose(
+        losses.cross_entropy(logits, labels), -np.log(softmax(logits, -1)[np.arange(6), labels]), rtol=1e-5
+    )
     soft = rng.dirichlet(np.ones(5), 6)
-    np.testing.assert_allclose(losses.soft_cross_entropy(logits, soft), -(soft * np.log(softmax(logits, -1))).sum(-1), rtol=1e-5)
+    np.testing.assert_allclose(
+        losses.soft_cross_entropy(logits, soft), -(soft * np.log(softmax(logits, -1))).sum(-1), rtol=1e-5
+    )
     np.testing.assert_allclose(losses.distill_mse(logits, teacher), ((logits - teacher) ** 2).mean(-1), rtol=1e-5)
     p, q = softmax(teacher / 2, -1), softmax(logits / 2, -1)
     np.testing.assert_allclose(losses.distill_kl(logits, teacher, 2.0), 4 * (p * np.log(p / q)).sum(-1), rtol=1e-4)
@@ -94,9 +103,15 @@ def test_the_step_takes_the_soft_labels_of_mixup():
     hard = -np.log(scipy.special.softmax(logits, -1)[np.arange(32), first['label']]).mean()
     assert abs(expected - hard) > 1e-3
     run = step.make_train_step(Objective(graph), RECIPE, ALL)
-    state, fixed = step.replicate((step.init_state(variables, {}, RECIPE), Context(jnp.uint32(0), {}, jnp.float32(0))), ALL)
+    state, fixed = step.replicate(
+        (step.init_state(variables, {}, RECIPE), Context(jnp.uint32(0), {}, jnp.float32(0))), ALL
+    )
     state, metrics = run(state, *data.prefetch([first], size=0, devices=ALL), fixed)
-    assert float(metrics['cross_entropy']) == pytest.approx(expected, rel=1e-4) == pytest.approx(float(metrics['loss']), rel=1e-4)
+    assert (
+        float(metrics['cross_entropy'])
+        == pytest.approx(expected, rel=1e-4)
+        == pytest.approx(float(metrics['loss']), rel=1e-4)
+    )
     _, metrics = run(state, *data.prefetch([second], size=0, devices=ALL), fixed)
     assert np.isfinite(float(metrics['loss']))
 
@@ -104,7 +119,9 @@ def test_the_step_takes_the_soft_labels_of_mixup():
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
     whole = jax.device_get(fit(tmp_path / 'whole', 12))
     fit(tmp_path / 'parts', 7, saves=4)
-    shutil.rmtree(tmp_path / 'parts' / 'checkpoints' / '7')  # as if killed after step 7's row, before its checkpoint: back to 4
+    shutil.rmtree(
+        tmp_path / 'parts' / 'checkpoints' / '7'
+    )  # as if killed after step 7's row, before its checkpoint: back to 4
     with (tmp_path / 'parts' / 'metrics.jsonl').open('a') as file:
         file.write('{"phase": "gates", "st')  # and while it wrote a row
     parts = jax.device_get(fit(tmp_path / 'parts', 12))
@@ -118,11 +135,15 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
 
 @pytest.mark.parametrize('log_every', [1, 5])
 def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path, log_every):
-    """A learning rate that is fine for a while: the steps up to 4 are trained and saved, then the images become infinite."""
+    """A learning rate that is fine for a while: the steps up to 4 are trained and saved, then the images become
+    infinite.
+    """
     poisoned = lambda first: (  # noqa: E731
         {**batch, 'image': batch['image'] * (1.0 if at < 5 else np.inf)} for at, batch in enumerate(batches(ONE, first))
     )
-    with pytest.raises(NotFiniteError, match=r"of phase 'gates' became NaN or infinite at step \d+; .*checkpoint of step 4 is good") as caught:
+    with pytest.raises(
+        NotFiniteError, match=r"of phase 'gates' became NaN or infinite at step \d+; .*checkpoint of step 4 is good"
+    ) as caught:
         fit(tmp_path, 12, saves=2, log_every=log_every, source=poisoned)
     assert caught.value.step == 6 if log_every == 1 else caught.value.step > 4
     with Checkpoints(tmp_path / 'checkpoints') as checkpoints:

@@ -35,7 +35,9 @@ def test_arrays_come_back_bit_for_bit(dtype):
         assert (ours.dtype, ours.shape, ours.tobytes()) == (theirs.dtype, theirs.shape, theirs.tobytes())
 
 
-@pytest.mark.parametrize('value', [object(), {1: 'a'}, {'a': {2}}, [jnp.zeros(2)], np.array([None]), np.array(['a']), b'bytes', 1j])
+@pytest.mark.parametrize(
+    'value', [object(), {1: 'a'}, {'a': {2}}, [jnp.zeros(2)], np.array([None]), np.array(['a']), b'bytes', 1j]
+)
 def test_nothing_else_is_told(value):
     with pytest.raises(TypeError, match='plain data, not'):
         wire.encode(value)

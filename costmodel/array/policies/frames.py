@@ -1,8 +1,9 @@
 """Row mode and frame mode: which tensors three buffers hold, layer after layer, and how large the buffers must be.
 
-In row mode a layer streams its rows: every operand comes from DRAM and every result goes there, and nothing survives a layer. In frame mode whole
-feature maps stay in the buffers. With a layer of K x K windows, N input and M output channels, an H x W output of QS-bit accumulators, a W_in wide
-input of QA-bit values, and R x C multipliers (ceil to bytes; row mode handles one image after another, frame mode the batch at once):
+In row mode a layer streams its rows: every operand comes from DRAM and every result goes there, and nothing survives a
+layer. In frame mode whole feature maps stay in the buffers. With a layer of K x K windows, N input and M output
+channels, an H x W output of QS-bit accumulators, a W_in wide input of QA-bit values, and R x C multipliers (ceil to
+bytes; row mode handles one image after another, frame mode the batch at once):
 
     memory        row mode                              frame mode
     buffer 0      (K + 1) N W_in QA, at most the map    the largest map that is given to it
@@ -15,11 +16,14 @@ input of QA-bit values, and R x C multipliers (ceil to bytes; row mode handles o
 
 Each memory is as large as its largest user. Frame mode gives out the buffers by these rules:
 
-1. What a layer's main operand needs and does not lie on chip is loaded. A shortcut that does not lie on chip streams past the adder.
-2. A map goes to the highest free buffer if no other tensor lives, else to the lowest. An element-wise operand that dies counts as free: conv + add
-   writes over its shortcut. So plain layers take turns, a residual block's input sits in buffer 2, and its convolutions take turns in 0 and 1.
-3. If none is free, the tensor whose next reader is farthest, and that the layer does not read, goes to DRAM: it is written there unless it came from
-   there. That may be the result itself. If operands alone need more than three buffers, the layer runs in row mode.
+1. What a layer's main operand needs and does not lie on chip is loaded. A shortcut that does not lie on chip streams
+   past the adder.
+2. A map goes to the highest free buffer if no other tensor lives, else to the lowest. An element-wise operand that dies
+   counts as free: conv + add writes over its shortcut. So plain layers take turns, a residual block's input sits in
+   buffer 2, and its convolutions take turns in 0 and 1.
+3. If none is free, the tensor whose next reader is farthest, and that the layer does not read, goes to DRAM: it is
+   written there unless it came from there. That may be the result itself. If operands alone need more than three
+   buffers, the layer runs in row mode.
 4. A layer in row mode finds the buffers empty: what lives is written to DRAM before it.
 """
 
@@ -37,11 +41,15 @@ from tailor_jax.graph import Node, weight_shape
 
 ELEMENT_WISE = ('add', 'scale', 'relu', 'leaky_relu', 'sigmoid', 'swish')
 
-State = tuple[Place, bool] | None  # of the one tensor that lives: where it lies on chip, and whether DRAM has it too; None if only DRAM has it
+State = (
+    tuple[Place, bool] | None
+)  # of the one tensor that lives: where it lies on chip, and whether DRAM has it too; None if only DRAM has it
 
 
 class Machine:
-    """Runs the layers of one plan; a value but for what it remembers of the network, so that many cuts can be tried quickly."""
+    """Runs the layers of one plan; a value but for what it remembers of the network, so that many cuts can be tried
+    quickly.
+    """
 
     def __init__(self, network: LayerGraph, target: PEArray):
         self.network, self.target = network, target
@@ -50,10 +58,16 @@ class Machine:
         self.vector = {name: network.graph[name].shape[:2] == (1, 1) for name in names}
         self.results = set(network.results)
         self.outliving = set() if network.final else self.results
-        born = {name: index for index, layer in enumerate(network.layers) for name in layer.outputs} | {network.graph.input.name: -1}
+        born = {name: index for index, layer in enumerate(network.layers) for name in layer.outputs} | {
+            network.graph.input.name: -1
+        }
         last = {name: self.last(name) for name in names}
-        self.beside = [[name for name in names if born[name] < index <= last[name]] for index in range(len(network.layers))]
-        self.memories = [(row_memories(network, layer, target), frame_memories(network, layer, target)) for layer in network.layers]
+        self.beside = [
+            [name for name in names if born[name] < index <= last[name]] for index in range(len(network.layers))
+        ]
+        self.memories = [
+            (row_memories(network, layer, target), frame_memories(network, layer, target)) for layer in network.layers
+        ]
 
     def last(self, name: str) -> float:
         """Index of the last layer that reads a tensor; infinite if it outlives the network."""
@@ -68,10 +82,14 @@ class Machine:
         for index in range(len(self.network.layers)):
             step = self._frame(index, places, stored) if frame[index] else None
             step = step or self._row(index, places, stored)
-            for name in [name for name in places if self.last(name) <= index and (name in stored or name not in self.results)]:
+            for name in [
+                name for name in places if self.last(name) <= index and (name in stored or name not in self.results)
+            ]:
                 del places[name]
             steps.append(step)
-        if self.network.final and (left := [(name, places[name]) for name in self.results if name in places and name not in stored]):
+        if self.network.final and (
+            left := [(name, places[name]) for name in self.results if name in places and name not in stored]
+        ):
             steps[-1] = dataclasses.replace(steps[-1], late_stores=tuple(left))
         (end, *_) = self.network.results
         return steps, (places[end], end in stored) if end in places and not self.network.final else None
@@ -88,7 +106,9 @@ class Machine:
     def _frame(self, index: int, places: dict[str, Place], stored: set[str]) -> Step | None:
         """The step in frame mode, or None if three buffers do not hold its operands; then nothing has changed."""
         layer = self.network.layers[index]
-        if len({name for name in layer.reads if not self.vector[name] and (name in layer.inputs or name in places)}) > len(MAPS):
+        if len(
+            {name for name in layer.reads if not self.vector[name] and (name in layer.inputs or name in places)}
+        ) > len(MAPS):
             return None
         stores: list[tuple[str, Place]] = []
         loads = []
@@ -130,7 +150,11 @@ class Machine:
             elif self.vector[name]:
                 at[name] = places[name] = (VECTORS, self._fit(name, places))
             else:
-                dying = [other for other in overwritable(self.network, layer, name) if other in places and self.last(other) <= index]
+                dying = [
+                    other
+                    for other in overwritable(self.network, layer, name)
+                    if other in places and self.last(other) <= index
+                ]
                 while (buffer := room(name, alone, dying)) is None and leave(self.network.next_reader(index, name)):
                     pass
                 at[name] = (DRAM, 0) if buffer is None else (buffer, 0)
@@ -148,7 +172,9 @@ class Machine:
     def _fit(self, name: str, places: dict[str, Place]) -> int:
         """The lowest address of the vector memory at which a vector fits beside those that are there."""
         address = 0
-        for begin, end in sorted((place[1], place[1] + self.bytes[other]) for other, place in places.items() if place[0] == VECTORS):
+        for begin, end in sorted(
+            (place[1], place[1] + self.bytes[other]) for other, place in places.items() if place[0] == VECTORS
+        ):
             if address + self.bytes[name] <= begin:
                 break
             address = end
@@ -161,7 +187,9 @@ class Machine:
         def from_dram(names: Iterable[str]) -> int:
             return sum(self.bytes[name] for name in names if step.places[name][0] == DRAM)
 
-        loaded, written = (sum(self.bytes[name] for name, _ in moves) for moves in (step.loads, (*step.stores, *step.late_stores)))
+        loaded, written = (
+            sum(self.bytes[name] for name, _ in moves) for moves in (step.loads, (*step.stores, *step.late_stores))
+        )
         return Traffic(
             input_bytes=from_dram(layer.inputs) + loaded,
             weight_bytes=bits_to_bytes(layer.weights * self.target.weight_bits),
@@ -194,14 +222,25 @@ def row_memories(network: LayerGraph, layer: Layer, target: PEArray) -> tuple[in
         height, width, channels = graph.in_shape(pool)
         pooled = bits_to_bytes(min(pool.kernel[0], height) * width * channels * target.activation_bits)
     vector = bits_to_bytes(graph[node.inputs[1]].shape[2] * target.activation_bits) if node.op == 'scale' else 0
-    weights = bits_to_bytes(layer.weights * target.weight_bits) if target.batch * node.shape[0] > 1 else weight_tile(network, node, target)
+    weights = (
+        bits_to_bytes(layer.weights * target.weight_bits)
+        if target.batch * node.shape[0] > 1
+        else weight_tile(network, node, target)
+    )
     return lines, pooled, 0, vector, weights, _accumulators(layer, target, 1, 1, node.op in ('conv', 'dense'))
 
 
 def frame_memories(network: LayerGraph, layer: Layer, target: PEArray) -> tuple[int, ...]:
     node = layer.nodes[0]
     summed = node.op in ('conv', 'dense') or _fused_pool(layer) is not None
-    return 0, 0, 0, 0, weight_tile(network, node, target), _accumulators(layer, target, target.batch, node.shape[0], summed)
+    return (
+        0,
+        0,
+        0,
+        0,
+        weight_tile(network, node, target),
+        _accumulators(layer, target, target.batch, node.shape[0], summed),
+    )
 
 
 def _fused_pool(layer: Layer) -> Node | None:
@@ -225,7 +264,9 @@ def weight_tile(network: LayerGraph, node: Node, target: PEArray) -> int:
 
 
 def _accumulators(layer: Layer, target: PEArray, images: int, rows: int, summed: bool) -> int:
-    """Bytes of the partial sums of so many rows of so many images, one tile of channels, and of the sums of a global average pool."""
+    """Bytes of the partial sums of so many rows of so many images, one tile of channels, and of the sums of a global
+    average pool.
+    """
     node, average = layer.nodes[0], layer.member('global_avg_pool')
     tile = rows * node.shape[1] * min(node.shape[2], target.columns) if summed else 0
     sums = average.shape[2] if average else 0

@@ -1,7 +1,8 @@
-"""Layer by layer: every layer reads each of its operands from DRAM and writes each of its results; nothing survives a layer.
+"""Layer by layer: every layer reads each of its operands from DRAM and writes each of its results; nothing survives a
+layer.
 
-Each counts once, which is the baseline of the papers; with `rereads` also what the tiles read again. An add of its own takes two reads and one write,
-a fused one only the read of the shortcut.
+Each counts once, which is the baseline of the papers; with `rereads` also what the tiles read again. An add of its own
+takes two reads and one write, a fused one only the read of the shortcut.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ def run(network: LayerGraph, state: Hashable, target: PEArray) -> tuple[list[Tra
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:
-    """Every kind of traffic where each operand counts once; with `rereads` the best tiles may trade one kind for another."""
+    """Every kind of traffic where each operand counts once; with `rereads` the best tiles may trade one kind for
+    another.
+    """
     if target.rereads:
         return ('dram_bytes', 'dram_shortcut_bytes', 'macs')
     return (

@@ -2,13 +2,14 @@
 
     run(network, state, target) -> [Traffic of each layer], state
 
-The state at the ends of a plan says what is known of the one tensor that lives there (on chip or not); tensors inside carry their names, ends do
-not. A plan can be cut at any tensor that all later layers reach the earlier ones through, and
+The state at the ends of a plan says what is known of the one tensor that lives there (on chip or not); tensors inside
+carry their names, ends do not. A plan can be cut at any tensor that all later layers reach the earlier ones through,
+and
 
     run(A + B, s) = run(A, s) followed by run(B, state after A)
 
-so that a policy may look at all tensors that live, and at their readers up to the end, but never beyond it. The expectation over gates rests on
-this: it runs every stretch of a network on its own, from each state that can reach it.
+so that a policy may look at all tensors that live, and at their readers up to the end, but never beyond it. The
+expectation over gates rests on this: it runs every stretch of a network on its own, from each state that can reach it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from tailor_jax.graph import Graph
 
 @dataclasses.dataclass(frozen=True)
 class Traffic:
-    """What a layer moves between DRAM and the buffers, in bytes for the batch, and the most that the buffers hold meanwhile.
+    """What a layer moves between DRAM and the buffers, in bytes for the batch, and the most that the buffers hold
+    meanwhile.
 
     Attributes:
       input_bytes: main operands read.
@@ -57,8 +59,9 @@ class Policy:
       start: the state before the first layer.
       run: see the module docstring. Raises CostError naming the layer that cannot be placed.
       monotone: the resources that removing a skip can never raise on a target.
-      alternatives: None, or the targets among which one is taken for the network as a whole (where to cut it, say), by the graph: that of the fewest
-        DRAM bytes that fits `sram_bytes`, the first of equals. Those of a graph with closed gates are those of the open one, or the same in effect.
+      alternatives: None, or the targets among which one is taken for the network as a whole (where to cut it, say), by
+        the graph: that of the fewest DRAM bytes that fits `sram_bytes`, the first of equals. Those of a graph with
+        closed gates are those of the open one, or the same in effect.
     """
 
     start: Hashable
@@ -71,11 +74,14 @@ def check_shared(target: PEArray) -> None:
     """Raises CostError if the target has separate buffers, which the policies that keep tensors cannot use."""
     if target.input_buffer_bytes:
         raise CostError(
-            f'policy {target.policy} keeps tensors in one shared buffer, and the target has {", ".join(BUFFERS)}; give sram_bytes instead'
+            f'policy {target.policy} keeps tensors in one shared buffer, and the target has {", ".join(BUFFERS)}; '
+            'give sram_bytes instead'
         )
 
 
-def traffic(network: LayerGraph, layer: Layer, target: PEArray, tiles: Tiling, on_chip: Collection[str] = ()) -> Traffic:
+def traffic(
+    network: LayerGraph, layer: Layer, target: PEArray, tiles: Tiling, on_chip: Collection[str] = ()
+) -> Traffic:
     """What a layer moves in these tiles, when the tensors `on_chip` are not read and not written."""
 
     def size(names: Collection[str]) -> int:

@@ -1,19 +1,20 @@
-"""Retain: a tensor stays on chip from its layer to its last reader where there is room, in one buffer that everything shares.
+"""Retain: a tensor stays on chip from its layer to its last reader where there is room, in one buffer that everything
+shares.
 
-A tensor stays through a layer if there is room for it, for those that come before it, and for tiles that move no more than they
-would with any room (`tiling.calm_room`):
+A tensor stays through a layer if there is room for it, for those that come before it, and for tiles that move no more
+than they would with any room (`tiling.calm_room`):
 
     stays at layer j   sram_bytes >= sizes of the tensors that live at j and come before it + its own + calm_room(j)
 
-At a layer live its operands, its results that some layer reads later, and what was made before and is read later, on chip or not.
-Before a tensor come smaller ones; of the same size operands, then what is read sooner. The layer's operands among them need no tile;
-where one lies in DRAM there must be room for its tile as well, in place of the operand. A tensor that does not stay is written to
-DRAM, by its own layer or the one that it leaves at, and read from there by all its readers to come. The network's input comes
-from DRAM and its results go there.
+At a layer live its operands, its results that some layer reads later, and what was made before and is read later, on
+chip or not. Before a tensor come smaller ones; of the same size operands, then what is read sooner. The layer's
+operands among them need no tile; where one lies in DRAM there must be room for its tile as well, in place of the
+operand. A tensor that does not stay is written to DRAM, by its own layer or the one that it leaves at, and read from
+there by all its readers to come. The network's input comes from DRAM and its results go there.
 
-So a larger buffer keeps each tensor for as long as a smaller one does, or longer: what comes before a tensor is counted whether it
-lies on chip or not. And as tiles beside a tensor move every operand once, it never moves more bytes. Between two layers that every
-path passes, one tensor lives: the state is whether it lies on chip.
+So a larger buffer keeps each tensor for as long as a smaller one does, or longer: what comes before a tensor is counted
+whether it lies on chip or not. And as tiles beside a tensor move every operand once, it never moves more bytes. Between
+two layers that every path passes, one tensor lives: the state is whether it lies on chip.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from tailor_jax.array_schedule import Layer, LayerGraph
 
 
 def run(network: LayerGraph, state: Hashable, target: PEArray) -> tuple[list[Traffic], Hashable]:
-    """See `costmodel.array.policies.policy`; the state is whether the plan's first (last) tensor lies on chip. Raises TooSmall as `layer_by_layer` does."""
+    """See `costmodel.array.policies.policy`; the state is whether the plan's first (last) tensor lies on chip. Raises
+    TooSmall as `layer_by_layer` does.
+    """
     check_shared(target)
     check_room(network, target)
     first, final = network.graph.input.name, set(network.results) if network.final else set()
@@ -54,7 +57,9 @@ def run(network: LayerGraph, state: Hashable, target: PEArray) -> tuple[list[Tra
 
 
 def _staying(network: LayerGraph, index: int, alive: Iterable[str], held: Collection[str], target: PEArray) -> set[str]:
-    """Of the tensors that live at a layer those that stay through it; those that are `held` come there, and its results can begin to."""
+    """Of the tensors that live at a layer those that stay through it; those that are `held` come there, and its results
+    can begin to.
+    """
     layer = network.layers[index]
 
     def rank(name: str) -> tuple[int, int, float]:
@@ -70,17 +75,28 @@ def _staying(network: LayerGraph, index: int, alive: Iterable[str], held: Collec
             break
         if name in held or name in layer.outputs:
             here = staying | {name}
-            if all(taken - free + room <= target.sram_bytes for free, room in _tiles(network, layer, set(found), here, target)):
+            if all(
+                taken - free + room <= target.sram_bytes
+                for free, room in _tiles(network, layer, set(found), here, target)
+            ):
                 staying = here
     return staying
 
 
-def _tiles(network: LayerGraph, layer: Layer, found: set[str], here: set[str], target: PEArray) -> Iterator[tuple[int, int]]:
-    """(bytes left free, calm room) of a layer for each set of operands that may lie on chip: those among `found`, at least those that are `here`.
+def _tiles(
+    network: LayerGraph, layer: Layer, found: set[str], here: set[str], target: PEArray
+) -> Iterator[tuple[int, int]]:
+    """(bytes left free, calm room) of a layer for each set of operands that may lie on chip: those among `found`, at
+    least those that are `here`.
 
-    With more room an operand that lies in DRAM now may lie on chip, so what has room beside it in DRAM must have room beside it on chip, too.
+    With more room an operand that lies in DRAM now may lie on chip, so what has room beside it in DRAM must have room
+    beside it on chip, too.
     """
-    parts = [part for part in (layer.inputs, layer.shortcuts) if part and found.issuperset(part) and not here.issuperset(part)]
+    parts = [
+        part
+        for part in (layer.inputs, layer.shortcuts)
+        if part and found.issuperset(part) and not here.issuperset(part)
+    ]
     for count in range(len(parts) + 1):
         for away in itertools.combinations(parts, count):
             free = max((min(tensor_bytes(network, name, target) for name in part) for part in away), default=0)
@@ -88,7 +104,9 @@ def _tiles(network: LayerGraph, layer: Layer, found: set[str], here: set[str], t
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:
-    """Traffic of maps falls as a rule, not by law: room that a skip leaves is given to the next tensor, which is not always the best one."""
+    """Traffic of maps falls as a rule, not by law: room that a skip leaves is given to the next tensor, which is not
+    always the best one.
+    """
     return ('macs',) if target.rereads else ('macs', 'dram_weight_bytes')
 
 

@@ -1,15 +1,18 @@
-"""ShortcutFusion: early blocks in row mode, later ones in frame mode, cut where it moves the fewest bytes (Nguyen et al., arXiv 2106.08167).
+"""ShortcutFusion: early blocks in row mode, later ones in frame mode, cut where it moves the fewest bytes (Nguyen et
+al., arXiv 2106.08167).
 
-Each block of the network runs in row mode or in frame mode (`costmodel.array.policies.frames`); the blocks in frame mode follow one another:
+Each block of the network runs in row mode or in frame mode (`costmodel.array.policies.frames`); the blocks in frame
+mode follow one another:
 
     cuts = 1     row | frame            classification networks
     cuts = 2     row | frame | row      networks that upsample (encoder-decoder, feature pyramid)
 
-    DRAM bytes = weights + inputs, shortcuts and results of layers in row mode + the first load in frame mode + network results + spills
-    buffer bytes = the sum over the six memories of the most that a layer needs of each
+    DRAM bytes = weights + inputs, shortcuts and results of layers in row mode + the first load in frame mode + network
+    results + spills buffer bytes = the sum over the six memories of the most that a layer needs of each
 
-Every pair of cuts is tried. That of the fewest DRAM bytes whose buffers fit `sram_bytes` is taken; of equals, the one with the fewest blocks in frame
-mode. A node without a block is a block of its own. Adds are fused or not as the target's `fuse_add` says.
+Every pair of cuts is tried. That of the fewest DRAM bytes whose buffers fit `sram_bytes` is taken; of equals, the one
+with the fewest blocks in frame mode. A node without a block is a block of its own. Adds are fused or not as the
+target's `fuse_add` says.
 
     search(graph, target)            what every cut takes and moves
     curve(graph, target)             the fewest DRAM bytes against the buffer bytes that they take
@@ -57,7 +60,9 @@ class Cut:
 
 
 def run(network: LayerGraph, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
-    """See `costmodel.array.policies.policy`. The state is that of the machine, and what the layers so far need of each memory."""
+    """See `costmodel.array.policies.policy`. The state is that of the machine, and what the layers so far need of each
+    memory.
+    """
     check_shared(target)
     machine = _machine(network, dataclasses.replace(target, frame=None))
     done, after = machine.run(state[0], _modes(network, target))
@@ -71,7 +76,8 @@ def run(network: LayerGraph, state: Any, target: PEArray) -> tuple[list[Traffic]
 def alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
     """The target with each cut that can be made, fewest blocks in frame mode first.
 
-    Raises CostError if `frame` leaves out blocks in between, or if gates decide which cuts there are (see `_check_gates`).
+    Raises CostError if `frame` leaves out blocks in between, or if gates decide which cuts there are (see
+    `_check_gates`).
     """
     blocks = list(dict.fromkeys(map(block, graph.nodes[1:])))
     if target.frame is not None:
@@ -84,29 +90,41 @@ def alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
     tried = count * (count + 1) // 2 if two else count
     if tried * len(graph.nodes) > MOST_STEPS:
         raise CostError(
-            f'policy shortcut_fusion tries every cut, and a network of {len(graph.nodes):,} nodes in {count:,} blocks has {tried:,}; '
+            f'policy shortcut_fusion tries every cut, and a network of {len(graph.nodes):,} nodes in {count:,} '
+            f'blocks has {tried:,}; '
             'give its nodes larger blocks, or set frame'
         )
-    ranges = [(begin, end) for begin in reversed(range(count)) for end in (range(count, begin, -1) if two else (count,))]
+    ranges = [
+        (begin, end) for begin in reversed(range(count)) for end in (range(count, begin, -1) if two else (count,))
+    ]
     return [dataclasses.replace(target, frame=tuple(blocks[begin:end])) for begin, end in [(count, count), *ranges]]
 
 
 def _check_contiguous(blocks: list[str], frame: tuple[str, ...]) -> None:
     places = [index for index, name in enumerate(blocks) if name in frame]
     if places and (between := [name for name in blocks[places[0] : places[-1]] if name not in frame]):
-        raise CostError(f'blocks in frame mode follow one another; frame has {", ".join(frame)}, without {", ".join(between)} between them')
+        raise CostError(
+            f'blocks in frame mode follow one another; frame has {", ".join(frame)}, without {", ".join(between)} '
+            'between them'
+        )
 
 
 def _check_gates(graph: Graph, target: PEArray) -> None:
-    """Raises CostError where closed gates change the order of the blocks, or how many cuts there may be: a table is of one choice of cuts."""
+    """Raises CostError where closed gates change the order of the blocks, or how many cuts there may be: a table is of
+    one choice of cuts.
+    """
     runs = [name for name, _ in itertools.groupby(map(block, graph.nodes[1:]))]
     if torn := [name for name in runs if runs.count(name) > 1]:
         raise CostError(
-            f'block {torn[0]!r} has nodes of other blocks between its own, so that gates can change the order of the blocks; '
+            f'block {torn[0]!r} has nodes of other blocks between its own, so that gates can change the order of the '
+            'blocks; '
             'give nodes that follow one another the same block, or none'
         )
     if target.cuts == 0 and _upsamples(graph) != _upsamples(rewrite.remove(graph, graph.gates)):
-        raise CostError('it depends on the gates whether this network upsamples, and cuts=0 on whether it does; give cuts=1 or cuts=2')
+        raise CostError(
+            'it depends on the gates whether this network upsamples, and cuts=0 on whether it does; give cuts=1 or '
+            'cuts=2'
+        )
 
 
 def _upsamples(graph: Graph) -> bool:
@@ -135,7 +153,9 @@ def curve(graph: Graph, target: PEArray) -> list[Cut]:
 def steps(network: LayerGraph, target: PEArray) -> list[Step]:
     """The layers of a whole network as the machine runs them under `target.frame`."""
     if target.frame is None:
-        raise CostError('frame must say which blocks run in frame mode; costmodel.evaluate(graph, target).target has the best')
+        raise CostError(
+            'frame must say which blocks run in frame mode; costmodel.evaluate(graph, target).target has the best'
+        )
     return _machine(network, dataclasses.replace(target, frame=None)).run(None, _modes(network, target))[0]
 
 

@@ -1,26 +1,29 @@
 """ShortcutMining: banks that change roles between input, output and shortcut (Azizimazreh and Chen, HPCA 2019).
 
-The buffer is a pool of banks of `bank_bytes`. A bank holds a part of one tensor, whatever its role, so that a result is the next layer's input where
-it lies, and a shortcut stays where it is while other layers run. A tensor's first banks lie on chip, the rest in DRAM. Beside the banks a layer takes
-the memory that it works in (memories as in `costmodel.array.policies.frames`), the least of two loop orders that read every operand once:
+The buffer is a pool of banks of `bank_bytes`. A bank holds a part of one tensor, whatever its role, so that a result is
+the next layer's input where it lies, and a shortcut stays where it is while other layers run. A tensor's first banks
+lie on chip, the rest in DRAM. Beside the banks a layer takes the memory that it works in (memories as in
+`costmodel.array.policies.frames`), the least of two loop orders that read every operand once:
 
     rows        K + 1 input rows, all weights of the layer, accumulators of one row
     channels    two tiles of weights, accumulators of min(M, C) whole maps, and the input as a whole, which passes once for each C of the M outputs:
                 what the banks lack of it is read into the working memory, and none of its banks is given up; if M <= C, K + 1 rows are enough
 
-Where neither fits, `channels` with K + 1 input rows: what the banks lack of the input is read ceil(M / C) times, and counts so often.
-Layer after layer, in this order:
+Where neither fits, `channels` with K + 1 input rows: what the banks lack of the input is read ceil(M / C) times, and
+counts so often. Layer after layer, in this order:
 
-1. If the working memory leaves too few banks for what they hold, tensors that the layer does not read give banks up, the one needed last first; then
-   its shortcuts, then its inputs, the largest first.
-2. The result takes free banks. An operand that it can overwrite element by element and that nobody needs afterwards counts as free. If these are too
-   few, tensors that the layer does not read and that are needed later than the result give banks up. The rest of the result goes to DRAM.
+1. If the working memory leaves too few banks for what they hold, tensors that the layer does not read give banks up,
+   the one needed last first; then its shortcuts, then its inputs, the largest first.
+2. The result takes free banks. An operand that it can overwrite element by element and that nobody needs afterwards
+   counts as free. If these are too few, tensors that the layer does not read and that are needed later than the result
+   give banks up. The rest of the result goes to DRAM.
 3. What the layer reads from DRAM and a later layer reads again stays in the banks that are still free.
 4. Tensors that no later layer reads are gone.
 
-A bank that is given up is the tensor's last on chip. It is written to DRAM unless it came from there; only what exceeds the banks is ever moved. What
-does not lie on chip is read from DRAM by each of its readers. The network's input comes from DRAM and its results go there. The state between two
-layers that every path passes: how many banks of the tensor lie on chip, and how many of those DRAM has too.
+A bank that is given up is the tensor's last on chip. It is written to DRAM unless it came from there; only what exceeds
+the banks is ever moved. What does not lie on chip is read from DRAM by each of its readers. The network's input comes
+from DRAM and its results go there. The state between two layers that every path passes: how many banks of the tensor
+lie on chip, and how many of those DRAM has too.
 """
 
 from __future__ import annotations
@@ -59,7 +62,9 @@ class _Held:
 
 
 def run(network: LayerGraph, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
-    """See `costmodel.array.policies.policy`. Raises TooSmall naming the layer that needs the most, if the buffer is too small to work in."""
+    """See `costmodel.array.policies.policy`. Raises TooSmall naming the layer that needs the most, if the buffer is too
+    small to work in.
+    """
     check_shared(target)
     _check_room(network, target)
     machine = _Mining(network, target)
@@ -85,13 +90,22 @@ def _orders(network: LayerGraph, layer: Layer, missing: int, target: PEArray) ->
     if node.op not in ('conv', 'dense'):
         return [(_Order(rows), False)]
     maps, passes = sum(frames.frame_memories(network, layer, target)), -(-node.shape[2] // target.columns)
-    once = [(_Order(rows), False), (_Order(maps + missing), True), *([(_Order(maps + lines), False)] if passes == 1 else [])]
+    once = [
+        (_Order(rows), False),
+        (_Order(maps + missing), True),
+        *([(_Order(maps + lines), False)] if passes == 1 else []),
+    ]
     return [*sorted(once, key=lambda each: each[0].working), (_Order(maps + lines, passes), False)]
 
 
 def _check_room(network: LayerGraph, target: PEArray) -> None:
-    """Orders that keep no bank of the input work whatever the banks hold; the one that does takes more than the last of them."""
-    least = [min(order.working for order, keeps in _orders(network, layer, 0, target) if not keeps) for layer in network.layers]
+    """Orders that keep no bank of the input work whatever the banks hold; the one that does takes more than the last of
+    them.
+    """
+    least = [
+        min(order.working for order, keeps in _orders(network, layer, 0, target) if not keeps)
+        for layer in network.layers
+    ]
     if least and max(least) > target.sram_bytes:
         name = network.layers[least.index(max(least))].name
         what = f'takes at least {max(least)} bytes of buffers, and sram_bytes is {target.sram_bytes}'
@@ -106,7 +120,10 @@ class _Mining:
     def _order(self, layer: Layer, held: dict[str, _Held]) -> _Order:
         """The first loop order that fits, with the input's banks where it keeps them."""
         inputs = [held[name] for name in layer.inputs]
-        missing, taken = sum(each.size - each.on_chip(self.bank) for each in inputs), sum(each.banks for each in inputs) * self.bank
+        missing, taken = (
+            sum(each.size - each.on_chip(self.bank) for each in inputs),
+            sum(each.banks for each in inputs) * self.bank,
+        )
         orders = _orders(self.network, layer, missing, self.target)
         needed = [order.working + taken * keeps for order, keeps in orders]
         return next(order for (order, _), each in zip(orders, needed) if each <= self.target.sram_bytes)
@@ -116,7 +133,9 @@ class _Mining:
         order = self._order(layer, held)
         working = order.working
         banks = (self.target.sram_bytes - working) // bank
-        others = sorted((name for name in held if name not in layer.reads), key=lambda name: -self.network.next_reader(index, name))
+        others = sorted(
+            (name for name in held if name not in layer.reads), key=lambda name: -self.network.next_reader(index, name)
+        )
         written = 0
         for name in [*others, *sorted(layer.reads, key=lambda name: (name in layer.inputs, -held[name].size))]:
             excess = sum(each.banks for each in held.values()) - banks
@@ -129,7 +148,11 @@ class _Mining:
         occupied = sum(each.banks for each in held.values())
         for name in layer.outputs:
             result = held[name] = _Held(tensor_bytes(self.network, name, self.target))
-            dying = [other for other in frames.overwritable(self.network, layer, name) if self.network.next_reader(index, other) == math.inf]
+            dying = [
+                other
+                for other in frames.overwritable(self.network, layer, name)
+                if self.network.next_reader(index, other) == math.inf
+            ]
             reused = max((held[other].banks for other in dying), default=0)
             if not (self.network.final and name in self.results and self.network.next_reader(index, name) == math.inf):
                 wanted = -(-result.size // bank)
@@ -148,7 +171,11 @@ class _Mining:
         for name in layer.reads:
             if self.network.next_reader(index, name) < math.inf:
                 kept = min(banks - occupied, -(-held[name].size // bank) - held[name].banks)
-                held[name].banks, held[name].copied, occupied = held[name].banks + kept, held[name].copied + kept, occupied + kept
+                held[name].banks, held[name].copied, occupied = (
+                    held[name].banks + kept,
+                    held[name].copied + kept,
+                    occupied + kept,
+                )
         for name in [*held]:
             if self.network.next_reader(index, name) == math.inf and (self.network.final or name not in self.results):
                 del held[name]

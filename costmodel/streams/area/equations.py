@@ -2,8 +2,9 @@
 
     price of a part = sum over its terms of coefficient[part, resource][term] x amount
 
-The amounts (adders, their bits, masks, addresses) follow from the structure of the part; how many LUTs and flip-flops one of each takes is fitted
-to synthesis (`experiments.calibrate`). The model and the fit use these same functions. Parts are those of `costmodel/calibrate/rtl`.
+The amounts (adders, their bits, masks, addresses) follow from the structure of the part; how many LUTs and flip-flops
+one of each takes is fitted to synthesis (`experiments.calibrate`). The model and the fit use these same functions.
+Parts are those of `costmodel/calibrate/rtl`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ Terms = dict[str, float]
 
 def price(part: str, terms: dict[str, Terms]) -> tuple[float, float]:
     """(LUTs, flip-flops) of a part from its terms of each."""
-    lut, ff = (sum(COEFFICIENTS[f'{part}.{resource}'][term] * amount for term, amount in terms[resource].items()) for resource in ('lut', 'ff'))
+    lut, ff = (
+        sum(COEFFICIENTS[f'{part}.{resource}'][term] * amount for term, amount in terms[resource].items())
+        for resource in ('lut', 'ff')
+    )
     return lut, ff
 
 
@@ -32,7 +36,10 @@ def fifo(style: str, depth: int, width: int) -> dict[str, Terms]:
         case 'srl':
             return {'lut': control | {'memory_lut': shapes.srl_lut(depth, width)}, 'ff': control}
         case 'lutram':
-            return {'lut': control | {'memory_lut': shapes.lutram_lut(depth, width)}, 'ff': control | {'token_bit': width}}
+            return {
+                'lut': control | {'memory_lut': shapes.lutram_lut(depth, width)},
+                'ff': control | {'token_bit': width},
+            }
         case _:
             banks = shapes.uram_banks(depth) if style == 'uram' else shapes.bram18_banks(depth, width)
             mux = {'bank_bit': (banks - 1) * width}
@@ -54,29 +61,50 @@ def add(channels: int, bits: int, shift: int, relu: bool) -> dict[str, Terms]:
 
 
 def requantize(channels: int, acc: int, bits: int, shift: int) -> dict[str, Terms]:
-    """Rounding (the adder's own carry chain), a test of the acc - shift - bits that must be equal, saturation, a register."""
-    lut: Terms = {'one': 1, 'tested_bit': channels * max(0, acc - shift - bits), 'value_bit': channels * bits, 'value': channels}
+    """Rounding (the adder's own carry chain), a test of the acc - shift - bits that must be equal, saturation, a
+    register.
+    """
+    lut: Terms = {
+        'one': 1,
+        'tested_bit': channels * max(0, acc - shift - bits),
+        'value_bit': channels * bits,
+        'value': channels,
+    }
     return {'lut': lut, 'ff': {'one': 1, 'value_bit': channels * bits}}
 
 
 def maximum(taps: int, channels: int, bits: int) -> dict[str, Terms]:
     """A tree of compare-and-select, a register."""
     nodes = (taps - 1) * channels
-    return {'lut': {'one': 1, 'compared_bit': nodes * bits, 'compared': nodes}, 'ff': {'one': 1, 'value_bit': channels * bits}}
+    return {
+        'lut': {'one': 1, 'compared_bit': nodes * bits, 'compared': nodes},
+        'ff': {'one': 1, 'value_bit': channels * bits},
+    }
 
 
-def window(style: str, kernel: tuple[int, int], height: int, columns: int, width: int, padded: bool) -> dict[str, Terms]:
-    """Window registers, masks on every tap where the input is padded, counters; line buffers where they are made of LUTs."""
+def window(
+    style: str, kernel: tuple[int, int], height: int, columns: int, width: int, padded: bool
+) -> dict[str, Terms]:
+    """Window registers, masks on every tap where the input is padded, counters; line buffers where they are made of
+    LUTs.
+    """
     taps, rows = kernel[0] * kernel[1], kernel[0] - 1
     counters = 2 * math.ceil(math.log2(max(2, columns))) + math.ceil(math.log2(max(2, height)))
-    lut: Terms = {'one': 1.0, 'counter_bit': counters, 'masked_bit': taps * width * padded, 'mask': (kernel[0] + kernel[1]) * padded}
+    lut: Terms = {
+        'one': 1.0,
+        'counter_bit': counters,
+        'masked_bit': taps * width * padded,
+        'mask': (kernel[0] + kernel[1]) * padded,
+    }
     if style == 'lutram':
         lut['memory_lut'] = rows * shapes.lutram_lut(columns, width)
     return {'lut': lut, 'ff': {'one': 1, 'counter_bit': counters, 'tap_bit': taps * width}}
 
 
 def tree_bits(products: int, bits: int) -> int:
-    """Bits of all adders of a tree over `products` numbers of `bits`: products // 2 of bits + 1, then half as many of one bit more, ..."""
+    """Bits of all adders of a tree over `products` numbers of `bits`: products // 2 of bits + 1, then half as many of
+    one bit more, ...
+    """
     total, level = 0, 0
     while products > 1:
         level += 1
@@ -112,7 +140,12 @@ def mac(multiplier: str, slices: int, products: int, channels: int, w: int, a: i
         'sum_bit': channels * acc * many,
         'mux_bit': products * a * many * math.ceil((slices - 1) / 3),
     }
-    ff: Terms = {'one': 1.0, 'level': levels, 'sum_bit': channels * acc, 'tree_bit': channels * tree_registers(products, wide)}
+    ff: Terms = {
+        'one': 1.0,
+        'level': levels,
+        'sum_bit': channels * acc,
+        'tree_bit': channels * tree_registers(products, wide),
+    }
     count = products * channels
     if multiplier == 'lut':
         if min(w, a) == 1:

@@ -1,7 +1,8 @@
 """What a process takes beside its FIFOs: multipliers, adders, memories, control.
 
-With K products per output channel, C_out channels, reuse factor R = slices x blocks (`streaming.reuse_split`), per pass K' = K / slices and
-C' = C_out / blocks; weights of w bits, activations of a bits, accumulators of acc = a + w + ceil(log2 K) + 1 bits (the bias adds one):
+With K products per output channel, C_out channels, reuse factor R = slices x blocks (`streaming.reuse_split`), per pass
+K' = K / slices and C' = C_out / blocks; weights of w bits, activations of a bits, accumulators of acc = a + w +
+ceil(log2 K) + 1 bits (the bias adds one):
 
     multipliers    M = K' C' products: M DSPs (wider operands: more); K' ceil(C'/2) with `dsp_packing`, two channels sharing an activation
     sums           K' - 1 adders a channel as a tree; slices > 1: operand multiplexers and an accumulator of acc bits a channel; the bias
@@ -91,17 +92,23 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
 
 
 def fork(tensor: Node, target: Dataflow, tap: bool) -> Parts:
-    """A reader of a tensor beyond its first: a two-way clone, or a tap, which uses the window's registers and needs the handshake only."""
+    """A reader of a tensor beyond its first: a two-way clone, or a tap, which uses the window's registers and needs the
+    handshake only.
+    """
     total = Parts()
     total.add_part('clone', equations.clone(0 if tap else tensor.shape[2] * activation_bits(target, tensor)))
     return total
 
 
 def absorbed_add(graph: Graph, node: Node, conv: Node, target: Dataflow, reuse_factor: int) -> Parts:
-    """An add that the convolution before it takes in: the skip's token joins the bias, one adder for each channel computed in parallel."""
+    """An add that the convolution before it takes in: the skip's token joins the bias, one adder for each channel
+    computed in parallel.
+    """
     channels = conv.shape[2] // streaming.reuse_split(graph, conv, reuse_factor)[1]
     total = Parts(lut=_adders(channels * accumulator_bits(graph, conv, target)))
-    total.add_part('clone', equations.clone(node.shape[2] * activation_bits(target, graph[node.inputs[1]])))  # the token, held through the passes
+    total.add_part(
+        'clone', equations.clone(node.shape[2] * activation_bits(target, graph[node.inputs[1]]))
+    )  # the token, held through the passes
     return total
 
 
@@ -131,7 +138,11 @@ def _products(total: Parts, graph: Graph, node: Node, target: Dataflow, part: De
     count, channels_out = streaming.products(graph, node)
     slices, blocks = streaming.reuse_split(graph, node, reuse_factor)
     parallel, channels = count // slices, channels_out // blocks
-    weight, source, wide = weight_bits(target, node), activation_bits(target, graph[node.inputs[0]]), accumulator_bits(graph, node, target)
+    weight, source, wide = (
+        weight_bits(target, node),
+        activation_bits(target, graph[node.inputs[0]]),
+        accumulator_bits(graph, node, target),
+    )
     logits = node.op == 'dense' and node.name == graph.output.name
     bits = wide if logits else activation_bits(target, node)
 
@@ -162,7 +173,9 @@ def in_lut(target: Dataflow, weight: int, source: int) -> bool:
 
 
 def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Device, shared: bool) -> int:
-    """DSPs of `parallel` products for each of `channels` outputs; two share one where an activation and the widths allow."""
+    """DSPs of `parallel` products for each of `channels` outputs; two share one where an activation and the widths
+    allow.
+    """
     if shared and max(weight, source) <= part.family.dsp_pair_bits:
         return parallel * math.ceil(channels / 2)
     wide, narrow = part.family.dsp_bits
@@ -171,8 +184,8 @@ def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Devi
 
 
 def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
-    """Global average: one accumulator a channel; unless the map's size is a power of two, a constant multiplication that
-    divides and rounds.
+    """Global average: one accumulator a channel; unless the map's size is a power of two, a constant multiplication
+    that divides and rounds.
 
     The reciprocal takes about as many bits as the sum (`mean.reciprocal`).
     """

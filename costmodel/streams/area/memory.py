@@ -1,8 +1,8 @@
 """Memories: from depth and width to block RAM, UltraRAM, distributed RAM or shift registers.
 
-FIFOs become shift registers up to 1024 bits or depth 2 (Vitis HLS default; at depth 2 they are plain registers), else memory: LUTRAM up to depth
-64, block RAM beyond, UltraRAM when large and present. The thresholds are the device family's (`devices.Family`), how many primitives a memory
-takes is in `shapes`, and the logic around them in `equations`.
+FIFOs become shift registers up to 1024 bits or depth 2 (Vitis HLS default; at depth 2 they are plain registers), else
+memory: LUTRAM up to depth 64, block RAM beyond, UltraRAM when large and present. The thresholds are the device family's
+(`devices.Family`), how many primitives a memory takes is in `shapes`, and the logic around them in `equations`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def fifo(depth: int, width: int, device: Device) -> Memory:
 
 @functools.lru_cache(maxsize=65536)
 def buffer(depth: int, width: int, device: Device) -> Memory:
-    """A memory that is read and written once a cycle at a running address, such as one row of a line buffer. Depth 1 is a register.
+    """A memory that is read and written once a cycle at a running address, such as one row of a line buffer. Depth 1 is
+    a register.
 
     Without its LUTs, which are among the window's terms (`equations.window`).
     """
@@ -60,8 +61,12 @@ def rom(depth: int, width: int, device: Device) -> Memory:
     if depth == 1:
         return Memory('none')
     in_lut = depth <= device.family.rom_lut_max_depth or depth * width <= device.family.lutram_max_bits
-    lut, ff = equations.price('rom_lut' if in_lut else 'rom_bram', equations.rom('lut' if in_lut else 'bram', depth, width))
-    return Memory('rom', lut=lut, ff=ff) if in_lut else _with_blocks('bram', depth, width, lut, ff)  # UltraRAM cannot be initialized
+    lut, ff = equations.price(
+        'rom_lut' if in_lut else 'rom_bram', equations.rom('lut' if in_lut else 'bram', depth, width)
+    )
+    return (
+        Memory('rom', lut=lut, ff=ff) if in_lut else _with_blocks('bram', depth, width, lut, ff)
+    )  # UltraRAM cannot be initialized
 
 
 def _block(depth: int, width: int, device: Device) -> str:

@@ -19,7 +19,8 @@ def bram18_count(depth: int, width: int) -> int:
 
 
 def bram18_banks(depth: int, width: int) -> int:
-    """How many blocks deep the memory is, hence how wide a multiplexer its read data goes through: pairs of RAMB18 are RAMB36 of twice the depth.
+    """How many blocks deep the memory is, hence how wide a multiplexer its read data goes through: pairs of RAMB18 are
+    RAMB36 of twice the depth.
 
     Of the shapes that take the fewest blocks the shallowest stack counts.
     """

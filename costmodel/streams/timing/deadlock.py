@@ -1,8 +1,9 @@
 """The smallest depth of each FIFO that avoids deadlock, which can be less than the depth that keeps full throughput.
 
-Whether bounded processes block one another for ever does not depend on how fast they are, and a cycle of blocked processes lies within one
-segment. So each segment is run on its own, token by token, at one cycle a token, its other FIFOs at their full-throughput depths, and
-the depth is found by bisection: a network that runs at some depth runs at every larger one.
+Whether bounded processes block one another for ever does not depend on how fast they are, and a cycle of blocked
+processes lies within one segment. So each segment is run on its own, token by token, at one cycle a token, its other
+FIFOs at their full-throughput depths, and the depth is found by bisection: a network that runs at some depth runs at
+every larger one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def deadlock_free_depths(graph: Graph, target: Dataflow) -> dict[str, int]:
     Raises CostError for a target whose skips come from line buffers: their FIFOs are as short as can be.
     """
     if target.skip != 'clone' or target.add != 'separate':
-        raise CostError("deadlock-free depths are found for separate adds and cloned skips; use add='separate' and skip='clone'")
+        raise CostError(
+            "deadlock-free depths are found for separate adds and cloned skips; use add='separate' and skip='clone'"
+        )
     folded = rewrite.fold(graph)
     planned = plan(folded, target, reuse_factors(folded, target))
     depths = {each.name: each.depth for each in fifos(folded, target, planned)}

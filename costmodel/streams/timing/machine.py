@@ -1,19 +1,22 @@
-"""The streaming machine with bounded FIFOs as max-plus equations over arrays of times, an element a token or an iteration.
+"""The streaming machine with bounded FIFOs as max-plus equations over arrays of times, an element a token or an
+iteration.
 
-Every process and every clone is an actor. Iteration k takes cost_k cycles (`write_cycles` if it writes a token, else 1), the tokens it reads are
-there in cycle arrival_k, and it may not end before cycle room_k. With S_k the sum of cost_j over j < k, it ends before cycle
+Every process and every clone is an actor. Iteration k takes cost_k cycles (`write_cycles` if it writes a token, else
+1), the tokens it reads are there in cycle arrival_k, and it may not end before cycle room_k. With S_k the sum of cost_j
+over j < k, it ends before cycle
 
     next_k  = max(next_{k-1} + cost_k, arrival_k + cost_k, room_k + 1)
             = S_{k+1} + max over j <= k of max(arrival_j - S_j, room_j + 1 - S_{j+1})
     read_k  = max(next_{k-1}, arrival_k), or next_k - 1 where cost_k = 1         written_k = next_k - 1 + L
 
-For token n of a FIFO of depth d: arrival of the iteration that reads it >= its written, and room of the iteration that writes token n + d >=
-read of token n + 1 - L. The least solution is a machine that never waits without need. It is found by computing actors anew, each as a whole
-with one cumulative maximum, forward and backward in turn, until none moves.
+For token n of a FIFO of depth d: arrival of the iteration that reads it >= its written, and room of the iteration that
+writes token n + d >= read of token n + 1 - L. The least solution is a machine that never waits without need. It is
+found by computing actors anew, each as a whole with one cumulative maximum, forward and backward in turn, until none
+moves.
 
-Times repeat: iteration k of the next image is `period` later. So arrays hold one image, and the steady state is found without what precedes it.
-With the period `ENDLESS` the image stands alone: what comes before it is infinitely early, what comes after it never happens. That is a machine
-from its start, several images taken for one.
+Times repeat: iteration k of the next image is `period` later. So arrays hold one image, and the steady state is found
+without what precedes it. With the period `ENDLESS` the image stands alone: what comes before it is infinitely early,
+what comes after it never happens. That is a machine from its start, several images taken for one.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ OUTSIDE = -1
 
 @dataclasses.dataclass(eq=False)
 class _Actor:
-    """`before`, `after`: S_k and S_{k+1}; `single`: cost_k is 1; `read`, `ended`: read_k and next_k found so far; the streams at its two ends."""
+    """`before`, `after`: S_k and S_{k+1}; `single`: cost_k is 1; `read`, `ended`: read_k and next_k found so far; the
+    streams at its two ends.
+    """
 
     before: np.ndarray
     after: np.ndarray
@@ -46,7 +51,9 @@ class _Actor:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _End:
-    """An end of a stream: an actor (or OUTSIDE) and, for each token, its iteration: as such, and as a position and ticks later (whole periods)."""
+    """An end of a stream: an actor (or OUTSIDE) and, for each token, its iteration: as such, and as a position and
+    ticks later (whole periods).
+    """
 
     actor: int
     iterations: np.ndarray
@@ -76,7 +83,13 @@ class Machine:
             for slot, source in enumerate(process.sources):
                 reading = np.arange(count) if slot < len(process.inputs) else writing
                 if isinstance(source, Tap):
-                    self._connect((number, slot), hosts[source.process - 1], np.arange(len(reading)) + source.lag, hosts[-1], reading)
+                    self._connect(
+                        (number, slot),
+                        hosts[source.process - 1],
+                        np.arange(len(reading)) + source.lag,
+                        hosts[-1],
+                        reading,
+                    )
                 else:
                     self._connect((number, slot), *writers[source], hosts[-1], reading)
             writers.append(self._copied(shape, number, hosts[-1], writing))
@@ -122,12 +135,18 @@ class Machine:
         return self.actors[end.actor].read[end.position] + end.later
 
     def _ended(self, end: _End) -> np.ndarray:
-        return self.entering if end.actor == OUTSIDE else self.actors[end.actor].ended[end.position] + end.later - self.unit + self.latency
+        return (
+            self.entering
+            if end.actor == OUTSIDE
+            else self.actors[end.actor].ended[end.position] + end.later - self.unit + self.latency
+        )
 
     def settle(self, depths: Mapping[Stream, int], accepted: Callable[[], bool] = lambda: True) -> bool:
-        """Finds the least times when these streams, too, are bounded; whether there are any that are accepted. If not, all stays as it was.
+        """Finds the least times when these streams, too, are bounded; whether there are any that are accepted. If not,
+        all stays as it was.
 
-        There are none if actors wait for one another for ever, if they lose more in every period, or if a token from outside finds no room.
+        There are none if actors wait for one another for ever, if they lose more in every period, or if a token from
+        outside finds no room.
         """
         kept = self.depths, [(actor.read, actor.ended) for actor in self.actors]
         self.depths = self.depths | dict(depths)
@@ -140,7 +159,9 @@ class Machine:
 
     def _settled(self) -> bool:
         begun = [actor.ended for actor in self.actors]
-        most = sum(int(actor.after[-1]) + (self.latency + self.unit) * len(actor.after) for actor in self.actors)  # no path of waiting is longer
+        most = sum(
+            int(actor.after[-1]) + (self.latency + self.unit) * len(actor.after) for actor in self.actors
+        )  # no path of waiting is longer
         moved, order = set(range(len(self.actors))), list(range(len(self.actors)))
         while moved:
             for index in order:
@@ -156,7 +177,9 @@ class Machine:
                     moved.discard(OUTSIDE)
                 actor.read, actor.ended = read, ended
                 happens = (begun[index] > -ENDLESS) & (ended < ENDLESS // 2)
-                if (ended - begun[index])[happens].max(initial=0) > most or any(self._overflows(stream) for stream in actor.inlets):
+                if (ended - begun[index])[happens].max(initial=0) > most or any(
+                    self._overflows(stream) for stream in actor.inlets
+                ):
                     return False
             order.reverse()
         return True
@@ -189,10 +212,16 @@ class Machine:
 
     def _overflows(self, stream: Stream) -> bool:
         """Whether a token from outside finds no room."""
-        return self.ends[stream][0].actor == OUTSIDE and stream in self.depths and bool((self._freed(stream) + self.unit > self.entering).any())
+        return (
+            self.ends[stream][0].actor == OUTSIDE
+            and stream in self.depths
+            and bool((self._freed(stream) + self.unit > self.entering).any())
+        )
 
     def deadlocks(self, depths: Mapping[Stream, int]) -> bool:
-        """Whether actors that need nothing but tokens and room, however slow, would wait for one another for ever at these depths."""
+        """Whether actors that need nothing but tokens and room, however slow, would wait for one another for ever at
+        these depths.
+        """
         ends = {stream: [(end.actor, end.iterations.tolist()) for end in pair] for stream, pair in self.ends.items()}
         count = [len(actor.before) for actor in self.actors]
         done = [0] * len(count)

@@ -1,33 +1,39 @@
 """FIFO depths from the cycle-level schedule of a segment, and the latency of a network.
 
-Depths. A segment is fed by a process that is as fast as the network needs and no faster: it writes token n in cycle n P / (H W), and a cycle that
-it has to wait is lost, with
+Depths. A segment is fed by a process that is as fast as the network needs and no faster: it writes token n in cycle n P
+/ (H W), and a cycle that it has to wait is lost, with
 
-    P = the largest period of the segment's own processes and of those on the main branches, which no gate takes away (`fifos.pace_cycles`)
+    P = the largest period of the segment's own processes and of those on the main branches, which no gate takes away
+    (`fifos.pace_cycles`)
 
-Depths are enough if `Machine` has a steady state of the period P in which no entering token waits, if its bursts (below) are no larger than with
-room everywhere, and if the order of reads and writes alone lets nobody wait for ever. With one token less in any one FIFO one of the three fails:
+Depths are enough if `Machine` has a steady state of the period P in which no entering token waits, if its bursts
+(below) are no larger than with room everywhere, and if the order of reads and writes alone lets nobody wait for ever.
+With one token less in any one FIFO one of the three fails:
 
     entry       the most tokens present if nothing behind is bounded, max over n of #{m >= n : written_m < read_n + 1}; less is never enough
     the others  from the same schedule downwards, the deepest first, each as small as the rest allows
 
-The network's interval is P or more. A schedule at P, stretched, is one at any longer interval, so the depths hold there, too. P is the network's
-interval unless a layer on a skip elsewhere is slower than all that is on main branches. It depends on no gate outside the segment.
+The network's interval is P or more. A schedule at P, stretched, is one at any longer interval, so the depths hold
+there, too. P is the network's interval unless a layer on a skip elsewhere is slower than all that is on main branches.
+It depends on no gate outside the segment.
 
-Bursts. A strided layer writes a row of tokens, then nothing for a row; its neighbours, which pass over their multipliers at their own even
-pace, must not wait for each other. So the tokens that leave a segment are handed on evenly: token n of the tensor leaving segment s is
-released at r_n = theta + n P / (H W), theta the least offset with r_n >= written_n, and waits in the FIFO until then:
+Bursts. A strided layer writes a row of tokens, then nothing for a row; its neighbours, which pass over their
+multipliers at their own even pace, must not wait for each other. So the tokens that leave a segment are handed on
+evenly: token n of the tensor leaving segment s is released at r_n = theta + n P / (H W), theta the least offset with
+r_n >= written_n, and waits in the FIFO until then:
 
     depth of the FIFO behind s = max over n of #{m >= n : written_m < read_n + 1},     written_m in s; read_n in the next segment, fed at r_n
                                  burst + entry where the two have different P:         burst = max over n of #{m >= n : written_m < r_n}
 
-This schedule exists at the network's pace, satisfies every FIFO's bound, and the machine, running as soon as it can, is never later than it: the
-network keeps the interval of its slowest process. All depths depend on one segment, but for a FIFO behind bursts, which depends on two.
-Where every process takes one cycle a token (reuse factor 1) and L = 0, segments are fed a token a cycle instead, as fast as any neighbour could,
-and the time between tokens stretched to what they really get: a schedule again, with no bursts to count (period 0).
+This schedule exists at the network's pace, satisfies every FIFO's bound, and the machine, running as soon as it can, is
+never later than it: the network keeps the interval of its slowest process. All depths depend on one segment, but for a
+FIFO behind bursts, which depends on two. Where every process takes one cycle a token (reuse factor 1) and L = 0,
+segments are fed a token a cycle instead, as fast as any neighbour could, and the time between tokens stretched to what
+they really get: a schedule again, with no bursts to count (period 0).
 
-Latency: the machine of the whole network with the depths chosen, from the first pixel in to the last value out of the first image, images
-following back to back and pixels coming as fast as they are taken. It is a sum over nothing, so it has no rows and no expectation.
+Latency: the machine of the whole network with the depths chosen, from the first pixel in to the last value out of the
+first image, images following back to back and pixels coming as fast as they are taken. It is a sum over nothing, so it
+has no rows and no expectation.
 
 Times are exact integers: a cycle is `unit` ticks, such that even paces are whole numbers.
 """
@@ -52,7 +58,8 @@ class Depths:
     Attributes:
       streams: the depth of each stream, in tokens; `behind` replaces that of the one through which tokens enter.
       burst: tokens that leave before their even release, at most.
-      left, read: times of one image, in ticks, at which tokens leave, the latest just when it is released, and at which they are read on entry.
+      left, read: times of one image, in ticks, at which tokens leave, the latest just when it is released, and at which
+        they are read on entry.
       unit, period: ticks a cycle, cycles from one image to the next (0: bursts do not count).
     """
 
@@ -70,10 +77,17 @@ def own_period(shape: Shape) -> int:
 
 
 def entry(shape: Shape) -> Stream:
-    """The stream through which tokens enter: into the clone of the entering tensor, or to its one reader that does not tap."""
+    """The stream through which tokens enter: into the clone of the entering tensor, or to its one reader that does not
+    tap.
+    """
     if 0 in shape.cloned:
         return 0, CLONE
-    return next((number, slot) for number, process in enumerate(shape.processes, 1) for slot, source in enumerate(process.sources) if source == 0)
+    return next(
+        (number, slot)
+        for number, process in enumerate(shape.processes, 1)
+        for slot, source in enumerate(process.sources)
+        if source == 0
+    )
 
 
 @functools.lru_cache(maxsize=4096)
@@ -94,7 +108,9 @@ def depths(shape: Shape, period: int, floor: int = 1) -> Depths:
 
     def enough(stream: Stream, depth: int) -> bool:
         def throughout() -> bool:
-            return _depths(machine, shape, period, {}).burst <= most.burst and not machine.deadlocks(chosen | {stream: depth})
+            return _depths(machine, shape, period, {}).burst <= most.burst and not machine.deadlocks(
+                chosen | {stream: depth}
+            )
 
         return machine.settle({stream: depth}, throughout)
 
@@ -134,7 +150,10 @@ def _unbounded(shape: Shape, period: int, floor: int) -> tuple[Machine, Depths]:
     machine = Machine(shape, np.arange(entering, dtype=np.int64) * (cycles * unit // entering), cycles * unit, unit)
     machine.settle({})
     return machine, _depths(
-        machine, shape, period, {stream: max(floor, _presence(*machine.times(stream), unit, machine.period)) for stream in machine.ends}
+        machine,
+        shape,
+        period,
+        {stream: max(floor, _presence(*machine.times(stream), unit, machine.period)) for stream in machine.ends},
     )
 
 
@@ -147,16 +166,20 @@ def _depths(machine: Machine, shape: Shape, period: int, streams: Mapping[Stream
 
 
 def _presence(written: np.ndarray, read: np.ndarray, unit: int, period: int) -> int:
-    """The most tokens present at once, #{m >= n: written_m < read_n + unit} over all n, of times that repeat with the period."""
+    """The most tokens present at once, #{m >= n: written_m < read_n + unit} over all n, of times that repeat with the
+    period.
+    """
     images = 2 + max(0, int((read - written).max())) // period
     following = (np.arange(images)[:, None] * period + written).ravel()
     return int((np.searchsorted(following, read + unit, 'left') - np.arange(len(read))).max())
 
 
 def latency_cycles(shape: Shape, depths: Mapping[Stream, int]) -> int:
-    """Cycles from the first pixel read to the last value of the first image written, both included, of a network with FIFOs of these depths.
+    """Cycles from the first pixel read to the last value of the first image written, both included, of a network with
+    FIFOs of these depths.
 
-    Streams that `depths` lacks are unbounded. So are all if the network would deadlock (`full_map` on maps smaller than their delay).
+    Streams that `depths` lacks are unbounded. So are all if the network would deadlock (`full_map` on maps smaller than
+    their delay).
     """
     lags = [0.0]  # of each tensor: images that must come in before its first image is complete
     for process in shape.processes:
@@ -182,7 +205,12 @@ def joined(shapes: Sequence[Shape]) -> Shape:
         offset = len(processes)
 
         def moved(sources: tuple[Source, ...], offset: int = offset) -> tuple[Source, ...]:
-            return tuple(Tap(source.process + offset, source.lag) if isinstance(source, Tap) else source + offset for source in sources)
+            return tuple(
+                Tap(source.process + offset, source.lag) if isinstance(source, Tap) else source + offset
+                for source in sources
+            )
 
-        processes += [dataclasses.replace(each, inputs=moved(each.inputs), starts=moved(each.starts)) for each in shape.processes]
+        processes += [
+            dataclasses.replace(each, inputs=moved(each.inputs), starts=moved(each.starts)) for each in shape.processes
+        ]
     return Shape(shapes[0].size, tuple(processes), shapes[0].latency)

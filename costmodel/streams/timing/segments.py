@@ -1,16 +1,17 @@
 """Segments: the pieces of a folded graph between articulation nodes, in the canonical form that the schedule works on.
 
-The segment (u, v) of two consecutive articulation nodes (`costmodel.expectation.groups`) holds the nodes after u up to v; it is a single edge, or it
-reconverges: u forks and v joins.
+The segment (u, v) of two consecutive articulation nodes (`costmodel.expectation.groups`) holds the nodes after u up to
+v; it is a single edge, or it reconverges: u forks and v joins.
 
-Every process is the same few numbers: an iteration a token read, over an (H, W) input; the iteration k has the anchor pixel k - lag and
-writes when the anchor lies on the stride grid inside the output; it then takes `write_cycles`, else one cycle (see `tailor_jax.streaming`).
+Every process is the same few numbers: an iteration a token read, over an (H, W) input; the iteration k has the anchor
+pixel k - lag and writes when the anchor lies on the stride grid inside the output; it then takes `write_cycles`, else
+one cycle (see `tailor_jax.streaming`).
 
     conv, max_pool   lag D, the window's stride        dense   lag 0, stride 1, write_cycles = reuse factor
     add, relu        lag 0, stride 1                   global_avg_pool   lag H W - 1, stride (H, W)
 
-An add that is absorbed (`Dataflow.add`) is no process: the convolution before it starts its accumulators from the skip's token, which it
-reads in the first cycle of the iteration that writes.
+An add that is absorbed (`Dataflow.add`) is no process: the convolution before it starts its accumulators from the
+skip's token, which it reads in the first cycle of the iteration that writes.
 """
 
 from __future__ import annotations
@@ -35,21 +36,24 @@ class Tap(NamedTuple):
 
 Source = int | Tap
 
-# A FIFO of a segment: (process, position in its `sources`), or (tensor, CLONE) for the one into a tensor's clone process. Processes count from 1.
+# A FIFO of a segment: (process, position in its `sources`), or (tensor, CLONE) for the one into a tensor's clone
+# process. Processes count from 1.
 Stream = tuple[int, int]
 CLONE = -1
 
 
 @dataclasses.dataclass(frozen=True)
 class Process:
-    """A node as the schedule sees it. Sources are positions in the segment (0 is the tensor that enters it) or taps of its processes.
+    """A node as the schedule sees it. Sources are positions in the segment (0 is the tensor that enters it) or taps of
+    its processes.
 
     Attributes:
       in_size, out_size: (H, W) of the input and output map.
       stride, lag, write_cycles: see the module docstring.
       inputs: sources of which every iteration reads a token.
       starts: the source of the tokens that an absorbed add starts the accumulators from, if any.
-      window: offsets, in tokens, from the newest pixel of the window to its other pixels; (0,) where there is no window.
+      window: offsets, in tokens, from the newest pixel of the window to its other pixels; (0,) where there is no
+        window.
     """
 
     in_size: tuple[int, int]
@@ -110,14 +114,18 @@ class Segment:
     period: int = 0
 
 
-def process(graph: Graph, node: Node, reuse_factor: int, inputs: tuple[Source, ...], starts: tuple[Source, ...] = ()) -> Process:
+def process(
+    graph: Graph, node: Node, reuse_factor: int, inputs: tuple[Source, ...], starts: tuple[Source, ...] = ()
+) -> Process:
     """The canonical form of a folded node."""
     height, width, _ = graph.in_shape(node)
     out = node.shape[:2]
     match node.op:
         case 'conv' | 'max_pool':
             window = tuple(row * width + column for row in range(node.kernel[0]) for column in range(node.kernel[1]))
-            return Process((height, width), out, node.stride, streaming.lag(graph, node), reuse_factor, inputs, starts, window)
+            return Process(
+                (height, width), out, node.stride, streaming.lag(graph, node), reuse_factor, inputs, starts, window
+            )
         case 'add' | 'relu' | 'dense':
             return Process((height, width), out, (1, 1), 0, reuse_factor, inputs)
         case 'global_avg_pool':
@@ -127,9 +135,15 @@ def process(graph: Graph, node: Node, reuse_factor: int, inputs: tuple[Source, .
 
 
 def absorbed(graph: Graph) -> dict[str, str]:
-    """{add: the convolution that can take it in}: the add's main branch, if nothing else reads it and no ReLU stands between."""
+    """{add: the convolution that can take it in}: the add's main branch, if nothing else reads it and no ReLU stands
+    between.
+    """
     main = {node.name: graph[node.inputs[0]] for node in graph.nodes if node.op == 'add'}
-    return {name: conv.name for name, conv in main.items() if conv.op == 'conv' and not conv.relu and len(graph.consumers[conv.name]) == 1}
+    return {
+        name: conv.name
+        for name, conv in main.items()
+        if conv.op == 'conv' and not conv.relu and len(graph.consumers[conv.name]) == 1
+    }
 
 
 def segments(graph: Graph, reuse: Mapping[str, int], absorb: bool = False, latency: int = 0) -> Iterator[Segment]:
@@ -156,6 +170,8 @@ def _segment(graph: Graph, region: Region, reuse: Mapping[str, int], hosts: Mapp
         started = [node.inputs[1]] if reader is not node else []
         inputs, starts = (tuple(position[name] for name in names) for names in (reader.inputs, started))
         processes.append(process(graph, reader, reuse.get(reader.name, 1), inputs, starts))
-        edges.append(tuple((reader, graph[name]) for name in reader.inputs) + tuple((node, graph[name]) for name in started))
+        edges.append(
+            tuple((reader, graph[name]) for name in reader.inputs) + tuple((node, graph[name]) for name in started)
+        )
         position[node.name] = len(processes)
     return Segment(Shape(region.entry.shape[:2], tuple(processes), latency), region.entry, region.nodes, tuple(edges))

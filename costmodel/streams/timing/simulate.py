@@ -1,14 +1,16 @@
-"""A simulator of the streaming machine, token by token, with bounded FIFOs: the ground truth that depths and intervals are checked against.
+"""A simulator of the streaming machine, token by token, with bounded FIFOs: the ground truth that depths and intervals
+are checked against.
 
-It shares nothing with `schedule`: a process is a loop that follows the text of `tailor_jax.streaming`, a FIFO is a list of write times and
-a list of read times. With t_p the cycle after the last iteration of process p, an iteration of `cost` cycles that reads tokens and writes token n
+It shares nothing with `schedule`: a process is a loop that follows the text of `tailor_jax.streaming`, a FIFO is a list
+of write times and a list of read times. With t_p the cycle after the last iteration of process p, an iteration of
+`cost` cycles that reads tokens and writes token n
 
     first = max(t_p, write time of every token read)
     last  = max(first + cost - 1, read time of token n - depth, plus 1 - L, of every FIFO written)       then t_p = last + 1
 
-reads in `first` and writes in `last + L`, L the latency of a process; an iteration of one cycle happens as a whole and reads in `last`.
-Times depend on tokens only by their position, so processes may be run in any order, each as far as it gets (a Kahn network). It stops early if
-nobody can go on: deadlock.
+reads in `first` and writes in `last + L`, L the latency of a process; an iteration of one cycle happens as a whole and
+reads in `last`. Times depend on tokens only by their position, so processes may be run in any order, each as far as it
+gets (a Kahn network). It stops early if nobody can go on: deadlock.
 """
 
 from __future__ import annotations
@@ -50,8 +52,12 @@ class _Process:
     stride: tuple[int, int]
     write_cycles: int
     latency: int
-    starts: list[_Fifo] = dataclasses.field(default_factory=list)  # read by the iterations that write: an absorbed add's skip
-    taps: list[tuple[int, _Fifo]] = dataclasses.field(default_factory=list)  # (lag, FIFO): token n is handed on in iteration n + lag
+    starts: list[_Fifo] = dataclasses.field(
+        default_factory=list
+    )  # read by the iterations that write: an absorbed add's skip
+    taps: list[tuple[int, _Fifo]] = dataclasses.field(
+        default_factory=list
+    )  # (lag, FIFO): token n is handed on in iteration n + lag
     done: int = 0
     time: int = 0
 
@@ -96,7 +102,8 @@ class Run:
 
     Attributes:
       outputs: the cycle of each value that left the network; fewer than expected after a deadlock.
-      driven_until: the cycle in which the first process to do so read the last token of its last image; -1 after a deadlock.
+      driven_until: the cycle in which the first process to do so read the last token of its last image; -1 after a
+        deadlock.
       per_image: tokens of the output in one image.
       occupancy: {FIFO name: most tokens present at once}.
       deadlocked: whether processes waited for each other.
@@ -110,7 +117,9 @@ class Run:
 
     @property
     def latency_cycles(self) -> int | None:
-        """From the first token in, in cycle 0, to the last token out of the first image, both included; None if it never came."""
+        """From the first token in, in cycle 0, to the last token out of the first image, both included; None if it
+        never came.
+        """
         return self.outputs[self.per_image - 1] + 1 if len(self.outputs) >= self.per_image else None
 
     @property
@@ -188,11 +197,19 @@ def simulate(
         if node.op != 'input':
             inlets = [sources[name, node.name].pop(0) for name in node.inputs]
             main = built[node.inputs[0]] if node.op == 'add' and node.inputs[0] in built else None
-            if absorb and main and graph[node.inputs[0]].op == 'conv' and not graph[node.inputs[0]].relu and main.sinks == [inlets[0]]:
+            if (
+                absorb
+                and main
+                and graph[node.inputs[0]].op == 'conv'
+                and not graph[node.inputs[0]].relu
+                and main.sinks == [inlets[0]]
+            ):
                 fifos.pop(streaming.fifo_name(node.inputs[0], node.name))
                 built[node.name], main.starts, main.sinks = main, [inlets[1]], []
             else:
-                built[node.name] = _process(graph, node, reuse.get(node.name, 1), inlets, images, process_latency_cycles)
+                built[node.name] = _process(
+                    graph, node, reuse.get(node.name, 1), inlets, images, process_latency_cycles
+                )
         copied = [reader for reader in graph.consumers[node.name] if streaming.fifo_name(node.name, reader) not in taps]
         if node.op == 'input':
             outlets = [port]
@@ -209,7 +226,9 @@ def simulate(
             for reader, copy in zip(copied, copies):
                 sources.setdefault((node.name, reader), []).append(copy)
             count, size = images * node.shape[0] * node.shape[1], node.shape[:2]
-            built[streaming.fifo_name(node.name, 'clone')] = _Process(outlets, copies, count, count, 0, size, size, (1, 1), 1, process_latency_cycles)
+            built[streaming.fifo_name(node.name, 'clone')] = _Process(
+                outlets, copies, count, count, 0, size, size, (1, 1), 1, process_latency_cycles
+            )
         for reader in graph.consumers[node.name]:
             if reader not in copied:
                 sources[node.name, reader] = [fifo(streaming.fifo_name(node.name, reader))]
@@ -232,7 +251,18 @@ def _process(graph: Graph, node: Node, reuse_factor: int, sources: list[_Fifo], 
     match node.op:
         case 'conv' | 'max_pool':
             lag = streaming.lag(graph, node)
-            return _Process(sources, [], count, count + lag, lag, image, out, node.stride, reuse_factor if node.op == 'conv' else 1, latency)
+            return _Process(
+                sources,
+                [],
+                count,
+                count + lag,
+                lag,
+                image,
+                out,
+                node.stride,
+                reuse_factor if node.op == 'conv' else 1,
+                latency,
+            )
         case 'add' | 'relu' | 'dense':
             return _Process(sources, [], count, count, 0, image, out, (1, 1), reuse_factor, latency)
         case 'global_avg_pool':
