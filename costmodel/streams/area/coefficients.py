@@ -4,7 +4,7 @@
     COEFFICIENTS    {'fifo_bram.lut': {'one': 22.9, 'address_bit': 1.07, 'bank_bit': 1.0}, ...}
 
 The file holds `base`, fitted to yosys 0.23 `synth_xilinx -family xcup` by `python -m experiments.calibrate --fit
---write` from `costmodel/calibrate/parts.csv`, and, where `--csynth=report.json` scaled them to a design's report, the
+--write` from `experiments/calibrate/parts.csv`, and, where `--csynth=report.json` scaled them to a design's report, the
 factors and where they come from:
 
     coefficient = base x factor of its part

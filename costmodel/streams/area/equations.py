@@ -4,7 +4,7 @@
 
 The amounts (adders, their bits, masks, addresses) follow from the structure of the part; how many LUTs and flip-flops
 one of each takes is fitted to synthesis (`experiments.calibrate`). The model and the fit use these same functions.
-Parts are those of `costmodel/calibrate/rtl`.
+Parts are those of `experiments/calibrate/rtl`.
 """
 
 from __future__ import annotations
