@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEIGHTS ?= 0,0.2,0.4,0.6,1
 
-.PHONY: demo test laws calibrate setup check format clean fuzz torture
+.PHONY: demo test laws calibrate setup check format clean fuzz torture wheel
 
 # The whole road on the embedded digits: train, sweep the cost weight, export, C-simulate, report.
 demo: setup
@@ -26,6 +26,15 @@ fuzz: setup
 # Kills, damaged files, hostile places and configs, two processes at once: a table of what each came to (docs/torture.md; an hour or more).
 torture: setup
 	$(BIN)/python tests/torture
+
+# A wheel of HEAD in an empty virtual environment and an empty folder, where it runs the demo's command (some minutes).
+wheel: setup
+	set -e; folder=$$(mktemp -d); mkdir $$folder/tree $$folder/empty; git archive HEAD | tar -x -C $$folder/tree; \
+	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation --wheel-dir $$folder $$folder/tree; \
+	$(PYTHON) -m venv $$folder/venv; \
+	$$folder/venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt $$folder/*.whl; \
+	cd $$folder/empty; ../venv/bin/python -m experiments.sweep --config=experiments/configs/digits_resnet8.py \
+	  --workdir=demo --weights=$(WEIGHTS); rm -rf $$folder
 
 # Synthesis of the parts that the cost model prices, and the fit of its coefficients; needs yosys and iverilog, and installs nothing.
 calibrate: setup

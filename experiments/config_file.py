@@ -19,6 +19,7 @@ from experiments.config import validate
 from experiments.typed import Config, ConfigError, parsed
 from tailor_jax.fields import shown
 
+SHIPPED = Path(__file__).parent / 'configs'  # also found as experiments/configs/... where there is no such folder
 _OVERRIDE = re.compile(r'--?(no)?config\.([^=]*)(?:=(.*))?', re.DOTALL)
 _EXAMPLE = 'as in --config=experiments/configs/digits_resnet8.py'
 
@@ -88,6 +89,8 @@ def _dictionary(section: Config, text: str | None) -> dict:
 
 def _from_file(path: str) -> Config:
     name, _, argument = path.partition(':')
+    if not Path(name).exists() and (ours := Path(__file__).parents[1] / name).parent == SHIPPED:
+        name = str(ours)
     if not Path(name).is_file():
         raise ConfigError(
             f'--config: {name} {"is no file" if Path(name).exists() else "does not exist"}; give a config file, '
