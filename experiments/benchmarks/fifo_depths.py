@@ -1,15 +1,17 @@
 """Measures the figures on FIFO depths in docs/cost_model.md, with the simulator of `costmodel.streams.timing.simulate`.
 
-python -m experiments.benchmarks.fifo_depths pipelines       # depths found without pipeline latency, on a machine that has it
-python -m experiments.benchmarks.fifo_depths bursts          # two tokens around strided layers
+python -m experiments.benchmarks.fifo_depths --study=pipelines       # depths found without pipeline latency, on a machine that has it
+python -m experiments.benchmarks.fifo_depths --study=bursts          # two tokens around strided layers
 """
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 import costmodel
 from costmodel.streams.timing.simulate import simulate
+from experiments import cli
+from experiments.config import ConfigError
 from tailor_jax import build, rewrite
 
 
@@ -57,17 +59,15 @@ def bursts() -> None:
             print(f'{skips}: {cost.total["interval_cycles"]}, with two tokens {slower}')
 
 
-def main(arguments: list[str]) -> int:
-    match arguments:
-        case ['pipelines']:
-            pipelines()
-        case ['bursts']:
-            bursts()
-        case _:
-            print(f'error: got {" ".join(arguments)!r}; expected `pipelines` or `bursts`', file=sys.stderr)
-            return 2
-    return 0
+STUDIES = {'pipelines': pipelines, 'bursts': bursts}
+
+
+def main(flags: Any) -> None:
+    if flags.study not in STUDIES:
+        raise ConfigError(f'--study is {flags.study!r}; expected {" or ".join(STUDIES)}')
+    STUDIES[flags.study]()
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    _FLAGS = {'study': ('pipelines', 'What to measure: pipelines or bursts.')}
+    cli.run(main, _FLAGS)

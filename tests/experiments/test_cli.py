@@ -268,7 +268,7 @@ def test_runs_of_different_things_are_no_sweep(tmp_path):
 
 def test_a_damaged_summary_is_refused_by_name_or_reported(tmp_path, monkeypatch):
     """Some hundred random edits of summary.json and csim.json, through the whole report but for its picture."""
-    from test_config import mutated
+    from random_configs import mutated
 
     monkeypatch.setattr(results, 'draw', lambda rows: b'')
     rng, refused = np.random.default_rng(0), 0

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from random_configs import HOSTILE, PLAUSIBLE, base, changed, draw
+from random_configs import HOSTILE, PLAUSIBLE, base, changed, draw, mutated
 
 from experiments import config as config_lib
 from experiments import config_file, run
@@ -278,30 +278,6 @@ def test_a_bad_override_is_named(override, message, tmp_path):
 
 # ---- JSON
 # --------------------------------------------------------------------------------------------------------------------
-
-
-def mutated(rng, value):
-    """JSON with one random edit at one random place: another value, a key less, a key more, a key renamed."""
-    value = copy.deepcopy(value)
-    places = [(value, key) for key in value]
-    for parent, key in places:
-        child = parent[key]
-        places += [
-            (child, each)
-            for each in (child if isinstance(child, dict) else range(len(child)) if isinstance(child, list) else ())
-        ]
-    parent, key = places[rng.integers(len(places))]
-    edit = rng.integers(6)
-    if edit == 0 and isinstance(parent, dict):
-        del parent[key]
-    elif edit == 1 and isinstance(parent, dict):
-        parent[f'{key}x'] = parent.pop(key)
-    elif edit == 2 and isinstance(parent, dict):
-        parent['new'] = 1
-    else:
-        json_values = [each for each in HOSTILE if isinstance(each, str | int | float | list | dict | None)]
-        parent[key] = json_values[rng.integers(len(json_values))]
-    return value
 
 
 def test_a_damaged_config_json_is_refused_by_name_or_is_a_valid_config():

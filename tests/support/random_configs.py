@@ -4,6 +4,7 @@ the same.
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -135,3 +136,27 @@ def changed(changes: dict[str, Any]) -> Config:
     for key, value in changes.items():
         config[key] = value
     return config
+
+
+def mutated(rng, value):
+    """JSON with one random edit at one random place: another value, a key less, a key more, a key renamed."""
+    value = copy.deepcopy(value)
+    places = [(value, key) for key in value]
+    for parent, key in places:
+        child = parent[key]
+        places += [
+            (child, each)
+            for each in (child if isinstance(child, dict) else range(len(child)) if isinstance(child, list) else ())
+        ]
+    parent, key = places[rng.integers(len(places))]
+    edit = rng.integers(6)
+    if edit == 0 and isinstance(parent, dict):
+        del parent[key]
+    elif edit == 1 and isinstance(parent, dict):
+        parent[f'{key}x'] = parent.pop(key)
+    elif edit == 2 and isinstance(parent, dict):
+        parent['new'] = 1
+    else:
+        json_values = [each for each in HOSTILE if isinstance(each, str | int | float | list | dict | None)]
+        parent[key] = json_values[rng.integers(len(json_values))]
+    return value
