@@ -127,9 +127,8 @@ def text(before: Cost, after: Cost, network: str) -> str:
     )
     nodes = [[row['name'], row['op'], *(row[name] for name in columns)] for row in after.nodes]
     sides = [{row['name']: row for row in cost.blocks} for cost in (before, after)]
-    none = dict.fromkeys(
-        columns, 0
-    )  # a closed gate can take a block away, and make a node that was fused a row of its own
+    # A closed gate can take a block away, and make a node that was fused a row of its own.
+    none = dict.fromkeys(columns, 0)
     blocks = []
     for block in sides[0] | sides[1]:
         found = [side.get(block, none) for side in sides]

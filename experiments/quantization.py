@@ -83,9 +83,8 @@ def _chosen(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
     widths = (config_lib.bits_of(run.config, f'quant.{kind}_bits_of') for kind in ('weight', 'activation'))
     spec = calibrate(folded, params, jax.device_get(tensors), quant.weight_bits, quant.activation_bits, *widths)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
-    _exact_logits(
-        integers, folded, spec, params, images
-    )  # too wide, or inexact on this device: better now than after training
+    # Too wide, or inexact on this device: better now than after training.
+    _exact_logits(integers, folded, spec, params, images)
     return spec
 
 

@@ -73,9 +73,7 @@ def to_json(index: Index) -> str:
 
 
 def load(path: str | os.PathLike) -> Index:
-    """The project.json of a project. Raises ExportError for a directory that has none, or naming the file that is
-    damaged.
-    """
+    """The project.json of a project. Raises ExportError naming the directory without one, or the damaged file."""
     file = Path(path) / MARKER
     try:
         fields = read_fields(file, *FORMAT, ExportError)

@@ -1,6 +1,6 @@
 """Writes a project directory: generated sources, static headers, test data and build files.
 
-write(path, qgraph, plan, images, labels)      a new directory, complete or not there at all; two writes are byte-identical
+write(path, qgraph, plan, images, labels)    a new directory, whole or not there at all; two writes are byte-identical
 """
 
 from __future__ import annotations

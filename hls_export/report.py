@@ -1,8 +1,8 @@
 """Reports of an exported project beside what the cost model says of it.
 
-    python -m hls_export.report P --csynth=csynth.xml [--json]         a Vitis synthesis report beside P/hardware.json, node by node
+    python -m hls_export.report P --csynth=csynth.xml [--json]             a Vitis report beside P/hardware.json
     python -m hls_export.csim P --mode=cycle --images=3 --trace=trace.csv
-    python -m hls_export.report P --trace=trace.csv --plot=occupancy.png        FIFO occupancy over time
+    python -m hls_export.report P --trace=trace.csv --plot=occupancy.png   FIFO occupancy over time
 
 `csynth.xml` is in `vitis/solution/syn/report` (vitis_hls) or `vitis/hls/syn/report` (v++). A process is an instance of
 the top module; Vitis names its module after the function and the struct that instantiates it, `conv_layer_stem_conv_s`.
@@ -97,9 +97,8 @@ def read_csynth(path: str | Path) -> Synthesis:
         if name not in modules:
             raise ExportError(f'{where} has the instance {name!r}, but no module of that name in ModuleInformation')
         loops = [modules[each] for each in (name, *below) if each in modules]
-        key = (
-            name if name not in instances else f'{name}#{len(instances)}'
-        )  # two instances of one module are two processes
+        # Two instances of one module are two processes.
+        key = name if name not in instances else f'{name}#{len(instances)}'
         instances[key] = Instance(
             _resources(modules[name], f'{where}: module {name!r}'),
             _worst(loops, 'PipelineII'),

@@ -16,9 +16,13 @@ Constants follow one another in a list of their own, in the order of the instruc
 group with weights one bias for each output channel, then for each of its stages four words (`STAGE_WORDS`) and the
 entries of its table. A stage works on what the stage before it made:
 
-    products      (a convolution's sums and its bias)                 add      (x << align) + (second << second_align)
-    scale         x second                                            leaky    x << align if x >= 0, else multiplier x
-    relu, table, max_pool, avg_pool, global_avg_pool, upsample, align (x << align): as in `tailor_jax.integers.qgraph`, `multiplier` being a pool's divisor
+    products      (a convolution's sums and its bias)
+    add           (x << align) + (second << second_align)
+    scale         x second
+    leaky         x << align if x >= 0, else multiplier x
+    align         x << align
+    relu, table, max_pool, avg_pool, global_avg_pool, upsample
+                  as in `tailor_jax.integers.qgraph`, `multiplier` being a pool's divisor
     then          max(., 0) if relu; rounded right shift; saturated to `bits`
 """
 

@@ -56,9 +56,7 @@ def attach(graph: Graph, params: Mapping, trained: bool) -> dict:
 
 
 def fold(params: Mapping) -> dict:
-    """Parameters with plain kernels: W of every node that has 'dirac_a'; the others as they are. Works on numpy arrays
-    and on traced ones.
-    """
+    """Parameters with plain kernels W for those that have 'dirac_a', numpy's or traced; the others as they are."""
     return {name: _plain(entry) if 'dirac_a' in entry else entry for name, entry in params.items()}
 
 

@@ -29,7 +29,7 @@ class FormatError(ValueError):
 
 
 def parse_json(text: str | bytes, where: str, error: type[Exception] = FormatError) -> Any:
-    """JSON by the book: no NaN, no key twice, no nesting beyond what Python can follow. Raises `error` naming `where`."""
+    """JSON by the book: no NaN, no key twice, no nesting that Python cannot follow. Raises `error` naming `where`."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)

@@ -3,7 +3,7 @@
 binarize(graph, {gate: 0 or 1})   close the gates at 0 (the skip and what only fed it go), open for good those at 1
 remove(graph, gates)              close these gates
 dead_code(graph)                  drop what the output does not need
-fold(graph)                       batch norms into convolutions, ReLUs into their producers: the network as hardware runs it
+fold(graph)                       batch norms into convolutions, ReLUs into producers: the network as hardware runs it
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ images.
 Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stride (sh, sw), padding (top, ..., left,
 ...):
 
-    D = (fh - 1 - top) W + (fw - 1 - left)                    tokens from the anchor pixel to the last pixel of its window
-    for k in 0 .. N H W + D - 1:                              one iteration
+    D = (fh - 1 - top) W + (fw - 1 - left)             tokens from the anchor pixel to the last pixel of its window
+    for k in 0 .. N H W + D - 1:                       one iteration
         if k < N H W: read token k into the line buffers and the window
         anchor a = k - D, at row (a mod H W) / W, column a mod W of its image
         if a >= 0 and the anchor lies on the stride grid (and inside the output): write one token
@@ -110,7 +110,7 @@ def lag(graph: Graph, node: Node) -> int:
 
 
 def period_cycles(graph: Graph, node: Node, reuse_factor: int = 1) -> int:
-    """Cycles that a process needs for one image when it never waits; the network's initiation interval is the largest."""
+    """Cycles that a process needs for an image if it never waits; the network's initiation interval is the largest."""
     height, width, _ = node.shape
     match node.op:
         case 'conv' | 'max_pool':

@@ -67,9 +67,7 @@ def product_cycles(pixels: Any, taps: int, channels_in: Any, outputs: Any, group
 
 
 def fetched_bits(network: LayerGraph, layer: Layer, target: PEArray) -> int:
-    """Bits between the buffers and the array for the batch: operands in, once for each fold that they are needed in,
-    and sums out and back.
-    """
+    """Bits between the buffers and the array for the batch: operands in for each fold, sums out and back."""
     node = layer.nodes[0]
     height, width, channels = node.shape
     pixels = target.batch * height * width
@@ -82,33 +80,23 @@ def fetched_bits(network: LayerGraph, layer: Layer, target: PEArray) -> int:
     values, weights = pixels * products, products * outputs
     match target.dataflow:
         case 'output_stationary':
-            inputs, kernels, sums = values * _folds(outputs, target.columns), weights * _folds(pixels, target.rows), 1
+            values *= _folds(outputs, target.columns)
+            weights *= _folds(pixels, target.rows)
+            accesses = 1
         case 'weight_stationary':
-            inputs, kernels, sums = (
-                values * _folds(outputs, target.columns),
-                weights,
-                2 * _folds(products, target.rows) - 1,
-            )
+            values *= _folds(outputs, target.columns)
+            accesses = 2 * _folds(products, target.rows) - 1
         case 'input_stationary':
-            inputs, kernels, sums = (
-                values,
-                weights * _folds(pixels, target.columns),
-                2 * _folds(products, target.rows) - 1,
-            )
+            weights *= _folds(pixels, target.columns)
+            accesses = 2 * _folds(products, target.rows) - 1
         case 'channel_parallel':
-            inputs, kernels, sums = (
-                values * _folds(outputs, target.columns),
-                weights,
-                2 * taps * _folds(channels_in, target.rows) - 1,
-            )
+            values *= _folds(outputs, target.columns)
+            accesses = 2 * taps * _folds(channels_in, target.rows) - 1
         case _:
             raise CostError(f'dataflow {target.dataflow!r} has no fetches')
-    moved = (
-        inputs * target.activation_bits
-        + kernels * target.weight_bits
-        + sums * pixels * outputs * target.accumulator_bits
-    )
-    return node.groups * moved
+    operands = values * target.activation_bits + weights * target.weight_bits
+    sums = accesses * pixels * outputs * target.accumulator_bits
+    return node.groups * (operands + sums)
 
 
 def _folds(size: Any, held: int) -> Any:

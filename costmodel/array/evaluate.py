@@ -91,9 +91,7 @@ def chains(graph: Graph, target: PEArray) -> list[Chain]:
 
 
 def _too_small(parts: Sequence[Stretch], target: PEArray) -> Iterator[TooSmall]:
-    """What each stretch says that needs more than there is, in each of its settings: what a layer needs depends on no
-    state.
-    """
+    """What stretches that need more room than there is say of it, setting by setting; it depends on no state."""
     for part in parts:
         for setting in settings(part.graph.gates):
             try:
@@ -115,7 +113,7 @@ def _alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
 
 
 def _within(part: Stretch, target: PEArray) -> PEArray:
-    """The target with what it says of this part, so that alternatives that differ elsewhere share what is known of it."""
+    """The target with what it says of this part: alternatives that differ elsewhere then share what is known of it."""
     if not target.frame:
         return target
     blocks = {block(node) for node in part.graph.nodes}

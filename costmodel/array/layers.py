@@ -1,10 +1,11 @@
 """Layers: what the array runs as one step, the groups of nodes of the folded graph that every policy and lowering
 walks.
 
-    conv, dense      start a layer; what follows on its only reader joins it: activations, one pool, an add (with `fuse_add`) on its main branch
+    conv, dense      start a layer; what follows on its only reader joins it: activations, one pool, an add (with
+                     `fuse_add`) on its main branch
     add, scale       a layer of their own where they join none, an element-wise pass
-    pools, upsample  join the layer that makes their input, or are a pass of their own; a global average pool, an accumulation on the side, also
-                     joins where others read its input too: such a layer writes both tensors
+    pools, upsample  join the layer that makes their input, or are a pass of their own; a global average pool, an
+                     accumulation on the side, also joins where others read its input: such a layer writes both tensors
     concat, flatten  no layer: addresses only; who reads one reads the tensors that it is made of
 
 A tensor is named by the node that makes it. Only tensors that some other layer reads, or that are the network's output,
@@ -62,7 +63,7 @@ def layer_graph(folded: Graph, target: PEArray, final: bool = True) -> LayerGrap
 
 
 def _joins(graph: Graph, node: Node, inside: set[str], fuse_add: bool) -> bool:
-    """Whether a node joins the layer that makes its input, whose ops are `inside`; there is none where they are empty."""
+    """Whether a node joins the layer that makes its input, whose ops are `inside`; empty where there is none."""
     alone = len(graph.consumers[node.inputs[0]]) == 1
     match node.op:
         case 'conv' | 'dense' | 'scale' | 'concat' | 'flatten':

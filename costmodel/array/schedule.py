@@ -16,8 +16,7 @@ WANTED = {'policy': 'shortcut_fusion', 'batch': 1, 'accumulator_bits': 32, 'doub
 
 
 def schedule(graph: Graph, target: PEArray) -> Schedule:
-    """The layers in order under `target.frame`, or under the best cut where that is None, and the traffic that they are
-    priced at.
+    """The layers in order under `target.frame`, or the best cut where that is None, and the traffic they are priced at.
 
     Raises:
       CostError: for settings that no program runs under.

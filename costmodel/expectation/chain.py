@@ -84,8 +84,7 @@ def independent(
     kinds: Mapping[str, str],
     groups: Sequence[tuple[str, ...]],
 ) -> Chain:
-    """The chain of a target without states, V_g found by evaluating the whole graph at the settings of the group, the
-    other gates open.
+    """The chain of a target without states: V_g is the whole graph's cost at the settings of a group, other gates open.
 
     Which rows belong to a group is seen from which rows vary; two groups that claim one row are joined.
 

@@ -150,7 +150,7 @@ def _in_order(xp: Any, table: CostTable, parts: Sequence[Any], axis: int = -3) -
 
 
 def _walked(xp: Any, steps: Any, costs: Any) -> Any:
-    """[..., G, S, S] moves and [..., G, S, A] costs of the links -> [..., A] expected cost of the chain from state 0."""
+    """[..., G, S, S] moves, [..., G, S, A] costs of the links -> [..., A] expected cost of the chain from state 0."""
     while (count := steps.shape[-3]) > 1:
         even = count // 2 * 2
         first, second = steps[..., 0:even:2, :, :], steps[..., 1:even:2, :, :]

@@ -1,6 +1,6 @@
 """The exact cost of a graph on the dataflow target.
 
-    rows(graph, target)       a row of integers per node of the folded graph; all that the expectation over gates is made of
+    rows(graph, target)       a row of integers per node of the folded graph: all that the expectation is made of
     evaluate(graph, target)   rows, blocks, totals, FIFOs, reuse factors, latency
     couplings(graph, target)  the gates whose rows depend on one another beyond a region
 
@@ -78,8 +78,7 @@ def _latency_cycles(folded: Graph, planned: list[Segment], streams: list[Fifo]) 
 
 
 def rows(graph: Graph, target: Dataflow) -> list[dict]:
-    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused onto
-    it.
+    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused.
 
     Where a gate moves a ReLU onto a node and another gate can take that node away, the two interact, whatever the ReLU
     costs there.

@@ -81,9 +81,7 @@ def plan(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[Segme
 
 
 def smooths(target: Dataflow) -> bool:
-    """Whether bursts matter: at one cycle a token and without latency no process is slower than a neighbour's burst,
-    nor holds one up.
-    """
+    """Whether bursts matter: not at one cycle a token without latency, where nobody holds a neighbour up."""
     return target.reuse_factor != 1 or target.process_latency_cycles > 0
 
 

@@ -134,7 +134,7 @@ def predicted(coefficients: Coefficients, point: Point, resource: str) -> float:
 
 
 def equal_blocks(measured: Mapping[Point, Mapping[str, int]], resource: str) -> tuple[int, int, list[str]]:
-    """(points that need or are given such blocks, how many have exactly the closed form's count, the others in words)."""
+    """(points that need or are given such blocks, how many of them equal the closed form, the others in words)."""
     relevant = [
         (point, row[resource], blocks(point)[resource])
         for point, row in measured.items()

@@ -7,8 +7,9 @@ It knows nothing but the program: no graph, no cost model. Memories are bytes; a
 read of bytes that were never written, is a `MachineFault` that names the instruction. What a stage computes is
 `tailor_jax.integers.qgraph.run_node`, on the rows or channels at hand.
 
-    row mode      rows of the input enter a ring of K + 1 rows in buffer 0, each read from DRAM once; one more than the window needs is fetched ahead.
-                  The rows of a fused pool's window wait in buffer 1. All weights of the layer are loaded first.
+    row mode      rows of the input enter a ring of K + 1 rows in buffer 0, each read from DRAM once; one more than the
+                  window needs is fetched ahead. The rows of a fused pool's window wait in buffer 1. All weights of the
+                  layer are loaded first.
     frame mode    the output is made `columns` channels at a time; tiles of weights come into two places in turn.
 
 Partial sums lie in the accumulators, those of a tile first, then those of a global average pool.

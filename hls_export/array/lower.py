@@ -1,7 +1,8 @@
 """Lowering: an integer network and its schedule -> the instruction list of the PE array, with what lies in DRAM.
 
-    schedule = costmodel.array.schedule.schedule(qgraph.graph, target)      # which layers, when and where; nothing is decided here
-    program = lower(qgraph, schedule)      print(program.listing()); hls_export.array.engine.run(program, image)
+    schedule = costmodel.array.schedule.schedule(qgraph.graph, target)    # decides which layers run, when and where
+    program  = lower(qgraph, schedule)                                    # decides nothing
+    print(program.listing()); hls_export.array.engine.run(program, image)
 
 One group a layer, loads and stores where the schedule moves tensors, in its order. DRAM holds, from address 0, the
 weights in the order in which tiles need them (over the input channels, then over the output channels; shared integers

@@ -19,15 +19,11 @@ OPS = {'products': 'add', 'leaky': 'leaky_relu', 'table': 'sigmoid', 'align': 'c
 
 
 class MachineFault(ValueError):
-    """An access outside a memory or of bytes that nobody wrote. The message names the memory, the bytes and the
-    instruction.
-    """
+    """An access outside a memory or of bytes that nobody wrote; names the memory, bytes and instruction."""
 
 
 class Memory:
-    """Bytes that know their end and which of them were written. `counts` gets the bytes moved by kind where it is
-    given.
-    """
+    """Bytes that know their end and which of them were written; `counts`, if given, gets the bytes moved by kind."""
 
     def __init__(self, name: str, size: int, counts: collections.Counter[str] | None = None):
         self.name, self.counts = name, counts

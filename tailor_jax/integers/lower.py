@@ -160,9 +160,7 @@ def _check_scale(node: Node, frac: int) -> None:
 
 
 def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[Fixed, Fixed]:
-    """(output type, accumulator type) for an accumulator of range [lo, hi]; checks that float32 training computes it
-    exactly.
-    """
+    """(output type, accumulator type) for sums of [lo, hi]; checks that float32 training computes them exactly."""
     lo, hi = min(lo, 0), max(hi, 0)
     _check_scale(node, frac)
     shift = frac - out.frac if out else 0

@@ -3,17 +3,18 @@ enough for float32.
 
 Of `count` = 2^e divisor integers with the sum S, divisor odd,
 
-    a = floor((S 2^shift + (divisor - 1) / 2) / divisor)          the integer nearest to mean * 2^(shift + e); an odd divisor knows no ties
+    a = floor((S 2^shift + (divisor - 1) / 2) / divisor)
 
+is the integer nearest to mean * 2^(shift + e); an odd divisor knows no ties.
 For a power of two a = S. Otherwise |a| < 2^23, one half of what float32 holds exactly; the other takes the rounding
 constant of the output. There are three ways to a, equal for every |S| <= largest:
 
     the definition     integer division (`qgraph.run_node`)
     hardware           (S m + b) >> j by (m, b, j) of `reciprocal`: the division and the output's rounding in one, so
                        that m is no wider than the output wants it
-    float32            long division by digits of `digits` bits: with |x| < 2^22, (x + 1/2) / divisor is no nearer to an integer than
-                       1 / (2 divisor), which exceeds the error of a product with the rounded 1 / divisor; so its floor
-                       is exact
+    float32            long division by digits of `digits` bits: with |x| < 2^22, (x + 1/2) / divisor is no nearer to
+                       an integer than 1 / (2 divisor), which exceeds the error of a product with the rounded
+                       1 / divisor; so its floor is exact
 """
 
 from __future__ import annotations

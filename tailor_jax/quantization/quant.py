@@ -28,15 +28,14 @@ from tailor_jax.integers.qnode import PASSING, UNACCUMULATED, passed_type
 from tailor_jax.quantization.scales import learned_fracs, scaled_quant, whole
 from tailor_jax.quantization.spec import QuantSpec
 
-FINEST = (
-    60  # fractional bits that are chosen for values which are all but 0: products of two such types are still float32
-)
+# Fractional bits that are chosen for values which are all but 0: products of two such types are still float32.
+FINEST = 60
 SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def fake_quant(x: jax.Array, kind: Fixed) -> jax.Array:
-    """x rounded to the nearest value of the type, with a straight-through gradient inside its range and none outside."""
+    """x rounded to the nearest value of the type; the gradient is straight-through inside its range, 0 outside."""
     return jnp.clip(jnp.floor(x * 2.0**kind.frac + 0.5), kind.lo, kind.hi) * 2.0**-kind.frac
 
 
@@ -72,9 +71,7 @@ lookup.defvjp(_lookup_forward, _lookup_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def divide(total: jax.Array, mean: Mean) -> jax.Array:
-    """Integer sums -> the integer graph's means of them, in steps of the summed integers; float32 throughout (see
-    `mean`).
-    """
+    """Integer sums -> the integer graph's means, in steps of the summed integers; float32 throughout (see `mean`)."""
     if mean.divisor == 1:
         return total * 2.0**-mean.frac
     high = jnp.floor(total * 2.0**-mean.low_bits)

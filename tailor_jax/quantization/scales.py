@@ -2,7 +2,7 @@
 
 With `add_scales` every quantizer gets its frac as a parameter f, used as round(f), with the gradient
 
-    d/df clip(round(x 2^f), lo, hi) 2^-f = -ln 2 * 2^-f * (q - x 2^f where x is in range, q where it is not),      q the clipped integer
+    d/df q 2^-f = -ln 2 * 2^-f * (q - x 2^f where x is in range, q where it is not),   q = clip(round(x 2^f), lo, hi)
 
 and `settle` takes the learned numbers back into a `QuantSpec`. The forward pass stays exact at every step.
 """
@@ -92,7 +92,7 @@ def learned_fracs(graph: Graph, params: Mapping, spec: QuantSpec) -> dict[str, j
 
 
 def settle(graph: Graph, params: Mapping, spec: QuantSpec) -> tuple[dict, QuantSpec]:
-    """(parameters without scales, the types with the learned scales); the inverse of `add_scales` before any training."""
+    """(parameters without scales, the types with the learned ones); the inverse of `add_scales` before any training."""
     fracs = {name: int(value) for name, value in learned_fracs(graph, params, spec).items()}
     if not fracs:
         return dict(params), spec

@@ -105,7 +105,7 @@ def from_main(function: Callable[[], T]) -> T:
 
 
 def _heard(message: bytes) -> Any:
-    """The value in process 0's message. Raises ClusterError if there is none, or for what is no message of `from_main`."""
+    """The value in process 0's message. Raises ClusterError if there is none, or for none of `from_main`'s."""
     try:
         fields = Fields(wire.decode(message), 'the message of process 0')
         failure, value = fields.text('failure', default=''), fields.take('value', None)
@@ -135,7 +135,7 @@ class Vote:
         self._asked: jax.Array | None = None
 
     def __call__(self, yes: bool) -> bool:
-        """Says yes or no; returns whether any process said yes the time before. With one process: its own answer, now."""
+        """Says yes or no; returns whether any process said yes the time before. One process has its own answer, now."""
         if jax.process_count() == 1:
             return yes
         answered, self._asked = self._asked, _any(yes)

@@ -116,9 +116,7 @@ def init_state(
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device] | None = None) -> Any:
-    """A copy of an ordinary pytree on every device, laid out as the step's own outputs are, so that no step compiles a
-    second time.
-    """
+    """A copy of a pytree on every device, laid out as the step's outputs are, so that no step compiles twice."""
     mesh = jax.sharding.Mesh(np.array(devices or jax.local_devices()), (AXIS,))
     return jax.device_put(
         jax.tree.map(np.array, jax.device_get(tree)), jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -183,8 +181,7 @@ def _slope(objective: Objective, step: jax.Array) -> jax.Array | None:
 def make_train_step(
     objective: Objective, recipe: Recipe, devices: tuple[jax.Device, ...] | None = None
 ) -> Callable[..., Any]:
-    """The pmapped step: (state, batch, context) -> (state, metrics), over all local devices unless `devices` names
-    some.
+    """The pmapped step: (state, batch, context) -> (state, metrics), over `devices` or all local ones.
 
     Equal arguments share one compilation.
 

@@ -28,9 +28,8 @@ def cases(draw: st.DrawFn, max_gates: int = 8) -> tuple[Graph, costmodel.PEArray
     try:
         costmodel.tabulate(graph, target)
     except costmodel.CostError as error:
-        assert 'take' in str(error) or 'interact' in str(error) or 'no alternative' in str(error), (
-            error
-        )  # too small, or too many gates in one link
+        # Too small, or too many gates in one link.
+        assert 'take' in str(error) or 'interact' in str(error) or 'no alternative' in str(error), error
         assume(False)
     return graph, target, random.Random(draw(st.integers(0, 1 << 32)))
 

@@ -204,7 +204,7 @@ def test_small_networks_fold_and_prune_as_others_do(make):
 
 
 def test_shared_weights_are_one_set_of_parameters():
-    """Against the same network with a copy of the weights for each node: outputs, gradients, parameters and integers."""
+    """Against the same network with a copy of the weights for each node: outputs, gradients, parameters, integers."""
     net = detector_net()
     _, folded, params, spec, images, _ = sample(rewrite.binarize(net, dict.fromkeys(net.gates, 1)), 3, (4, 8))
     apart = Graph(tuple(dataclasses.replace(node, weights='') for node in folded))

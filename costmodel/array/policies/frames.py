@@ -11,7 +11,7 @@ bytes; row mode handles one image after another, frame mode the batch at once):
     buffer 2                                            the same
     vectors       factors of a scale                    1 x 1 maps, first fit
     weights       all; for one row in all as frame      a tile of K K min(N, R) min(M, C) weights, and the next one
-    accumulators  min(M, C) W QS                        min(M, C) H W QS, also for a pool fused to a layer without weights
+    accumulators  min(M, C) W QS                        min(M, C) H W QS, also for a pool fused to a pass
                   N QS for the sums of a global average pool, in both modes
 
 Each memory is as large as its largest user. Frame mode gives out the buffers by these rules:
@@ -41,9 +41,8 @@ from tailor_jax.graph import Node, weight_shape
 
 ELEMENT_WISE = ('add', 'scale', 'relu', 'leaky_relu', 'sigmoid', 'swish')
 
-State = (
-    tuple[Place, bool] | None
-)  # of the one tensor that lives: where it lies on chip, and whether DRAM has it too; None if only DRAM has it
+# Of the one tensor that lives: where it lies on chip, and whether DRAM has it too; None if only DRAM has it.
+State = tuple[Place, bool] | None
 
 
 class Machine:
@@ -200,7 +199,7 @@ class Machine:
 
 
 def overwritable(network: LayerGraph, layer: Layer, output: str) -> list[str]:
-    """The operands that a layer reads element by element, each just before it writes the same element of this output."""
+    """The operands that a layer reads element by element, each before it writes the same element of this output."""
     graph, add = network.graph, layer.member('add')
     if layer.member('max_pool', 'avg_pool', 'upsample') or graph[output].op == 'global_avg_pool':
         return []
@@ -222,25 +221,17 @@ def row_memories(network: LayerGraph, layer: Layer, target: PEArray) -> tuple[in
         height, width, channels = graph.in_shape(pool)
         pooled = bits_to_bytes(min(pool.kernel[0], height) * width * channels * target.activation_bits)
     vector = bits_to_bytes(graph[node.inputs[1]].shape[2] * target.activation_bits) if node.op == 'scale' else 0
-    weights = (
-        bits_to_bytes(layer.weights * target.weight_bits)
-        if target.batch * node.shape[0] > 1
-        else weight_tile(network, node, target)
-    )
-    return lines, pooled, 0, vector, weights, _accumulators(layer, target, 1, 1, node.op in ('conv', 'dense'))
+    rows = target.batch * node.shape[0]
+    weights = bits_to_bytes(layer.weights * target.weight_bits) if rows > 1 else weight_tile(network, node, target)
+    accumulators = _accumulators(layer, target, 1, 1, node.op in ('conv', 'dense'))
+    return lines, pooled, 0, vector, weights, accumulators
 
 
 def frame_memories(network: LayerGraph, layer: Layer, target: PEArray) -> tuple[int, ...]:
     node = layer.nodes[0]
     summed = node.op in ('conv', 'dense') or _fused_pool(layer) is not None
-    return (
-        0,
-        0,
-        0,
-        0,
-        weight_tile(network, node, target),
-        _accumulators(layer, target, target.batch, node.shape[0], summed),
-    )
+    accumulators = _accumulators(layer, target, target.batch, node.shape[0], summed)
+    return 0, 0, 0, 0, weight_tile(network, node, target), accumulators
 
 
 def _fused_pool(layer: Layer) -> Node | None:

@@ -31,8 +31,9 @@ from tailor_jax.array_schedule import Layer, LayerGraph
 
 
 def run(network: LayerGraph, state: Hashable, target: PEArray) -> tuple[list[Traffic], Hashable]:
-    """See `costmodel.array.policies.policy`; the state is whether the plan's first (last) tensor lies on chip. Raises
-    TooSmall as `layer_by_layer` does.
+    """See `costmodel.array.policies.policy`; the state is whether the first (last) tensor lies on chip.
+
+    Raises TooSmall as `layer_by_layer` does.
     """
     check_shared(target)
     check_room(network, target)

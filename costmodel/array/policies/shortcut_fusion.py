@@ -7,16 +7,17 @@ mode follow one another:
     cuts = 1     row | frame            classification networks
     cuts = 2     row | frame | row      networks that upsample (encoder-decoder, feature pyramid)
 
-    DRAM bytes = weights + inputs, shortcuts and results of layers in row mode + the first load in frame mode + network
-    results + spills buffer bytes = the sum over the six memories of the most that a layer needs of each
+    DRAM bytes   = weights + inputs, shortcuts and results of layers in row mode
+                   + the first load in frame mode + network results + spills
+    buffer bytes = the sum over the six memories of the most that a layer needs of each
 
 Every pair of cuts is tried. That of the fewest DRAM bytes whose buffers fit `sram_bytes` is taken; of equals, the one
 with the fewest blocks in frame mode. A node without a block is a block of its own. Adds are fused or not as the
 target's `fuse_add` says.
 
-    search(graph, target)            what every cut takes and moves
-    curve(graph, target)             the fewest DRAM bytes against the buffer bytes that they take
-    steps(network, target)              the layers as the machine runs them, for instruction lists
+    search(graph, target)     what every cut takes and moves
+    curve(graph, target)      the fewest DRAM bytes against the buffer bytes that they take
+    steps(network, target)    the layers as the machine runs them, for instruction lists
 """
 
 from __future__ import annotations
@@ -91,8 +92,7 @@ def alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
     if tried * len(graph.nodes) > MOST_STEPS:
         raise CostError(
             f'policy shortcut_fusion tries every cut, and a network of {len(graph.nodes):,} nodes in {count:,} '
-            f'blocks has {tried:,}; '
-            'give its nodes larger blocks, or set frame'
+            f'blocks has {tried:,}; give its nodes larger blocks, or set frame'
         )
     ranges = [
         (begin, end) for begin in reversed(range(count)) for end in (range(count, begin, -1) if two else (count,))
@@ -117,8 +117,7 @@ def _check_gates(graph: Graph, target: PEArray) -> None:
     if torn := [name for name in runs if runs.count(name) > 1]:
         raise CostError(
             f'block {torn[0]!r} has nodes of other blocks between its own, so that gates can change the order of the '
-            'blocks; '
-            'give nodes that follow one another the same block, or none'
+            'blocks; give nodes that follow one another the same block, or none'
         )
     if target.cuts == 0 and _upsamples(graph) != _upsamples(rewrite.remove(graph, graph.gates)):
         raise CostError(

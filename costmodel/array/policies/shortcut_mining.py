@@ -6,8 +6,9 @@ lie on chip, the rest in DRAM. Beside the banks a layer takes the memory that it
 `costmodel.array.policies.frames`), the least of two loop orders that read every operand once:
 
     rows        K + 1 input rows, all weights of the layer, accumulators of one row
-    channels    two tiles of weights, accumulators of min(M, C) whole maps, and the input as a whole, which passes once for each C of the M outputs:
-                what the banks lack of it is read into the working memory, and none of its banks is given up; if M <= C, K + 1 rows are enough
+    channels    two tiles of weights, accumulators of min(M, C) whole maps, and the input as a whole, which passes once
+                for each C of the M outputs: what the banks lack of it is read into the working memory, and none of its
+                banks is given up; if M <= C, K + 1 rows are enough
 
 Where neither fits, `channels` with K + 1 input rows: what the banks lack of the input is read ceil(M / C) times, and
 counts so often. Layer after layer, in this order:
@@ -62,9 +63,7 @@ class _Held:
 
 
 def run(network: LayerGraph, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
-    """See `costmodel.array.policies.policy`. Raises TooSmall naming the layer that needs the most, if the buffer is too
-    small to work in.
-    """
+    """See `costmodel.array.policies.policy`. Raises TooSmall naming the layer that needs the most room."""
     check_shared(target)
     _check_room(network, target)
     machine = _Mining(network, target)

@@ -61,9 +61,7 @@ def add(channels: int, bits: int, shift: int, relu: bool) -> dict[str, Terms]:
 
 
 def requantize(channels: int, acc: int, bits: int, shift: int) -> dict[str, Terms]:
-    """Rounding (the adder's own carry chain), a test of the acc - shift - bits that must be equal, saturation, a
-    register.
-    """
+    """Rounding (the adder's carry chain), a test that acc - shift - bits are equal, saturation, a register."""
     lut: Terms = {
         'one': 1,
         'tested_bit': channels * max(0, acc - shift - bits),
@@ -85,9 +83,7 @@ def maximum(taps: int, channels: int, bits: int) -> dict[str, Terms]:
 def window(
     style: str, kernel: tuple[int, int], height: int, columns: int, width: int, padded: bool
 ) -> dict[str, Terms]:
-    """Window registers, masks on every tap where the input is padded, counters; line buffers where they are made of
-    LUTs.
-    """
+    """Window registers, masks on every tap of a padded input, counters; line buffers that are made of LUTs."""
     taps, rows = kernel[0] * kernel[1], kernel[0] - 1
     counters = 2 * math.ceil(math.log2(max(2, columns))) + math.ceil(math.log2(max(2, height)))
     lut: Terms = {

@@ -42,8 +42,7 @@ def fifo(depth: int, width: int, device: Device) -> Memory:
 
 @functools.lru_cache(maxsize=65536)
 def buffer(depth: int, width: int, device: Device) -> Memory:
-    """A memory that is read and written once a cycle at a running address, such as one row of a line buffer. Depth 1 is
-    a register.
+    """A memory read and written once a cycle at a running address, as a row of a line buffer; depth 1: a register.
 
     Without its LUTs, which are among the window's terms (`equations.window`).
     """
@@ -61,12 +60,11 @@ def rom(depth: int, width: int, device: Device) -> Memory:
     if depth == 1:
         return Memory('none')
     in_lut = depth <= device.family.rom_lut_max_depth or depth * width <= device.family.lutram_max_bits
-    lut, ff = equations.price(
-        'rom_lut' if in_lut else 'rom_bram', equations.rom('lut' if in_lut else 'bram', depth, width)
-    )
-    return (
-        Memory('rom', lut=lut, ff=ff) if in_lut else _with_blocks('bram', depth, width, lut, ff)
-    )  # UltraRAM cannot be initialized
+    style = 'lut' if in_lut else 'bram'
+    lut, ff = equations.price(f'rom_{style}', equations.rom(style, depth, width))
+    if in_lut:
+        return Memory('rom', lut=lut, ff=ff)
+    return _with_blocks('bram', depth, width, lut, ff)  # UltraRAM cannot be initialized
 
 
 def _block(depth: int, width: int, device: Device) -> str:

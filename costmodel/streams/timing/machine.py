@@ -65,7 +65,7 @@ class Machine:
     """The actors and streams of a shape."""
 
     def __init__(self, shape: Shape, entering: np.ndarray, period: int, unit: int = 1):
-        """Tokens of one or several images come in at the times `entering`. Times are in ticks, `unit` of them a cycle."""
+        """Tokens of one or several images come in at the times `entering`, in ticks, `unit` of them a cycle."""
         self.period, self.unit, self.latency, self.entering = period, unit, shape.latency * unit, entering
         self.actors: list[_Actor] = []
         self.ends: dict[Stream, tuple[_End, _End]] = {}
@@ -142,8 +142,7 @@ class Machine:
         )
 
     def settle(self, depths: Mapping[Stream, int], accepted: Callable[[], bool] = lambda: True) -> bool:
-        """Finds the least times when these streams, too, are bounded; whether there are any that are accepted. If not,
-        all stays as it was.
+        """Finds the least times with these streams bounded, too; whether some are accepted. If not, all is as before.
 
         There are none if actors wait for one another for ever, if they lose more in every period, or if a token from
         outside finds no room.
@@ -159,9 +158,8 @@ class Machine:
 
     def _settled(self) -> bool:
         begun = [actor.ended for actor in self.actors]
-        most = sum(
-            int(actor.after[-1]) + (self.latency + self.unit) * len(actor.after) for actor in self.actors
-        )  # no path of waiting is longer
+        # No path of waiting is longer than this.
+        most = sum(int(actor.after[-1]) + (self.latency + self.unit) * len(actor.after) for actor in self.actors)
         moved, order = set(range(len(self.actors))), list(range(len(self.actors)))
         while moved:
             for index in order:
@@ -219,9 +217,7 @@ class Machine:
         )
 
     def deadlocks(self, depths: Mapping[Stream, int]) -> bool:
-        """Whether actors that need nothing but tokens and room, however slow, would wait for one another for ever at
-        these depths.
-        """
+        """Whether actors that need only tokens and room would wait for one another for ever at these depths."""
         ends = {stream: [(end.actor, end.iterations.tolist()) for end in pair] for stream, pair in self.ends.items()}
         count = [len(actor.before) for actor in self.actors]
         done = [0] * len(count)

@@ -4,13 +4,14 @@ Depths. A segment is fed by a process that is as fast as the network needs and n
 / (H W), and a cycle that it has to wait is lost, with
 
     P = the largest period of the segment's own processes and of those on the main branches, which no gate takes away
-    (`fifos.pace_cycles`)
+        (`fifos.pace_cycles`)
 
 Depths are enough if `Machine` has a steady state of the period P in which no entering token waits, if its bursts
 (below) are no larger than with room everywhere, and if the order of reads and writes alone lets nobody wait for ever.
 With one token less in any one FIFO one of the three fails:
 
-    entry       the most tokens present if nothing behind is bounded, max over n of #{m >= n : written_m < read_n + 1}; less is never enough
+    entry       the most tokens present if nothing behind is bounded, max over n of #{m >= n : written_m < read_n + 1};
+                less is never enough
     the others  from the same schedule downwards, the deepest first, each as small as the rest allows
 
 The network's interval is P or more. A schedule at P, stretched, is one at any longer interval, so the depths hold
@@ -22,8 +23,11 @@ multipliers at their own even pace, must not wait for each other. So the tokens 
 evenly: token n of the tensor leaving segment s is released at r_n = theta + n P / (H W), theta the least offset with
 r_n >= written_n, and waits in the FIFO until then:
 
-    depth of the FIFO behind s = max over n of #{m >= n : written_m < read_n + 1},     written_m in s; read_n in the next segment, fed at r_n
-                                 burst + entry where the two have different P:         burst = max over n of #{m >= n : written_m < r_n}
+    depth of the FIFO behind s = max over n of #{m >= n : written_m < read_n + 1}    where both have the same P
+                                 burst + entry                                       where they have not
+    burst                      = max over n of #{m >= n : written_m < r_n}
+
+with written_m in s, and read_n in the next segment, fed at r_n.
 
 This schedule exists at the network's pace, satisfies every FIFO's bound, and the machine, running as soon as it can, is
 never later than it: the network keeps the interval of its slowest process. All depths depend on one segment, but for a
@@ -77,9 +81,7 @@ def own_period(shape: Shape) -> int:
 
 
 def entry(shape: Shape) -> Stream:
-    """The stream through which tokens enter: into the clone of the entering tensor, or to its one reader that does not
-    tap.
-    """
+    """The stream through which tokens enter: into the entering tensor's clone, or to its one reader without a tap."""
     if 0 in shape.cloned:
         return 0, CLONE
     return next(
@@ -166,17 +168,14 @@ def _depths(machine: Machine, shape: Shape, period: int, streams: Mapping[Stream
 
 
 def _presence(written: np.ndarray, read: np.ndarray, unit: int, period: int) -> int:
-    """The most tokens present at once, #{m >= n: written_m < read_n + unit} over all n, of times that repeat with the
-    period.
-    """
+    """The most tokens present at once, max over n of #{m >= n: written_m < read_n + unit}; times repeat by period."""
     images = 2 + max(0, int((read - written).max())) // period
     following = (np.arange(images)[:, None] * period + written).ravel()
     return int((np.searchsorted(following, read + unit, 'left') - np.arange(len(read))).max())
 
 
 def latency_cycles(shape: Shape, depths: Mapping[Stream, int]) -> int:
-    """Cycles from the first pixel read to the last value of the first image written, both included, of a network with
-    FIFOs of these depths.
+    """Cycles from the first pixel read to the last value of the first image written, both included, at these depths.
 
     Streams that `depths` lacks are unbounded. So are all if the network would deadlock (`full_map` on maps smaller than
     their delay).

@@ -135,9 +135,7 @@ def process(
 
 
 def absorbed(graph: Graph) -> dict[str, str]:
-    """{add: the convolution that can take it in}: the add's main branch, if nothing else reads it and no ReLU stands
-    between.
-    """
+    """{add: the convolution that can take it in}: its main branch, read by nothing else, no ReLU between."""
     main = {node.name: graph[node.inputs[0]] for node in graph.nodes if node.op == 'add'}
     return {
         name: conv.name
