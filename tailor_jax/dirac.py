@@ -24,6 +24,7 @@ import numpy as np
 
 from tailor_jax.graph import Graph, Node
 
+FACTORS = ('dirac_a', 'dirac_b')  # names of the parameters a and b
 SCRATCH_A, SCRATCH_B = 1.0, 0.1
 _EPSILON = 1e-12
 
@@ -44,13 +45,10 @@ def attach(graph: Graph, params: Mapping, trained: bool) -> dict:
     attached = dict(params)
     for name in branches(graph):
         kernel = np.asarray(params[name]['kernel'])
-        channels = kernel.shape[-1]
-        norm = np.sqrt(np.sum(kernel**2, axis=(0, 1, 2), dtype=np.float32) + np.float32(_EPSILON))
-        a, b = (
-            (np.zeros(channels, np.float32), norm)
-            if trained
-            else (np.full(channels, SCRATCH_A, np.float32), np.full(channels, SCRATCH_B, np.float32))
-        )
+        a = np.full(kernel.shape[-1], 0.0 if trained else SCRATCH_A, np.float32)
+        b = np.full(kernel.shape[-1], SCRATCH_B, np.float32)
+        if trained:
+            b = np.sqrt(np.sum(kernel**2, axis=(0, 1, 2), dtype=np.float32) + np.float32(_EPSILON))
         attached[name] = {**params[name], 'dirac_a': a, 'dirac_b': b}
     return attached
 
@@ -66,7 +64,7 @@ def _plain(entry: Mapping[str, Any]) -> dict[str, jax.Array]:
     dirac = np.zeros(kernel.shape, np.float32)
     dirac[height // 2, width // 2] = np.eye(inputs, outputs)
     norm = jnp.sqrt(jnp.sum(kernel**2, axis=(0, 1, 2)) + _EPSILON)
-    rest = {key: value for key, value in entry.items() if not key.startswith('dirac')}
+    rest = {key: value for key, value in entry.items() if key not in FACTORS}
     return {**rest, 'kernel': entry['dirac_a'] * dirac + (entry['dirac_b'] / norm) * kernel}
 
 

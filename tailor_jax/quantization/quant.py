@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tailor_jax.graph import Graph, GraphError, weight_shape
+from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.integers import fixed
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.lower import table
@@ -75,14 +75,15 @@ def divide(total: jax.Array, mean: Mean) -> jax.Array:
     if mean.divisor == 1:
         return total * 2.0**-mean.frac
     high = jnp.floor(total * 2.0**-mean.low_bits)
+    low = total - high * 2.0**mean.low_bits
+    # Long division: the high bits, then digit after digit (its width, its value) is brought down.
+    digits: list[tuple[int, jax.Array | int]] = [(mean.low_bits, low)] if mean.low_bits else []
+    digits += [(bits, 0) for bits in mean.digits[:-1]]
+    digits += [(mean.digits[-1], mean.rounding)]
     quotient, rest = _divided(high, mean)
-    steps: list[tuple[int, jax.Array | int]] = (
-        [(mean.low_bits, total - high * 2.0**mean.low_bits)] if mean.low_bits else []
-    )
-    steps += [*((bits, 0) for bits in mean.digits[:-1]), (mean.digits[-1], mean.rounding)]
-    for bits, digit in steps:
-        more, rest = _divided(rest * 2.0**bits + digit, mean)
-        quotient = quotient * 2.0**bits + more
+    for bits, digit in digits:
+        quotient_digit, rest = _divided(rest * 2.0**bits + digit, mean)
+        quotient = quotient * 2.0**bits + quotient_digit
     return quotient * 2.0**-mean.frac
 
 
@@ -115,16 +116,14 @@ def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
     for node in graph:
         if not weight_shape(graph, node):
             continue
-        entry, kind, source = params[node.key], weights[node.name], node.inputs[0]
-        bias_type = Fixed(26, kind.frac + activations[source].frac)
+        entry, kernel_type, source = params[node.key], weights[node.name], node.inputs[0]
+        bias_type = Fixed(26, kernel_type.frac + activations[source].frac)
         if fracs:
-            frac = whole(entry['weight_frac'], kind)
-            kernel, bias = (
-                scaled_quant(entry['kernel'], frac, kind),
-                scaled_quant(entry['bias'], frac + fracs[source], bias_type),
-            )
+            frac = whole(entry['weight_frac'], kernel_type)
+            kernel = scaled_quant(entry['kernel'], frac, kernel_type)
+            bias = scaled_quant(entry['bias'], frac + fracs[source], bias_type)
         else:
-            kernel, bias = fake_quant(entry['kernel'], kind), fake_quant(entry['bias'], bias_type)
+            kernel, bias = fake_quant(entry['kernel'], kernel_type), fake_quant(entry['bias'], bias_type)
         quantized[node.name] = {'kernel': kernel, 'bias': bias}
     return quantized
 
@@ -151,38 +150,44 @@ def calibrate(
       ValueError: for a width out of range. GraphError: for an op that cannot be quantized.
     """
     weight_bits_of, activation_bits_of = weight_bits_of or {}, activation_bits_of or {}
-    common = {'quant.weight_bits': weight_bits, 'quant.activation_bits': activation_bits}
-    single = [(f'quant.{kind}_bits_of {name!r}', bits) for kind, of in (('weight', weight_bits_of), ('activation', activation_bits_of))
-              for name, bits in of.items()]  # fmt: skip
-    for name, bits in (*common.items(), *single):
-        if not 2 <= bits <= 16:
-            raise ValueError(f'{name} must be 2 to 16, got {bits}')
+    _check_widths('weight', weight_bits, weight_bits_of)
+    _check_widths('activation', activation_bits, activation_bits_of)
     activations: dict[str, Fixed] = {}
     for node in graph:
         if node.name == graph.output.name and node.op not in UNACCUMULATED:
             break  # it keeps its accumulator
         inputs = [activations[name] for name in node.inputs]
-        match node.op:
-            case _ if node.op in PASSING:
-                activations[node.name] = passed_type(node, inputs[0])
-                continue
-            case 'input' | 'conv' | 'dense' | 'swish':
-                signed = not node.relu
-            case 'sigmoid':
-                signed = False
-            case 'add' | 'concat' | 'scale' | 'leaky_relu' | 'avg_pool' | 'global_avg_pool':
-                signed = not node.relu and any(kind.signed for kind in inputs)
-            case _:
-                raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
-        activations[node.name] = best_type(
-            tensors[node.name], activation_bits_of.get(node.name, activation_bits), signed
-        )
+        if node.op in PASSING:
+            activations[node.name] = passed_type(node, inputs[0])
+        else:
+            bits = activation_bits_of.get(node.name, activation_bits)
+            activations[node.name] = best_type(tensors[node.name], bits, _is_signed(node, inputs))
     weights = {
-        node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), True)
+        node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), signed=True)
         for node in graph
         if node.key in params
     }
     return QuantSpec(tuple(activations.items()), tuple(weights.items()))
+
+
+def _check_widths(operand: str, common: int, of_nodes: Mapping[str, int]) -> None:
+    widths = {f'{operand}_bits': common} | {f'{operand}_bits_of {name!r}': bits for name, bits in of_nodes.items()}
+    for name, bits in widths.items():
+        if not 2 <= bits <= 16:
+            raise ValueError(f'{name} must be 2 to 16, got {bits}')
+
+
+def _is_signed(node: Node, inputs: Sequence[Fixed]) -> bool:
+    """Whether a node that has a type of its own can be negative."""
+    match node.op:
+        case 'input' | 'conv' | 'dense' | 'swish':
+            return not node.relu
+        case 'sigmoid':
+            return False
+        case 'add' | 'concat' | 'scale' | 'leaky_relu' | 'avg_pool' | 'global_avg_pool':
+            return not node.relu and any(each.signed for each in inputs)
+        case _:
+            raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
 
 
 def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:
@@ -191,10 +196,12 @@ def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:
     largest = float(np.abs(values).max(initial=0.0))
     if not math.isfinite(largest):
         raise ValueError('cannot choose a scale for values that are not finite')
-    covering = (bits - signed) - math.ceil(math.log2(largest)) if largest > 0 else bits - signed
+    magnitude_bits = bits - signed
+    covering = magnitude_bits - math.ceil(math.log2(largest)) if largest > 0 else magnitude_bits
     covering = min(covering, FINEST)
-    candidates = [Fixed(bits, frac, signed) for frac in range(covering, covering + 4)]
-    return min(
-        candidates,
-        key=lambda kind: float(np.mean((fixed.quantize(values, kind) * np.float32(kind.step) - values) ** 2)),
-    )
+
+    def error(candidate: Fixed) -> float:
+        rounded = fixed.quantize(values, candidate) * np.float32(candidate.step)
+        return float(np.mean((rounded - values) ** 2))
+
+    return min((Fixed(bits, frac, signed) for frac in range(covering, covering + 4)), key=error)

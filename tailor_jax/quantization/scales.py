@@ -45,8 +45,11 @@ def _scaled_quant_backward(kind, saved, cotangent):
     x, frac = saved
     scaled = x * power(frac)
     inside = (scaled >= kind.lo - 0.5) & (scaled <= kind.hi + 0.5)
-    error = jnp.clip(jnp.floor(scaled + 0.5), kind.lo, kind.hi) - jnp.where(inside, scaled, 0.0)
-    return jnp.where(inside, cotangent, 0.0), -math.log(2) * power(-frac) * jnp.sum(cotangent * error)
+    integer = jnp.clip(jnp.floor(scaled + 0.5), kind.lo, kind.hi)
+    error = integer - jnp.where(inside, scaled, 0.0)
+    by_x = jnp.where(inside, cotangent, 0.0)
+    by_frac = -math.log(2) * power(-frac) * jnp.sum(cotangent * error)
+    return by_x, by_frac
 
 
 scaled_quant.defvjp(_scaled_quant_forward, _scaled_quant_backward)
@@ -68,7 +71,7 @@ def add_scales(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
     for node in graph:
         if node.op in ('sigmoid', 'swish'):
             raise GraphError(
-                f'node {node.name!r} ({node.op}): its table is made for fixed scales; take quant.scales=calibrated'
+                f'node {node.name!r} ({node.op}): its table is made for fixed scales, so scales cannot be learned here'
             )
         if weight_shape(graph, node):
             scaled[node.key]['weight_frac'] = np.float32(weights[node.name].frac)
@@ -102,9 +105,8 @@ def settle(graph: Graph, params: Mapping, spec: QuantSpec) -> tuple[dict, QuantS
         for name, kind in spec.weights
     )
     plain = {key: {part: value for part, value in entry.items() if part not in SCALES} for key, entry in params.items()}
-    return {key: entry for key, entry in plain.items() if entry}, dataclasses.replace(
-        spec, activations=activations, weights=weights
-    )
+    kept = {key: entry for key, entry in plain.items() if entry}
+    return kept, dataclasses.replace(spec, activations=activations, weights=weights)
 
 
 def whole(frac: jax.Array, kind: Fixed) -> jax.Array:

@@ -67,7 +67,7 @@ def test_single_nodes_have_their_own_widths():
         kind.bits for name, kind in weights.items() if name != 's1b0_conv1'
     } == {8}
     assert activations['s2b0_conv1'].bits == 5 and activations['s1b0_conv1'].bits == 8
-    with pytest.raises(ValueError, match="quant.weight_bits_of 's1b0_conv1' must be 2 to 16, got 1"):
+    with pytest.raises(ValueError, match="^weight_bits_of 's1b0_conv1' must be 2 to 16, got 1"):
         quantized(weight_bits_of={'s1b0_conv1': 1})
 
 

@@ -17,7 +17,7 @@ target's `fuse_add` says.
 
     search(graph, target)     what every cut takes and moves
     curve(graph, target)      the fewest DRAM bytes against the buffer bytes that they take
-    steps(network, target)    the layers as the machine runs them, for instruction lists
+    steps(network, target)    the layers in their places, for instruction lists
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from costmodel.array.layers import layer_graph
-from costmodel.array.policies.frames import Machine, State
+from costmodel.array.policies.frames import BufferAllocator, State
 from costmodel.array.policies.policy import Policy, Traffic, check_shared
 from costmodel.array.settings import PEArray
 from costmodel.cost import CostError
@@ -61,16 +61,14 @@ class Cut:
 
 
 def run(network: LayerGraph, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
-    """See `costmodel.array.policies.policy`. The state is that of the machine, and what the layers so far need of each
-    memory.
-    """
+    """See `costmodel.array.policies.policy`; the state is the allocator's, and the bytes so far of each memory."""
     check_shared(target)
-    machine = _machine(network, dataclasses.replace(target, frame=None))
-    done, after = machine.run(state[0], _modes(network, target))
+    allocator = _allocator(network, dataclasses.replace(target, frame=None))
+    done, after = allocator.run(state[0], _modes(network, target))
     needed, moved = state[1], []
     for step in done:
         needed = tuple(map(max, needed, step.memories))
-        moved.append(dataclasses.replace(machine.traffic(step), buffer_bytes=sum(needed)))
+        moved.append(dataclasses.replace(allocator.traffic(step), buffer_bytes=sum(needed)))
     return moved, (after, needed)
 
 
@@ -150,12 +148,12 @@ def curve(graph: Graph, target: PEArray) -> list[Cut]:
 
 
 def steps(network: LayerGraph, target: PEArray) -> list[Step]:
-    """The layers of a whole network as the machine runs them under `target.frame`."""
+    """The layers of a whole network as they run under `target.frame`."""
     if target.frame is None:
         raise CostError(
             'frame must say which blocks run in frame mode; costmodel.evaluate(graph, target).target has the best'
         )
-    return _machine(network, dataclasses.replace(target, frame=None)).run(None, _modes(network, target))[0]
+    return _allocator(network, dataclasses.replace(target, frame=None)).run(None, _modes(network, target))[0]
 
 
 def block(node: Node | Layer) -> str:
@@ -169,8 +167,8 @@ def _modes(network: LayerGraph, target: PEArray) -> list[bool]:
 
 
 @functools.lru_cache(maxsize=64)
-def _machine(network: LayerGraph, target: PEArray) -> Machine:
-    return Machine(network, target)
+def _allocator(network: LayerGraph, target: PEArray) -> BufferAllocator:
+    return BufferAllocator(network, target)
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:

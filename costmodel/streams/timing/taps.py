@@ -17,7 +17,7 @@ import dataclasses
 import functools
 
 from costmodel.streams.timing.schedule import greatest
-from costmodel.streams.timing.segments import Process, Shape, Tap
+from costmodel.streams.timing.segments import Process, Shape, Source, Tap
 
 
 @functools.lru_cache(maxsize=4096)
@@ -45,14 +45,13 @@ def tapped(shape: Shape, period: int) -> Shape:
 
 
 def _with_taps(shape: Shape, tensor: int, host: int, lag: int) -> Shape:
+    def tap(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        return tuple(Tap(host, lag) if source == tensor else source for source in sources)
+
     def moved(index: int, process: Process) -> Process:
         if index == host:
             return process
-        inputs, starts = (
-            tuple(Tap(host, lag) if source == tensor else source for source in sources)
-            for sources in (process.inputs, process.starts)
-        )
-        return dataclasses.replace(process, inputs=inputs, starts=starts)
+        return dataclasses.replace(process, inputs=tap(process.inputs), starts=tap(process.starts))
 
     return dataclasses.replace(
         shape, processes=tuple(moved(index, process) for index, process in enumerate(shape.processes, 1))
