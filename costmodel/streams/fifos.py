@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 
 from costmodel.streams.settings import Dataflow, activation_bits
 from costmodel.streams.timing import schedule
-from costmodel.streams.timing.segments import CLONE, Segment, Stream, Tap, segments
+from costmodel.streams.timing.processes import CLONE, ProcessSegment, Stream, Tap, process_segments
 from costmodel.streams.timing.taps import tapped
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
@@ -68,15 +68,15 @@ class Fork:
     tap: bool
 
 
-def plan(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[Segment]:
+def built_segments(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[ProcessSegment]:
     """The segments of a folded graph as the target builds them."""
-    found = list(segments(graph, reuse, target.add == 'absorbed', target.process_latency_cycles))
+    found = list(process_segments(graph, reuse, target.add == 'absorbed', target.process_latency_cycles))
     pace = pace_cycles(graph, reuse) if smooths(target) else 0
     found = [
-        dataclasses.replace(each, period=max(pace, schedule.own_period(each.shape)) if pace else 0) for each in found
+        dataclasses.replace(each, period=max(pace, schedule.own_period(each.graph)) if pace else 0) for each in found
     ]
     if target.skip == 'line_buffer':
-        found = [dataclasses.replace(each, shape=tapped(each.shape, each.period)) for each in found]
+        found = [dataclasses.replace(each, graph=tapped(each.graph, each.period)) for each in found]
     return found
 
 
@@ -94,25 +94,25 @@ def pace_cycles(graph: Graph, reuse: Mapping[str, int]) -> int:
     return max(found, streaming.period_cycles(graph, node))
 
 
-def fifos(graph: Graph, target: Dataflow, planned: list[Segment]) -> list[Fifo]:
-    """All FIFOs of a folded graph, in the order of their readers; `planned` as from `plan`."""
+def fifos(graph: Graph, target: Dataflow, built: list[ProcessSegment]) -> list[Fifo]:
+    """All FIFOs of a folded graph, in the order of their readers; `built` as from `built_segments`."""
     found: list[Fifo] = []
     before, processes = None, 0
-    for segment in planned:
-        depths = schedule.depths(segment.shape, segment.period, target.stream_depth)
+    for segment in built:
+        depths = schedule.depths(segment.graph, segment.period, target.stream_depth)
         tokens = dict(depths.streams)
         if before:
-            tokens[schedule.entry(segment.shape)] = schedule.behind(before, depths, segment.shape)
+            tokens[schedule.entry(segment.graph)] = schedule.behind(before, depths, segment.graph)
         found += [_fifo(target, edge, tokens[edge.stream], processes) for edge in _edges(graph, segment)]
-        before, processes = depths, processes + len(segment.shape.processes)
+        before, processes = depths, processes + len(segment.graph.processes)
     return found
 
 
-def forks(graph: Graph, segment: Segment) -> list[Fork]:
+def forks(graph: Graph, segment: ProcessSegment) -> list[Fork]:
     """The readers beyond the first of the segment's tensors, each charged to one of its adds."""
     adds = [node.name for node in segment.nodes if node.op == 'add']
     taken: dict[str, list[bool]] = {}
-    for process, edges in zip(segment.shape.processes, segment.edges):
+    for process, edges in zip(segment.graph.processes, segment.edges):
         for source, (_, tensor) in zip(process.sources, edges):
             taken.setdefault(tensor.name, []).append(isinstance(source, Tap))
     extra = [(graph[name], tap) for name, taps in taken.items() for tap in sorted(taps)[1:]]
@@ -135,7 +135,7 @@ class _Edge:
     tap_lag: int = 0
 
 
-def _edges(graph: Graph, segment: Segment) -> Iterator[_Edge]:
+def _edges(graph: Graph, segment: ProcessSegment) -> Iterator[_Edge]:
     """The streams of a segment: those into clone processes, then those into its processes, in their order."""
     cloned: dict[str, str] = {}
     for fork in forks(graph, segment):
@@ -145,7 +145,7 @@ def _edges(graph: Graph, segment: Segment) -> Iterator[_Edge]:
     for name, row in cloned.items():
         if name != graph.input.name:
             yield _Edge(graph[name], None, row, (tensors.index(name), CLONE))
-    for number, (process, edges) in enumerate(zip(segment.shape.processes, segment.edges), 1):
+    for number, (process, edges) in enumerate(zip(segment.graph.processes, segment.edges), 1):
         for slot, (source, (reader, tensor)) in enumerate(zip(process.sources, edges)):
             second, stream = (reader, tensor) in edges[:slot], (number, slot)
             if isinstance(source, Tap):

@@ -12,8 +12,8 @@ from random_graphs import same_rate
 import costmodel
 from costmodel.streams.settings import reuse_factors
 from costmodel.streams.timing.deadlock import deadlock_free_depths
+from costmodel.streams.timing.processes import process_segments
 from costmodel.streams.timing.schedule import own_period
-from costmodel.streams.timing.segments import segments
 from costmodel.streams.timing.simulate import simulate
 from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, Node
@@ -111,9 +111,9 @@ def fed(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
     """
     graph, target = draw(pruned())
     folded = rewrite.fold(graph)
-    segment = draw(st.sampled_from(list(segments(folded, reuse_factors(folded, target)))))
+    segment = draw(st.sampled_from(list(process_segments(folded, reuse_factors(folded, target)))))
     height, width, channels = segment.entry.shape
-    pace = -(-own_period(segment.shape) // (height * width))
+    pace = -(-own_period(segment.graph) // (height * width))
     pace += draw(st.integers(0, 2))
     entry = Node(segment.entry.name, 'conv', ('port',), (height, width, channels))
     reuse = {
