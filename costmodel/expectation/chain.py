@@ -1,8 +1,8 @@
 """Exact costs of every setting of every gate group, as a chain of links.
 
-A link is a stretch of the network whose cost depends on its own gates a_g and on the state s_{g-1} that the stretch
-before it left (a tensor on chip or not). With V_g its exact cost and t_g the state that it leaves, the cost of the
-graph binarized by a in {0,1}^A is
+A link is what a part of the network costs, by its own gates a_g and by the state s_{g-1} that the part before it left
+(a tensor on chip or not). With V_g its exact cost and t_g the state that it leaves, the cost of the graph binarized by
+a in {0,1}^A is
 
     additive   C(a) = C_0 + sum over g of V_g(s_{g-1}, a_g)
     max        C(a) = max(C_0, max over g of V_g(s_{g-1}, a_g)),      s_g = t_g(s_{g-1}, a_g)
@@ -30,7 +30,7 @@ Run = Callable[[Mapping[str, int], Hashable], tuple[Resources, Hashable]]
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """A stretch of the network. Setting s has gate j of the link open when bit j of s is set.
+    """The costs of a part of the network. Setting s has gate j of the link open when bit j of s is set.
 
     Attributes:
       gates: the gates that it depends on.

@@ -94,8 +94,8 @@ def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
     """The gate groups of the graph on this target.
 
     A segment whose maps change size sends bursts, and the FIFO behind it, which belongs to the next segment's first
-    node, holds them. If gates decide both, they interact: such a segment's gates join the next's. Segments that folding or
-    closed gates can reduce to nothing are passed over.
+    node, holds them. If gates decide both, they interact: such a segment's gates join the next's. Segments that folding
+    or closed gates can reduce to nothing are passed over.
     """
     joined = gate_groups(graph)
     if target.fifo_policy == 'full_map' or not smooths(target):

@@ -96,7 +96,7 @@ def arrays(names: Sequence[str]) -> None:
         tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)
         table = costmodel.tabulate(graph, target)
         call = expectation(table, ('dram_bytes', 'cycles', 'energy_pj', 'buffer_bytes'))
-        states = table.buckets[0].values.shape[-3]
+        states = table.stacks[0].values.shape[-3]
         print(
             f'| {network} | {policy} | {sram} | {len(graph.gates)} | {states} | {1e3 * price:.0f} | {tabulate:.2f} | '
             f'{1e6 * call:.0f} |'

@@ -227,5 +227,5 @@ def test_the_state_between_blocks_matters():
     """A network of which some setting leaves a block's result on chip and another does not."""
     graph = build.resnet(56)
     table = costmodel.tabulate(graph, costmodel.pe_array('tailor_2d', policy='retain', sram_bytes=23_000))
-    assert table.buckets[0].values.shape[1] == 2
-    assert (table.buckets[0].values[:, 0] != table.buckets[0].values[:, 1]).any()
+    assert table.stacks[0].values.shape[1] == 2
+    assert (table.stacks[0].values[:, 0] != table.stacks[0].values[:, 1]).any()
