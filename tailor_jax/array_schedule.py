@@ -105,7 +105,7 @@ class LayerGraph:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One layer as the machine runs it, in this order: stores, loads, the layer, late stores.
+    """One layer in its place, in this order: stores, loads, the layer, late stores.
 
     Attributes:
       layer: the layer.

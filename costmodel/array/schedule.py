@@ -11,7 +11,7 @@ from tailor_jax import rewrite
 from tailor_jax.array_schedule import TRAFFIC, Schedule
 from tailor_jax.graph import Graph
 
-# What the machine that runs a program has.
+# What the engine that runs a program has.
 WANTED = {'policy': 'shortcut_fusion', 'batch': 1, 'accumulator_bits': 32, 'double_buffered': True}
 
 

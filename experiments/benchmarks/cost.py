@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks.cost            # a table in Markdown, as in docs/performance.md
 
-`price` and `tabulate` are single calls in a fresh state of the machine's schedule caches; `expected` is the expected
+`price` and `tabulate` are single calls with the caches of schedules and tiles empty; `expected` is the expected
 cost of five resources and its gradient in all gates in a compiled call of its own, dispatch included, which a training
 step that contains it does not even pay. The best of 5. The second table is of the PE array, preset shortcut_fusion.
 """

@@ -1,4 +1,4 @@
-"""What a memory policy is: a machine that walks the layers and says what each moves between DRAM and the buffers.
+"""What a memory policy is: a walk over the layers that says what each moves between DRAM and the buffers.
 
     run(network, state, target) -> [Traffic of each layer], state
 
