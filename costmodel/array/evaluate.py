@@ -146,7 +146,7 @@ def monotone(target: PEArray) -> tuple[str, ...]:
 
 
 def price(network: LayerGraph, moved: Sequence[Traffic], target: PEArray) -> list[dict[str, Any]]:
-    """The rows of the nodes of a plan whose layers move so much."""
+    """The rows of the nodes of a layer graph whose layers move so much."""
     found: dict[str, dict[str, Any]] = {
         node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(KINDS, 0)}
         for node in network.graph.nodes
