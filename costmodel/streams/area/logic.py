@@ -27,7 +27,7 @@ import math
 from costmodel.devices import Device, device
 from costmodel.streams.area import equations, memory
 from costmodel.streams.area.coefficients import COEFFICIENTS
-from costmodel.streams.area.memory import Memory
+from costmodel.streams.area.memory import MappedMemory
 from costmodel.streams.settings import Dataflow, activation_bits, weight_bits
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node, macs
@@ -47,7 +47,7 @@ class Parts:
     macs: int = 0
     bops: int = 0
 
-    def add_memory(self, part: Memory, copies: int = 1) -> None:
+    def add_memory(self, part: MappedMemory, copies: int = 1) -> None:
         self.bram18 += copies * part.bram18
         self.uram += copies * part.uram
         self.lut += copies * part.lut
