@@ -281,7 +281,9 @@ def _fifo_text(cost: Cost, measured: dict | None) -> str:
         for row in cost.fifos
     ]
     rows.sort(key=lambda row: -row['depth'])
-    text = 'FIFOs\n\n' + report.table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else 'No FIFOs'
+    text = (
+        'FIFOs\n\n' + report.text_table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else 'No FIFOs'
+    )
     if not measured:
         return text
     if measured['deadlocked']:

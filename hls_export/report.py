@@ -224,7 +224,7 @@ def _sum(rows: Sequence[Mapping]) -> dict[str, float]:
     return {resource: sum(row.get(resource, 0) for row in rows) for resource in TAGS}
 
 
-def table(report: dict) -> str:
+def text_table(report: dict) -> str:
     """An aligned table: a line a node, for each resource the estimate and what synthesis reports."""
     cells = [
         [
@@ -355,7 +355,7 @@ def _command(arguments: list[str] | None) -> int:
         parser.error('give --csynth=csynth.xml, or --trace=trace.csv together with --plot=FILE')
     if options.csynth:
         report = compare(options.path, options.csynth)
-        print(json.dumps(report, indent=1) if options.json else table(report))
+        print(json.dumps(report, indent=1) if options.json else text_table(report))
     if options.plot:
         names = plot(options.path, options.trace, options.plot, options.title)
         print(f'wrote {options.plot}: occupancy of {len(names)} FIFOs', file=sys.stderr if options.json else sys.stdout)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.fidelity import figures, peers, tailor
-from experiments.fidelity.markdown import change, table
+from experiments.fidelity.markdown import change, markdown_table
 
 CURVE = 'images/shortcut_fusion_curve.png'
 
@@ -42,7 +42,7 @@ SCALE-Sim {_version('scalesim')} on 32 x 32 multipliers, 8 bits, one image, thre
 closed forms. Layers are convolutions and dense layers. `python -m experiments.benchmarks.pe_peers` runs the tools and
 keeps their rows in `experiments/fidelity/peers.json`.
 
-{table(('network', 'dataflow', 'cycles of SCALE-Sim', 'of the model', 'difference', 'layers equal'), rows)}
+{markdown_table(('network', 'dataflow', 'cycles of SCALE-Sim', 'of the model', 'difference', 'layers equal'), rows)}
 
 SCALE-Sim knows no padding and rounds output sizes up: a 34-pixel map under a 3x3 window of stride 2 becomes 17 pixels.
 Each layer was therefore given the pixels that its windows cover, so that both count the network's own 16. Stalls do not
@@ -91,7 +91,7 @@ ZigZag {_version('zigzag')} on the same array and buffers, input channels by out
 energy with DRAM at a hundred times a buffer. Adds are layers of their own, two reads and a write. Ours is
 `layer_by_layer`, each operand once.
 
-{table(head, rows)}
+{markdown_table(head, rows)}
 
 Not within 5 %: {'; '.join(misses)}. These are the 1x1 projections of stride 2, of which ZigZag reads only the pixels
 that the stride hits, a quarter of the map; the model reads maps whole, as whole rows come in bursts. The largest
@@ -119,7 +119,7 @@ Seconds of processor time as measured with the rows above, imports aside. The to
 whole networks take them longer; the model priced the whole networks, with traffic, cycles, buffers and energy. Its
 first call in a process searches tiles and warms up, later ones know the tiles.
 
-{table(('run', 'tool, s', 'first call, ms', 'later, ms', 'ratio, first', 'ratio, later'), rows)}
+{markdown_table(('run', 'tool, s', 'first call, ms', 'later, ms', 'ratio, first', 'ratio, later'), rows)}
 
 The model is at least {least[0]:,.0f} times faster in its first call and {least[1]:,.0f} in later ones. A thousand times
 is missed by first calls, which take some ten milliseconds, where the tool takes a few seconds."""
@@ -178,7 +178,7 @@ than three fixed buffers do.
 
 Shortcuts' share of the feature-map bytes of the baseline, all networks at 224 x 224:
 
-{table(('network', 'published', 'adds, each two reads and a write'), shares)}
+{markdown_table(('network', 'published', 'adds, each two reads and a write'), shares)}
 
 The published share is that of adds as layers of their own. With c channels of the inner width a bottleneck's
 convolutions read and write 12 c values a pixel and its add as many, a half; in a basic block it is 3 of 7. What lies
@@ -225,7 +225,7 @@ All skips of ResNet-50 (224 x 224, 8 bits) removed, projections included. The ar
 are not known to us, so {len(found):,} settings were priced (`experiments/fidelity/tailor.py`); bandwidth is DRAM bytes,
 performance 1 / cycles. For each policy and batch the setting closest to both figures:
 
-{table(head, rows)}
+{markdown_table(head, rows)}
 
 {100 * best.dram:+.1f} % and {100 * best.performance:+.1f} %, the closest of all, come from {best.policy},
 {best.sram_bytes >> 10} KiB, a batch of {best.batch} and {best.side} x {best.side} multipliers, {best.dataflow}, with

@@ -19,7 +19,7 @@ import costmodel
 from costmodel.cost import CostError
 from costmodel.streams.area import primitives
 from experiments.fidelity import array, figures
-from experiments.fidelity.markdown import change, filled, table
+from experiments.fidelity.markdown import change, filled, markdown_table
 from tailor_jax import build, files, rewrite, streaming
 from tailor_jax.command import Parser, status
 from tailor_jax.graph import Graph, Node
@@ -121,13 +121,13 @@ is a process of its own, both copies of a clone are a map deep: 8.59 Mbit of FIF
 same inventory from our graph gives **{bits / 1e6:.2f} Mbit** ({change(8.59e6, bits)}), the bits of {bits / 36864:.0f}
 RAMB36; mapped to whole blocks, {mapped} RAMB18.
 
-{table(('FIFOs', 'number', 'Mbit', 'share', 'RAMB18'), rows)}
+{markdown_table(('FIFOs', 'number', 'Mbit', 'share', 'RAMB18'), rows)}
 
 With everything quantized and padding and ReLU inside the convolutions, as `hls_export` builds it, `full_map` is far
 smaller:
 
 {
-        table(
+        markdown_table(
             ('activation bits', 'FIFO Mbit', 'RAMB18 of the whole design'),
             [(name, f'{found["fifo_bits"] / 1e6:.2f}', found['bram18']) for name, found in narrow],
         )
@@ -157,7 +157,7 @@ def _skip_memories() -> str:
     ]
     return f"""## The skip of a 32-pixel row, 256 bits a token
 
-{table(('depth', 'expected', 'RAMB18', 'LUTs as shift registers', 'as LUTRAM'), rows)}
+{markdown_table(('depth', 'expected', 'RAMB18', 'LUTs as shift registers', 'as LUTRAM'), rows)}
 
 Equal. The model puts 1,024 and 67 tokens into block RAM, and 34 into LUTRAM, which takes fewer LUTs than shift
 registers."""
@@ -200,7 +200,7 @@ def _shortening() -> str:
         graph = build.resnet(8, skips=skips)
         streams = hls4ml_streams(rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1))))
         bits[skips] = sum(depth * width for _, depth, width in streams) / 1e6
-    text = table(('policy', 'map', 'skip tokens', 'skip RAMB18', 'FIFOs of the block', 'their RAMB18'), rows)
+    text = markdown_table(('policy', 'map', 'skip tokens', 'skip RAMB18', 'FIFOs of the block', 'their RAMB18'), rows)
     return f"""## Shortening
 
 First block of a ResNet-8, 8 bits, one skip over two convolutions -> two skips over one each. A skip's FIFOs are its own
@@ -254,7 +254,7 @@ def _block() -> str:
 
 One block of 3x3 convolutions at 32 x 32 x 16, 1-bit weights, 2-bit activations, residual -> none.
 
-{table(('', 'BRAM', 'LUT', 'FF', 'interval'), [published, *rows])}
+{markdown_table(('', 'BRAM', 'LUT', 'FF', 'interval'), [published, *rows])}
 
 The direction is the same, the size is **not reproduced**: what else the published shares hold (BRAM 2.83 -> 2.68 % of a
 device, LUT 2.97 -> 2.91 %), such as data movers and weights in memories, is not known to us, nor are the block's
@@ -281,7 +281,7 @@ NN2FPGA counts a skip over two 3x3 convolutions at W = 32 as {naive} tokens, and
 {tapped / naive:.3f} (published 0.496). Exactly sized it is 2 W + 3 = 67 and the least there is. ResNet-20, `exact`, 8
 bits:
 
-{table(('', 'FIFO bits', 'RAMB18', 'LUT', 'FF'), rows)}"""
+{markdown_table(('', 'FIFO bits', 'RAMB18', 'LUT', 'FF'), rows)}"""
 
 
 def _sweep() -> str:
@@ -308,7 +308,7 @@ def _sweep() -> str:
 
 All skips removed; width 16, 16 cycles a pixel:
 
-{table(('network', 'policy', 'bits', 'BRAM', 'FF', 'LUT'), rows)}
+{markdown_table(('network', 'policy', 'bits', 'BRAM', 'FF', 'LUT'), rows)}
 
 Over all {count} designs of the sweep (ResNet-8 and -20, width 16 and 32, 2 to 16 bits, three policies, 4 to 256 cycles
 a pixel), -34 % BRAM is reached in {reached['bram18']}, -13 % FF in {reached['ff']}, -16 % LUT in {reached['lut']}, and

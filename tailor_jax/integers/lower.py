@@ -103,7 +103,7 @@ def _lower_node(
             )
         case 'sigmoid' | 'swish':
             assert out is not None
-            return QNode(node, out, out, table=table(node.op, inputs[0], out))
+            return QNode(node, out, out, table=lookup_table(node.op, inputs[0], out))
         case 'max_pool' | 'relu' | 'upsample' | 'flatten':
             if out != (expected := passed_type(node, inputs[0])):
                 raise GraphError(
@@ -187,7 +187,7 @@ def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:
     return multiplier, frac
 
 
-def table(op: str, source: Fixed, out: Fixed) -> np.ndarray:
+def lookup_table(op: str, source: Fixed, out: Fixed) -> np.ndarray:
     """The lookup table of a sigmoid or swish, see `fixed.lookup`."""
     # (1 + tanh(x / 2)) / 2 is the sigmoid without an exponential that overflows.
     return fx.lookup(lambda x: (1 + np.tanh(x / 2)) / 2 * (x if op == 'swish' else 1), source, out)

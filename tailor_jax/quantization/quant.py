@@ -22,7 +22,7 @@ import numpy as np
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.integers import fixed
 from tailor_jax.integers.fixed import Fixed
-from tailor_jax.integers.lower import table
+from tailor_jax.integers.lower import lookup_table
 from tailor_jax.integers.mean import Mean
 from tailor_jax.integers.qnode import PASSING, UNACCUMULATED, passed_type
 from tailor_jax.quantization.scales import learned_fracs, scaled_quant, whole
@@ -54,7 +54,7 @@ fake_quant.defvjp(_fake_quant_forward, _fake_quant_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def lookup(x: jax.Array, op: str, source: Fixed, out: Fixed) -> jax.Array:
     """sigmoid or swish of quantized x by the integer graph's table; its gradient is that of fake_quant(op(x), out)."""
-    values = jnp.asarray(table(op, source, out), jnp.float32) * out.step
+    values = jnp.asarray(lookup_table(op, source, out), jnp.float32) * out.step
     return jnp.take(values, (x * 2.0**source.frac).astype(jnp.int32) - source.lo, mode='clip')
 
 

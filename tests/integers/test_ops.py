@@ -278,7 +278,7 @@ def test_tables_hold_the_nearest_integers_and_have_the_gradient_of_the_function(
     smooth = np.array(
         [by_definition(Node('x', op, (), (1, 1, 1)), [np.full((1, 1, 1, 1), x)], (0, 0, 0, 0)) for x in xs]
     )
-    table = lower.table(op, source, out)
+    table = lower.lookup_table(op, source, out)
     assert np.abs(table * out.step - np.clip(smooth, out.lo * out.step, out.hi * out.step)).max() <= out.step / 2
     np.testing.assert_array_equal(quant.lookup(xs.astype(np.float32), op, source, out), table * np.float32(out.step))
     gradient = jax.grad(lambda x: quant.lookup(x, op, source, out).sum())(xs.astype(np.float32))

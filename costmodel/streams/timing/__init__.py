@@ -1,1 +1,1 @@
-"""When a dataflow design does what: segments, schedules, the machine with bounded FIFOs, the simulator that judges them."""
+"""When a dataflow design does what: processes, schedules, the machine with bounded FIFOs, and its simulator."""
