@@ -7,7 +7,7 @@ A kernel W of a convolution on a skip's main branch is trained as
 
 with |V| the norm of each output channel's weights, and Dirac the kernel that copies input channel o to output channel
 o. When the skip goes, the convolution can keep its signal by a alone. Weight decay acts on V only (a, b are no
-kernels), where the norm makes it harmless. `fold` computes W, so nothing of this is left in an exported network.
+kernels), where the norm makes it harmless. `merge` computes W, so nothing of this is left in an exported network.
 
 From scratch a = 1 and b = 0.1. From trained weights a = 0, b = |W|, V = W: the network starts as the one that was
 trained.
@@ -53,7 +53,7 @@ def attach(graph: Graph, params: Mapping, trained: bool) -> dict:
     return attached
 
 
-def fold(params: Mapping) -> dict:
+def merge(params: Mapping) -> dict:
     """Parameters with plain kernels W for those that have 'dirac_a', numpy's or traced; the others as they are."""
     return {name: _plain(entry) if 'dirac_a' in entry else entry for name, entry in params.items()}
 

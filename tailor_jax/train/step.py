@@ -130,7 +130,7 @@ def _loss(
     drawn = gate_lib.sample(params['gates'], jax.random.fold_in(jax.random.key(context.seed), state.step))
     values = drawn | gate_lib.scheduled(context.switches, state.step)
     net_params = (
-        quantize_params(graph, params['net'], objective.quant) if objective.quant else dirac.fold(params['net'])
+        quantize_params(graph, params['net'], objective.quant) if objective.quant else dirac.merge(params['net'])
     )
     net = Net(graph, objective.quant, AXIS, dtype, objective.preserve_variance)
     logits, updates = net.apply(

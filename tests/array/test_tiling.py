@@ -98,7 +98,7 @@ def test_no_nest_of_loops_over_tiles_that_fit_moves_fewer_bytes(nest, room, doub
 
 
 def stepped(pixels: int, products: int, outputs: int, target: costmodel.PEArray) -> int:
-    """Cycles of an array whose operands move one multiplier a cycle: folds one after another, each with its own
+    """Cycles of an array whose operands move one multiplier a cycle: passes one after another, each with its own
     wavefront.
     """
     rows, columns = target.rows, target.columns

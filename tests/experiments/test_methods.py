@@ -117,9 +117,9 @@ def test_dirac_kernels_against_their_definition():
     graph = net()
     variables = lively(graph)
     assert dirac.branches(graph) == tuple(f's{stage}b0_conv{index}' for stage in (1, 2, 3) for index in (1, 2))
-    warm = dirac.fold(dirac.attach(graph, variables['params'], trained=True))
+    warm = dirac.merge(dirac.attach(graph, variables['params'], trained=True))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), warm, dict(variables['params']))
-    scratch = dirac.fold(dirac.attach(graph, variables['params'], trained=False))
+    scratch = dirac.merge(dirac.attach(graph, variables['params'], trained=False))
     kernel, got = variables['params']['s2b0_conv1']['kernel'], np.asarray(scratch['s2b0_conv1']['kernel'])
     for channel in range(kernel.shape[-1]):
         expected = 0.1 * kernel[..., channel] / np.linalg.norm(kernel[..., channel])
@@ -134,7 +134,7 @@ def test_a_dirac_network_is_exported_as_it_was_trained():
     variables = lively(net())
     params = dirac.attach(net(), variables['params'], trained=False)
     losses = []
-    for each in (params, jax.device_get(dirac.fold(params))):
+    for each in (params, jax.device_get(dirac.merge(params))):
         start = model.restrict({**variables, 'params': each}, graph)
         state, context = step.replicate(
             (step.init_state(start, {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0))), ONE
