@@ -81,7 +81,7 @@ def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:
 def independent(
     graph: Graph,
     rows: Callable[[Graph], list[dict[str, Any]]],
-    kinds: Mapping[str, str],
+    reductions: Mapping[str, str],
     groups: Sequence[tuple[str, ...]],
 ) -> Chain:
     """The chain of a target without states: V_g is the whole graph's cost at the settings of a group, other gates open.
@@ -91,7 +91,7 @@ def independent(
     Args:
       graph: with learnable gates.
       rows: the target's rows of a graph.
-      kinds: {resource: 'sum' or 'max'}.
+      reductions: {resource: 'sum' or 'max'}.
       groups: the gates that are known to interact, a partition of the graph's.
     """
 
@@ -110,14 +110,14 @@ def independent(
             break
         groups = merge(graph.gates, [*groups, *clashes])
     claimed = set().union(*claims.values()) if claims else set()
-    none = dict.fromkeys(kinds, 0)
-    constant = reduced([row for name, row in base.items() if name not in claimed] or [none], kinds)
+    none = dict.fromkeys(reductions, 0)
+    constant = reduced([row for name, row in base.items() if name not in claimed] or [none], reductions)
     links = [
         Link(
             group,
             (
                 tuple(
-                    reduced([found.get(name, none) for name in claims[group]] or [none], kinds)
+                    reduced([found.get(name, none) for name in claims[group]] or [none], reductions)
                     for found in known[group]
                 ),
             ),
@@ -133,13 +133,13 @@ def _varying(base: Mapping[str, Resources], found: list[dict[str, Resources]]) -
     return {name for name in names if any(rows.get(name) != base.get(name) for rows in found)}
 
 
-def carried(stretches: Sequence[tuple[tuple[str, ...], Run]], start: Hashable, kinds: Mapping[str, str]) -> Chain:
+def carried(stretches: Sequence[tuple[tuple[str, ...], Run]], start: Hashable, reductions: Mapping[str, str]) -> Chain:
     """The chain of a target that carries a state.
 
     Args:
       stretches: (gates, run) of each stretch in order; run(setting, state) gives the cost and the state after.
       start: the state before the first stretch.
-      kinds: {resource: 'sum' or 'max'}.
+      reductions: {resource: 'sum' or 'max'}.
     """
     links, states = [], [start]
     for gates, run in stretches:
@@ -148,4 +148,4 @@ def carried(stretches: Sequence[tuple[tuple[str, ...], Run]], start: Hashable, k
         costs = tuple(tuple(cost for cost, _ in row) for row in found)
         links.append(Link(gates, costs, tuple(tuple(following.index(state) for _, state in row) for row in found)))
         states = following
-    return Chain(dict.fromkeys(kinds, 0), tuple(links))
+    return Chain(dict.fromkeys(reductions, 0), tuple(links))

@@ -86,18 +86,20 @@ def tabulate(graph: Graph, target: Target) -> CostTable:
     """
     check_names(graph, target)
     found = evaluator(target)
-    return packed(graph.gates, found.kinds, found.chains(graph), found.choice)
+    return packed(graph.gates, found.reductions, found.chains(graph), found.choice)
 
 
 def packed(
-    gates: tuple[str, ...], kinds: Mapping[str, str], chains: Sequence[Chain], choice: Choice | None = None
+    gates: tuple[str, ...], reductions: Mapping[str, str], chains: Sequence[Chain], choice: Choice | None = None
 ) -> CostTable:
     """The table of one chain, or of several over the same gates to choose from.
 
     Raises:
       CostError: if in every chain some setting is over the limit of the choice.
     """
-    additive, maxima = (tuple(name for name, kind in kinds.items() if kind == wanted) for wanted in ('sum', 'max'))
+    additive, maxima = (
+        tuple(name for name, reduction in reductions.items() if reduction == wanted) for wanted in ('sum', 'max')
+    )
     states = max((len(link.costs) for chain in chains for link in chain.links), default=1)
     states = max(
         states,

@@ -24,7 +24,7 @@ from costmodel.streams.timing.processes import ProcessSegment, absorbed
 from tailor_jax import rewrite, streaming
 from tailor_jax.graph import Graph
 
-KINDS = {
+REDUCTIONS = {
     'bram18': 'sum',
     'uram': 'sum',
     'lut': 'sum',
@@ -49,7 +49,7 @@ def monotone(target: Dataflow) -> tuple[str, ...]:
     branch no longer delays its neighbour; a strided layer's bursts are smoothed in one more place), so storage and
     logic fall as a rule, but not by law.
     """
-    return tuple(KINDS) if target.fifo_policy == 'full_map' else _ALWAYS_MONOTONE
+    return tuple(REDUCTIONS) if target.fifo_policy == 'full_map' else _ALWAYS_MONOTONE
 
 
 def evaluate(graph: Graph, target: Dataflow) -> Cost:
@@ -64,9 +64,9 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
     built = built_segments(folded, target, reuse)
     streams = fifos(folded, target, built)
     nodes = _rows(folded, target, reuse, built, streams)
-    total = reduced(nodes, KINDS) | {'latency_cycles': _latency_cycles(folded, built, streams)}
+    total = reduced(nodes, REDUCTIONS) | {'latency_cycles': _latency_cycles(folded, built, streams)}
     part = devices.device(target.device)
-    return Cost(target, total, nodes, by_block(nodes, KINDS), [_fifo_row(each, part) for each in streams], reuse)
+    return Cost(target, total, nodes, by_block(nodes, REDUCTIONS), [_fifo_row(each, part) for each in streams], reuse)
 
 
 def _latency_cycles(folded: Graph, built: list[ProcessSegment], streams: list[Fifo]) -> int:
@@ -148,7 +148,12 @@ def _rows(
         )
         row['interval_cycles'] = streaming.period_cycles(folded, node, reuse.get(node.name, 1))
         found.append(
-            {'name': node.name, 'op': node.op, 'block': node.block, **{resource: row[resource] for resource in KINDS}}
+            {
+                'name': node.name,
+                'op': node.op,
+                'block': node.block,
+                **{resource: row[resource] for resource in REDUCTIONS},
+            }
         )
     return found
 

@@ -34,17 +34,17 @@ SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def fake_quant(x: jax.Array, kind: Fixed) -> jax.Array:
+def fake_quant(x: jax.Array, qtype: Fixed) -> jax.Array:
     """x rounded to the nearest value of the type; the gradient is straight-through inside its range, 0 outside."""
-    return jnp.clip(jnp.floor(x * 2.0**kind.frac + 0.5), kind.lo, kind.hi) * 2.0**-kind.frac
+    return jnp.clip(jnp.floor(x * 2.0**qtype.frac + 0.5), qtype.lo, qtype.hi) * 2.0**-qtype.frac
 
 
-def _fake_quant_forward(x, kind):
-    return fake_quant(x, kind), x
+def _fake_quant_forward(x, qtype):
+    return fake_quant(x, qtype), x
 
 
-def _fake_quant_backward(kind, x, cotangent):
-    inside = (x >= (kind.lo - 0.5) * kind.step) & (x <= (kind.hi + 0.5) * kind.step)
+def _fake_quant_backward(qtype, x, cotangent):
+    inside = (x >= (qtype.lo - 0.5) * qtype.step) & (x <= (qtype.hi + 0.5) * qtype.step)
     return (jnp.where(inside, cotangent, 0.0),)
 
 

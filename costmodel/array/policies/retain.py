@@ -64,8 +64,8 @@ def _staying(network: LayerGraph, index: int, alive: Iterable[str], held: Collec
     layer = network.layers[index]
 
     def rank(name: str) -> tuple[int, int, float]:
-        kind = 0 if name in layer.inputs else 1 if name in layer.outputs else 2
-        return tensor_bytes(network, name, target), kind, network.next_reader(index, name)
+        role = 0 if name in layer.inputs else 1 if name in layer.outputs else 2
+        return tensor_bytes(network, name, target), role, network.next_reader(index, name)
 
     staying: set[str] = set()
     found, taken = [], 0
