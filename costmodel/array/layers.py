@@ -1,5 +1,4 @@
-"""Layers: what the array runs as one step, the groups of nodes of the folded graph that every policy and lowering
-walks.
+"""Layers: what the array runs as one step. Every policy, and lowering, walks the layers of the folded graph.
 
     conv, dense      start a layer; what follows on its only reader joins it: activations, one pool, an add (with
                      `fuse_add`) on its main branch
@@ -40,7 +39,7 @@ def bits_to_bytes(bits: int) -> int:
 
 def layer_graph(folded: Graph, target: PEArray, final: bool = True) -> LayerGraph:
     """The layers of a folded graph. Raises CostError naming a node that no layer can hold."""
-    groups: dict[str, list[Node]] = {}
+    members: dict[str, list[Node]] = {}
     inside: dict[str, set[str]] = {}  # the ops of each layer
     layer_of: dict[str, str] = {}
     for node in folded.nodes[1:]:
@@ -48,11 +47,11 @@ def layer_graph(folded: Graph, target: PEArray, final: bool = True) -> LayerGrap
         if not _joins(folded, node, inside.get(host, set()), target.fuse_add):
             host = node.name
         if node.op not in VIEWS:
-            groups.setdefault(host, []).append(node)
+            members.setdefault(host, []).append(node)
             inside.setdefault(host, set()).add(node.op)
             layer_of[node.name] = host
     position = {node.name: index for index, node in enumerate(folded.nodes)}
-    layers = [_layer(folded, tuple(nodes)) for nodes in groups.values()]
+    layers = [_layer(folded, tuple(nodes)) for nodes in members.values()]
 
     def place(layer: Layer) -> tuple[int, bool, int]:
         # Where its first node stands, or just behind the latest tensor that it waits for.

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from hls_export.array.chip import Chip
-from hls_export.array.group import Group
+from hls_export.array.layer import LayerRun
 from hls_export.array.memory import EngineFault, Operand, stage_node, to_bytes
 from hls_export.array.program import Program
 from tailor_jax.array_isa import Instruction, decode, decode_stage
@@ -57,8 +57,8 @@ class Engine:
                         self.pieces.append(self._piece(each))
                     case 'load' | 'store':
                         self._move(each)
-                    case 'group':
-                        self._group(each)
+                    case 'layer':
+                        self._layer(each)
                     case 'end':
                         result = self.chip.gather(self.pieces, 'host').reshape(-1)
                         return result, {kind: size for kind, size in self.chip.traffic.items() if kind != 'host'}
@@ -95,7 +95,7 @@ class Engine:
             each.input_memory, each.input, shape, each.output_bytes, bool(each.input_signed), each.input_bits, stages
         )
 
-    def _group(self, each: Instruction) -> None:
+    def _layer(self, each: Instruction) -> None:
         bias = self._constants(each.channels_out) if each.weighted else None
         stages = self._stages(each.stages, each.input_bits, bias)
         shape = (each.height, each.width, each.channels_in)
@@ -106,4 +106,4 @@ class Engine:
             raise EngineFault(f'{each.pieces + each.second_pieces} pieces are due, and {len(self.pieces)} were given')
         operands, second = self.pieces[: each.pieces] or [single], self.pieces[each.pieces :]
         self.pieces = []
-        Group(self.chip, each, stages, operands, second).run()
+        LayerRun(self.chip, each, stages, operands, second).run()

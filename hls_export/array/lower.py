@@ -4,7 +4,7 @@
     program  = lower(qgraph, schedule)                                    # decides nothing
     print(program.listing()); hls_export.array.engine.run(program, image)
 
-One group a layer, loads and stores where the schedule moves tensors, in its order. DRAM holds, from address 0, the
+One instruction a layer, loads and stores where the schedule moves tensors, in its order. DRAM holds, from address 0, the
 weights in the order in which tiles need them (over the input channels, then over the output channels; shared integers
 once), then the input and every tensor that goes there, each at the lowest address that is free from the layer that
 writes it to the last that may read it. A value takes one byte (two with 16 bits); those of a result as many as its type
@@ -193,7 +193,7 @@ class _Lowering:
         try:
             self._emit(
                 Instruction(
-                    OPCODES.index('group'),
+                    OPCODES.index('layer'),
                     frame=step.frame,
                     weighted=weighted,
                     pieces=pieces,

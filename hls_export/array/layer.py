@@ -1,4 +1,4 @@
-"""One group of a program as the engine of a PE array runs it, see `hls_export.array.engine`."""
+"""One layer of a program as the engine of a PE array runs it, see `hls_export.array.engine`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tailor_jax.graph import Node
 from tailor_jax.integers.qgraph import QNode, convolve, run_node
 
 
-class Group:
-    """One group: its geometry, its stages, and what it has in hand."""
+class LayerRun:
+    """One layer: its geometry, its stages, and what it has in hand."""
 
     def __init__(
         self, chip: Chip, each: Instruction, stages: tuple[QNode, ...], operands: list[Operand], second: list[Operand]
