@@ -72,9 +72,9 @@ def write_set(
             return {split: self._generate_examples(split, pairs) for split, pairs in splits.items()}
 
         def _generate_examples(self, split, pairs) -> Iterator[tuple[int, dict]]:
-            for i, (picture, target) in enumerate(pairs):
+            for i, (picture, label) in enumerate(pairs):
                 coded = picture if encoding == 'bytes' or isinstance(picture, bytes) else _encode(picture, encoding)
-                yield i, {**({'id': f'{split}_{i:05d}'} if ids else {}), 'image': coded, 'label': int(target)}
+                yield i, {**({'id': f'{split}_{i:05d}'} if ids else {}), 'image': coded, 'label': int(label)}
 
     Written.name = name
     builder = Written(data_dir=Path(root).expanduser(), file_format='array_record')
