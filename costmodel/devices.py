@@ -7,9 +7,9 @@ of the family, so that another tool or vendor is another row, not another branch
 from __future__ import annotations
 
 import dataclasses
-import difflib
 
 from costmodel.cost import CostError
+from tailor_jax.fields import hint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +91,5 @@ DEVICES = {
 def device(name: str) -> Device:
     """The part of that name; raises CostError that lists the known ones."""
     if name not in DEVICES:
-        near = difflib.get_close_matches(name, DEVICES, 1)
-        raise CostError(
-            f'no device {name!r}{f"; did you mean {near[0]!r}?" if near else ";"} the known devices are '
-            f'{", ".join(DEVICES)}'
-        )
+        raise CostError(f'no device {name!r}; the known devices are {", ".join(DEVICES)}{hint(name, DEVICES)}')
     return DEVICES[name]

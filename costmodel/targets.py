@@ -19,9 +19,9 @@ from costmodel.array import evaluate as array
 from costmodel.array.settings import PEArray
 from costmodel.cost import Cost, CostError
 from costmodel.expectation.chain import Chain, Choice, independent
-from costmodel.settings import hint
 from costmodel.streams import evaluate as streams
 from costmodel.streams.settings import Dataflow
+from tailor_jax.fields import hint
 from tailor_jax.graph import Graph
 
 Target = Dataflow | PEArray

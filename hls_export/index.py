@@ -32,6 +32,10 @@ class ExportError(Exception):
     """A project that cannot be written, built or run. The message names the file and says what to do."""
 
 
+class ExistsError(ExportError):
+    """What is to be written is there already, and `overwrite` was not given."""
+
+
 USER_ERRORS = (ExportError, FormatError, GraphError, LockedError)  # what a command's user can cause
 
 

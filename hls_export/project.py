@@ -24,7 +24,7 @@ import numpy as np
 from hls_export import index as indexing
 from hls_export.dataflow import emit
 from hls_export.dataflow.plan import Plan
-from hls_export.index import ExportError, Index, is_project
+from hls_export.index import ExistsError, ExportError, Index, is_project
 from tailor_jax.files import LOCK, LockedError, locked
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import qgraph as qg
@@ -173,8 +173,8 @@ def _check_destination(path: Path, overwrite: bool) -> None:
     if not any(path.iterdir()):
         return
     if not overwrite:
-        raise ExportError(
-            f'the directory {str(path)!r} is not empty; give another one, or overwrite=True (--overwrite) to replace it'
+        raise ExistsError(
+            f'the directory {str(path)!r} is not empty; give another one, or overwrite=True to replace a project'
         )
     if not is_project(path):
         raise ExportError(

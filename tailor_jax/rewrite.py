@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+from tailor_jax.fields import hint
 from tailor_jax.graph import Graph, GraphError, Node
 
 
@@ -31,9 +31,8 @@ def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
     known = set(graph.gates)
     for gate, value in settings.items():
         if gate not in known:
-            near = difflib.get_close_matches(str(gate), graph.gates, 1)
-            hint = f'did you mean {near[0]!r}? ' if near else ''
-            raise GraphError(f'no gate {gate!r} in the graph; {hint}it has {", ".join(graph.gates) or "none"}')
+            has = ', '.join(graph.gates) or 'none'
+            raise GraphError(f'no gate {gate!r} in the graph; it has {has}{hint(gate, graph.gates)}')
         if value not in (0, 1):
             raise GraphError(f'gate {gate!r}: a setting must be 0 or 1, got {value!r}')
     stands_for: dict[str, str] = {}

@@ -52,14 +52,14 @@ def join(coordinator_address: str = '', num_processes: int = 0, process_id: int 
     """
     launched = any(marker in os.environ and int(os.environ.get(count, 1)) > 1 for marker, count in LAUNCHERS.items())
     given = {
-        '--coordinator_address': coordinator_address != '',
-        '--num_processes': num_processes > 0,
-        '--process_id': process_id >= 0,
+        'coordinator_address': coordinator_address != '',
+        'num_processes': num_processes > 0,
+        'process_id': process_id >= 0,
     }
     if not launched and not any(given.values()):
         return False
     if not launched and not all(given.values()):
-        missing = ', '.join(flag for flag, there in given.items() if not there)
+        missing = ', '.join(name for name, there in given.items() if not there)
         raise ClusterError(
             f'{missing} missing: outside Slurm and Open MPI a process of several needs {", ".join(given)}'
         )

@@ -150,7 +150,9 @@ def test_validation_stands_in_for_test(root):
 
 
 def test_unknown_name_suggests_the_nearest(root):
-    with pytest.raises(data.DataError, match=r"unknown data set 'cifar01': did you mean 'cifar10'\?.*tfds_dir"):
+    with pytest.raises(
+        data.DataError, match=r"unknown data set 'cifar01'; known are .*; did you mean 'cifar10'\? .*tfds_dir"
+    ):
         data.load('cifar01')
     with pytest.raises(data.DataError, match="did you mean 'photo_digits/small'"):
         data.load('photo_digits/smal')
@@ -173,10 +175,10 @@ def test_prepare_command(root, capsys):
 
 
 def test_directories_that_hold_no_set(root):
-    with pytest.raises(data.DataError, match=r'nowhere: data.tfds_dir is not a directory'):
+    with pytest.raises(data.DataError, match=r'nowhere: tfds_dir is not a directory'):
         data.load('digits', tfds_dir=root / 'nowhere')
     (root / 'empty').mkdir(parents=True)
-    with pytest.raises(data.DataError, match=r'empty: data.tfds_dir is empty'):
+    with pytest.raises(data.DataError, match=r'empty: tfds_dir is empty'):
         data.load('digits', tfds_dir=root / 'empty')
     (root / 'empty' / 'notes.txt').write_text('x')
     with pytest.raises(data.DataError, match=r'empty: holds no dataset_info.json'):
