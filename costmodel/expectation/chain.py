@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from costmodel.cost import LABELS, CostError, reduced
-from costmodel.expectation.groups import merge
+from costmodel.expectation.groups import partition
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
@@ -108,7 +108,7 @@ def independent(
         clashes = [one + other for one, other in itertools.combinations(groups, 2) if claims[one] & claims[other]]
         if not clashes:
             break
-        groups = merge(graph.gates, [*groups, *clashes])
+        groups = partition(graph.gates, [*groups, *clashes])
     claimed = set().union(*claims.values()) if claims else set()
     none = dict.fromkeys(reductions, 0)
     constant = reduced([row for name, row in base.items() if name not in claimed] or [none], reductions)

@@ -51,10 +51,10 @@ def segments(graph: Graph) -> list[Segment]:
 
 def gate_groups(graph: Graph) -> list[tuple[str, ...]]:
     """The groups of the graph's gates, each in graph order."""
-    return merge(graph.gates, [segment.gates for segment in segments(graph)])
+    return partition(graph.gates, [segment.gates for segment in segments(graph)])
 
 
-def merge(gates: Iterable[str], sets: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+def partition(gates: Iterable[str], sets: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
     """The finest partition of `gates` in which every one of `sets` lies in one part; order is kept."""
     group_of = {gate: {gate} for gate in gates}
     for joined in sets:

@@ -15,7 +15,7 @@ import math
 
 from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
-from costmodel.expectation.groups import Segment, gate_groups, merge, segments
+from costmodel.expectation.groups import Segment, gate_groups, partition, segments
 from costmodel.streams.area import logic, memory
 from costmodel.streams.fifos import Fifo, Fork, built_segments, fifos, forks, smooths
 from costmodel.streams.settings import Dataflow, reuse_factors
@@ -104,7 +104,7 @@ def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
     for index, segment in enumerate(found):
         if segment.gates and any(node.inputs and graph.in_shape(node)[:2] != node.shape[:2] for node in segment.nodes):
             for following in found[index + 1 :]:
-                joined = merge(graph.gates, [*joined, segment.gates + following.gates])
+                joined = partition(graph.gates, [*joined, segment.gates + following.gates])
                 if not _can_vanish(graph, following):
                     break
     return joined
