@@ -7,8 +7,8 @@
 One instruction a layer, loads and stores where the schedule moves tensors, in its order. DRAM holds, from address 0,
 the weights in the order in which tiles need them (over the input channels, then over the output channels; shared
 integers once), then the input and every tensor that goes there, each at the lowest address that is free from the layer
-that writes it to the last that may read it. A value takes one byte (two with 16 bits); those of a result as many as its type
-needs.
+that writes it to the last that may read it. A value takes one byte (two with 16 bits); those of a result as many as its
+type needs.
 """
 
 from __future__ import annotations
