@@ -185,8 +185,7 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     if not synthesis:
         raise ExportError(
             f'no instance in {str(csynth)!r} is a layer of {str(path)!r} (the first is '
-            f'{next(iter(found.instances))!r}): '
-            'it is the report of another design'
+            f'{next(iter(found.instances))!r}): it is the report of another design'
         )
     rows: list[dict] = []
     for name, row in nodes.items():

@@ -73,8 +73,7 @@ def fold(graph: Graph) -> Graph:
             if producer.op != 'conv' or producer.relu or not alone or keys[producer.key] > 1:
                 raise GraphError(
                     f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads '
-                    'and that shares no weights, '
-                    f'but it reads {graph[node.name].inputs[0]!r}'
+                    f'and that shares no weights, but it reads {graph[node.name].inputs[0]!r}'
                 )
             nodes[producer.name] = dataclasses.replace(producer, bias=True)
         elif alone and producer.op == 'relu':

@@ -68,8 +68,7 @@ def reuse_split(graph: Graph, node: Node, reuse_factor: int) -> tuple[int, int]:
         nearest = sorted(valid, key=lambda factor: abs(factor - reuse_factor))[:3]
         raise GraphError(
             f'node {node.name!r} ({node.op}): reuse factor {reuse_factor} does not divide its {count} products for '
-            f'{channels_out} '
-            f'output channels; the nearest that do are {", ".join(map(str, sorted(nearest)))}'
+            f'{channels_out} output channels; the nearest that do are {", ".join(map(str, sorted(nearest)))}'
         )
     return slices, blocks
 
@@ -103,8 +102,8 @@ def lag(graph: Graph, node: Node) -> int:
     if any((count - 1) * step >= size for count, step, size in zip(node.shape, node.stride, (height, width))):
         raise GraphError(
             f'node {node.name!r} ({node.op}): padding {node.padding} makes {node.shape[:2]} windows of stride '
-            f'{node.stride} over '
-            f'{height, width} pixels, and a streaming process has one for each pixel at most; pad less'
+            f'{node.stride} over {height, width} pixels, and a streaming process has one for each pixel at most; pad '
+            'less'
         )
     return (node.kernel[0] - 1 - node.padding[0]) * width + (node.kernel[1] - 1 - node.padding[2])
 

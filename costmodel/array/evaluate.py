@@ -67,9 +67,8 @@ def evaluate(graph: Graph, target: PEArray) -> Cost:
     taken = [max((traffic.buffer_bytes for traffic in moved), default=0) for moved, _ in tried]
     if min(taken) > target.sram_bytes:
         raise CostError(
-            f'policy {target.policy} takes at least {min(taken)} bytes of buffers for this network, and sram_bytes '
-            f'is {target.sram_bytes}; '
-            'give more, or another preset'
+            f'policy {target.policy} takes at least {min(taken)} bytes of buffers for this network, and sram_bytes is '
+            f'{target.sram_bytes}; give more, or another preset'
         )
     fitting = [each for each, size in zip(tried, taken) if size <= target.sram_bytes]
     moved, chosen = min(fitting, key=lambda each: sum(traffic.dram_bytes for traffic in each[0]))

@@ -72,8 +72,8 @@ def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:
     if len(gates) > MAX_GROUP_GATES:
         raise CostError(
             f'{len(gates)} gates interact ({", ".join(gates)}), so their cost table would have 2^{len(gates)} '
-            'settings; at most '
-            f'{MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some of them to one gate'
+            f'settings; at most {MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some '
+            'of them to one gate'
         )
     return ({gate: setting >> index & 1 for index, gate in enumerate(gates)} for setting in range(1 << len(gates)))
 

@@ -117,9 +117,8 @@ def packed(
             max(cost[limited] for link in chain.links for row in link.costs for cost in row) for chain in chains
         )
         raise CostError(
-            f'{choice.chooser}: no alternative keeps {limited} within {choice.setting}={choice.limit} with every '
-            'skip setting; '
-            f'the least {choice.setting} that would do is {least}'
+            f'{choice.chooser}: no alternative keeps {limited} within {choice.setting}={choice.limit} with every skip '
+            f'setting; the least {choice.setting} that would do is {least}'
         )
     parts = [_arrays(gates, additive, maxima, chain, states, choice) for chain in chains]
     longest = [max(len(support[index]) for _, support, _ in parts) for index in range(len(maxima))]

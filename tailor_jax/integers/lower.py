@@ -92,8 +92,7 @@ def _lower_node(
             if mean.divisor > 1 and out and out.frac > frac:
                 raise GraphError(
                     f'node {node.name!r} ({node.op}): a mean of {mean.count} values of {inputs[0]} is exact only '
-                    f'below 2^-{frac}, and its output '
-                    f'{out} is finer; give the output at most {frac} fractional bits'
+                    f'below 2^-{frac}, and its output {out} is finer; give the output at most {frac} fractional bits'
                 )
             return QNode(
                 node,
@@ -169,8 +168,7 @@ def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[
     if max(-lo, hi) >= FLOAT32_EXACT:
         raise GraphError(
             f'node {node.name!r} ({node.op}): its accumulator reaches {max(-lo, hi)}, but float32 training is exact '
-            'only below 2^24 = '
-            f'{FLOAT32_EXACT}; use fewer weight or activation bits for this node'
+            f'only below 2^24 = {FLOAT32_EXACT}; use fewer weight or activation bits for this node'
         )
     acc = fx.smallest(lo, hi, frac)
     return out or fx.smallest(min(lo, -1), hi, frac), acc

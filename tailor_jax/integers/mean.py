@@ -84,9 +84,8 @@ def mean_of(node: Node, map_shape: tuple[int, ...], source: Fixed) -> Mean:
         fitting = f', {count} values only of at most {bits} bits' if bits > source.signed else ''
         raise GraphError(
             f'{where}: the sum of {count} values of {source.bits} bits reaches {largest}, but float32 training is '
-            'exact only below '
-            f'2^24 = {FLOAT32_EXACT}; of {source.bits} bits at most {(FLOAT32_EXACT - 1) // magnitude} values can be '
-            f'averaged{fitting}'
+            f'exact only below 2^24 = {FLOAT32_EXACT}; of {source.bits} bits at most '
+            f'{(FLOAT32_EXACT - 1) // magnitude} values can be averaged{fitting}'
         )
     if divisor >= _LARGEST_DIVISOR:
         raise GraphError(

@@ -72,8 +72,7 @@ def join(coordinator_address: str = '', num_processes: int = 0, process_id: int 
     if jax.device_count() != jax.process_count() * jax.local_device_count():
         raise ClusterError(
             f'process {jax.process_index()} has {jax.local_device_count()} of {jax.device_count()} devices; expected '
-            'equally many on each of '
-            f'{jax.process_count()} processes'
+            f'equally many on each of {jax.process_count()} processes'
         )
     multihost_utils.sync_global_devices('joined')  # connects the devices while all are here: gloo gives up after 30 s
     return jax.process_count() > 1
