@@ -264,7 +264,8 @@ def test_a_write_that_is_killed_loses_nothing_and_the_next_one_clears_up(network
     old = content(hls_export.write(path, *network, hardware={'old': 1}))
     new = content(hls_export.write(tmp_path / 'q', *network, hardware={'new': 1}))
     program = (
-        'import sys, numpy, hls_export\nfrom tailor_jax import qgraph\nnet = qgraph.load(sys.argv[1] + "/qgraph.npz")\n'
+        'import sys, numpy, hls_export\nfrom tailor_jax.integers import qgraph\n'
+        'net = qgraph.load(sys.argv[1] + "/qgraph.npz")\n'
         'plan = hls_export.Plan.default(net, dict.fromkeys(hls_export.dataflow.plan.skip_fifos(net.graph), 40))\n'
         'given = numpy.load(sys.argv[2])\n'
         'hls_export.write(sys.argv[1], net, plan, given["images"], given["labels"], hardware={"new": 1}, '
