@@ -1,10 +1,10 @@
 """Hardware cost of a network on a target, exact for a graph and exact in expectation for a graph with learnable gates.
 
-    target = costmodel.dataflow(device='zcu104', fifo_policy='exact', weight_bits=8, activation_bits=8)      # a streaming design on an FPGA
-    target = costmodel.pe_array(preset='shortcut_fusion', policy='layer_by_layer')                           # a PE array with DRAM
-    cost   = costmodel.evaluate(graph, target)       # cost.total['bram18'], cost.nodes, cost.blocks, cost.fifos: integers
-    table  = costmodel.tabulate(graph, target)       # every setting of every gate group
-    value  = costmodel.expected(table, p)            # {resource: scalar}, p = {gate: probability}; differentiable, jittable
+    target = costmodel.dataflow(device='zcu104', fifo_policy='exact', weight_bits=8)    # a streaming design on an FPGA
+    target = costmodel.pe_array(preset='shortcut_fusion', policy='layer_by_layer')      # a PE array with DRAM
+    cost   = costmodel.evaluate(graph, target)   # cost.total['bram18'], cost.nodes, cost.blocks, cost.fifos: integers
+    table  = costmodel.tabulate(graph, target)   # every setting of every gate group
+    value  = costmodel.expected(table, p)        # {resource: scalar} for p = {gate: probability}; differentiable
 
 `expected` and `tabulate` are loaded on first use, so that pricing a network does not wait for jax.
 """
@@ -44,9 +44,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in ('expected', 'tabulate', 'CostTable'):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    from costmodel.expectation import (
-        expected as expectation,
-    )  # together: a table is a pytree only once `expectation` has registered it
-    from costmodel.expectation import table
+    # Together: a table is a pytree only once `expectation` has registered it.
+    from costmodel.expectation import expected, table
 
-    return expectation.expected if name == 'expected' else getattr(table, name)
+    return expected.expected if name == 'expected' else getattr(table, name)

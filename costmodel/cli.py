@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from costmodel.streams.timing.simulate import simulate
 from costmodel.targets import Target
 from tailor_jax import build, rewrite
 from tailor_jax.command import Parser, status
+from tailor_jax.fields import hint
 from tailor_jax.graph import Graph, GraphError
 from tailor_jax.graph import load as load_graph
 
@@ -155,12 +155,8 @@ def keep(graph: Graph, which: str) -> Graph:
     if wanted is None:
         wanted = set(which.split(','))
         for name in sorted(wanted - set(graph.gates)):
-            near = difflib.get_close_matches(name, graph.gates, 1)
-            raise CostError(
-                f'--keep: no gate {name!r} in the network'
-                + (f'; did you mean {near[0]!r}?' if near else '')
-                + f'; it has {", ".join(graph.gates) or "none"}'
-            )
+            near, has = hint(name, graph.gates), ', '.join(graph.gates) or 'none'
+            raise CostError(f'--keep: no gate {name!r} in the network; it has {has}{near}')
     return rewrite.binarize(graph, {gate: int(gate in wanted) for gate in graph.gates})
 
 
@@ -281,7 +277,9 @@ def _fifo_text(cost: Cost, measured: dict | None) -> str:
         for row in cost.fifos
     ]
     rows.sort(key=lambda row: -row['depth'])
-    text = 'FIFOs\n\n' + report.table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else 'No FIFOs'
+    text = (
+        'FIFOs\n\n' + report.text_table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else 'No FIFOs'
+    )
     if not measured:
         return text
     if measured['deadlocked']:

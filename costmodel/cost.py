@@ -50,15 +50,17 @@ class Cost:
     reuse_factors: dict[str, int]
 
 
-def reduced(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> dict[str, int]:
+def reduced(rows: Iterable[Mapping[str, Any]], reductions: Mapping[str, str]) -> dict[str, int]:
     """{resource: integer} of several rows together."""
     rows = list(rows)
-    return {resource: REDUCE[kind](row[resource] for row in rows) for resource, kind in kinds.items()}
+    return {resource: REDUCE[reduction](row[resource] for row in rows) for resource, reduction in reductions.items()}
 
 
-def by_block(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, str]) -> list[dict[str, Any]]:
+def by_block(rows: Iterable[Mapping[str, Any]], reductions: Mapping[str, str]) -> list[dict[str, Any]]:
     """The rows of the blocks, in the order in which they first appear; a node without a block is a block of its own."""
     members: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         members.setdefault(row['block'] or row['name'], []).append(row)
-    return [{'name': name, 'op': 'block', 'block': name, **reduced(group, kinds)} for name, group in members.items()]
+    return [
+        {'name': name, 'op': 'block', 'block': name, **reduced(group, reductions)} for name, group in members.items()
+    ]

@@ -7,9 +7,9 @@ of the family, so that another tool or vendor is another row, not another branch
 from __future__ import annotations
 
 import dataclasses
-import difflib
 
 from costmodel.cost import CostError
+from tailor_jax.fields import hint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Device:
         return {resource: getattr(self, resource) for resource in ('bram18', 'uram', 'lut', 'ff', 'dsp')}
 
 
-_ZYNQ7, _ZYNQU, _ALVEO = (
-    'AMD DS190 Zynq-7000 overview',
-    'AMD DS891 Zynq UltraScale+ overview',
-    'AMD DS890 UltraScale architecture overview',
-)
+_ZYNQ7 = 'AMD DS190 Zynq-7000 overview'
+_ZYNQU = 'AMD DS891 Zynq UltraScale+ overview'
+_ALVEO = 'AMD DS890 UltraScale architecture overview'
+_KRIA = 'AMD DS987 Kria K26 SOM data sheet'
+_U50 = 'AMD DS965 Alveo U50 data sheet'
 
 DEVICES = {
     device.name: device
@@ -79,29 +79,9 @@ DEVICES = {
         Device('ultra96', 'xczu3eg-sbva484-1-i', ULTRASCALE, 70_560, 141_120, 432, 0, 360, _ZYNQU),
         Device('zcu102', 'xczu9eg-ffvb1156-2-e', ULTRASCALE, 274_080, 548_160, 1_824, 0, 2_520, _ZYNQU),
         Device('zcu104', 'xczu7ev-ffvc1156-2-e', ULTRASCALE, 230_400, 460_800, 624, 96, 1_728, _ZYNQU),
-        Device(
-            'kv260',
-            'xck26-sfvc784-2LV-c',
-            ULTRASCALE,
-            117_120,
-            234_240,
-            288,
-            64,
-            1_248,
-            'AMD DS987 Kria K26 SOM data sheet',
-        ),
+        Device('kv260', 'xck26-sfvc784-2LV-c', ULTRASCALE, 117_120, 234_240, 288, 64, 1_248, _KRIA),
         Device('kcu1500', 'xcku115-flvb2104-2-e', ULTRASCALE, 663_360, 1_326_720, 4_320, 0, 5_520, _ALVEO),
-        Device(
-            'u50',
-            'xcu50-fsvh2104-2-e',
-            ULTRASCALE,
-            871_680,
-            1_743_360,
-            2_688,
-            640,
-            5_952,
-            'AMD DS965 Alveo U50 data sheet',
-        ),
+        Device('u50', 'xcu50-fsvh2104-2-e', ULTRASCALE, 871_680, 1_743_360, 2_688, 640, 5_952, _U50),
         Device('u200', 'xcu200-fsgd2104-2-e', ULTRASCALE, 1_182_240, 2_364_480, 4_320, 960, 6_840, _ALVEO),
         Device('u250', 'xcu250-figd2104-2L-e', ULTRASCALE, 1_728_000, 3_456_000, 5_376, 1_280, 12_288, _ALVEO),
     )
@@ -111,9 +91,5 @@ DEVICES = {
 def device(name: str) -> Device:
     """The part of that name; raises CostError that lists the known ones."""
     if name not in DEVICES:
-        near = difflib.get_close_matches(name, DEVICES, 1)
-        raise CostError(
-            f'no device {name!r}{f"; did you mean {near[0]!r}?" if near else ";"} the known devices are '
-            f'{", ".join(DEVICES)}'
-        )
+        raise CostError(f'no device {name!r}; the known devices are {", ".join(DEVICES)}{hint(name, DEVICES)}')
     return DEVICES[name]

@@ -31,9 +31,7 @@ Parts = dict[str, dict[str, float]]
 
 
 def split(cost: Cost, resource: str) -> Parts:
-    """{part: {block: amount}} of one resource; the parts of a block add up to its row, but for the rounding of each row
-    to an integer.
-    """
+    """{part: {block: amount}} of one resource; the parts of a block add up to its row, but for rounding."""
     if targets.name(cost.target) == 'dataflow':
         return _split_streams(cost, resource)
     if resource == 'dram_bytes':
@@ -64,9 +62,7 @@ def _split_streams(cost: Cost, resource: str) -> Parts:
 
 
 def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources: tuple[str, ...] = ()) -> None:
-    """Writes a picture with a panel a resource: for each block the bar before (left) and after (right). The suffix
-    gives the format.
-    """
+    """Writes a picture, in the format of its suffix, with a panel a resource: a bar a block before and after."""
     import matplotlib
 
     matplotlib.use('Agg')
@@ -75,30 +71,16 @@ def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources
     resources = resources or PANELS[targets.name(before.target)]
     blocks = list(dict.fromkeys(row['name'] for row in (*before.blocks, *after.blocks)))
     places = np.arange(len(blocks))
-    figure, axes = plt.subplots(
-        len(resources),
-        1,
-        sharex=True,
-        figsize=(max(6, 0.55 * len(blocks) + 2), 2.4 * len(resources) + 0.8),
-        squeeze=False,
-    )
+    inches = max(6, 0.55 * len(blocks) + 2), 2.4 * len(resources) + 0.8
+    figure, axes = plt.subplots(len(resources), 1, sharex=True, figsize=inches, squeeze=False)
     for axis, resource in zip(axes[:, 0], resources):
         for side, (cost, hatch) in enumerate(((before, ''), (after, '///'))):
             bottom = np.zeros(len(blocks))
             for color, (part, amounts) in zip(COLORS, split(cost, resource).items()):
                 heights = np.array([amounts.get(block, 0.0) for block in blocks])
                 label = f'{part}, {"after" if side else "before"}'
-                axis.bar(
-                    places + 0.42 * side - 0.21,
-                    heights,
-                    0.4,
-                    bottom,
-                    color=color,
-                    hatch=hatch,
-                    edgecolor='white',
-                    linewidth=0.4,
-                    label=label,
-                )
+                style = {'color': color, 'hatch': hatch, 'edgecolor': 'white', 'linewidth': 0.4, 'label': label}
+                axis.bar(places + 0.42 * side - 0.21, heights, 0.4, bottom, **style)
                 bottom += heights
         axis.set_ylabel(resource)
         axis.set_title(

@@ -127,9 +127,8 @@ def text(before: Cost, after: Cost, network: str) -> str:
     )
     nodes = [[row['name'], row['op'], *(row[name] for name in columns)] for row in after.nodes]
     sides = [{row['name']: row for row in cost.blocks} for cost in (before, after)]
-    none = dict.fromkeys(
-        columns, 0
-    )  # a closed gate can take a block away, and make a node that was fused a row of its own
+    # A closed gate can take a block away, and make a node that was fused a row of its own.
+    none = dict.fromkeys(columns, 0)
     blocks = []
     for block in sides[0] | sides[1]:
         found = [side.get(block, none) for side in sides]
@@ -137,9 +136,9 @@ def text(before: Cost, after: Cost, network: str) -> str:
     parts = [
         f'{network}: {settings}',
         'Nodes, after',
-        table([['node', 'op', *columns], *nodes]),
+        text_table([['node', 'op', *columns], *nodes]),
         'Blocks',
-        table([['block', '', *columns], *blocks]),
+        text_table([['block', '', *columns], *blocks]),
         'Network',
         _network(before, after, columns),
     ]
@@ -167,14 +166,14 @@ def _network(before: Cost, after: Cost, columns: Sequence[str]) -> str:
             ]
         )
     rows.append(['change', *(_change(before.total[name], after.total[name]) for name in columns), '', ''])
-    return table(rows)
+    return text_table(rows)
 
 
 def _change(before: int, after: int) -> str:
     return f'{after / before - 1:+.1%}' if before and before != after else '' if before == after else 'new'
 
 
-def table(rows: Iterable[Sequence[Any]]) -> str:
+def text_table(rows: Iterable[Sequence[Any]]) -> str:
     """Aligned columns: text to the left, numbers to the right with thousands separated."""
     cells = [[f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]

@@ -6,13 +6,12 @@ Integers of numpy are integers; a float, a bool or text is none.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from costmodel.cost import CostError
-from tailor_jax.fields import plain
+from tailor_jax.fields import hint, plain
 
 MOST_BITS = 32  # of weights and activations; training and `run_int` take 2..16
 MOST = 1 << 40  # bytes, cycles, and what else is a size
@@ -82,9 +81,3 @@ def known(where: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:
             raise CostError(
                 f'{where} has no setting {key!r}{hint(key, allowed)}; the settings are {", ".join(allowed)}'
             )
-
-
-def hint(given: Any, candidates: Iterable[str]) -> str:
-    """'; did you mean ...?' where a name is near one of these."""
-    near = difflib.get_close_matches(str(given), list(candidates), 1)
-    return f'; did you mean {near[0]!r}?' if near else ''

@@ -2,7 +2,7 @@
 
 `evaluate` prices a graph; an `Evaluator` is what the expectation over gates needs of a target:
 
-    kinds           {resource: 'sum' or 'max'}: how costs add up
+    reductions      {resource: 'sum' or 'max'}: how costs add up
     chains(graph)   the exact costs of all settings of the gates, as a chain of links (`costmodel.expectation.chain`); several to choose from
     choice          how one of them is chosen
 """
@@ -19,9 +19,9 @@ from costmodel.array import evaluate as array
 from costmodel.array.settings import PEArray
 from costmodel.cost import Cost, CostError
 from costmodel.expectation.chain import Chain, Choice, independent
-from costmodel.settings import hint
 from costmodel.streams import evaluate as streams
 from costmodel.streams.settings import Dataflow
+from tailor_jax.fields import hint
 from tailor_jax.graph import Graph
 
 Target = Dataflow | PEArray
@@ -31,7 +31,7 @@ Target = Dataflow | PEArray
 class Evaluator:
     """What the expectation over gates is made of."""
 
-    kinds: Mapping[str, str]
+    reductions: Mapping[str, str]
     chains: Callable[[Graph], list[Chain]]
     choice: Choice | None = None
 
@@ -59,10 +59,11 @@ def evaluator(target: Target) -> Evaluator:
         case Dataflow():
             rows = functools.partial(streams.rows, target=target)
             return Evaluator(
-                streams.KINDS, lambda graph: [independent(graph, rows, streams.KINDS, streams.couplings(graph, target))]
+                streams.REDUCTIONS,
+                lambda graph: [independent(graph, rows, streams.REDUCTIONS, streams.couplings(graph, target))],
             )
         case PEArray():
-            return Evaluator(array.KINDS, lambda graph: array.chains(graph, target), array.choice(target))
+            return Evaluator(array.REDUCTIONS, lambda graph: array.chains(graph, target), array.choice(target))
         case _:
             raise _unknown(target)
 

@@ -199,7 +199,14 @@ def _join(values: Mapping[str, Any], handler: interruption.Handler) -> None:
     """Makes this process one of several, if it is."""
     from tailor_jax.train import cluster
 
-    if cluster.join(*(values[name] for name in CLUSTER_FLAGS)):
+    try:
+        joined = cluster.join(*(values[name] for name in CLUSTER_FLAGS))
+    except cluster.ClusterError as error:
+        flags_given = ' '.join(
+            f'--{name}={values[name]}' for name, (default, _) in CLUSTER_FLAGS.items() if values[name] != default
+        )
+        raise cluster.ClusterError(f'{flags_given}: {error}' if flags_given else str(error)) from error
+    if joined:
         handler.install()  # again: jax.distributed took SIGTERM for itself
         handler.holders += 1  # for good: several processes stop only where all do, in the training loop
 

@@ -9,15 +9,18 @@ from tailor_jax import data
 
 
 def load(config: Config) -> data.Source:
-    """Opens the data set. Raises DataError, see `data.load`."""
+    """Opens the data set. Raises DataError, see `data.load`; its arguments are the keys of config.data."""
     chosen = config.data
-    return data.load(
-        chosen.name,
-        chosen.tfds_dir or None,
-        image_size=chosen.image_size or None,
-        train_split=chosen.train_split,
-        test_split=chosen.test_split or None,
-    )
+    try:
+        return data.load(
+            chosen.name,
+            chosen.tfds_dir or None,
+            image_size=chosen.image_size or None,
+            train_split=chosen.train_split,
+            test_split=chosen.test_split or None,
+        )
+    except data.DataError as error:
+        raise data.DataError(f'config.data: {error}') from None
 
 
 def augmentation(config: Config, source: data.Source, processes: int = 1) -> data.Augment:

@@ -37,8 +37,8 @@ TARGETS = ('dataflow', 'qonnx')
 def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     """Writes the project of a finished run; returns the cost model's report of it.
 
-    Raises FileNotFoundError if `workdir` holds no finished training, FileExistsError if `out` exists and `overwrite` is
-    not given.
+    Raises FileNotFoundError if `workdir` holds no finished training, ExistsError if `out` does and `overwrite` is not
+    given.
     """
     config, integers = _finished(workdir)
     target = dataflow_of(config)
@@ -133,6 +133,13 @@ def main(options: Any) -> None:
             else ''
         )
         raise ConfigError(f'--target is {options.target!r}; networks can be exported to {", ".join(TARGETS)}{hint}')
+    try:
+        _export(workdir, out, options)
+    except hls_export.ExistsError as error:
+        raise hls_export.ExistsError(f'{error}; that is --overwrite') from None
+
+
+def _export(workdir: Path, out: Path, options: Any) -> None:
     if options.target == 'qonnx':
         out = out if out.suffix == '.onnx' else out / 'network.onnx'
         count = export_qonnx(workdir, out, options.overwrite)

@@ -17,7 +17,7 @@ from experiments.config import ConfigError
 from experiments.phase import Run, advice, phase_of, sample_images, train_phase
 from tailor_jax import data, files, model, rewrite
 from tailor_jax.fields import MOST_BYTES
-from tailor_jax.graph import Graph
+from tailor_jax.graph import Graph, GraphError
 from tailor_jax.integers import qgraph
 from tailor_jax.integers.lower import lower
 from tailor_jax.integers.qgraph import QGraph
@@ -32,7 +32,7 @@ def quantize(run: Run, graph: Graph, variables: Mapping, taught: Mapping, teache
     """Folds, calibrates, trains and lowers a network; (the integer network, its accuracy on the test split)."""
     folded, params = rewrite.fold(graph), model.fold_variables(graph, variables)
     spec = QuantSpec.from_json(cluster.from_main(lambda: _calibrated(run, folded, params).to_json()))
-    start = add_scales(folded, params, spec) if run.config.quant.scales == 'learned' else params
+    start = _with_scales(folded, params, spec) if run.config.quant.scales == 'learned' else params
     state = train_phase(
         run,
         phase_of(run.config, 'qat'),
@@ -44,6 +44,13 @@ def quantize(run: Run, graph: Graph, variables: Mapping, taught: Mapping, teache
     params, spec = settle(folded, state.params['net'], spec)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
     return integers, _proved_accuracy(run, integers, folded, spec, params)
+
+
+def _with_scales(folded: Graph, params: Mapping, spec: QuantSpec) -> dict:
+    try:
+        return add_scales(folded, params, spec)
+    except GraphError as error:
+        raise ConfigError(f'{error}; take config.quant.scales=calibrated') from None
 
 
 def check_bits(config, graph: Graph) -> None:
@@ -83,9 +90,8 @@ def _chosen(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
     widths = (config_lib.bits_of(run.config, f'quant.{kind}_bits_of') for kind in ('weight', 'activation'))
     spec = calibrate(folded, params, jax.device_get(tensors), quant.weight_bits, quant.activation_bits, *widths)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
-    _exact_logits(
-        integers, folded, spec, params, images
-    )  # too wide, or inexact on this device: better now than after training
+    # Too wide, or inexact on this device: better now than after training.
+    _exact_logits(integers, folded, spec, params, images)
     return spec
 
 

@@ -347,4 +347,4 @@ def _with_dirac(config: Config, graph: Graph, variables: Mapping) -> dict:
 
 
 def _without_dirac(variables: Mapping) -> dict:
-    return {**variables, 'params': jax.device_get(dirac.fold(variables['params']))}
+    return {**variables, 'params': jax.device_get(dirac.merge(variables['params']))}

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from costmodel.array.evaluate import KINDS as OF_PE_ARRAY
-from costmodel.streams.evaluate import KINDS as OF_DATAFLOW
+from costmodel.array.evaluate import REDUCTIONS as OF_PE_ARRAY
+from costmodel.streams.evaluate import REDUCTIONS as OF_DATAFLOW
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from hls_export import csim

@@ -2,7 +2,7 @@
 
 from hls_export.dataflow.plan import Fifo, Plan
 from hls_export.design import Design, compile
-from hls_export.index import ExportError
+from hls_export.index import ExistsError, ExportError
 from hls_export.project import write
 
-__all__ = ['Design', 'ExportError', 'Fifo', 'Plan', 'compile', 'write']
+__all__ = ['Design', 'ExistsError', 'ExportError', 'Fifo', 'Plan', 'compile', 'write']

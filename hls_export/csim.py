@@ -53,7 +53,7 @@ def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, tr
     return result
 
 
-def table(result: dict) -> str:
+def text_table(result: dict) -> str:
     """What a person wants to know of a simulation, a few aligned lines."""
     rows = [
         ('mode', result['mode']),
@@ -110,7 +110,7 @@ def _command(arguments: list[str] | None) -> int:
     parser.add_argument('--trace', help='cycle mode: write FIFO occupancy over time to this CSV file')
     options = parser.parse_args(arguments)
     result = simulate(options.path, options.mode, options.images, options.trace)
-    print(table(result))
+    print(text_table(result))
     return 0 if result['mismatched_values'] == 0 and not result.get('deadlock') else 1
 
 

@@ -32,6 +32,10 @@ class ExportError(Exception):
     """A project that cannot be written, built or run. The message names the file and says what to do."""
 
 
+class ExistsError(ExportError):
+    """What is to be written is there already, and `overwrite` was not given."""
+
+
 USER_ERRORS = (ExportError, FormatError, GraphError, LockedError)  # what a command's user can cause
 
 
@@ -73,9 +77,7 @@ def to_json(index: Index) -> str:
 
 
 def load(path: str | os.PathLike) -> Index:
-    """The project.json of a project. Raises ExportError for a directory that has none, or naming the file that is
-    damaged.
-    """
+    """The project.json of a project. Raises ExportError naming the directory without one, or the damaged file."""
     file = Path(path) / MARKER
     try:
         fields = read_fields(file, *FORMAT, ExportError)

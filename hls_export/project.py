@@ -1,6 +1,6 @@
 """Writes a project directory: generated sources, static headers, test data and build files.
 
-write(path, qgraph, plan, images, labels)      a new directory, complete or not there at all; two writes are byte-identical
+write(path, qgraph, plan, images, labels)    a new directory, whole or not there at all; two writes are byte-identical
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from hls_export import index as indexing
 from hls_export.dataflow import emit
 from hls_export.dataflow.plan import Plan
-from hls_export.index import ExportError, Index, is_project
+from hls_export.index import ExistsError, ExportError, Index, is_project
 from tailor_jax.files import LOCK, LockedError, locked
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import qgraph as qg
@@ -79,7 +79,7 @@ def write(
         raise GraphError(
             f'labels must be [{len(images)}] integers of 32 bits, one an image, got {labels.dtype} {list(labels.shape)}'
         )
-    _check_target(path, overwrite)
+    _check_destination(path, overwrite)
     files: dict[str, str | bytes] = dict(emit.source(qgraph, plan))
     expected = np.concatenate([qg.run_int(qgraph, images[start : start + 256]) for start in range(0, len(images), 256)])
     pixel = np.int16 if qgraph.input.out.lo >= -(1 << 15) and qgraph.input.out.hi < 1 << 15 else np.int32
@@ -107,9 +107,9 @@ def write(
             try:
                 made = work / 'project'
                 for name, content in files.items():
-                    target = made / name
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(content.encode() if isinstance(content, str) else content)
+                    destination = made / name
+                    destination.parent.mkdir(parents=True, exist_ok=True)
+                    destination.write_bytes(content.encode() if isinstance(content, str) else content)
                 qg.save(qgraph, made / 'qgraph.npz')
                 if path.exists():
                     path.rename(work / 'replaced')
@@ -165,7 +165,7 @@ def _clear(path: Path, work: Path) -> None:
     shutil.rmtree(work)
 
 
-def _check_target(path: Path, overwrite: bool) -> None:
+def _check_destination(path: Path, overwrite: bool) -> None:
     if not path.exists():
         return
     if not path.is_dir():
@@ -173,8 +173,8 @@ def _check_target(path: Path, overwrite: bool) -> None:
     if not any(path.iterdir()):
         return
     if not overwrite:
-        raise ExportError(
-            f'the directory {str(path)!r} is not empty; give another one, or overwrite=True (--overwrite) to replace it'
+        raise ExistsError(
+            f'the directory {str(path)!r} is not empty; give another one, or overwrite=True to replace a project'
         )
     if not is_project(path):
         raise ExportError(
@@ -204,8 +204,8 @@ def _static_files() -> dict[str, str]:
     package = resources.files('hls_export.dataflow')
     folders = {'include': 'include', 'sim/native': 'include/native', 'sim/cycle': 'include/cycle'}
     files = {
-        f'{target}/{file.name}': file.read_text()
-        for target, folder in folders.items()
+        f'{place}/{file.name}': file.read_text()
+        for place, folder in folders.items()
         for file in (package / folder).iterdir()
         if file.name.endswith('.h')
     }

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hls_export.index import ExportError
+from hls_export.index import ExistsError, ExportError
 from tailor_jax import files
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import fixed as fx
@@ -97,7 +97,7 @@ def write(path: str | os.PathLike, qgraph: QGraph, overwrite: bool = False) -> P
     """
     path = Path(path)
     if path.exists() and not (overwrite and path.is_file()):
-        raise ExportError(f'{str(path)!r} exists; give another name, or overwrite=True (--overwrite) to replace a file')
+        raise ExistsError(f'{str(path)!r} exists; give another name, or overwrite=True to replace a file')
     content = model(qgraph).SerializeToString(deterministic=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Reports of an exported project beside what the cost model says of it.
 
-    python -m hls_export.report P --csynth=csynth.xml [--json]         a Vitis synthesis report beside P/hardware.json, node by node
+    python -m hls_export.report P --csynth=csynth.xml [--json]             a Vitis report beside P/hardware.json
     python -m hls_export.csim P --mode=cycle --images=3 --trace=trace.csv
-    python -m hls_export.report P --trace=trace.csv --plot=occupancy.png        FIFO occupancy over time
+    python -m hls_export.report P --trace=trace.csv --plot=occupancy.png   FIFO occupancy over time
 
 `csynth.xml` is in `vitis/solution/syn/report` (vitis_hls) or `vitis/hls/syn/report` (v++). A process is an instance of
 the top module; Vitis names its module after the function and the struct that instantiates it, `conv_layer_stem_conv_s`.
@@ -97,9 +97,8 @@ def read_csynth(path: str | Path) -> Synthesis:
         if name not in modules:
             raise ExportError(f'{where} has the instance {name!r}, but no module of that name in ModuleInformation')
         loops = [modules[each] for each in (name, *below) if each in modules]
-        key = (
-            name if name not in instances else f'{name}#{len(instances)}'
-        )  # two instances of one module are two processes
+        # Two instances of one module are two processes.
+        key = name if name not in instances else f'{name}#{len(instances)}'
         instances[key] = Instance(
             _resources(modules[name], f'{where}: module {name!r}'),
             _worst(loops, 'PipelineII'),
@@ -186,8 +185,7 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     if not synthesis:
         raise ExportError(
             f'no instance in {str(csynth)!r} is a layer of {str(path)!r} (the first is '
-            f'{next(iter(found.instances))!r}): '
-            'it is the report of another design'
+            f'{next(iter(found.instances))!r}): it is the report of another design'
         )
     rows: list[dict] = []
     for name, row in nodes.items():
@@ -225,7 +223,7 @@ def _sum(rows: Sequence[Mapping]) -> dict[str, float]:
     return {resource: sum(row.get(resource, 0) for row in rows) for resource in TAGS}
 
 
-def table(report: dict) -> str:
+def text_table(report: dict) -> str:
     """An aligned table: a line a node, for each resource the estimate and what synthesis reports."""
     cells = [
         [
@@ -356,7 +354,7 @@ def _command(arguments: list[str] | None) -> int:
         parser.error('give --csynth=csynth.xml, or --trace=trace.csv together with --plot=FILE')
     if options.csynth:
         report = compare(options.path, options.csynth)
-        print(json.dumps(report, indent=1) if options.json else table(report))
+        print(json.dumps(report, indent=1) if options.json else text_table(report))
     if options.plot:
         names = plot(options.path, options.trace, options.plot, options.title)
         print(f'wrote {options.plot}: occupancy of {len(names)} FIFOs', file=sys.stderr if options.json else sys.stdout)

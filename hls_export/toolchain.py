@@ -1,4 +1,4 @@
-"""Builds and runs a project with make and g++. Every failure becomes an `ExportError` with the tool's own first lines."""
+"""Builds and runs a project with make and g++. A failure becomes an `ExportError` with the tool's own first lines."""
 
 from __future__ import annotations
 
@@ -121,9 +121,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of the names and contents of a project's sources. Raises ExportError for one that is no file, which a
-    compiler might wait for.
-    """
+    """SHA-256 of names and contents of a project's sources. Raises ExportError for what is no file (a pipe, say)."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob('*')):
         if 'build' not in file.relative_to(path).parts and (file.suffix in ('.h', '.cpp') or file.name == 'Makefile'):
@@ -140,9 +138,7 @@ def _digest(path: Path) -> str:
 def run(
     path: str | os.PathLike, mode: str, images: int | None = None, trace: str | os.PathLike | None = None
 ) -> tuple[dict, str]:
-    """Builds and runs the testbench; returns what it measured and what it printed. Raises ExportError if it could not
-    run.
-    """
+    """Builds and runs the testbench; returns what it measured and printed. Raises ExportError if it did not run."""
     with taken(path, mode, 'testbench') as testbench:
         testbench = testbench.resolve()
         report, changes = testbench.with_name('result.json'), testbench.with_name('trace.csv')

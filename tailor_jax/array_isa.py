@@ -3,8 +3,8 @@ read.
 
 An instruction is 11 words of 32 bits (`WORDS`; the first field of a word is in its lowest bits). Opcodes:
 
-    group   one layer: a convolution, dense layer or plain pass over its input, then its stages, in one go
-    piece   one operand of a concat; those of a group's input, then those of its second operand, stand before it
+    layer   a convolution, dense layer or plain pass over its input, then its stages, in one go
+    piece   one operand of a concat; those of a layer's input, then those of its second operand, stand before it
     load    DRAM -> buffer, `weights` bytes        store   buffer -> DRAM, `weights` bytes
     end     the network's result is the pieces before it
 
@@ -13,12 +13,16 @@ are places: a memory and an address in it. Memories 0, 1 and 2 hold maps, 3 hold
 tells frame mode from row mode.
 
 Constants follow one another in a list of their own, in the order of the instructions, so they need no address: for a
-group with weights one bias for each output channel, then for each of its stages four words (`STAGE_WORDS`) and the
+layer with weights one bias for each output channel, then for each of its stages four words (`STAGE_WORDS`) and the
 entries of its table. A stage works on what the stage before it made:
 
-    products      (a convolution's sums and its bias)                 add      (x << align) + (second << second_align)
-    scale         x second                                            leaky    x << align if x >= 0, else multiplier x
-    relu, table, max_pool, avg_pool, global_avg_pool, upsample, align (x << align): as in `tailor_jax.integers.qgraph`, `multiplier` being a pool's divisor
+    products      (a convolution's sums and its bias)
+    add           (x << align) + (second << second_align)
+    scale         x second
+    leaky         x << align if x >= 0, else multiplier x
+    align         x << align
+    relu, table, max_pool, avg_pool, global_avg_pool, upsample
+                  as in `tailor_jax.integers.qgraph`, `multiplier` being a pool's divisor
     then          max(., 0) if relu; rounded right shift; saturated to `bits`
 """
 
@@ -32,7 +36,7 @@ class InstructionError(ValueError):
     """What no instruction holds. The message names the node or field, what was given and what is possible."""
 
 
-OPCODES = ('end', 'group', 'piece', 'load', 'store')
+OPCODES = ('end', 'layer', 'piece', 'load', 'store')
 STAGES = (
     'products',
     'add',
@@ -207,7 +211,7 @@ def listing(instructions: Iterable[Instruction], names: Sequence[str] = ()) -> s
             for role in ('input', 'second', 'output', 'average')
             if getattr(each, f'{role}_memory') != NONE
         ]
-        if each.operation == 'group':
+        if each.operation == 'layer':
             window = f'{each.kernel_height}x{each.kernel_width}/{each.stride_down}' if each.weighted else 'pass'
             size = (
                 f'{size} -> {each.channels_out}, {window}{f", {each.groups} groups" if each.groups > 1 else ""}, '
@@ -215,7 +219,7 @@ def listing(instructions: Iterable[Instruction], names: Sequence[str] = ()) -> s
             )
         elif each.operation in ('load', 'store'):
             size = f'{each.weights} bytes'
-        mode = ('row', 'frame')[each.frame] if each.operation == 'group' else ''
+        mode = ('row', 'frame')[each.frame] if each.operation == 'layer' else ''
         lines.append(f'{number:4}  {each.operation:5}  {mode:5}  {name:24}  {size:44}  {", ".join(places)}'.rstrip())
     return '\n'.join(lines)
 

@@ -105,7 +105,7 @@ class LayerGraph:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One layer as the machine runs it, in this order: stores, loads, the layer, late stores.
+    """One layer in its place, in this order: stores, loads, the layer, late stores.
 
     Attributes:
       layer: the layer.
@@ -159,9 +159,7 @@ def sizes(steps: tuple[Step, ...] | list[Step]) -> tuple[int, ...]:
 
 
 def stored(graph: Graph, node: Node) -> tuple[str, ...]:
-    """The tensors in memory that a node's output consists of: itself, or what a concat or flatten is made of, each
-    once.
-    """
+    """The tensors in memory that a node's output is: itself, or what a concat or flatten is made of, each once."""
     found: dict[str, None] = {}
     seen, waiting = set(), [node]
     while waiting:

@@ -10,10 +10,10 @@ transposition all that x was made of - batch norms, gates, ReLUs - in a strided 
 sum is, for stride 1, a convolution of dy, transposed, by x as kernel [h, w, n, c], whose innermost dimension stays
 where it is:
 
-    dK[a - i, b - j, c, d] = sum over n, h, w of dy[n, h + i - a + top, w + j - b + left, d] x[n, h, w, c],    (a, b) = kernel size - 1
+    dK[a - i, b - j, c, d] = sum over n, h, w of dy[n, h + i - a + top, w + j - b + left, d] x[n, h, w, c]
 
-and for a kernel of one pixel a product of matrices. Other platforms and other convolutions take JAX's own form; see
-docs/performance.md.
+with (a, b) = kernel size - 1, and for a kernel of one pixel a product of matrices. Other platforms and other
+convolutions take JAX's own form; see docs/performance.md.
 """
 
 from __future__ import annotations
@@ -89,16 +89,14 @@ def _backward(
         match _form(kernel.shape, strides, padding):
             case 'product':
                 seen = x[:, :: strides[0], :: strides[1]]
-                images = jnp.einsum(
-                    'npc,npd->ncd', _flat(seen), _flat(dy), precision=precision
-                )  # an image at a time: threads share the batch
+                # An image at a time: threads share the batch.
+                images = jnp.einsum('npc,npd->ncd', _flat(seen), _flat(dy), precision=precision)
                 return jnp.sum(images, axis=0)[None, None]
             case 'by x':
                 pads = [(size - 1 - before, size - 1 - after) for size, (before, after) in zip(kernel.shape, padding)]
                 lhs, rhs = dy.transpose(3, 1, 2, 0), x.transpose(1, 2, 0, 3)
-                flipped = lax.conv_general_dilated(
-                    lhs, rhs, (1, 1), pads, dimension_numbers=_LAYOUT, precision=precision
-                )  # [d, i, j, c]
+                options = {'dimension_numbers': _LAYOUT, 'precision': precision}
+                flipped = lax.conv_general_dilated(lhs, rhs, (1, 1), pads, **options)  # [d, i, j, c]
                 return lax.rev(flipped.transpose(1, 2, 3, 0), (0, 1))
             case form:
                 raise ValueError(f'no kernel gradient {form!r}')

@@ -7,7 +7,7 @@ A kernel W of a convolution on a skip's main branch is trained as
 
 with |V| the norm of each output channel's weights, and Dirac the kernel that copies input channel o to output channel
 o. When the skip goes, the convolution can keep its signal by a alone. Weight decay acts on V only (a, b are no
-kernels), where the norm makes it harmless. `fold` computes W, so nothing of this is left in an exported network.
+kernels), where the norm makes it harmless. `merge` computes W, so nothing of this is left in an exported network.
 
 From scratch a = 1 and b = 0.1. From trained weights a = 0, b = |W|, V = W: the network starts as the one that was
 trained.
@@ -24,6 +24,7 @@ import numpy as np
 
 from tailor_jax.graph import Graph, Node
 
+FACTORS = ('dirac_a', 'dirac_b')  # names of the parameters a and b
 SCRATCH_A, SCRATCH_B = 1.0, 0.1
 _EPSILON = 1e-12
 
@@ -44,21 +45,16 @@ def attach(graph: Graph, params: Mapping, trained: bool) -> dict:
     attached = dict(params)
     for name in branches(graph):
         kernel = np.asarray(params[name]['kernel'])
-        channels = kernel.shape[-1]
-        norm = np.sqrt(np.sum(kernel**2, axis=(0, 1, 2), dtype=np.float32) + np.float32(_EPSILON))
-        a, b = (
-            (np.zeros(channels, np.float32), norm)
-            if trained
-            else (np.full(channels, SCRATCH_A, np.float32), np.full(channels, SCRATCH_B, np.float32))
-        )
+        a = np.full(kernel.shape[-1], 0.0 if trained else SCRATCH_A, np.float32)
+        b = np.full(kernel.shape[-1], SCRATCH_B, np.float32)
+        if trained:
+            b = np.sqrt(np.sum(kernel**2, axis=(0, 1, 2), dtype=np.float32) + np.float32(_EPSILON))
         attached[name] = {**params[name], 'dirac_a': a, 'dirac_b': b}
     return attached
 
 
-def fold(params: Mapping) -> dict:
-    """Parameters with plain kernels: W of every node that has 'dirac_a'; the others as they are. Works on numpy arrays
-    and on traced ones.
-    """
+def merge(params: Mapping) -> dict:
+    """Parameters with plain kernels W for those that have 'dirac_a', numpy's or traced; the others as they are."""
     return {name: _plain(entry) if 'dirac_a' in entry else entry for name, entry in params.items()}
 
 
@@ -68,7 +64,7 @@ def _plain(entry: Mapping[str, Any]) -> dict[str, jax.Array]:
     dirac = np.zeros(kernel.shape, np.float32)
     dirac[height // 2, width // 2] = np.eye(inputs, outputs)
     norm = jnp.sqrt(jnp.sum(kernel**2, axis=(0, 1, 2)) + _EPSILON)
-    rest = {key: value for key, value in entry.items() if not key.startswith('dirac')}
+    rest = {key: value for key, value in entry.items() if key not in FACTORS}
     return {**rest, 'kernel': entry['dirac_a'] * dirac + (entry['dirac_b'] / norm) * kernel}
 
 

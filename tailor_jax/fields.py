@@ -14,7 +14,7 @@ import json
 import math
 import numbers
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class FormatError(ValueError):
 
 
 def parse_json(text: str | bytes, where: str, error: type[Exception] = FormatError) -> Any:
-    """JSON by the book: no NaN, no key twice, no nesting beyond what Python can follow. Raises `error` naming `where`."""
+    """JSON by the book: no NaN, no key twice, no nesting that Python cannot follow. Raises `error` naming `where`."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -173,9 +173,8 @@ class Fields:
     def end(self) -> None:
         """Raises unless every field has been taken."""
         for key in self._left:
-            near = difflib.get_close_matches(str(key), self._known, 1)
-            hint = f'did you mean {near[0]!r}?' if near else f'expected only {", ".join(self._known) or "none"}'
-            raise self.error(f'{self.where}: unknown field {key!r}; {hint}')
+            expected = hint(key, self._known) or f'; expected only {", ".join(self._known) or "none"}'
+            raise self.error(f'{self.where}: unknown field {key!r}{expected}')
 
     def _checked(self, key: str, default: Any, holds: Any, expected: str) -> Any:
         value = self.take(key, default)
@@ -205,6 +204,12 @@ def _is_text(value: Any, pattern: re.Pattern | None, choices: Sequence[str] | No
         and (pattern is None or pattern.fullmatch(value) is not None)
         and (choices is None or value in choices)
     )
+
+
+def hint(given: Any, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """'; did you mean ...?' where what was given is near a known name, else ''."""
+    near = difflib.get_close_matches(str(given), list(known), 1, cutoff)
+    return f'; did you mean {near[0]!r}?' if near else ''
 
 
 def shown(value: Any) -> str:

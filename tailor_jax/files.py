@@ -1,9 +1,9 @@
 """Files that are there whole or not at all, written where nobody can redirect them, and directories that one process
 has at a time.
 
-write(path, content)        by renaming a new file of the same directory; a planted symbolic link is replaced, never followed
-read(path, most_bytes)      of a regular file, refused above a size
-with locked(directory): ... the kernel lets go of the lock when the process ends, however it ends
+write(path, content)         by renaming a new file of the same directory; a planted symbolic link is replaced
+read(path, most_bytes)       of a regular file, refused above a size
+with locked(directory): ...  the kernel lets go of the lock when the process ends, however it ends
 """
 
 from __future__ import annotations
@@ -25,18 +25,15 @@ class LockedError(RuntimeError):
 
 
 def write(path: str | Path, content: str | bytes) -> None:
-    """Writes a file by renaming, so that a killed process leaves the old one or none, and of its own only `is_partial`
-    names.
-    """
+    """Writes a file by renaming: a killed process leaves the old one or none, and besides only `is_partial` names."""
     path = Path(path)
     partial = path.with_name(f'.{path.name}.partial')
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, 'wb') as file:
-            file.write(
-                content.encode(errors='surrogateescape') if isinstance(content, str) else content
-            )  # names of files are any bytes
+            # Text may hold names of files, which are any bytes.
+            file.write(content.encode(errors='surrogateescape') if isinstance(content, str) else content)
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -49,12 +46,9 @@ def is_partial(path: Path) -> bool:
 
 
 def read(path: str | Path, most_bytes: int) -> bytes:
-    """The content of a regular file. Raises FileNotFoundError, or OSError for anything but a file or for one that is
-    larger.
-    """
-    descriptor = os.open(
-        path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    )  # a planted pipe would hang without O_NONBLOCK
+    """The content of a regular file. Raises FileNotFoundError, or OSError for what is no file or is larger."""
+    # A planted pipe would hang without O_NONBLOCK.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

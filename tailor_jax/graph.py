@@ -260,8 +260,7 @@ def _validate_weights(graph: Graph, node: Node, where: str) -> None:
     if theirs != ours:
         raise GraphError(
             f'{where}: it shares the weights {node.key!r} of {owner.name!r}, so op, weight shape, bias, stride, '
-            'padding and groups must be '
-            f'{theirs}, got {ours}'
+            f'padding and groups must be {theirs}, got {ours}'
         )
 
 

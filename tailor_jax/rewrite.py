@@ -3,16 +3,16 @@
 binarize(graph, {gate: 0 or 1})   close the gates at 0 (the skip and what only fed it go), open for good those at 1
 remove(graph, gates)              close these gates
 dead_code(graph)                  drop what the output does not need
-fold(graph)                       batch norms into convolutions, ReLUs into their producers: the network as hardware runs it
+fold(graph)                       batch norms into convolutions, ReLUs into producers: the network as hardware runs it
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+from tailor_jax.fields import hint
 from tailor_jax.graph import Graph, GraphError, Node
 
 
@@ -31,9 +31,8 @@ def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
     known = set(graph.gates)
     for gate, value in settings.items():
         if gate not in known:
-            near = difflib.get_close_matches(str(gate), graph.gates, 1)
-            hint = f'did you mean {near[0]!r}? ' if near else ''
-            raise GraphError(f'no gate {gate!r} in the graph; {hint}it has {", ".join(graph.gates) or "none"}')
+            has = ', '.join(graph.gates) or 'none'
+            raise GraphError(f'no gate {gate!r} in the graph; it has {has}{hint(gate, graph.gates)}')
         if value not in (0, 1):
             raise GraphError(f'gate {gate!r}: a setting must be 0 or 1, got {value!r}')
     stands_for: dict[str, str] = {}
@@ -74,8 +73,7 @@ def fold(graph: Graph) -> Graph:
             if producer.op != 'conv' or producer.relu or not alone or keys[producer.key] > 1:
                 raise GraphError(
                     f'node {node.name!r} (batch_norm) can only be folded into a convolution that nothing else reads '
-                    'and that shares no weights, '
-                    f'but it reads {graph[node.name].inputs[0]!r}'
+                    f'and that shares no weights, but it reads {graph[node.name].inputs[0]!r}'
                 )
             nodes[producer.name] = dataclasses.replace(producer, bias=True)
         elif alone and producer.op == 'relu':

@@ -8,8 +8,8 @@ images.
 Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stride (sh, sw), padding (top, ..., left,
 ...):
 
-    D = (fh - 1 - top) W + (fw - 1 - left)                    tokens from the anchor pixel to the last pixel of its window
-    for k in 0 .. N H W + D - 1:                              one iteration
+    D = (fh - 1 - top) W + (fw - 1 - left)             tokens from the anchor pixel to the last pixel of its window
+    for k in 0 .. N H W + D - 1:                       one iteration
         if k < N H W: read token k into the line buffers and the window
         anchor a = k - D, at row (a mod H W) / W, column a mod W of its image
         if a >= 0 and the anchor lies on the stride grid (and inside the output): write one token
@@ -68,8 +68,7 @@ def reuse_split(graph: Graph, node: Node, reuse_factor: int) -> tuple[int, int]:
         nearest = sorted(valid, key=lambda factor: abs(factor - reuse_factor))[:3]
         raise GraphError(
             f'node {node.name!r} ({node.op}): reuse factor {reuse_factor} does not divide its {count} products for '
-            f'{channels_out} '
-            f'output channels; the nearest that do are {", ".join(map(str, sorted(nearest)))}'
+            f'{channels_out} output channels; the nearest that do are {", ".join(map(str, sorted(nearest)))}'
         )
     return slices, blocks
 
@@ -103,14 +102,14 @@ def lag(graph: Graph, node: Node) -> int:
     if any((count - 1) * step >= size for count, step, size in zip(node.shape, node.stride, (height, width))):
         raise GraphError(
             f'node {node.name!r} ({node.op}): padding {node.padding} makes {node.shape[:2]} windows of stride '
-            f'{node.stride} over '
-            f'{height, width} pixels, and a streaming process has one for each pixel at most; pad less'
+            f'{node.stride} over {height, width} pixels, and a streaming process has one for each pixel at most; pad '
+            'less'
         )
     return (node.kernel[0] - 1 - node.padding[0]) * width + (node.kernel[1] - 1 - node.padding[2])
 
 
 def period_cycles(graph: Graph, node: Node, reuse_factor: int = 1) -> int:
-    """Cycles that a process needs for one image when it never waits; the network's initiation interval is the largest."""
+    """Cycles that a process needs for an image if it never waits; the network's initiation interval is the largest."""
     height, width, _ = node.shape
     match node.op:
         case 'conv' | 'max_pool':

@@ -1,8 +1,8 @@
 """Cycles of a layer on an R x C array of multipliers, when no operand is ever late.
 
 A convolution is P x K x N products: P output pixels (of the batch), K = fh fw C_in / groups products for each output, N
-= C_out / groups outputs a pixel, once for each of G groups. A fold is what the array holds at once; fill and drain are
-paid for each fold.
+= C_out / groups outputs a pixel, once for each of G groups. A pass (SCALE-Sim's fold) is what the array holds at
+once; fill and drain are paid for each pass.
 
     output_stationary   rows pixels, columns outputs, time products    G (R + C + K - 2) ceil(P/R) ceil(N/C) - 1
     weight_stationary   rows products, columns outputs, time pixels    G (2R + C + P - 2) ceil(K/R) ceil(N/C) - 1
@@ -53,23 +53,21 @@ def product_cycles(pixels: Any, taps: int, channels_in: Any, outputs: Any, group
     rows, columns, products = target.rows, target.columns, taps * channels_in
     match target.dataflow:
         case 'output_stationary':
-            return groups * (rows + columns + products - 2) * _folds(pixels, rows) * _folds(outputs, columns) - 1
+            return groups * (rows + columns + products - 2) * _passes(pixels, rows) * _passes(outputs, columns) - 1
         case 'weight_stationary':
-            return groups * (2 * rows + columns + pixels - 2) * _folds(products, rows) * _folds(outputs, columns) - 1
+            return groups * (2 * rows + columns + pixels - 2) * _passes(products, rows) * _passes(outputs, columns) - 1
         case 'input_stationary':
-            return groups * (2 * rows + columns + outputs - 2) * _folds(products, rows) * _folds(pixels, columns) - 1
+            return groups * (2 * rows + columns + outputs - 2) * _passes(products, rows) * _passes(pixels, columns) - 1
         case 'channel_parallel':
             if groups > 1 and np.all(channels_in * outputs == 1):
-                return _folds(taps, rows) * _folds(groups, columns) * pixels
-            return groups * taps * _folds(channels_in, rows) * _folds(outputs, columns) * pixels
+                return _passes(taps, rows) * _passes(groups, columns) * pixels
+            return groups * taps * _passes(channels_in, rows) * _passes(outputs, columns) * pixels
         case _:
             raise CostError(f'dataflow {target.dataflow!r} has no cycles')
 
 
 def fetched_bits(network: LayerGraph, layer: Layer, target: PEArray) -> int:
-    """Bits between the buffers and the array for the batch: operands in, once for each fold that they are needed in,
-    and sums out and back.
-    """
+    """Bits between the buffers and the array for the batch: operands in for each pass, sums out and back."""
     node = layer.nodes[0]
     height, width, channels = node.shape
     pixels = target.batch * height * width
@@ -82,34 +80,24 @@ def fetched_bits(network: LayerGraph, layer: Layer, target: PEArray) -> int:
     values, weights = pixels * products, products * outputs
     match target.dataflow:
         case 'output_stationary':
-            inputs, kernels, sums = values * _folds(outputs, target.columns), weights * _folds(pixels, target.rows), 1
+            values *= _passes(outputs, target.columns)
+            weights *= _passes(pixels, target.rows)
+            accesses = 1
         case 'weight_stationary':
-            inputs, kernels, sums = (
-                values * _folds(outputs, target.columns),
-                weights,
-                2 * _folds(products, target.rows) - 1,
-            )
+            values *= _passes(outputs, target.columns)
+            accesses = 2 * _passes(products, target.rows) - 1
         case 'input_stationary':
-            inputs, kernels, sums = (
-                values,
-                weights * _folds(pixels, target.columns),
-                2 * _folds(products, target.rows) - 1,
-            )
+            weights *= _passes(pixels, target.columns)
+            accesses = 2 * _passes(products, target.rows) - 1
         case 'channel_parallel':
-            inputs, kernels, sums = (
-                values * _folds(outputs, target.columns),
-                weights,
-                2 * taps * _folds(channels_in, target.rows) - 1,
-            )
+            values *= _passes(outputs, target.columns)
+            accesses = 2 * taps * _passes(channels_in, target.rows) - 1
         case _:
             raise CostError(f'dataflow {target.dataflow!r} has no fetches')
-    moved = (
-        inputs * target.activation_bits
-        + kernels * target.weight_bits
-        + sums * pixels * outputs * target.accumulator_bits
-    )
-    return node.groups * moved
+    operands = values * target.activation_bits + weights * target.weight_bits
+    sums = accesses * pixels * outputs * target.accumulator_bits
+    return node.groups * (operands + sums)
 
 
-def _folds(size: Any, held: int) -> Any:
+def _passes(size: Any, held: int) -> Any:
     return -(-size // held)

@@ -31,7 +31,7 @@ from tailor_jax import rewrite
 from tailor_jax.array_schedule import LayerGraph
 from tailor_jax.graph import Graph
 
-KINDS = {
+REDUCTIONS = {
     'dram_bytes': 'sum',
     'dram_feature_map_bytes': 'sum',
     'dram_input_bytes': 'sum',
@@ -67,14 +67,13 @@ def evaluate(graph: Graph, target: PEArray) -> Cost:
     taken = [max((traffic.buffer_bytes for traffic in moved), default=0) for moved, _ in tried]
     if min(taken) > target.sram_bytes:
         raise CostError(
-            f'policy {target.policy} takes at least {min(taken)} bytes of buffers for this network, and sram_bytes '
-            f'is {target.sram_bytes}; '
-            'give more, or another preset'
+            f'policy {target.policy} takes at least {min(taken)} bytes of buffers for this network, and sram_bytes is '
+            f'{target.sram_bytes}; give more, or another preset'
         )
     fitting = [each for each, size in zip(tried, taken) if size <= target.sram_bytes]
     moved, chosen = min(fitting, key=lambda each: sum(traffic.dram_bytes for traffic in each[0]))
     nodes = price(network, moved, chosen)
-    return Cost(chosen, reduced(nodes, KINDS), nodes, by_block(nodes, KINDS), [], {})
+    return Cost(chosen, reduced(nodes, REDUCTIONS), nodes, by_block(nodes, REDUCTIONS), [], {})
 
 
 def chains(graph: Graph, target: PEArray) -> list[Chain]:
@@ -85,15 +84,13 @@ def chains(graph: Graph, target: PEArray) -> list[Chain]:
         return [(part.graph.gates, functools.partial(_run, part, _within(part, each))) for part in parts]
 
     try:
-        return [carried(runs(each), POLICIES[target.policy].start, KINDS) for each in _alternatives(graph, target)]
+        return [carried(runs(each), POLICIES[target.policy].start, REDUCTIONS) for each in _alternatives(graph, target)]
     except TooSmall:
         raise max(_too_small(parts, target), key=lambda error: error.least) from None
 
 
 def _too_small(parts: Sequence[Stretch], target: PEArray) -> Iterator[TooSmall]:
-    """What each stretch says that needs more than there is, in each of its settings: what a layer needs depends on no
-    state.
-    """
+    """What stretches that need more room than there is say of it, setting by setting; it depends on no state."""
     for part in parts:
         for setting in settings(part.graph.gates):
             try:
@@ -115,7 +112,7 @@ def _alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
 
 
 def _within(part: Stretch, target: PEArray) -> PEArray:
-    """The target with what it says of this part, so that alternatives that differ elsewhere share what is known of it."""
+    """The target with what it says of this part: alternatives that differ elsewhere then share what is known of it."""
     if not target.frame:
         return target
     blocks = {block(node) for node in part.graph.nodes}
@@ -134,7 +131,7 @@ def tabulated(
 ) -> tuple[dict[str, int], Hashable]:
     network = layer_graph(binarized(part.graph, setting), target, part.final)
     moved, after = POLICIES[target.policy].run(network, state, target)
-    return reduced(price(network, moved, target), KINDS), after
+    return reduced(price(network, moved, target), REDUCTIONS), after
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -148,9 +145,9 @@ def monotone(target: PEArray) -> tuple[str, ...]:
 
 
 def price(network: LayerGraph, moved: Sequence[Traffic], target: PEArray) -> list[dict[str, Any]]:
-    """The rows of the nodes of a plan whose layers move so much."""
+    """The rows of the nodes of a layer graph whose layers move so much."""
     found: dict[str, dict[str, Any]] = {
-        node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(KINDS, 0)}
+        node.name: {'name': node.name, 'op': node.op, 'block': node.block, **dict.fromkeys(REDUCTIONS, 0)}
         for node in network.graph.nodes
     }
     fetched = {layer.name: compute.fetched_bits(network, layer, target) for layer in network.layers}

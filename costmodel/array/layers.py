@@ -1,10 +1,10 @@
-"""Layers: what the array runs as one step, the groups of nodes of the folded graph that every policy and lowering
-walks.
+"""Layers: what the array runs as one step. Every policy, and lowering, walks the layers of the folded graph.
 
-    conv, dense      start a layer; what follows on its only reader joins it: activations, one pool, an add (with `fuse_add`) on its main branch
+    conv, dense      start a layer; what follows on its only reader joins it: activations, one pool, an add (with
+                     `fuse_add`) on its main branch
     add, scale       a layer of their own where they join none, an element-wise pass
-    pools, upsample  join the layer that makes their input, or are a pass of their own; a global average pool, an accumulation on the side, also
-                     joins where others read its input too: such a layer writes both tensors
+    pools, upsample  join the layer that makes their input, or are a pass of their own; a global average pool, an
+                     accumulation on the side, also joins where others read its input: such a layer writes both tensors
     concat, flatten  no layer: addresses only; who reads one reads the tensors that it is made of
 
 A tensor is named by the node that makes it. Only tensors that some other layer reads, or that are the network's output,
@@ -39,7 +39,7 @@ def bits_to_bytes(bits: int) -> int:
 
 def layer_graph(folded: Graph, target: PEArray, final: bool = True) -> LayerGraph:
     """The layers of a folded graph. Raises CostError naming a node that no layer can hold."""
-    groups: dict[str, list[Node]] = {}
+    members: dict[str, list[Node]] = {}
     inside: dict[str, set[str]] = {}  # the ops of each layer
     layer_of: dict[str, str] = {}
     for node in folded.nodes[1:]:
@@ -47,11 +47,11 @@ def layer_graph(folded: Graph, target: PEArray, final: bool = True) -> LayerGrap
         if not _joins(folded, node, inside.get(host, set()), target.fuse_add):
             host = node.name
         if node.op not in VIEWS:
-            groups.setdefault(host, []).append(node)
+            members.setdefault(host, []).append(node)
             inside.setdefault(host, set()).add(node.op)
             layer_of[node.name] = host
     position = {node.name: index for index, node in enumerate(folded.nodes)}
-    layers = [_layer(folded, tuple(nodes)) for nodes in groups.values()]
+    layers = [_layer(folded, tuple(nodes)) for nodes in members.values()]
 
     def place(layer: Layer) -> tuple[int, bool, int]:
         # Where its first node stands, or just behind the latest tensor that it waits for.
@@ -62,7 +62,7 @@ def layer_graph(folded: Graph, target: PEArray, final: bool = True) -> LayerGrap
 
 
 def _joins(graph: Graph, node: Node, inside: set[str], fuse_add: bool) -> bool:
-    """Whether a node joins the layer that makes its input, whose ops are `inside`; there is none where they are empty."""
+    """Whether a node joins the layer that makes its input, whose ops are `inside`; empty where there is none."""
     alone = len(graph.consumers[node.inputs[0]]) == 1
     match node.op:
         case 'conv' | 'dense' | 'scale' | 'concat' | 'flatten':

@@ -11,13 +11,12 @@ from tailor_jax import rewrite
 from tailor_jax.array_schedule import TRAFFIC, Schedule
 from tailor_jax.graph import Graph
 
-# What the machine that runs a program has.
+# What the engine that runs a program has.
 WANTED = {'policy': 'shortcut_fusion', 'batch': 1, 'accumulator_bits': 32, 'double_buffered': True}
 
 
 def schedule(graph: Graph, target: PEArray) -> Schedule:
-    """The layers in order under `target.frame`, or under the best cut where that is None, and the traffic that they are
-    priced at.
+    """The layers in order under `target.frame`, or the best cut where that is None, and the traffic they are priced at.
 
     Raises:
       CostError: for settings that no program runs under.

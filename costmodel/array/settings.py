@@ -11,7 +11,7 @@ from typing import Any
 
 from costmodel import settings as check
 from costmodel.cost import CostError
-from tailor_jax.fields import parse_json, read_text
+from tailor_jax.fields import hint, parse_json, read_text
 
 POLICIES = ('layer_by_layer', 'retain', 'shortcut_mining', 'shortcut_fusion')
 DATAFLOWS = ('output_stationary', 'weight_stationary', 'input_stationary', 'channel_parallel')
@@ -167,5 +167,5 @@ def _preset(name: str) -> dict[str, Any]:
         return {key: checks[key](f'preset {name}: {key}', value) for key, value in found.items()}
     if not isinstance(name, str) or name not in presets():
         known = ', '.join(presets())
-        raise CostError(f'no preset {name!r}{check.hint(name, presets())}; the presets are {known}, or a JSON file')
+        raise CostError(f'no preset {name!r}{hint(name, presets())}; the presets are {known}, or a JSON file')
     return {key: value for key, value in presets()[name].items() if key != 'source'}

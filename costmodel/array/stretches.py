@@ -1,4 +1,4 @@
-"""Stretches: where a network can be cut so that its parts can be priced one after another, whatever the gates do.
+"""Stretches: segments in a row that can be priced one stretch after another, whatever the gates do.
 
 A cut is a tensor that every path passes. It must stay what it is under every setting of the gates: one tensor in memory
 (no concat), read by layers of their own (an activation or a pool would join the layer before it), with some layer left
@@ -11,13 +11,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from costmodel.expectation.groups import Region, regions
+from costmodel.expectation.groups import Segment, segments
 from tailor_jax.graph import Graph, Node
 
 
 @dataclasses.dataclass(frozen=True)
 class Stretch:
-    """A part of a network as a graph of its own, whose input is the tensor before it; `final` for the last one."""
+    """A stretch as a graph of its own, whose input is the tensor before it; `final` for the network's last."""
 
     graph: Graph
     final: bool
@@ -25,36 +25,39 @@ class Stretch:
 
 def stretches(graph: Graph) -> list[Stretch]:
     """The stretches of a graph with learnable gates, in order."""
-    joined: list[Region] = []
-    parts: list[Region] = []  # of the one that is being joined
+    joined: list[Segment] = []
+    parts: list[Segment] = []  # of the one that is being joined
     gated = False
-    for region in regions(graph):
-        if gated and _is_cut(graph, region.entry):
+    for segment in segments(graph):
+        if gated and _is_cut(graph, segment.entry):
             joined.append(_union(*parts))
             parts, gated = [], False
-        parts.append(region)
-        gated = gated or bool(region.gates)
+        parts.append(segment)
+        gated = gated or bool(segment.gates)
     joined += [_union(*parts)] if parts else []
     if len(joined) > 1 and not joined[-1].gates:
         joined[-2:] = [_union(*joined[-2:])]
-    held = [region.gates for region in joined]
+    held = [segment.gates for segment in joined]
     last = {gate: index for index, gates in enumerate(held) for gate in gates}
-    whole: list[list[Region]] = []
-    reach = -1  # the last region that a gate of those before it stands in, too
-    for index, region in enumerate(joined):
+    whole: list[list[Segment]] = []
+    reach = -1  # the last segment that a gate of those before it stands in, too
+    for index, segment in enumerate(joined):
         if index > reach:
             whole.append([])
-        whole[-1].append(region)
+        whole[-1].append(segment)
         reach = max(reach, index, *(last[gate] for gate in held[index]))
     return [Stretch(_alone(_union(*parts)), parts is whole[-1]) for parts in whole]
 
 
-def _union(*parts: Region) -> Region:
-    return Region(parts[0].entry, tuple(node for part in parts for node in part.nodes))
+def _union(*parts: Segment) -> Segment:
+    """Segments in a row taken for one."""
+    return Segment(parts[0].entry, tuple(node for part in parts for node in part.nodes))
 
 
-def _alone(region: Region) -> Graph:
-    return Graph((Node(region.entry.name, 'input', (), region.entry.shape, block=region.entry.block), *region.nodes))
+def _alone(segment: Segment) -> Graph:
+    return Graph(
+        (Node(segment.entry.name, 'input', (), segment.entry.shape, block=segment.entry.block), *segment.nodes)
+    )
 
 
 def _is_cut(graph: Graph, node: Node) -> bool:

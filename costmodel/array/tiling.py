@@ -1,5 +1,4 @@
-"""Tiles of a layer under the size of the buffers: which tile sizes and which loop order move the fewest bytes, and what
-they occupy.
+"""Tiles of a layer under the size of the buffers: which sizes and loop order move the fewest bytes, and their room.
 
 A layer of C input and N output channels (of one group), an H x W output and an fh x fw window is cut into n_c =
 ceil(C/Tc), n_k = ceil(N/Tk) and n_s = ceil(H/Th) ceil(W/Tw) tiles. With I' the input read once through all spatial
@@ -38,33 +37,12 @@ import numpy as np
 
 from costmodel.array import compute
 from costmodel.array.layers import bits_to_bytes
+from costmodel.array.loop_nest import LoopNest, loop_nest
 from costmodel.array.settings import BUFFERS, PEArray
 from costmodel.cost import TooSmall
-from tailor_jax.array_schedule import Layer, LayerGraph, stored
-from tailor_jax.graph import Node, weight_shape
+from tailor_jax.array_schedule import Layer, LayerGraph
 
 ORDERS = ('output', 'weight', 'input')
-
-
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    """What tiling sees of a layer: channels are those of one group; `shortcut` if a fused add reads one.
-
-    `stored` are the channels that lie in DRAM: fewer than the groups' where a concat has a tensor twice, which is read
-    once.
-    """
-
-    size_in: tuple[int, int]
-    size: tuple[int, int]
-    channels_in: int
-    channels: int
-    groups: int
-    stored: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    corner: tuple[int, int]
-    weighted: bool
-    shortcut: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,37 +78,6 @@ class Tiling:
         return Fraction(self.pixels_read, self.pixels_in)
 
 
-def shape(network: LayerGraph, layer: Layer) -> Shape:
-    """The shape of a layer."""
-    node = layer.nodes[0]
-    fused = layer.op != 'add' and layer.member('add') is not None
-    match node.op:
-        case 'conv' | 'dense':
-            *_, channels_in, _ = weight_shape(network.graph, node)
-            size_in, per_group = network.graph.in_shape(node)[:2], node.shape[2] // node.groups
-            held, window = _stored_channels(network, layer), (node.kernel, node.stride, _corner(node))
-            return Shape(size_in, node.shape[:2], channels_in, per_group, node.groups, held, *window, True, fused)
-        case 'max_pool' | 'avg_pool':
-            size_in = network.graph.in_shape(node)[:2]
-            held, window = _stored_channels(network, layer), (node.kernel, node.stride, _corner(node))
-            return Shape(size_in, node.shape[:2], 1, 1, node.shape[2], held, *window, False, fused)
-        case _:  # a pass over the larger of its maps, value by value
-            size, channels = max((network.graph.in_shape(node)[:2], node.shape[:2])), node.shape[2]
-            return Shape(size, size, 1, 1, channels, channels, (1, 1), (1, 1), (0, 0), False, layer.op == 'add')
-
-
-def _stored_channels(network: LayerGraph, layer: Layer) -> int:
-    """Channels of the tensors that the first node's operand is made of, each once."""
-    values = sum(
-        math.prod(network.graph[name].shape) for name in stored(network.graph, network.graph[layer.nodes[0].inputs[0]])
-    )
-    return values // math.prod(network.graph.in_shape(layer.nodes[0])[:2])
-
-
-def _corner(node: Node) -> tuple[int, int]:
-    return node.padding[0], node.padding[2]
-
-
 def tiled(
     network: LayerGraph, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None
 ) -> Tiling:
@@ -145,10 +92,8 @@ def tiled(
 
 
 def check_room(network: LayerGraph, target: PEArray) -> None:
-    """Raises TooSmall naming the layer whose smallest tiles take the most bytes, and these, if they are more than the
-    buffers have.
-    """
-    parts = [least_room(shape(network, layer), target) for layer in network.layers]
+    """Raises TooSmall naming the layer whose smallest tiles take the most bytes, if the buffers have fewer."""
+    parts = [least_room(loop_nest(network, layer), target) for layer in network.layers]
     limits = {'sram_bytes': [sum(part) for part in parts]}
     if target.input_buffer_bytes:
         limits = {key: [part[index] for part in parts] for index, key in enumerate(BUFFERS)}
@@ -161,18 +106,18 @@ def check_room(network: LayerGraph, target: PEArray) -> None:
             )
 
 
-def _seen(network: LayerGraph, layer: Layer, on_chip: Collection[str]) -> tuple[Shape, bool]:
-    """The layer's shape, without a shortcut that lies on chip, and whether its input does."""
-    given = shape(network, layer)
+def _seen(network: LayerGraph, layer: Layer, on_chip: Collection[str]) -> tuple[LoopNest, bool]:
+    """The layer's loop nest, without a shortcut that lies on chip, and whether its input does."""
+    nest = loop_nest(network, layer)
     if set(layer.shortcuts) <= set(on_chip):
-        given = dataclasses.replace(given, shortcut=False)
-    return given, set(layer.inputs) <= set(on_chip)
+        nest = dataclasses.replace(nest, shortcut=False)
+    return nest, set(layer.inputs) <= set(on_chip)
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def search(given: Shape, input_on_chip: bool, target: PEArray, room: int) -> Tiling | None:
-    """The best tiling of a shape in so many bytes, of whole rows or of parts of one row; None if there is none."""
-    found = [_best(given, target, input_on_chip, room, rows) for rows in (True, False)]
+def search(nest: LoopNest, input_on_chip: bool, target: PEArray, room: int) -> Tiling | None:
+    """The best tiling of a loop nest in so many bytes, of whole rows or of parts of one row; None if there is none."""
+    found = [_best(nest, target, input_on_chip, room, rows) for rows in (True, False)]
     return min(filter(None, found), key=_rank, default=None)
 
 
@@ -180,9 +125,9 @@ def _rank(tiling: Tiling) -> tuple[int, int, int]:
     return tiling.moved_bytes, tiling.cycles, tiling.buffer_bytes
 
 
-def least_room(given: Shape, target: PEArray) -> tuple[int, int, int]:
+def least_room(nest: LoopNest, target: PEArray) -> tuple[int, int, int]:
     """Bytes of the buffers for inputs, weights and outputs that the smallest tiles take, no operand lying on chip."""
-    inputs, weights, outputs = _occupied(given, target, False, 1, 1, 1, 1)
+    inputs, weights, outputs = _occupied(nest, target, False, 1, 1, 1, 1)
     return int(inputs), int(weights), int(outputs)
 
 
@@ -198,45 +143,41 @@ def _of_any_size(target: PEArray) -> PEArray:
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def _calm_room(given: Shape, input_on_chip: bool, target: PEArray) -> int:
-    inner, outer = _channel_tiles(given)
-    whole = tuple(np.array([size]) for size in (*given.size, given.channels, given.channels_in))
-    least = _moved(given, target, input_on_chip, 'output', *whole)[0][0]
+def _calm_room(nest: LoopNest, input_on_chip: bool, target: PEArray) -> int:
+    inner, outer = _channel_tiles(nest)
+    whole = tuple(np.array([size]) for size in (*nest.size, nest.channels, nest.channels_in))
+    least = _moved(nest, target, input_on_chip, 'output', *whole)[0][0]
     taken = []
     for rows in (True, False):
-        size = given.size[0] if rows else given.size[1]
-        for order in ORDERS if given.weighted else ORDERS[:1]:
+        size = nest.size[0] if rows else nest.size[1]
+        for order in ORDERS if nest.weighted else ORDERS[:1]:
 
             def calm(extent: np.ndarray, rows: bool = rows, order: str = order) -> np.ndarray:
-                return (
-                    _moved(given, target, input_on_chip, order, *_tile(given, rows, extent), outer, inner)[0] == least
-                )
+                return _moved(nest, target, input_on_chip, order, *_tile(nest, rows, extent), outer, inner)[0] == least
 
             shortest = 1 + _last(np.zeros_like(outer), np.full_like(outer, size), lambda extent: ~calm(extent))
             fits = shortest <= size
-            held = _occupied(
-                given, target, input_on_chip, outer[fits], inner[fits], *_tile(given, rows, shortest[fits])
-            )
+            held = _occupied(nest, target, input_on_chip, outer[fits], inner[fits], *_tile(nest, rows, shortest[fits]))
             taken += sum(held).tolist()
     return min(taken)
 
 
-def _channel_tiles(given: Shape) -> tuple[np.ndarray, np.ndarray]:
+def _channel_tiles(nest: LoopNest) -> tuple[np.ndarray, np.ndarray]:
     """(Tc, Tk) of every pair of tile sizes."""
-    inner, outer = np.meshgrid(_sizes(given.channels_in), _sizes(given.channels), indexing='ij')
+    inner, outer = np.meshgrid(_sizes(nest.channels_in), _sizes(nest.channels), indexing='ij')
     return inner.ravel(), outer.ravel()
 
 
-def _best(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: bool) -> Tiling | None:
-    inner, outer = _channel_tiles(given)
-    extent = _tallest(given, target, input_on_chip, room, rows, outer, inner)
+def _best(nest: LoopNest, target: PEArray, input_on_chip: bool, room: int, rows: bool) -> Tiling | None:
+    inner, outer = _channel_tiles(nest)
+    extent = _tallest(nest, target, input_on_chip, room, rows, outer, inner)
     fits = extent >= 1
     if not fits.any():
         return None
     inner, outer, extent = inner[fits], outer[fits], extent[fits]
     found = []
-    for order in ORDERS if given.weighted else ORDERS[:1]:
-        moved = _moved(given, target, input_on_chip, order, *_tile(given, rows, extent), outer, inner)[0]
+    for order in ORDERS if nest.weighted else ORDERS[:1]:
+        moved = _moved(nest, target, input_on_chip, order, *_tile(nest, rows, extent), outer, inner)[0]
         best = np.flatnonzero(moved == moved.min())
         # Smaller tiles may move as few: every extent of the best.
         which, shorter = (
@@ -245,38 +186,38 @@ def _best(given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: b
         held = shorter <= extent[which]
         which, shorter = which[held], shorter[held]
         found.append(
-            _least(given, target, input_on_chip, order, *_tile(given, rows, shorter), outer[which], inner[which])
+            _least(nest, target, input_on_chip, order, *_tile(nest, rows, shorter), outer[which], inner[which])
         )
     return min(found, key=_rank)
 
 
-def _tile(given: Shape, rows: bool, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _tile(nest: LoopNest, rows: bool, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(Th, Tw) of tiles of whole rows, or of parts of one row."""
-    return (extent, np.full_like(extent, given.size[1])) if rows else (np.ones_like(extent), extent)
+    return (extent, np.full_like(extent, nest.size[1])) if rows else (np.ones_like(extent), extent)
 
 
-def _counts(given: Shape, target: PEArray, tall: Any, wide: Any, outer: Any, inner: Any) -> tuple[Any, Any, Any]:
+def _counts(nest: LoopNest, target: PEArray, tall: Any, wide: Any, outer: Any, inner: Any) -> tuple[Any, Any, Any]:
     """(n_s, n_k, n_c), the images of the batch one after another."""
-    spatial = -(-given.size[0] // tall) * -(-given.size[1] // wide) * target.batch
-    return spatial, -(-given.channels // outer), -(-given.channels_in // inner)
+    spatial = -(-nest.size[0] // tall) * -(-nest.size[1] // wide) * target.batch
+    return spatial, -(-nest.channels // outer), -(-nest.channels_in // inner)
 
 
 def _moved(
-    given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any
+    nest: LoopNest, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any
 ) -> tuple[Any, Any, Any, Any]:
     """Bytes moved for the batch, results aside; and of what they consist: input pixels of one image, times of the
     weights, bytes of partial sums.
     """
-    n_s, n_k, n_c = _counts(given, target, tall, wide, outer, inner)
-    pixels = _walked(given, 0)[tall] * _walked(given, 1)[wide]  # I', for one image
+    n_s, n_k, n_c = _counts(nest, target, tall, wide, outer, inner)
+    pixels = _walked(nest, 0)[tall] * _walked(nest, 1)[wide]  # I', for one image
     if order != 'input':
         pixels = pixels * np.where(n_s * n_c > 1, n_k, 1)
     weights = np.where(n_k * n_c > 1, n_s, 1) if order != 'weight' else np.ones_like(n_s)
-    values = given.groups * given.channels * math.prod(given.size) * target.batch
+    values = nest.groups * nest.channels * math.prod(nest.size) * target.batch
     partial = -(-2 * (n_c - 1) * (n_k * n_s > 1) * (order != 'output') * values * target.accumulator_bits // 8)
-    inputs = 0 if input_on_chip else -(-pixels * given.stored * target.batch * target.activation_bits // 8)
+    inputs = 0 if input_on_chip else -(-pixels * nest.stored * target.batch * target.activation_bits // 8)
     return (
-        inputs + weights * bits_to_bytes(_weight_count(given) * target.weight_bits) + partial,
+        inputs + weights * bits_to_bytes(nest.weights * target.weight_bits) + partial,
         pixels,
         weights,
         partial,
@@ -284,20 +225,20 @@ def _moved(
 
 
 def _least(
-    given: Shape, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any
+    nest: LoopNest, target: PEArray, input_on_chip: bool, order: str, tall: Any, wide: Any, outer: Any, inner: Any
 ) -> Tiling:
     """Of these tiles those of the fewest bytes moved, then cycles, then bytes of the buffers."""
-    moved, pixels, weights, partial = _moved(given, target, input_on_chip, order, tall, wide, outer, inner)
-    busy = _busy(given, target, tall, wide, outer, inner) if target.rereads else np.zeros_like(outer)
-    held = sum(_occupied(given, target, input_on_chip, outer, inner, tall, wide))
+    moved, pixels, weights, partial = _moved(nest, target, input_on_chip, order, tall, wide, outer, inner)
+    busy = _busy(nest, target, tall, wide, outer, inner) if target.rereads else np.zeros_like(outer)
+    held = sum(_occupied(nest, target, input_on_chip, outer, inner, tall, wide))
     index = np.lexsort((held, busy, moved))[0]
-    counts = _counts(given, target, tall, wide, outer, inner)
+    counts = _counts(nest, target, tall, wide, outer, inner)
     return Tiling(
         int(moved[index]),
         order,
         (int(tall[index]), int(wide[index]), int(outer[index]), int(inner[index])),
         (int(counts[0][index]), int(counts[1][index]), int(counts[2][index])),
-        math.prod(given.size_in),
+        math.prod(nest.size_in),
         int(pixels[index]),
         int(weights[index]),
         int(partial[index]),
@@ -311,47 +252,42 @@ def _sizes(count: int) -> np.ndarray:
     return np.unique(-(-count // np.arange(1, count + 1)))
 
 
-def _weight_count(given: Shape) -> int:
-    return given.groups * given.channels_in * given.channels * math.prod(given.kernel) if given.weighted else 0
-
-
-def _tile_bits(given: Shape, target: PEArray, input_on_chip: bool) -> tuple[int, int, int]:
-    """Bits of an input value, a weight, and a partial sum with its shortcut; 0 for what needs no tile; twice if
-    double-buffered.
-    """
+def _tile_bits(nest: LoopNest, target: PEArray, input_on_chip: bool) -> tuple[int, int, int]:
+    """Bits of an input value, a weight, a partial sum with its shortcut; 0 without a tile, twice with two."""
     twice = 2 if target.double_buffered else 1
-    summed = target.accumulator_bits if given.weighted else target.activation_bits
+    summed = target.accumulator_bits if nest.weighted else target.activation_bits
     return (
         0 if input_on_chip else twice * target.activation_bits,
-        twice * target.weight_bits if given.weighted else 0,
-        twice * (summed + (target.activation_bits if given.shortcut else 0)),
+        twice * target.weight_bits if nest.weighted else 0,
+        twice * (summed + (target.activation_bits if nest.shortcut else 0)),
     )
 
 
 def _occupied(
-    given: Shape, target: PEArray, input_on_chip: bool, outer: Any, inner: Any, tall: Any, wide: Any
+    nest: LoopNest, target: PEArray, input_on_chip: bool, outer: Any, inner: Any, tall: Any, wide: Any
 ) -> tuple[Any, Any, Any]:
     """Bytes of the buffers for inputs, weights and outputs. Arrays or numbers."""
-    bits_in, bits_weight, bits_out = _tile_bits(given, target, input_on_chip)
-    covered_rows = np.minimum((tall - 1) * given.stride[0] + given.kernel[0], given.size_in[0])
-    covered_columns = np.minimum((wide - 1) * given.stride[1] + given.kernel[1], given.size_in[1])
+    bits_in, bits_weight, bits_out = _tile_bits(nest, target, input_on_chip)
+    covered_rows = np.minimum((tall - 1) * nest.stride[0] + nest.kernel[0], nest.size_in[0])
+    covered_columns = np.minimum((wide - 1) * nest.stride[1] + nest.kernel[1], nest.size_in[1])
     return (
         -(-inner * covered_rows * covered_columns * bits_in // 8),
-        -(-outer * inner * math.prod(given.kernel) * bits_weight // 8),
+        -(-outer * inner * math.prod(nest.kernel) * bits_weight // 8),
         -(-outer * tall * wide * bits_out // 8),
     )
 
 
 def _tallest(
-    given: Shape, target: PEArray, input_on_chip: bool, room: int, rows: bool, outer: np.ndarray, inner: np.ndarray
+    nest: LoopNest, target: PEArray, input_on_chip: bool, room: int, rows: bool, outer: np.ndarray, inner: np.ndarray
 ) -> np.ndarray:
-    """The largest extent (rows, or columns of one row) of each (Tk, Tc) that the buffers hold; 0 if none. By bisection:
-    occupancy grows with it.
+    """The largest extent (rows, or columns of one row) of each (Tk, Tc) that the buffers hold; 0 if none.
+
+    By bisection: occupancy grows with it.
     """
-    low, high = np.zeros_like(outer), np.full_like(outer, given.size[0] if rows else given.size[1])
+    low, high = np.zeros_like(outer), np.full_like(outer, nest.size[0] if rows else nest.size[1])
 
     def holds(extent: np.ndarray) -> np.ndarray:
-        parts = _occupied(given, target, input_on_chip, outer, inner, *_tile(given, rows, extent))
+        parts = _occupied(nest, target, input_on_chip, outer, inner, *_tile(nest, rows, extent))
         if not target.input_buffer_bytes:
             return sum(parts) <= room
         return np.logical_and.reduce([part <= getattr(target, key) for part, key in zip(parts, BUFFERS)])
@@ -360,9 +296,7 @@ def _tallest(
 
 
 def _last(low: np.ndarray, high: np.ndarray, holds: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The largest extents of low..high for which something holds that holds for every smaller one; `low` where it holds
-    for none.
-    """
+    """The largest extents of low..high for which `holds`, as it does for every smaller one; `low` if for none."""
     while (low < high).any():
         middle = (low + high + 1) // 2
         good = holds(np.maximum(middle, 1))  # 0 only where all is known
@@ -371,34 +305,34 @@ def _last(low: np.ndarray, high: np.ndarray, holds: Callable[[np.ndarray], np.nd
 
 
 @functools.lru_cache(maxsize=4096)
-def _walked(given: Shape, axis: int) -> np.ndarray:
+def _walked(nest: LoopNest, axis: int) -> np.ndarray:
     """[size + 1] rows (or columns) of the input that all tiles of an extent read together: each once, and the halos
     that two tiles share again.
     """
     size_in, size, shared, step = (
-        given.size_in[axis],
-        given.size[axis],
-        given.kernel[axis] - given.stride[axis],
-        given.stride[axis],
+        nest.size_in[axis],
+        nest.size[axis],
+        nest.kernel[axis] - nest.stride[axis],
+        nest.stride[axis],
     )
     found = np.full(size + 1, size_in, np.int64)
     for extent in range(1, size):
         if shared > 0:
-            starts = np.arange(extent, size, extent) * step - given.corner[axis]
+            starts = np.arange(extent, size, extent) * step - nest.corner[axis]
             found[extent] += np.maximum(np.minimum(starts + shared, size_in) - np.maximum(starts, 0), 0).sum()
     return found
 
 
 def _busy(
-    given: Shape, target: PEArray, tall: np.ndarray, wide: np.ndarray, outer: np.ndarray, inner: np.ndarray
+    nest: LoopNest, target: PEArray, tall: np.ndarray, wide: np.ndarray, outer: np.ndarray, inner: np.ndarray
 ) -> np.ndarray:
     """Cycles of the array, tile by tile; full tiles and those at the edges."""
-    if not given.weighted:
+    if not nest.weighted:
         return np.zeros_like(outer)
-    taps, total = math.prod(given.kernel), np.zeros_like(outer)
+    taps, total = math.prod(nest.kernel), np.zeros_like(outer)
     cuts = [
         _cut(size, tile)
-        for size, tile in zip((*given.size, given.channels, given.channels_in), (tall, wide, outer, inner))
+        for size, tile in zip((*nest.size, nest.channels, nest.channels_in), (tall, wide, outer, inner))
     ]
     for many_h, h in cuts[0]:
         for many_w, w in cuts[1]:
@@ -406,7 +340,7 @@ def _busy(
                 for many_c, c in cuts[3]:
                     many = many_h * many_w * many_k * many_c
                     one = compute.product_cycles(
-                        np.maximum(h * w, 1), taps, np.maximum(c, 1), np.maximum(k, 1), given.groups, target
+                        np.maximum(h * w, 1), taps, np.maximum(c, 1), np.maximum(k, 1), nest.groups, target
                     )
                     total = total + many * one
     return total * target.batch

@@ -1,8 +1,8 @@
 """Exact costs of every setting of every gate group, as a chain of links.
 
-A link is a stretch of the network whose cost depends on its own gates a_g and on the state s_{g-1} that the stretch
-before it left (a tensor on chip or not). With V_g its exact cost and t_g the state that it leaves, the cost of the
-graph binarized by a in {0,1}^A is
+A link is what a part of the network costs, by its own gates a_g and by the state s_{g-1} that the part before it left
+(a tensor on chip or not). With V_g its exact cost and t_g the state that it leaves, the cost of the graph binarized by
+a in {0,1}^A is
 
     additive   C(a) = C_0 + sum over g of V_g(s_{g-1}, a_g)
     max        C(a) = max(C_0, max over g of V_g(s_{g-1}, a_g)),      s_g = t_g(s_{g-1}, a_g)
@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from costmodel.cost import LABELS, CostError, reduced
-from costmodel.expectation.groups import merge
+from costmodel.expectation.groups import partition
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
@@ -30,7 +30,7 @@ Run = Callable[[Mapping[str, int], Hashable], tuple[Resources, Hashable]]
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """A stretch of the network. Setting s has gate j of the link open when bit j of s is set.
+    """The costs of a part of the network. Setting s has gate j of the link open when bit j of s is set.
 
     Attributes:
       gates: the gates that it depends on.
@@ -72,8 +72,8 @@ def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:
     if len(gates) > MAX_GROUP_GATES:
         raise CostError(
             f'{len(gates)} gates interact ({", ".join(gates)}), so their cost table would have 2^{len(gates)} '
-            'settings; at most '
-            f'{MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some of them to one gate'
+            f'settings; at most {MAX_GROUP_GATES} gates may lie between two nodes that every path passes: bind some '
+            'of them to one gate'
         )
     return ({gate: setting >> index & 1 for index, gate in enumerate(gates)} for setting in range(1 << len(gates)))
 
@@ -81,18 +81,17 @@ def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:
 def independent(
     graph: Graph,
     rows: Callable[[Graph], list[dict[str, Any]]],
-    kinds: Mapping[str, str],
+    reductions: Mapping[str, str],
     groups: Sequence[tuple[str, ...]],
 ) -> Chain:
-    """The chain of a target without states, V_g found by evaluating the whole graph at the settings of the group, the
-    other gates open.
+    """The chain of a target without states: V_g is the whole graph's cost at the settings of a group, other gates open.
 
     Which rows belong to a group is seen from which rows vary; two groups that claim one row are joined.
 
     Args:
       graph: with learnable gates.
       rows: the target's rows of a graph.
-      kinds: {resource: 'sum' or 'max'}.
+      reductions: {resource: 'sum' or 'max'}.
       groups: the gates that are known to interact, a partition of the graph's.
     """
 
@@ -109,16 +108,16 @@ def independent(
         clashes = [one + other for one, other in itertools.combinations(groups, 2) if claims[one] & claims[other]]
         if not clashes:
             break
-        groups = merge(graph.gates, [*groups, *clashes])
+        groups = partition(graph.gates, [*groups, *clashes])
     claimed = set().union(*claims.values()) if claims else set()
-    none = dict.fromkeys(kinds, 0)
-    constant = reduced([row for name, row in base.items() if name not in claimed] or [none], kinds)
+    none = dict.fromkeys(reductions, 0)
+    constant = reduced([row for name, row in base.items() if name not in claimed] or [none], reductions)
     links = [
         Link(
             group,
             (
                 tuple(
-                    reduced([found.get(name, none) for name in claims[group]] or [none], kinds)
+                    reduced([found.get(name, none) for name in claims[group]] or [none], reductions)
                     for found in known[group]
                 ),
             ),
@@ -134,13 +133,13 @@ def _varying(base: Mapping[str, Resources], found: list[dict[str, Resources]]) -
     return {name for name in names if any(rows.get(name) != base.get(name) for rows in found)}
 
 
-def carried(stretches: Sequence[tuple[tuple[str, ...], Run]], start: Hashable, kinds: Mapping[str, str]) -> Chain:
+def carried(stretches: Sequence[tuple[tuple[str, ...], Run]], start: Hashable, reductions: Mapping[str, str]) -> Chain:
     """The chain of a target that carries a state.
 
     Args:
       stretches: (gates, run) of each stretch in order; run(setting, state) gives the cost and the state after.
       start: the state before the first stretch.
-      kinds: {resource: 'sum' or 'max'}.
+      reductions: {resource: 'sum' or 'max'}.
     """
     links, states = [], [start]
     for gates, run in stretches:
@@ -149,4 +148,4 @@ def carried(stretches: Sequence[tuple[tuple[str, ...], Run]], start: Hashable, k
         costs = tuple(tuple(cost for cost, _ in row) for row in found)
         links.append(Link(gates, costs, tuple(tuple(following.index(state) for _, state in row) for row in found)))
         states = following
-    return Chain(dict.fromkeys(kinds, 0), tuple(links))
+    return Chain(dict.fromkeys(reductions, 0), tuple(links))

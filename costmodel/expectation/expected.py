@@ -35,11 +35,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from costmodel.cost import CostError
-from costmodel.expectation.table import Bucket, CostTable
+from costmodel.expectation.table import CostTable, LinkStack
 
-jax.tree_util.register_dataclass(Bucket, ['gates', 'places', 'values', 'after', 'below'], [])
+jax.tree_util.register_dataclass(LinkStack, ['gates', 'places', 'values', 'after', 'below'], [])
 jax.tree_util.register_dataclass(
-    CostTable, ['constant', 'support', 'buckets'], ['gates', 'additive', 'maxima', 'objective']
+    CostTable, ['constant', 'support', 'stacks'], ['gates', 'additive', 'maxima', 'objective']
 )
 
 
@@ -70,7 +70,7 @@ def expected(table: CostTable, p: Mapping[str, Any]) -> dict[str, Any]:
             raise CostError(f'p of gate {gate!r} must be a number of 0..1, got {value!r}')
     xp = jnp if any(isinstance(value, jax.Array) for value in (*p.values(), table.constant)) else np
     opened = xp.stack([xp.asarray(p[gate], float) for gate in table.gates]) if table.gates else xp.zeros(0)
-    weights = [_setting_probabilities(xp, opened[bucket.gates]) for bucket in table.buckets]  # each [n, 2^k]
+    weights = [_setting_probabilities(xp, opened[stack.gates]) for stack in table.stacks]  # each [n, 2^k]
 
     if table.objective:
         table = _chosen(xp, table, weights)
@@ -93,64 +93,57 @@ def _chosen(xp: Any, table: CostTable, weights: Sequence[Any]) -> CostTable:
     fixed = [jax.lax.stop_gradient(weight) for weight in weights] if xp is jnp else weights
     objective, violations = xp.moveaxis(_additive(xp, table, fixed, [table.additive.index(table.objective), -1]), -1, 0)
     index = xp.argmin(xp.where(violations > 0, xp.inf, objective))
-    buckets = tuple(
-        Bucket(
-            bucket.gates,
-            bucket.places,
-            xp.asarray(bucket.values)[index],
-            xp.asarray(bucket.after)[index],
-            tuple(xp.asarray(below)[index] for below in bucket.below),
+    stacks = tuple(
+        LinkStack(
+            stack.gates,
+            stack.places,
+            xp.asarray(stack.values)[index],
+            xp.asarray(stack.after)[index],
+            tuple(xp.asarray(below)[index] for below in stack.below),
         )
-        for bucket in table.buckets
+        for stack in table.stacks
     )
     support = tuple(xp.asarray(numbers)[index] for numbers in table.support)
     return dataclasses.replace(
-        table, objective='', constant=xp.asarray(table.constant)[index], support=support, buckets=buckets
+        table, objective='', constant=xp.asarray(table.constant)[index], support=support, stacks=stacks
     )
 
 
 def _additive(xp: Any, table: CostTable, weights: Sequence[Any], columns: Any) -> Any:
     """[..., columns] expectations of these columns of the additive resources."""
     total = xp.asarray(table.constant)[..., columns]
-    pairs = list(zip(weights, table.buckets))
+    pairs = list(zip(weights, table.stacks))
     if table.states == 1:
         return sum(
-            (
-                xp.einsum('ns,...nisa->...a', weight, xp.asarray(bucket.values)[..., columns])
-                for weight, bucket in pairs
-            ),
+            (xp.einsum('ns,...nisa->...a', weight, xp.asarray(stack.values)[..., columns]) for weight, stack in pairs),
             total,
         )
-    steps = [xp.einsum('ns,...nisj->...nij', weight, xp.asarray(bucket.after)) for weight, bucket in pairs]
-    costs = [
-        xp.einsum('ns,...nisa->...nia', weight, xp.asarray(bucket.values)[..., columns]) for weight, bucket in pairs
-    ]
+    steps = [xp.einsum('ns,...nisj->...nij', weight, xp.asarray(stack.after)) for weight, stack in pairs]
+    costs = [xp.einsum('ns,...nisa->...nia', weight, xp.asarray(stack.values)[..., columns]) for weight, stack in pairs]
     return total + _walked(xp, _in_order(xp, table, steps), _in_order(xp, table, costs))
 
 
 def _at_most(xp: Any, table: CostTable, weights: Sequence[Any], index: int) -> Any:
     """[M] probabilities that a max-type resource is at most each number of its support."""
-    pairs = [(weight, bucket, xp.asarray(bucket.below[index])) for weight, bucket in zip(weights, table.buckets)]
+    pairs = [(weight, stack, xp.asarray(stack.below[index])) for weight, stack in zip(weights, table.stacks)]
     if table.states == 1:
         parts = [xp.prod(xp.einsum('ns,nism->nm', weight, below), axis=0) for weight, _, below in pairs]
         return functools.reduce(lambda one, other: one * other, parts, xp.ones(table.support[index].shape))
-    parts = [
-        xp.einsum('ns,nisj,nism->nmij', weight, xp.asarray(bucket.after), below) for weight, bucket, below in pairs
-    ]
+    parts = [xp.einsum('ns,nisj,nism->nmij', weight, xp.asarray(stack.after), below) for weight, stack, below in pairs]
     return _product(xp, xp.swapaxes(_in_order(xp, table, parts, -4), -4, -3))[..., 0, :].sum(-1)
 
 
 def _in_order(xp: Any, table: CostTable, parts: Sequence[Any], axis: int = -3) -> Any:
-    """The buckets' entries along `axis` as one array, in the order of the chain."""
+    """The stacks' entries along `axis` as one array, in the order of the chain."""
     return xp.take(
         xp.concatenate(parts, axis=axis),
-        xp.argsort(xp.concatenate([bucket.places for bucket in table.buckets])),
+        xp.argsort(xp.concatenate([stack.places for stack in table.stacks])),
         axis=axis,
     )
 
 
 def _walked(xp: Any, steps: Any, costs: Any) -> Any:
-    """[..., G, S, S] moves and [..., G, S, A] costs of the links -> [..., A] expected cost of the chain from state 0."""
+    """[..., G, S, S] moves, [..., G, S, A] costs of the links -> [..., A] expected cost of the chain from state 0."""
     while (count := steps.shape[-3]) > 1:
         even = count // 2 * 2
         first, second = steps[..., 0:even:2, :, :], steps[..., 1:even:2, :, :]

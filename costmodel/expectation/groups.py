@@ -2,7 +2,7 @@
 
 An articulation node lies on every path from input to output; in a topological order it is a node that no edge jumps
 over. A skip connection lives between two consecutive articulation nodes of the graph with all gates open, and the gates
-between the same two form a group: usually one block, 1 to 4 gates. A gate that stands on adds of several such regions
+between the same two form a group: usually one block, 1 to 4 gates. A gate that stands on adds of several such segments
 joins their groups.
 """
 
@@ -26,7 +26,7 @@ def articulation(graph: Graph) -> list[Node]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Region:
+class Segment:
     """The nodes after one articulation node, `entry`, up to the next, which is the last of `nodes`."""
 
     entry: Node
@@ -37,24 +37,24 @@ class Region:
         return tuple(dict.fromkeys(node.gate for node in self.nodes if node.gate))
 
 
-def regions(graph: Graph) -> list[Region]:
+def segments(graph: Graph) -> list[Segment]:
     """The graph cut at its articulation nodes, in order."""
     cuts = {node.name for node in articulation(graph)}
     found, entry, inside = [], graph.input, []
     for node in graph.nodes[1:]:
         inside.append(node)
         if node.name in cuts:
-            found.append(Region(entry, tuple(inside)))
+            found.append(Segment(entry, tuple(inside)))
             entry, inside = node, []
     return found
 
 
 def gate_groups(graph: Graph) -> list[tuple[str, ...]]:
     """The groups of the graph's gates, each in graph order."""
-    return merge(graph.gates, [region.gates for region in regions(graph)])
+    return partition(graph.gates, [segment.gates for segment in segments(graph)])
 
 
-def merge(gates: Iterable[str], sets: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
+def partition(gates: Iterable[str], sets: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
     """The finest partition of `gates` in which every one of `sets` lies in one part; order is kept."""
     group_of = {gate: {gate} for gate in gates}
     for joined in sets:

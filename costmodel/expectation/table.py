@@ -1,6 +1,6 @@
 """Cost tables: the chains of `costmodel.expectation.chain` as arrays, which is what `costmodel.expected` takes.
 
-Links with as many gates are stacked in a bucket; states are padded to the largest number of them. Where a target
+Links with equally many gates are stacked; states are padded to the largest number of them. Where a target
 chooses among K chains over the same gates (`chain.Choice`), every array has a leading axis of K, and one more additive
 column counts the links that are over the limit: its expectation is positive just if a setting of positive probability
 is.
@@ -18,11 +18,11 @@ from costmodel.expectation.chain import MAX_GROUP_GATES, Chain, Choice, Link
 from costmodel.targets import Target, check_names, evaluator
 from tailor_jax.graph import Graph
 
-__all__ = ['MAX_GROUP_GATES', 'Bucket', 'CostTable', 'packed', 'tabulate']
+__all__ = ['MAX_GROUP_GATES', 'CostTable', 'LinkStack', 'packed', 'tabulate']
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Bucket:
+class LinkStack:
     """The n links of k gates each. Setting s has gate j of the link open when bit j of s is set.
 
     Attributes:
@@ -51,7 +51,7 @@ class CostTable:
       objective: the resource that the choice among K chains minimizes; '' where there is one chain.
       constant: [A] what no gate changes of the additive resources.
       support: per max-type resource, the ascending values [M] that the network's maximum can take.
-      buckets: the links, by their number of gates.
+      stacks: the links, by their number of gates.
     """
 
     gates: tuple[str, ...]
@@ -60,7 +60,7 @@ class CostTable:
     objective: str
     constant: np.ndarray
     support: tuple[np.ndarray, ...]
-    buckets: tuple[Bucket, ...]
+    stacks: tuple[LinkStack, ...]
 
     @property
     def resources(self) -> tuple[str, ...]:
@@ -69,14 +69,12 @@ class CostTable:
     @property
     def states(self) -> int:
         """The largest number of states between two links; 1 where the links are independent."""
-        return self.buckets[0].values.shape[-3] if self.buckets else 1
+        return self.stacks[0].values.shape[-3] if self.stacks else 1
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
         """The gates of each link that has some."""
-        return [
-            tuple(self.gates[index] for index in row) for bucket in self.buckets for row in bucket.gates if len(row)
-        ]
+        return [tuple(self.gates[index] for index in row) for stack in self.stacks for row in stack.gates if len(row)]
 
 
 def tabulate(graph: Graph, target: Target) -> CostTable:
@@ -88,26 +86,28 @@ def tabulate(graph: Graph, target: Target) -> CostTable:
     """
     check_names(graph, target)
     found = evaluator(target)
-    return packed(graph.gates, found.kinds, found.chains(graph), found.choice)
+    return packed(graph.gates, found.reductions, found.chains(graph), found.choice)
 
 
 def packed(
-    gates: tuple[str, ...], kinds: Mapping[str, str], chains: Sequence[Chain], choice: Choice | None = None
+    gates: tuple[str, ...], reductions: Mapping[str, str], chains: Sequence[Chain], choice: Choice | None = None
 ) -> CostTable:
     """The table of one chain, or of several over the same gates to choose from.
 
     Raises:
       CostError: if in every chain some setting is over the limit of the choice.
     """
-    additive, maxima = (tuple(name for name, kind in kinds.items() if kind == wanted) for wanted in ('sum', 'max'))
+    additive, maxima = (
+        tuple(name for name, reduction in reductions.items() if reduction == wanted) for wanted in ('sum', 'max')
+    )
     states = max((len(link.costs) for chain in chains for link in chain.links), default=1)
     states = max(
         states,
         1 + max((index for chain in chains for link in chain.links for row in link.after for index in row), default=0),
     )
     if choice is None:
-        constant, support, buckets = _arrays(gates, additive, maxima, chains[0], states, None)
-        return CostTable(gates, additive, maxima, '', constant, support, buckets)
+        constant, support, stacks = _arrays(gates, additive, maxima, chains[0], states, None)
+        return CostTable(gates, additive, maxima, '', constant, support, stacks)
     limited = choice.limited
     if all(
         any(cost[limited] > choice.limit for link in chain.links for row in link.costs for cost in row)
@@ -117,29 +117,28 @@ def packed(
             max(cost[limited] for link in chain.links for row in link.costs for cost in row) for chain in chains
         )
         raise CostError(
-            f'{choice.chooser}: no alternative keeps {limited} within {choice.setting}={choice.limit} with every '
-            'skip setting; '
-            f'the least {choice.setting} that would do is {least}'
+            f'{choice.chooser}: no alternative keeps {limited} within {choice.setting}={choice.limit} with every skip '
+            f'setting; the least {choice.setting} that would do is {least}'
         )
     parts = [_arrays(gates, additive, maxima, chain, states, choice) for chain in chains]
     longest = [max(len(support[index]) for _, support, _ in parts) for index in range(len(maxima))]
     parts = [_lengthened(*part, longest) for part in parts]
     constant = np.stack([each for each, _, _ in parts])
     support = tuple(np.stack(columns) for columns in zip(*(each for _, each, _ in parts)))
-    buckets = tuple(
-        Bucket(
+    stacks = tuple(
+        LinkStack(
             same[0].gates,
             same[0].places,
-            np.stack([bucket.values for bucket in same]),
-            np.stack([bucket.after for bucket in same]),
-            tuple(np.stack(columns) for columns in zip(*(bucket.below for bucket in same))),
+            np.stack([stack.values for stack in same]),
+            np.stack([stack.after for stack in same]),
+            tuple(np.stack(columns) for columns in zip(*(stack.below for stack in same))),
         )
         for same in zip(*(each for _, _, each in parts))
     )
-    return CostTable(gates, additive, maxima, choice.objective, constant, support, buckets)
+    return CostTable(gates, additive, maxima, choice.objective, constant, support, stacks)
 
 
-Arrays = tuple[np.ndarray, tuple[np.ndarray, ...], tuple[Bucket, ...]]
+Arrays = tuple[np.ndarray, tuple[np.ndarray, ...], tuple[LinkStack, ...]]
 
 
 def _arrays(
@@ -150,10 +149,10 @@ def _arrays(
     states: int,
     choice: Choice | None,
 ) -> Arrays:
-    """(constant, support, buckets) of one chain."""
+    """(constant, support, stacks) of one chain."""
     support = tuple(_support(chain, name) for name in maxima)
     counted = 0 if choice is None else 1
-    buckets = []
+    stacks = []
     for size in sorted({len(link.gates) for link in chain.links}):
         places = [place for place, link in enumerate(chain.links) if len(link.gates) == size]
         values = np.zeros((len(places), states, 1 << size, len(additive) + counted))
@@ -170,9 +169,9 @@ def _arrays(
         indices = np.array(
             [[gates.index(gate) for gate in chain.links[place].gates] for place in places], np.int32
         ).reshape(len(places), size)
-        buckets.append(Bucket(indices, np.array(places, np.int32), values, after, below))
+        stacks.append(LinkStack(indices, np.array(places, np.int32), values, after, below))
     constant = np.array([chain.constant[name] for name in additive] + [0] * counted, np.float64)
-    return constant, support, tuple(buckets)
+    return constant, support, tuple(stacks)
 
 
 def _entries(link: Link):
@@ -190,7 +189,7 @@ def _support(chain: Chain, name: str) -> np.ndarray:
 
 
 def _lengthened(
-    constant: np.ndarray, support: tuple[np.ndarray, ...], buckets: tuple[Bucket, ...], lengths: Sequence[int]
+    constant: np.ndarray, support: tuple[np.ndarray, ...], stacks: tuple[LinkStack, ...], lengths: Sequence[int]
 ) -> Arrays:
     """The same with supports of these lengths, their last number repeated."""
 
@@ -201,9 +200,7 @@ def _lengthened(
         constant,
         tuple(longer(numbers, length) for numbers, length in zip(support, lengths)),
         tuple(
-            dataclasses.replace(
-                bucket, below=tuple(longer(each, length) for each, length in zip(bucket.below, lengths))
-            )
-            for bucket in buckets
+            dataclasses.replace(stack, below=tuple(longer(each, length) for each, length in zip(stack.below, lengths)))
+            for stack in stacks
         ),
     )

@@ -1,8 +1,8 @@
 """The exact cost of a graph on the dataflow target.
 
-    rows(graph, target)       a row of integers per node of the folded graph; all that the expectation over gates is made of
+    rows(graph, target)       a row of integers per node of the folded graph: all that the expectation is made of
     evaluate(graph, target)   rows, blocks, totals, FIFOs, reuse factors, latency
-    couplings(graph, target)  the gates whose rows depend on one another beyond a region
+    couplings(graph, target)  the gates whose rows depend on one another beyond a segment
 
 A gated add is priced as open. Where skips close, the graph is another graph: `rewrite.binarize` it and evaluate that.
 """
@@ -15,16 +15,16 @@ import math
 
 from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
-from costmodel.expectation.groups import Region, gate_groups, merge, regions
+from costmodel.expectation.groups import Segment, gate_groups, partition, segments
 from costmodel.streams.area import logic, memory
-from costmodel.streams.fifos import Fifo, Fork, fifos, forks, plan, smooths
+from costmodel.streams.fifos import Fifo, Fork, built_segments, fifos, forks, smooths
 from costmodel.streams.settings import Dataflow, reuse_factors
 from costmodel.streams.timing import schedule
-from costmodel.streams.timing.segments import Segment, absorbed
+from costmodel.streams.timing.processes import ProcessSegment, absorbed
 from tailor_jax import rewrite, streaming
 from tailor_jax.graph import Graph
 
-KINDS = {
+REDUCTIONS = {
     'bram18': 'sum',
     'uram': 'sum',
     'lut': 'sum',
@@ -49,7 +49,7 @@ def monotone(target: Dataflow) -> tuple[str, ...]:
     branch no longer delays its neighbour; a strided layer's bursts are smoothed in one more place), so storage and
     logic fall as a rule, but not by law.
     """
-    return tuple(KINDS) if target.fifo_policy == 'full_map' else _ALWAYS_MONOTONE
+    return tuple(REDUCTIONS) if target.fifo_policy == 'full_map' else _ALWAYS_MONOTONE
 
 
 def evaluate(graph: Graph, target: Dataflow) -> Cost:
@@ -61,73 +61,72 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
     """
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
-    planned = plan(folded, target, reuse)
-    streams = fifos(folded, target, planned)
-    nodes = _rows(folded, target, reuse, planned, streams)
-    total = reduced(nodes, KINDS) | {'latency_cycles': _latency_cycles(folded, planned, streams)}
+    built = built_segments(folded, target, reuse)
+    streams = fifos(folded, target, built)
+    nodes = _rows(folded, target, reuse, built, streams)
+    total = reduced(nodes, REDUCTIONS) | {'latency_cycles': _latency_cycles(folded, built, streams)}
     part = devices.device(target.device)
-    return Cost(target, total, nodes, by_block(nodes, KINDS), [_fifo_row(each, part) for each in streams], reuse)
+    return Cost(target, total, nodes, by_block(nodes, REDUCTIONS), [_fifo_row(each, part) for each in streams], reuse)
 
 
-def _latency_cycles(folded: Graph, planned: list[Segment], streams: list[Fifo]) -> int:
-    if not planned:  # the input is the output: a pixel a cycle
+def _latency_cycles(folded: Graph, built: list[ProcessSegment], streams: list[Fifo]) -> int:
+    if not built:  # the input is the output: a pixel a cycle
         return streaming.period_cycles(folded, folded.input)
     return schedule.latency_cycles(
-        schedule.joined([segment.shape for segment in planned]), {each.stream: each.depth for each in streams}
+        schedule.joined([segment.graph for segment in built]), {each.stream: each.depth for each in streams}
     )
 
 
 def rows(graph: Graph, target: Dataflow) -> list[dict]:
-    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused onto
-    it.
+    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused.
 
     Where a gate moves a ReLU onto a node and another gate can take that node away, the two interact, whatever the ReLU
     costs there.
     """
     folded = rewrite.fold(graph)
     reuse = reuse_factors(folded, target)
-    planned = plan(folded, target, reuse)
-    found = _rows(folded, target, reuse, planned, fifos(folded, target, planned))
+    built = built_segments(folded, target, reuse)
+    found = _rows(folded, target, reuse, built, fifos(folded, target, built))
     return [row | {'relu': node.relu} for row, node in zip(found, folded.nodes, strict=True)]
 
 
 def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
     """The gate groups of the graph on this target.
 
-    A region whose maps change size sends bursts, and the FIFO behind it, which belongs to the next region's first node,
-    holds them. If gates decide both, they interact: such a region's gates join the next's. Regions that folding or
-    closed gates can reduce to nothing are passed over.
+    A segment whose maps change size sends bursts, and the FIFO behind it, which belongs to the next segment's first
+    node, holds them. If gates decide both, they interact: such a segment's gates join the next's. Segments that folding
+    or closed gates can reduce to nothing are passed over.
     """
     joined = gate_groups(graph)
     if target.fifo_policy == 'full_map' or not smooths(target):
         return joined
-    found = regions(graph)
-    for index, region in enumerate(found):
-        if region.gates and any(node.inputs and graph.in_shape(node)[:2] != node.shape[:2] for node in region.nodes):
+    found = segments(graph)
+    for index, segment in enumerate(found):
+        if segment.gates and any(node.inputs and graph.in_shape(node)[:2] != node.shape[:2] for node in segment.nodes):
             for following in found[index + 1 :]:
-                joined = merge(graph.gates, [*joined, region.gates + following.gates])
+                joined = partition(graph.gates, [*joined, segment.gates + following.gates])
                 if not _can_vanish(graph, following):
                     break
     return joined
 
 
-def _can_vanish(graph: Graph, region: Region) -> bool:
-    """Whether closed gates and folding can make the region's last node stand for its entry."""
-    node = region.nodes[-1]
-    while node.name != region.entry.name and (node.gate or node.op in ('batch_norm', 'relu')):
+def _can_vanish(graph: Graph, segment: Segment) -> bool:
+    """Whether closed gates and folding can make the segment's last node stand for its entry."""
+    node = segment.nodes[-1]
+    while node.name != segment.entry.name and (node.gate or node.op in ('batch_norm', 'relu')):
         node = graph[node.inputs[0]]
-    return node.name == region.entry.name
+    return node.name == segment.entry.name
 
 
 def _rows(
-    folded: Graph, target: Dataflow, reuse: dict[str, int], planned: list[Segment], streams: list[Fifo]
+    folded: Graph, target: Dataflow, reuse: dict[str, int], built: list[ProcessSegment], streams: list[Fifo]
 ) -> list[dict]:
     part = devices.device(target.device)
     charged: dict[str, list[Fifo]] = collections.defaultdict(list)
     for each in streams:
         charged[each.row].append(each)
     forked: dict[str, list[Fork]] = collections.defaultdict(list)
-    for segment in planned:
+    for segment in built:
         for fork in forks(folded, segment):
             forked[fork.row].append(fork)
     hosts = absorbed(folded) if target.add == 'absorbed' else {}
@@ -149,7 +148,12 @@ def _rows(
         )
         row['interval_cycles'] = streaming.period_cycles(folded, node, reuse.get(node.name, 1))
         found.append(
-            {'name': node.name, 'op': node.op, 'block': node.block, **{resource: row[resource] for resource in KINDS}}
+            {
+                'name': node.name,
+                'op': node.op,
+                'block': node.block,
+                **{resource: row[resource] for resource in REDUCTIONS},
+            }
         )
     return found
 

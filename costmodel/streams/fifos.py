@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 
 from costmodel.streams.settings import Dataflow, activation_bits
 from costmodel.streams.timing import schedule
-from costmodel.streams.timing.segments import CLONE, Segment, Stream, Tap, segments
+from costmodel.streams.timing.processes import CLONE, ProcessSegment, Stream, Tap, process_segments
 from costmodel.streams.timing.taps import tapped
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
@@ -68,22 +68,20 @@ class Fork:
     tap: bool
 
 
-def plan(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[Segment]:
+def built_segments(graph: Graph, target: Dataflow, reuse: Mapping[str, int]) -> list[ProcessSegment]:
     """The segments of a folded graph as the target builds them."""
-    found = list(segments(graph, reuse, target.add == 'absorbed', target.process_latency_cycles))
+    found = list(process_segments(graph, reuse, target.add == 'absorbed', target.process_latency_cycles))
     pace = pace_cycles(graph, reuse) if smooths(target) else 0
     found = [
-        dataclasses.replace(each, period=max(pace, schedule.own_period(each.shape)) if pace else 0) for each in found
+        dataclasses.replace(each, period=max(pace, schedule.own_period(each.graph)) if pace else 0) for each in found
     ]
     if target.skip == 'line_buffer':
-        found = [dataclasses.replace(each, shape=tapped(each.shape, each.period)) for each in found]
+        found = [dataclasses.replace(each, graph=tapped(each.graph, each.period)) for each in found]
     return found
 
 
 def smooths(target: Dataflow) -> bool:
-    """Whether bursts matter: at one cycle a token and without latency no process is slower than a neighbour's burst,
-    nor holds one up.
-    """
+    """Whether bursts matter: not at one cycle a token without latency, where nobody holds a neighbour up."""
     return target.reuse_factor != 1 or target.process_latency_cycles > 0
 
 
@@ -96,74 +94,83 @@ def pace_cycles(graph: Graph, reuse: Mapping[str, int]) -> int:
     return max(found, streaming.period_cycles(graph, node))
 
 
-def fifos(graph: Graph, target: Dataflow, planned: list[Segment]) -> list[Fifo]:
-    """All FIFOs of a folded graph, in the order of their readers; `planned` as from `plan`."""
+def fifos(graph: Graph, target: Dataflow, built: list[ProcessSegment]) -> list[Fifo]:
+    """All FIFOs of a folded graph, in the order of their readers; `built` as from `built_segments`."""
     found: list[Fifo] = []
     before, processes = None, 0
-    for segment in planned:
-        depths = schedule.depths(segment.shape, segment.period, target.stream_depth)
-        first: dict[Stream, int] = (
-            {schedule.entry(segment.shape): schedule.behind(before, depths, segment.shape)} if before else {}
-        )
-        found += _segment_fifos(graph, target, segment, {**depths.streams, **first}, processes)
-        before, processes = depths, processes + len(segment.shape.processes)
+    for segment in built:
+        depths = schedule.depths(segment.graph, segment.period, target.stream_depth)
+        tokens = dict(depths.streams)
+        if before:
+            tokens[schedule.entry(segment.graph)] = schedule.behind(before, depths, segment.graph)
+        found += [_fifo(target, edge, tokens[edge.stream], processes) for edge in _edges(graph, segment)]
+        before, processes = depths, processes + len(segment.graph.processes)
     return found
 
 
-def forks(graph: Graph, segment: Segment) -> list[Fork]:
+def forks(graph: Graph, segment: ProcessSegment) -> list[Fork]:
     """The readers beyond the first of the segment's tensors, each charged to one of its adds."""
     adds = [node.name for node in segment.nodes if node.op == 'add']
     taken: dict[str, list[bool]] = {}
-    for process, edges in zip(segment.shape.processes, segment.edges):
+    for process, edges in zip(segment.graph.processes, segment.edges):
         for source, (_, tensor) in zip(process.sources, edges):
             taken.setdefault(tensor.name, []).append(isinstance(source, Tap))
     extra = [(graph[name], tap) for name, taps in taken.items() for tap in sorted(taps)[1:]]
     return [Fork(tensor, add, tap) for (tensor, tap), add in zip(extra, adds, strict=True)]
 
 
-def _segment_fifos(
-    graph: Graph, target: Dataflow, segment: Segment, depths: Mapping[Stream, int], processes: int
-) -> Iterator[Fifo]:
-    tensors = {segment.entry.name: 0} | {edges[-1][0].name: number for number, edges in enumerate(segment.edges, 1)}
+@dataclasses.dataclass(frozen=True)
+class _Edge:
+    """A stream of a segment before its depth is known; attributes as those of `Fifo`, `stream` within the segment.
+
+    `reader` is None for the clone process; `second` if the reader has another edge from the same tensor.
+    """
+
+    tensor: Node
+    reader: Node | None
+    row: str
+    stream: Stream
+    second: bool = False
+    tap_host: str = ''
+    tap_lag: int = 0
+
+
+def _edges(graph: Graph, segment: ProcessSegment) -> Iterator[_Edge]:
+    """The streams of a segment: those into clone processes, then those into its processes, in their order."""
     cloned: dict[str, str] = {}
     for fork in forks(graph, segment):
         if not fork.tap:
             cloned.setdefault(fork.tensor.name, fork.row)
-
-    def fifo(tensor: Node, reader: Node | None, row: str, stream: Stream, suffix: str = '') -> Fifo:
-        return _fifo(graph, target, tensor, reader, row, depths[stream], (stream[0] + processes, stream[1]), suffix)
-
-    for name, add in cloned.items():
+    tensors = [segment.entry.name, *(edges[-1][0].name for edges in segment.edges)]
+    for name, row in cloned.items():
         if name != graph.input.name:
-            yield fifo(graph[name], None, add, (tensors[name], CLONE))
-    for number, (process, edges) in enumerate(zip(segment.shape.processes, segment.edges), 1):
-        seen = []
-        for slot, (source, (node, tensor)) in enumerate(zip(process.sources, edges)):
-            if tensor.name != graph.input.name or tensor.name in cloned or isinstance(source, Tap):
-                made = fifo(tensor, node, node.name, (number, slot), '__2' if (node, tensor) in seen else '')
-                if isinstance(source, Tap):
-                    made = dataclasses.replace(
-                        made, tap_host=segment.edges[source.process - 1][0][0].name, tap_lag=source.lag
-                    )
-                yield made
-            seen.append((node, tensor))
+            yield _Edge(graph[name], None, row, (tensors.index(name), CLONE))
+    for number, (process, edges) in enumerate(zip(segment.graph.processes, segment.edges), 1):
+        for slot, (source, (reader, tensor)) in enumerate(zip(process.sources, edges)):
+            second, stream = (reader, tensor) in edges[:slot], (number, slot)
+            if isinstance(source, Tap):
+                host = segment.edges[source.process - 1][0][0]
+                yield _Edge(tensor, reader, reader.name, stream, second, host.name, source.lag)
+            elif tensor.name != graph.input.name or tensor.name in cloned:
+                yield _Edge(tensor, reader, reader.name, stream, second)
 
 
-def _fifo(
-    graph: Graph,
-    target: Dataflow,
-    tensor: Node,
-    reader: Node | None,
-    row: str,
-    needed: int,
-    stream: Stream,
-    suffix: str,
-) -> Fifo:
-    height, width, channels = tensor.shape
+def _fifo(target: Dataflow, edge: _Edge, needed: int, processes: int) -> Fifo:
+    """The FIFO of an edge that must hold so many tokens, in a segment behind so many processes."""
+    height, width, channels = edge.tensor.shape
     depth = max(target.stream_depth, height * width if target.fifo_policy == 'full_map' else needed)
     if target.fifo_policy == 'pow2':
         depth = 1 << (depth - 1).bit_length()
-    name = streaming.fifo_name(tensor.name, reader.name if reader else 'clone') + suffix
+    reader = edge.reader.name if edge.reader else ''
+    number, slot = edge.stream
     return Fifo(
-        name, tensor.name, reader.name if reader else '', row, depth, channels * activation_bits(target, tensor), stream
+        name=streaming.fifo_name(edge.tensor.name, reader or 'clone') + ('__2' if edge.second else ''),
+        producer=edge.tensor.name,
+        consumer=reader,
+        row=edge.row,
+        depth=depth,
+        width_bits=channels * activation_bits(target, edge.tensor),
+        stream=(number + processes, slot),
+        tap_host=edge.tap_host,
+        tap_lag=edge.tap_lag,
     )

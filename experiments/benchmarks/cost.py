@@ -2,7 +2,7 @@
 
     python -m experiments.benchmarks.cost            # a table in Markdown, as in docs/performance.md
 
-`price` and `tabulate` are single calls in a fresh state of the machine's schedule caches; `expected` is the expected
+`price` and `tabulate` are single calls with the caches of schedules and tiles empty; `expected` is the expected
 cost of five resources and its gradient in all gates in a compiled call of its own, dispatch included, which a training
 step that contains it does not even pay. The best of 5. The second table is of the PE array, preset shortcut_fusion.
 """
@@ -96,7 +96,7 @@ def arrays(names: Sequence[str]) -> None:
         tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)
         table = costmodel.tabulate(graph, target)
         call = expectation(table, ('dram_bytes', 'cycles', 'energy_pj', 'buffer_bytes'))
-        states = table.buckets[0].values.shape[-3]
+        states = table.stacks[0].values.shape[-3]
         print(
             f'| {network} | {policy} | {sram} | {len(graph.gates)} | {states} | {1e3 * price:.0f} | {tabulate:.2f} | '
             f'{1e6 * call:.0f} |'

@@ -1,7 +1,7 @@
 """Measures the exporter and its simulations on a ResNet with random 8-bit integers: seconds to write and compile,
 images/s to simulate.
 
-    python -m experiments.benchmarks.csim                              # ResNet-8, 32x32x3, 16/32/64 channels: 12.5 million MACs an image
+    python -m experiments.benchmarks.csim                              # ResNet-8, 32x32x3: 12.5 million MACs an image
     python -m experiments.benchmarks.csim --depth=56 --modes=fast
     python -m experiments.benchmarks.csim --reuse_factor=144 --modes=fast,cycle
 

@@ -1,7 +1,7 @@
 """Measures the figures on FIFO depths in docs/cost_model.md, with the simulator of `costmodel.streams.timing.simulate`.
 
-python -m experiments.benchmarks.fifo_depths --study=pipelines       # depths found without pipeline latency, on a machine that has it
-python -m experiments.benchmarks.fifo_depths --study=bursts          # two tokens around strided layers
+python -m experiments.benchmarks.fifo_depths --study=pipelines # depths found without pipeline latency, where there is some
+python -m experiments.benchmarks.fifo_depths --study=bursts    # two tokens around strided layers
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Measures the input pipeline alone: images/s of batches as the trainer takes them, on device, augmented and
 normalized.
 
-    python -m experiments.benchmarks.input_pipeline                              # digits and photo_digits, then a table
+    python -m experiments.benchmarks.input_pipeline                         # digits and photo_digits, then a table
     python -m experiments.benchmarks.input_pipeline --names=photo_digits --batch_size=256
-    python -m experiments.benchmarks.input_pipeline --names= --photographs       # an ImageNet-like set of JPEGs made for this
-    python -m experiments.benchmarks.input_pipeline --names= --step              # ResNet-8's training step with and without it
+    python -m experiments.benchmarks.input_pipeline --names= --photographs  # an ImageNet-like set of JPEGs, made here
+    python -m experiments.benchmarks.input_pipeline --names= --step         # ResNet-8's step with and without it
 
 `make` is `data.train_batches` in the calling thread; `prefetched` adds `data.prefetch` and the copy to the device, the
 consumer doing nothing; `busy` is the share of one core that making batches takes from a step that consumes `--consumer`

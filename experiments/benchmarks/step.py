@@ -1,8 +1,8 @@
 """Times the training step of a gated ResNet against the same network written by hand in Flax Linen, and in PyTorch.
 
-    python -m experiments.benchmarks.step                              # ResNet-8, 32x32x3, batch 128: a table in Markdown
-    python -m experiments.benchmarks.step --depth=20 --torch           # PyTorch too; it is no dependency of this project: pip install torch
-    python -m experiments.benchmarks.step --parts                      # where the time goes
+    python -m experiments.benchmarks.step                      # ResNet-8, 32x32x3, batch 128: a table in Markdown
+    python -m experiments.benchmarks.step --depth=20 --torch   # PyTorch too, which is no dependency: pip install torch
+    python -m experiments.benchmarks.step --parts              # where the time goes
 
     gated     the pmapped step: learned gates, expected cost on the dataflow target, no distillation
     plain     nn.Conv, nn.BatchNorm, nn.relu, jitted with the same loss and optimizer

@@ -1,11 +1,11 @@
 """Calibrates the LUT and flip-flop coefficients of the cost model against synthesis.
 
-python -m experiments.calibrate                      # simulate and synthesize what the results lack (yosys, iverilog), fit, report
+python -m experiments.calibrate                      # simulate (iverilog), synthesize (yosys) what is new; fit, report
 python -m experiments.calibrate --fit                # fit and report from the committed parts.csv; needs no tool
 python -m experiments.calibrate --fit --write        # and make these coefficients the model's
 python -m experiments.calibrate --again              # measure every point anew
 python -m experiments.calibrate --csynth=mine.csv    # fit to parts measured elsewhere; see docs/cost_model.md
-python -m experiments.calibrate --csynth=report.json # scale to a design's Vitis report, as hls_export.report --csynth=... --json prints it
+python -m experiments.calibrate --csynth=report.json # scale to what hls_export.report --csynth=... --json printed
 """
 
 from __future__ import annotations

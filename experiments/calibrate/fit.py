@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from costmodel.streams.area import equations, shapes
+from costmodel.streams.area import equations, primitives
 from costmodel.streams.area.coefficients import Coefficients
 from costmodel.streams.area.equations import Terms
 from experiments.calibrate import grid
@@ -63,11 +63,11 @@ def blocks(point: Point) -> dict[str, int]:
     found = {'bram18': 0, 'uram': 0, 'dsp': 0}
     match point.kind, point.style:
         case (('fifo' | 'rom'), 'bram'):
-            found['bram18'] = shapes.bram18_count(point['depth'], point['width'])
+            found['bram18'] = primitives.bram18_count(point['depth'], point['width'])
         case 'window', 'bram':
-            found['bram18'] = (point['kernel'] - 1) * shapes.bram18_count(point['columns'], point['width'])
+            found['bram18'] = (point['kernel'] - 1) * primitives.bram18_count(point['columns'], point['width'])
         case 'fifo', 'uram':
-            found['uram'] = shapes.uram_count(point['depth'], point['width'])
+            found['uram'] = primitives.uram_count(point['depth'], point['width'])
         case 'mac', ('dsp' | 'pair') as style:
             found['dsp'] = point['products'] * (
                 math.ceil(point['channels'] / 2) if style == 'pair' else point['channels']
@@ -134,7 +134,7 @@ def predicted(coefficients: Coefficients, point: Point, resource: str) -> float:
 
 
 def equal_blocks(measured: Mapping[Point, Mapping[str, int]], resource: str) -> tuple[int, int, list[str]]:
-    """(points that need or are given such blocks, how many have exactly the closed form's count, the others in words)."""
+    """(points that need or are given such blocks, how many of them equal the closed form, the others in words)."""
     relevant = [
         (point, row[resource], blocks(point)[resource])
         for point, row in measured.items()

@@ -1,4 +1,4 @@
-"""The results as a file: CSV behind comment lines that name the tool, a row a point. What is there is not made again."""
+"""The results as a file: CSV behind comment lines that name the tool, a row a point. What is there is not made anew."""
 
 from __future__ import annotations
 

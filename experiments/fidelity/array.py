@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.fidelity import figures, peers, tailor
-from experiments.fidelity.markdown import change, table
+from experiments.fidelity.markdown import change, markdown_table
 
 CURVE = 'images/shortcut_fusion_curve.png'
 
@@ -38,13 +38,15 @@ def _scalesim() -> str:
         rows.append((name, dataflow, f'{theirs:,}', f'{ours:,}', change(theirs, ours), f'{equal} of {len(found)}'))
     return f"""## PE array: SCALE-Sim, cycles layer by layer
 
-SCALE-Sim {_version('scalesim')} on 32 x 32 multipliers, 8 bits, one image, three buffers of 256 KiB; beside it our closed forms. Layers are
-convolutions and dense layers. `python -m experiments.benchmarks.pe_peers` runs the tools and keeps their rows in `experiments/fidelity/peers.json`.
+SCALE-Sim {_version('scalesim')} on 32 x 32 multipliers, 8 bits, one image, three buffers of 256 KiB; beside it our
+closed forms. Layers are convolutions and dense layers. `python -m experiments.benchmarks.pe_peers` runs the tools and
+keeps their rows in `experiments/fidelity/peers.json`.
 
-{table(('network', 'dataflow', 'cycles of SCALE-Sim', 'of the model', 'difference', 'layers equal'), rows)}
+{markdown_table(('network', 'dataflow', 'cycles of SCALE-Sim', 'of the model', 'difference', 'layers equal'), rows)}
 
-SCALE-Sim knows no padding and rounds output sizes up: a 34-pixel map under a 3x3 window of stride 2 becomes 17 pixels. Each layer was therefore
-given the pixels that its windows cover, so that both count the network's own 16. Stalls do not arise: DRAM never makes this array wait."""
+SCALE-Sim knows no padding and rounds output sizes up: a 34-pixel map under a 3x3 window of stride 2 becomes 17 pixels.
+Each layer was therefore given the pixels that its windows cover, so that both count the network's own 16. Stalls do not
+arise: DRAM never makes this array wait."""
 
 
 def _zigzag() -> str:
@@ -85,18 +87,19 @@ def _zigzag() -> str:
     equal = ' and '.join(f'{sum(one == other for one, other in part)} of {len(part)}' for part in cycles)
     return f"""## PE array: ZigZag, DRAM bytes layer by layer
 
-ZigZag {_version('zigzag')} on the same array and buffers, input channels by output channels, the mapping of least energy with DRAM at a hundred
-times a buffer. Adds are layers of their own, two reads and a write. Ours is `layer_by_layer`, each operand once.
+ZigZag {_version('zigzag')} on the same array and buffers, input channels by output channels, the mapping of least
+energy with DRAM at a hundred times a buffer. Adds are layers of their own, two reads and a write. Ours is
+`layer_by_layer`, each operand once.
 
-{table(head, rows)}
+{markdown_table(head, rows)}
 
-Not within 5 %: {'; '.join(misses)}.
-These are the 1x1 projections of stride 2, of which ZigZag reads only the pixels that the stride hits, a quarter of the map; the model reads maps
-whole, as whole rows come in bursts. The largest difference is {100 * largest:.0f} % of a layer. With `rereads` the totals
-differ by {' and '.join(again)}: the model's tiles are half a buffer, for double buffering, and read halos again where ZigZag's hold the whole map.
+Not within 5 %: {'; '.join(misses)}. These are the 1x1 projections of stride 2, of which ZigZag reads only the pixels
+that the stride hits, a quarter of the map; the model reads maps whole, as whole rows come in bursts. The largest
+difference is {100 * largest:.0f} % of a layer. With `rereads` the totals differ by {' and '.join(again)}: the model's
+tiles are half a buffer, for double buffering, and read halos again where ZigZag's hold the whole map.
 
-Compute cycles, ZigZag's ideal ones, equal `channel_parallel` on {equal} convolutions and dense layers. Adds differ in cycles: ZigZag
-gives a column to each channel, the model fills all columns."""
+Compute cycles, ZigZag's ideal ones, equal `channel_parallel` on {equal} convolutions and dense layers. Adds differ in
+cycles: ZigZag gives a column to each channel, the model fills all columns."""
 
 
 def _near(pair: peers.Pair) -> bool:
@@ -112,14 +115,14 @@ def _seconds() -> str:
     least = [min(column) for column in zip(*ratios)]
     return f"""## PE array: time
 
-Seconds of processor time as measured with the rows above, imports aside. The tools ran each shape of a layer once, so whole networks take them
-longer; the model priced the whole networks, with traffic, cycles, buffers and energy. Its first call in a process searches tiles and warms up,
-later ones know the tiles.
+Seconds of processor time as measured with the rows above, imports aside. The tools ran each shape of a layer once, so
+whole networks take them longer; the model priced the whole networks, with traffic, cycles, buffers and energy. Its
+first call in a process searches tiles and warms up, later ones know the tiles.
 
-{table(('run', 'tool, s', 'first call, ms', 'later, ms', 'ratio, first', 'ratio, later'), rows)}
+{markdown_table(('run', 'tool, s', 'first call, ms', 'later, ms', 'ratio, first', 'ratio, later'), rows)}
 
-The model is at least {least[0]:,.0f} times faster in its first call and {least[1]:,.0f} in later ones. A thousand times is missed by first calls,
-which take some ten milliseconds, where the tool takes a few seconds."""
+The model is at least {least[0]:,.0f} times faster in its first call and {least[1]:,.0f} in later ones. A thousand times
+is missed by first calls, which take some ten milliseconds, where the tool takes a few seconds."""
 
 
 def _shortcut_fusion() -> str:
@@ -130,17 +133,18 @@ def _shortcut_fusion() -> str:
     weights = 100 * base['dram_weight_bytes'] / base['dram_bytes']
     return f"""## ShortcutFusion: 47.8 to 84.8 % fewer DRAM bytes
 
-Published for ResNet-152, EfficientNet-B1, YOLOv3 and RetinaNet on a KCU1500, against every operand of every layer moved once; ours with the
-{board:,} bytes of the board's block RAM (`python -m experiments.fidelity.figures`):
+Published for ResNet-152, EfficientNet-B1, YOLOv3 and RetinaNet on a KCU1500, against every operand of every layer moved
+once; ours with the {board:,} bytes of the board's block RAM (`python -m experiments.fidelity.figures`):
 
 {figures.fusion_table()}
 
 ![Reduction of DRAM bytes against buffer bytes]({CURVE})
 
-The model spans {min(spans):.1f} to {max(spans):.1f} %: it misses the published range by {84.8 - max(spans):.1f} points at the upper end and
-{min(spans) - 47.8:.1f} at the lower. Above, weights, which nothing removes, are {weights:.0f} % of EfficientNet-B1's baseline; one that reads
-squeeze-excite inputs twice would come closer. Below, the model takes the best cut that fits, which need not be the paper's. Why YOLOv3
-and RetinaNet gain little on this board is in [pe_array.md](pe_array.md)."""
+The model spans {min(spans):.1f} to {max(spans):.1f} %: it misses the published range by {84.8 - max(spans):.1f} points
+at the upper end and {min(spans) - 47.8:.1f} at the lower. Above, weights, which nothing removes, are {weights:.0f} % of
+EfficientNet-B1's baseline; one that reads squeeze-excite inputs twice would come closer. Below, the model takes the
+best cut that fits, which need not be the paper's. Why YOLOv3 and RetinaNet gain little on this board is in
+[pe_array.md](pe_array.md)."""
 
 
 def _shortcut_mining() -> str:
@@ -158,23 +162,27 @@ def _shortcut_mining() -> str:
 
 {figures.mining_table()}
 
-Each figure is reached with a buffer of 200 to 350 KiB, all of them with no single one: with that of ResNet-152, ResNet-34 misses by
-{miss['resnet34']:+.1f} points, SqueezeNet by {miss['squeezenet']:+.1f} as version 1.0 and {miss['squeezenet1_1']:+.1f} as 1.1 (positive: the model
-moves less than published). Which version the paper ran, its buffer, banks, loop order and precision are not known to us.
+Each figure is reached with a buffer of 200 to 350 KiB, all of them with no single one: with that of ResNet-152,
+ResNet-34 misses by {miss['resnet34']:+.1f} points, SqueezeNet by {miss['squeezenet']:+.1f} as version 1.0 and
+{miss['squeezenet1_1']:+.1f} as 1.1 (positive: the model moves less than published). Which version the paper ran, its
+buffer, banks, loop order and precision are not known to us.
 
-The published {figures.RATIO} times fewer bytes of feature maps of ShortcutFusion than of ShortcutMining, ResNet-152, 8 bits:
+The published {figures.RATIO} times fewer bytes of feature maps of ShortcutFusion than of ShortcutMining, ResNet-152, 8
+bits:
 
 {figures.ratio_table()}
 
-The published ratio lies between the cuts at `s2b1` and `s1b1` against the published traffic of ShortcutMining. Against the modelled one with equal
-buffers it is **not reproduced**: banks that take any role, as modelled, move fewer bytes than three fixed buffers do.
+The published ratio lies between the cuts at `s2b1` and `s1b1` against the published traffic of ShortcutMining. Against
+the modelled one with equal buffers it is **not reproduced**: banks that take any role, as modelled, move fewer bytes
+than three fixed buffers do.
 
 Shortcuts' share of the feature-map bytes of the baseline, all networks at 224 x 224:
 
-{table(('network', 'published', 'adds, each two reads and a write'), shares)}
+{markdown_table(('network', 'published', 'adds, each two reads and a write'), shares)}
 
-The published share is that of adds as layers of their own. With c channels of the inner width a bottleneck's convolutions read and write 12 c values
-a pixel and its add as many, a half; in a basic block it is 3 of 7. What lies outside such blocks lowers the shares, least in ResNet-152."""
+The published share is that of adds as layers of their own. With c channels of the inner width a bottleneck's
+convolutions read and write 12 c values a pixel and its add as many, a half; in a basic block it is 3 of 7. What lies
+outside such blocks lowers the shares, least in ResNet-152."""
 
 
 def _tailor() -> str:
@@ -213,15 +221,16 @@ def _tailor() -> str:
     )
     return f"""## Tailor's 2-D array: -45 % bandwidth, +30 % performance
 
-All skips of ResNet-50 (224 x 224, 8 bits) removed, projections included. The array, its buffers, bandwidth and batch are not known to us, so
-{len(found):,} settings were priced (`experiments/fidelity/tailor.py`); bandwidth is DRAM bytes, performance 1 / cycles. For each policy and batch the
-setting closest to both figures:
+All skips of ResNet-50 (224 x 224, 8 bits) removed, projections included. The array, its buffers, bandwidth and batch
+are not known to us, so {len(found):,} settings were priced (`experiments/fidelity/tailor.py`); bandwidth is DRAM bytes,
+performance 1 / cycles. For each policy and batch the setting closest to both figures:
 
-{table(head, rows)}
+{markdown_table(head, rows)}
 
-{100 * best.dram:+.1f} % and {100 * best.performance:+.1f} %, the closest of all, come from {best.policy}, {best.sram_bytes >> 10} KiB,
-a batch of {best.batch} and {best.side} x {best.side} multipliers, {best.dataflow}, with {best.bytes_per_cycle} bytes a cycle.
-So the figures fit an array that writes every map to DRAM, runs adds as passes of their own, and reads weights once for a few images. With a
-single image the closest setting gives {100 * single.dram:+.1f} % and {100 * single.performance:+.1f} %: weights, of which only those of projections
-go, are more of the traffic. With adds fused the bytes are out of reach at every batch. Many settings come close; the two published figures do not
-determine an array."""
+{100 * best.dram:+.1f} % and {100 * best.performance:+.1f} %, the closest of all, come from {best.policy},
+{best.sram_bytes >> 10} KiB, a batch of {best.batch} and {best.side} x {best.side} multipliers, {best.dataflow}, with
+{best.bytes_per_cycle} bytes a cycle. So the figures fit an array that writes every map to DRAM, runs adds as passes of
+their own, and reads weights once for a few images. With a single image the closest setting gives
+{100 * single.dram:+.1f} % and {100 * single.performance:+.1f} %: weights, of which only those of projections go, are
+more of the traffic. With adds fused the bytes are out of reach at every batch. Many settings come close; the two
+published figures do not determine an array."""

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import costmodel
 from costmodel.cost import CostError
-from costmodel.streams.area import shapes
+from costmodel.streams.area import primitives
 from experiments.fidelity import array, figures
-from experiments.fidelity.markdown import change, table
+from experiments.fidelity.markdown import change, filled, markdown_table
 from tailor_jax import build, files, rewrite, streaming
 from tailor_jax.command import Parser, status
 from tailor_jax.graph import Graph, Node
@@ -40,7 +40,7 @@ def page() -> str:
         _sweep(),
         *array.sections(),
     )
-    return '\n\n'.join(sections) + '\n'
+    return filled('\n\n'.join(sections))
 
 
 def total(graph: Graph, **settings: object) -> dict[str, int]:
@@ -50,9 +50,9 @@ def total(graph: Graph, **settings: object) -> dict[str, int]:
 def _head() -> str:
     return """# Fidelity
 
-The cost models beside published and measured figures: `python -m experiments.fidelity.dataflow docs/fidelity.md` writes this page. First the dataflow
-target: LUT and FF against synthesis are in [cost_model.md](cost_model.md#calibration); depths and intervals against simulation in its section on
-checks. Then the [PE array](pe_array.md)."""
+The cost models beside published and measured figures: `python -m experiments.fidelity.dataflow docs/fidelity.md` writes
+this page. First the dataflow target: LUT and FF against synthesis are in [cost_model.md](cost_model.md#calibration);
+depths and intervals against simulation in its section on checks. Then the [PE array](pe_array.md)."""
 
 
 def hls4ml_streams(graph: Graph, word: int = 16) -> Iterator[tuple[str, int, int]]:
@@ -104,42 +104,39 @@ def _hls4ml() -> str:
                 len(own),
                 f'{size / 1e6:.2f}',
                 f'{100 * size / bits:.0f} %',
-                sum(shapes.bram18_count(*each) for each in own),
+                sum(primitives.bram18_count(*each) for each in own),
             )
         )
-    mapped = sum(shapes.bram18_count(depth, width) for _, depth, width in streams)
+    mapped = sum(primitives.bram18_count(depth, width) for _, depth, width in streams)
     copies = next(row[4] for row in rows if row[0] == 'clone copies')
-    eight = sum(shapes.bram18_count(depth, width) for _, depth, width in hls4ml_streams(folded, word=8))
+    eight = sum(primitives.bram18_count(depth, width) for _, depth, width in hls4ml_streams(folded, word=8))
     narrow = [
         (name, total(graph, fifo_policy='full_map', activation_bits=bits))
         for name, bits in (('8', 8), ('16', 16), ('32', 32))
     ]
     return f"""## hls4ml, ResNet-8, every FIFO a map deep
 
-hls4ml 1.3.0 on ResNet-8 without quantization-aware training: sums of 41 to 44 bits travel through FIFOs, zero padding is a process of its own, both
-copies of a clone are a map deep: 8.59 Mbit of FIFOs, as many bits as 233 RAMB36 hold. The same inventory from our graph gives
-**{bits / 1e6:.2f} Mbit** ({change(8.59e6, bits)}), the bits of {bits / 36864:.0f} RAMB36; mapped to whole blocks, {
-        mapped
-    } RAMB18.
+hls4ml 1.3.0 on ResNet-8 without quantization-aware training: sums of 41 to 44 bits travel through FIFOs, zero padding
+is a process of its own, both copies of a clone are a map deep: 8.59 Mbit of FIFOs, as many bits as 233 RAMB36 hold. The
+same inventory from our graph gives **{bits / 1e6:.2f} Mbit** ({change(8.59e6, bits)}), the bits of {bits / 36864:.0f}
+RAMB36; mapped to whole blocks, {mapped} RAMB18.
 
-{table(('FIFOs', 'number', 'Mbit', 'share', 'RAMB18'), rows)}
+{markdown_table(('FIFOs', 'number', 'Mbit', 'share', 'RAMB18'), rows)}
 
-With everything quantized and padding and ReLU inside the convolutions, as `hls_export` builds it, `full_map` is far smaller:
+With everything quantized and padding and ReLU inside the convolutions, as `hls_export` builds it, `full_map` is far
+smaller:
 
 {
-        table(
+        markdown_table(
             ('activation bits', 'FIFO Mbit', 'RAMB18 of the whole design'),
             [(name, f'{found["fifo_bits"] / 1e6:.2f}', found['bram18']) for name, found in narrow],
         )
     }
 
-A third party reports 1,216 RAMB18 for a W8A8 ResNet-8 through hls4ml on a ZCU104 and puts it down to frame-deep skip FIFOs. **Not reproduced**: the
-FIFOs of the inventory take {mapped} at 16 bits and {
-        eight
-    } at 8. The report does not say how weights are stored or partitioned, which in hls4ml can
-take hundreds of blocks; the skips' own FIFOs (the clone copies, {
-        copies
-    } at 16 bits) are not enough to be the reason."""
+A third party reports 1,216 RAMB18 for a W8A8 ResNet-8 through hls4ml on a ZCU104 and puts it down to frame-deep skip
+FIFOs. **Not reproduced**: the FIFOs of the inventory take {mapped} at 16 bits and {eight} at 8. The report does not say
+how weights are stored or partitioned, which in hls4ml can take hundreds of blocks; the skips' own FIFOs (the clone
+copies, {copies} at 16 bits) are not enough to be the reason."""
 
 
 def _skip_memories() -> str:
@@ -152,17 +149,18 @@ def _skip_memories() -> str:
         (
             depth,
             known,
-            shapes.bram18_count(depth, 256),
-            shapes.srl_lut(depth, 256),
-            f'{shapes.lutram_lut(depth, 256):.0f}',
+            primitives.bram18_count(depth, 256),
+            primitives.srl_lut(depth, 256),
+            f'{primitives.lutram_lut(depth, 256):.0f}',
         )
         for depth, known in depths
     ]
     return f"""## The skip of a 32-pixel row, 256 bits a token
 
-{table(('depth', 'expected', 'RAMB18', 'LUTs as shift registers', 'as LUTRAM'), rows)}
+{markdown_table(('depth', 'expected', 'RAMB18', 'LUTs as shift registers', 'as LUTRAM'), rows)}
 
-Equal. The model puts 1,024 and 67 tokens into block RAM, and 34 into LUTRAM, which takes fewer LUTs than shift registers."""
+Equal. The model puts 1,024 and 67 tokens into block RAM, and 34 into LUTRAM, which takes fewer LUTs than shift
+registers."""
 
 
 def _shortening() -> str:
@@ -202,26 +200,30 @@ def _shortening() -> str:
         graph = build.resnet(8, skips=skips)
         streams = hls4ml_streams(rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1))))
         bits[skips] = sum(depth * width for _, depth, width in streams) / 1e6
-    text = table(('policy', 'map', 'skip tokens', 'skip RAMB18', 'FIFOs of the block', 'their RAMB18'), rows)
+    text = markdown_table(('policy', 'map', 'skip tokens', 'skip RAMB18', 'FIFOs of the block', 'their RAMB18'), rows)
     return f"""## Shortening
 
-First block of a ResNet-8, 8 bits, one skip over two convolutions -> two skips over one each. A skip's FIFOs are its own and the one into its clone.
+First block of a ResNet-8, 8 bits, one skip over two convolutions -> two skips over one each. A skip's FIFOs are its own
+and the one into its clone.
 
 {text}
 
-- **full_map.** The model says that shortening costs block RAM, and that is what the policy says, no slip: every stream is a map deep,
-  whatever waits in it, and shortening adds streams. A long skip's block has five (into the clone, its two copies, between the
-  convolutions, into the add); with two short skips there are eight, since the second skip brings a clone with its FIFO and copies, and an
-  add. In the inventory of hls4ml above, shortening takes {bits['long']:.2f} -> {bits['short']:.2f} Mbit ({change(bits['long'], bits['short'])}).
-- **pow2, exact.** No tokens are saved: 2 (W + 2) against 2 W + 3, and reuse adds one. What is saved is granularity: W + 2 (or 64 after
-  rounding up) is LUTRAM, 2 W + 3 (128) is block RAM. So block RAM falls to nothing for rows up to W = 62, paid for in LUTs, and for wider rows it
-  doubles: a RAMB18 is 512 deep anyway, so two short FIFOs take twice the blocks of a long one.
-- That exact sizing gains nothing by shortening is, in bits, what the model says at every width. In blocks the saving is a matter of
-  the threshold between LUTRAM and block RAM, T = 64 tokens here (`devices.Family`): it is there where
-  W + 2 <= T < 2 W + 3, that is for 31 <= W <= 62, under `exact` and `pow2` alike. Below, neither skip takes block RAM; above, both do.
-- Under `full_map` it would need two short skips to have fewer deep FIFOs than a long one. They have more, whether or not the clones' copies are
-  counted, so never. Tailor's saving through shortening is
-  in line with this if its FIFOs were sized by hls4ml's co-simulation (the largest occupancy plus one), as it would be for a tight design."""
+- **full_map.** The model says that shortening costs block RAM, and that is what the policy says, no slip: every stream
+  is a map deep, whatever waits in it, and shortening adds streams. A long skip's block has five (into the clone, its
+  two copies, between the convolutions, into the add); with two short skips there are eight, since the second skip
+  brings a clone with its FIFO and copies, and an add. In the inventory of hls4ml above, shortening takes
+  {bits['long']:.2f} -> {bits['short']:.2f} Mbit ({change(bits['long'], bits['short'])}).
+- **pow2, exact.** No tokens are saved: 2 (W + 2) against 2 W + 3, and reuse adds one. What is saved is granularity: W +
+  2 (or 64 after rounding up) is LUTRAM, 2 W + 3 (128) is block RAM. So block RAM falls to nothing for rows up to W =
+  62, paid for in LUTs, and for wider rows it doubles: a RAMB18 is 512 deep anyway, so two short FIFOs take twice the
+  blocks of a long one.
+- That exact sizing gains nothing by shortening is, in bits, what the model says at every width. In blocks the saving is
+  a matter of the threshold between LUTRAM and block RAM, T = 64 tokens here (`devices.Family`): it is there where W + 2
+  <= T < 2 W + 3, that is for 31 <= W <= 62, under `exact` and `pow2` alike. Below, neither skip takes block RAM; above,
+  both do.
+- Under `full_map` it would need two short skips to have fewer deep FIFOs than a long one. They have more, whether or
+  not the clones' copies are counted, so never. Tailor's saving through shortening is in line with this if its FIFOs
+  were sized by hls4ml's co-simulation (the largest occupancy plus one), as it would be for a tight design."""
 
 
 def _is_main(row: dict, skips: str) -> bool:
@@ -252,11 +254,12 @@ def _block() -> str:
 
 One block of 3x3 convolutions at 32 x 32 x 16, 1-bit weights, 2-bit activations, residual -> none.
 
-{table(('', 'BRAM', 'LUT', 'FF', 'interval'), [published, *rows])}
+{markdown_table(('', 'BRAM', 'LUT', 'FF', 'interval'), [published, *rows])}
 
-The direction is the same, the size is **not reproduced**: what else the published shares hold (BRAM 2.83 -> 2.68 % of a device, LUT 2.97 ->
-2.91 %), such as data movers and weights in memories, is not known to us, nor are the block's channels, and it dilutes them; in the model a block this
-narrow has little block RAM but its skip's. The model sees no throughput gain either, since the add keeps pace with the convolutions."""
+The direction is the same, the size is **not reproduced**: what else the published shares hold (BRAM 2.83 -> 2.68 % of a
+device, LUT 2.97 -> 2.91 %), such as data movers and weights in memories, is not known to us, nor are the block's
+channels, and it dilutes them; in the model a block this narrow has little block RAM but its skip's. The model sees no
+throughput gain either, since the add keeps pace with the convolutions."""
 
 
 def _line_buffer() -> str:
@@ -274,10 +277,11 @@ def _line_buffer() -> str:
     rows.append(('no skips', *(f'{none[name]:,}' for name in ('fifo_bits', 'bram18', 'lut', 'ff'))))
     return f"""## Skips from the line buffer (NN2FPGA)
 
-NN2FPGA counts a skip over two 3x3 convolutions at W = 32 as {naive} tokens, and as {tapped} from the line buffer: ratio {tapped / naive:.3f}
-(published 0.496). Exactly sized it is 2 W + 3 = 67 and the least there is. ResNet-20, `exact`, 8 bits:
+NN2FPGA counts a skip over two 3x3 convolutions at W = 32 as {naive} tokens, and as {tapped} from the line buffer: ratio
+{tapped / naive:.3f} (published 0.496). Exactly sized it is 2 W + 3 = 67 and the least there is. ResNet-20, `exact`, 8
+bits:
 
-{table(('', 'FIFO bits', 'RAMB18', 'LUT', 'FF'), rows)}"""
+{markdown_table(('', 'FIFO bits', 'RAMB18', 'LUT', 'FF'), rows)}"""
 
 
 def _sweep() -> str:
@@ -304,20 +308,21 @@ def _sweep() -> str:
 
 All skips removed; width 16, 16 cycles a pixel:
 
-{table(('network', 'policy', 'bits', 'BRAM', 'FF', 'LUT'), rows)}
+{markdown_table(('network', 'policy', 'bits', 'BRAM', 'FF', 'LUT'), rows)}
 
-Over all {count} designs of the sweep (ResNet-8 and -20, width 16 and 32, 2 to 16 bits, three policies, 4 to 256 cycles a pixel), -34 % BRAM is
-reached in {reached['bram18']}, -13 % FF in {reached['ff']}, -16 % LUT in {reached['lut']}, and all three at once in {len(hits)}{_hits(hits)}
-The largest savings are {100 * best['bram18']:.1f} % BRAM, {100 * best['ff']:.1f} % FF and {100 * best['lut']:.1f} % LUT.{_why(reached['lut'])}"""
+Over all {count} designs of the sweep (ResNet-8 and -20, width 16 and 32, 2 to 16 bits, three policies, 4 to 256 cycles
+a pixel), -34 % BRAM is reached in {reached['bram18']}, -13 % FF in {reached['ff']}, -16 % LUT in {reached['lut']}, and
+all three at once in {len(hits)}{_hits(hits)} The largest savings are {100 * best['bram18']:.1f} % BRAM,
+{100 * best['ff']:.1f} % FF and {100 * best['lut']:.1f} % LUT.{_why(reached['lut'])}"""
 
 
 def _why(reached: int) -> str:
     if reached:
         return ''
-    return """ **LUT savings of 16 % are not reproduced**: in
-the model removal takes an add, a clone and FIFOs from a block whose adder trees, requantizers and padding masks stay and hold most of
-its LUTs. With constant weights folded into the logic, as hls4ml's designs at small reuse factors have them, those would be smaller and the
-share of a skip larger; the model prices general multipliers. Tailor's table per network and bit width is not available to us."""
+    return """ **LUT savings of 16 % are not reproduced**: in the model removal takes an add, a clone and FIFOs from a
+block whose adder trees, requantizers and padding masks stay and hold most of its LUTs. With constant weights folded
+into the logic, as hls4ml's designs at small reuse factors have them, those would be smaller and the share of a skip
+larger; the model prices general multipliers. Tailor's table per network and bit width is not available to us."""
 
 
 def _hits(hits: list[tuple]) -> str:

@@ -1,1 +1,1 @@
-"""The PE array: lowering of a schedule to instructions, and a machine that executes them."""
+"""The PE array: lowering of a schedule to instructions, and an engine that executes them."""

@@ -4,11 +4,12 @@ byte that DRAM moves.
     result, traffic = run(program, image)       # image [h, w, c], integers of the input's type
 
 It knows nothing but the program: no graph, no cost model. Memories are bytes; an access beyond a memory's end, or a
-read of bytes that were never written, is a `MachineFault` that names the instruction. What a stage computes is
+read of bytes that were never written, is a `EngineFault` that names the instruction. What a stage computes is
 `tailor_jax.integers.qgraph.run_node`, on the rows or channels at hand.
 
-    row mode      rows of the input enter a ring of K + 1 rows in buffer 0, each read from DRAM once; one more than the window needs is fetched ahead.
-                  The rows of a fused pool's window wait in buffer 1. All weights of the layer are loaded first.
+    row mode      rows of the input enter a ring of K + 1 rows in buffer 0, each read from DRAM once; one more than the
+                  window needs is fetched ahead. The rows of a fused pool's window wait in buffer 1. All weights of the
+                  layer are loaded first.
     frame mode    the output is made `columns` channels at a time; tiles of weights come into two places in turn.
 
 Partial sums lie in the accumulators, those of a tile first, then those of a global average pool.
@@ -19,8 +20,8 @@ from __future__ import annotations
 import numpy as np
 
 from hls_export.array.chip import Chip
-from hls_export.array.group import Group
-from hls_export.array.memory import MachineFault, Operand, stage_node, to_bytes
+from hls_export.array.layer import LayerRun
+from hls_export.array.memory import EngineFault, Operand, stage_node, to_bytes
 from hls_export.array.program import Program
 from tailor_jax.array_isa import Instruction, decode, decode_stage
 from tailor_jax.integers.qgraph import QNode
@@ -33,7 +34,7 @@ def run(program: Program, image: np.ndarray) -> tuple[np.ndarray, dict[str, int]
       The network's result, flat, as `run_int` gives it; {kind: bytes moved between DRAM and the chip}.
 
     Raises:
-      MachineFault: for an access outside a memory, or of bytes that were never written.
+      EngineFault: for an access outside a memory, or of bytes that were never written.
     """
     return Engine(program).run(image)
 
@@ -56,16 +57,16 @@ class Engine:
                         self.pieces.append(self._piece(each))
                     case 'load' | 'store':
                         self._move(each)
-                    case 'group':
-                        self._group(each)
+                    case 'layer':
+                        self._layer(each)
                     case 'end':
                         result = self.chip.gather(self.pieces, 'host').reshape(-1)
                         return result, {kind: size for kind, size in self.chip.traffic.items() if kind != 'host'}
-            except MachineFault as fault:
-                raise MachineFault(
+            except EngineFault as fault:
+                raise EngineFault(
                     f'instruction {number} ({each.operation} {self.program.names[number]}): {fault}'
                 ) from None
-        raise MachineFault('the program has no end')
+        raise EngineFault('the program has no end')
 
     def _move(self, each: Instruction) -> None:
         kind = 'input' if each.operation == 'load' else 'output'
@@ -75,7 +76,7 @@ class Engine:
     def _constants(self, count: int) -> np.ndarray:
         begin, self.next_constant = self.next_constant, self.next_constant + count
         if self.next_constant > len(self.program.constants):
-            raise MachineFault(f'constants end at {len(self.program.constants)}, and {self.next_constant} are read')
+            raise EngineFault(f'constants end at {len(self.program.constants)}, and {self.next_constant} are read')
         return self.program.constants[begin : self.next_constant].astype(np.int32).astype(np.int64)
 
     def _stages(self, count: int, bits: int, bias: np.ndarray | None = None) -> tuple[QNode, ...]:
@@ -94,7 +95,7 @@ class Engine:
             each.input_memory, each.input, shape, each.output_bytes, bool(each.input_signed), each.input_bits, stages
         )
 
-    def _group(self, each: Instruction) -> None:
+    def _layer(self, each: Instruction) -> None:
         bias = self._constants(each.channels_out) if each.weighted else None
         stages = self._stages(each.stages, each.input_bits, bias)
         shape = (each.height, each.width, each.channels_in)
@@ -102,7 +103,7 @@ class Engine:
             each.input_memory, each.input, shape, self.program.value_bytes, bool(each.input_signed), each.input_bits
         )
         if len(self.pieces) != each.pieces + each.second_pieces:
-            raise MachineFault(f'{each.pieces + each.second_pieces} pieces are due, and {len(self.pieces)} were given')
+            raise EngineFault(f'{each.pieces + each.second_pieces} pieces are due, and {len(self.pieces)} were given')
         operands, second = self.pieces[: each.pieces] or [single], self.pieces[each.pieces :]
         self.pieces = []
-        Group(self.chip, each, stages, operands, second).run()
+        LayerRun(self.chip, each, stages, operands, second).run()

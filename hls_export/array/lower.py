@@ -1,13 +1,14 @@
 """Lowering: an integer network and its schedule -> the instruction list of the PE array, with what lies in DRAM.
 
-    schedule = costmodel.array.schedule.schedule(qgraph.graph, target)      # which layers, when and where; nothing is decided here
-    program = lower(qgraph, schedule)      print(program.listing()); hls_export.array.engine.run(program, image)
+    schedule = costmodel.array.schedule.schedule(qgraph.graph, target)    # decides which layers run, when and where
+    program  = lower(qgraph, schedule)                                    # decides nothing
+    print(program.listing()); hls_export.array.engine.run(program, image)
 
-One group a layer, loads and stores where the schedule moves tensors, in its order. DRAM holds, from address 0, the
-weights in the order in which tiles need them (over the input channels, then over the output channels; shared integers
-once), then the input and every tensor that goes there, each at the lowest address that is free from the layer that
-writes it to the last that may read it. A value takes one byte (two with 16 bits); those of a result as many as its type
-needs.
+One instruction a layer, loads and stores where the schedule moves tensors, in its order. DRAM holds, from address 0,
+the weights in the order in which tiles need them (over the input channels, then over the output channels; shared
+integers once), then the input and every tensor that goes there, each at the lowest address that is free from the layer
+that writes it to the last that may read it. A value takes one byte (two with 16 bits); those of a result as many as its
+type needs.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ class _Lowering:
         try:
             self._emit(
                 Instruction(
-                    OPCODES.index('group'),
+                    OPCODES.index('layer'),
                     frame=step.frame,
                     weighted=weighted,
                     pieces=pieces,

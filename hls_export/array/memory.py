@@ -18,16 +18,12 @@ EVERY = slice(None)
 OPS = {'products': 'add', 'leaky': 'leaky_relu', 'table': 'sigmoid', 'align': 'concat'}
 
 
-class MachineFault(ValueError):
-    """An access outside a memory or of bytes that nobody wrote. The message names the memory, the bytes and the
-    instruction.
-    """
+class EngineFault(ValueError):
+    """An access outside a memory or of bytes that nobody wrote; names the memory, bytes and instruction."""
 
 
 class Memory:
-    """Bytes that know their end and which of them were written. `counts` gets the bytes moved by kind where it is
-    given.
-    """
+    """Bytes that know their end and which of them were written; `counts`, if given, gets the bytes moved by kind."""
 
     def __init__(self, name: str, size: int, counts: collections.Counter[str] | None = None):
         self.name, self.counts = name, counts
@@ -37,7 +33,7 @@ class Memory:
         """The part `where` of an array of bytes of this shape at an address."""
         part = self._at(self.data, address, shape)[where]
         if not self._at(self.written, address, shape)[where].all():
-            raise MachineFault(
+            raise EngineFault(
                 f'{self.name}: reads bytes at {address} to {address + int(np.prod(shape))} that nobody wrote'
             )
         self._count(kind, part.size)
@@ -54,7 +50,7 @@ class Memory:
     def _at(self, array: np.ndarray, address: int, shape: tuple[int, ...]) -> np.ndarray:
         end = address + int(np.prod(shape))
         if end > len(array):
-            raise MachineFault(f'{self.name} has {len(array)} bytes, and bytes {address} to {end} are accessed')
+            raise EngineFault(f'{self.name} has {len(array)} bytes, and bytes {address} to {end} are accessed')
         return array[address:end].reshape(shape)
 
     def _count(self, kind: str, size: int) -> None:
@@ -105,7 +101,7 @@ def stage_node(stage: Stage, table: np.ndarray | None, bias: np.ndarray | None) 
             table=table,
         )
     except ValueError as error:
-        raise MachineFault(f'stage {stage.operation}: {error}') from None
+        raise EngineFault(f'stage {stage.operation}: {error}') from None
 
 
 def applied(values: np.ndarray, operand: Operand) -> np.ndarray:

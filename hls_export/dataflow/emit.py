@@ -1,6 +1,6 @@
 """Emits the C++ of a design: one walk over the integer graph.
 
-    source(qgraph, plan)  ->  {'tailor_top.cpp': ..., 'tailor_top.h': ..., 'layers.h': ..., 'timing.h': ..., 'weights/<node>.h': ...}
+    source(qgraph, plan)  ->  {file: text} of tailor_top.cpp, tailor_top.h, layers.h, timing.h and weights/<node>.h
 
 A node becomes a struct `layer_<node>` of types and sizes, a token type `pixel_<node>` and one call of its layer's
 function; an edge becomes an `hls::stream` with its depth and storage as pragmas. Everything that does not depend on the
@@ -129,9 +129,7 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
 
 
 def _mean(qgraph: QGraph, qnode: QNode) -> tuple[dict[str, Fixed], dict[str, int]]:
-    """Types and sizes of the sum of a mean, its product with a reciprocal, and what that gives in steps of the
-    output.
-    """
+    """Types and sizes of the sum of a mean, its product with a reciprocal, and that in steps of the output."""
     mean, source = qg.mean(qgraph, qnode), qgraph[qnode.node.inputs[0]].out
     multiplier, offset, divide = reciprocal(mean, max(qnode.shift, 0))
     sums = (source.lo * mean.count, source.hi * mean.count)

@@ -1,7 +1,7 @@
 """Networks on the command line.
 
-    python -m tailor_jax.build                  those with names of their own and some ResNets: parameters, GMACs, gates, nodes
-    python -m tailor_jax.build yolov3           every node of one network
+    python -m tailor_jax.build            those with names and some ResNets: parameters, GMACs, gates, nodes
+    python -m tailor_jax.build yolov3     every node of one network
 
 Exit status is 1 for a network that does not exist.
 """

@@ -100,7 +100,7 @@ class Builder:
         return self.append(Node(name, 'add', (main, skip), self.shapes[main], gate=name))
 
     def projection(self, name: str, source: str, channels: int, stride: int = 1) -> str:
-        """`source` itself where it has the shape already, else a strided 1x1 conv `name` and its batch norm `name`bn."""
+        """`source` itself where it has the shape already, else a strided 1x1 conv `name` and a batch norm `name`bn."""
         if stride == 1 and self.shapes[source][2] == channels:
             return source
         return self.batch_norm(f'{name}bn', self.conv(name, source, channels, size=1, stride=stride))

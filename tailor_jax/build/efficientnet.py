@@ -1,6 +1,7 @@
 """EfficientNet-B1 (Tan and Le 2019, arXiv 1905.11946): inverted residuals with squeeze-excite and swish.
 
-    block = 1x1 expand, bn, swish, kxk depthwise, bn, swish -> x;  x scaled by sigmoid(dense(swish(dense(mean x)))), 1x1 project, bn, (+)
+    x     = 1x1 expand, bn, swish, kxk depthwise, bn, swish
+    block = x scaled by sigmoid(dense(swish(dense(mean x)))), 1x1 project, bn, (+)
 
 The skip joins the narrow ends and exists where stride and channels allow. The squeeze is to a quarter of the block's
 input channels. Stochastic depth and dropout, which only training has, are left out.

@@ -1,6 +1,7 @@
 """QuartzNet-style 1-D residual networks (Kriman et al. 2020, arXiv 1910.10261): time-channel-separable convolutions.
 
-    module = depthwise 1xK, pointwise, bn, relu          block = 5 modules; a pointwise projection and bn of its input joins before the last ReLU
+    module = depthwise 1xK, pointwise, bn, relu
+    block  = 5 modules; a pointwise projection and bn of its input joins before the last ReLU
 
 The speech network ends in a label a time step; here a global average pool makes one label a sequence of it (keywords,
 say). The convolution that is dilated there (K = 87) is not dilated here: same parameters and work, half the reach.

@@ -3,12 +3,15 @@
 Where the adds of a basic block sit (`skips`) decides hardware cost and numerics:
 
     long        conv bn relu conv bn (+) relu             one skip over both convolutions
-    short       conv bn relu (+) conv bn relu (+)         Tailor's shortened block: a skip over each convolution, added after its ReLU
-    short_pre   conv bn (+) relu conv bn relu             NonResNet's ShortResNet: one skip, over the first convolution, added before its ReLU
+    short       conv bn relu (+) conv bn relu (+)         Tailor's shortened block: a skip over each convolution, added
+                                                          after its ReLU
+    short_pre   conv bn (+) relu conv bn relu             NonResNet's ShortResNet: one skip, over the first convolution,
+                                                          added before its ReLU
     long+short  the supernet that holds `long` and `short` at once, a gate each
     long_post+short
-                conv bn relu (+) conv bn relu (+) (+)     what Tailor's SkipShortener goes through: `short`, and the long skip added after the last
-                                                          ReLU instead of before it; with the long skip alone it is the shortener's teacher
+                conv bn relu (+) conv bn relu (+) (+)     what Tailor's SkipShortener goes through: `short`, and the
+                                                          long skip added after the last ReLU instead of before it; with
+                                                          the long skip alone it is the shortener's teacher
     none        conv bn relu conv bn relu                 no skip at all
 
 A bottleneck block has three convolutions (1x1, 3x3, 1x1 to four times the channels): one long skip, or three short

@@ -69,7 +69,7 @@ class Draws:
 
 
 def draw(rng: np.random.Generator, augment: Augment, count: int) -> Draws:
-    """Draws what `augment` needs for `count` images; every field is drawn always, so options do not shift one another."""
+    """Draws what `augment` needs for `count` images; every field is always drawn: options do not shift one another."""
     shift = rng.integers(-augment.pad, augment.pad + 1, (count, 2))
     flip = rng.random(count) < 0.5
     cutout = rng.random((count, 2))

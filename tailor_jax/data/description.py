@@ -1,7 +1,8 @@
 """The description of a prepared set, looked at before TFDS does: features.json names the Python classes that TFDS then
 imports.
 
-    check(directory)        raises DataError unless features.json and dataset_info.json are of sensible size and name TFDS's own features only
+    check(directory)    raises DataError unless features.json and dataset_info.json are of sensible size and name
+                        TFDS's own features only
 
 A set from somebody else is data. Its features may be any that TFDS has itself; of those only image and label are read.
 """
@@ -100,7 +101,7 @@ def _check_info(value: Any, path: Path) -> None:
 
 
 def _integer(value: Any) -> int | None:
-    """The integer that a number or a text of digits stands for, as protocol buffers write it; None for anything else."""
+    """The integer that a number or a text of digits is, as protocol buffers write it; None for anything else."""
     if isinstance(value, str) and len(value) < 20 and value.isascii() and value.removeprefix('-').isdigit():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

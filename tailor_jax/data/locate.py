@@ -8,13 +8,12 @@ The places looked at are:
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
 
 from tailor_jax.data.description import DataError
-from tailor_jax.fields import Fields, parse_json, read_text
+from tailor_jax.fields import Fields, hint, parse_json, read_text
 
 EMBEDDED = (
     'digits',
@@ -61,22 +60,22 @@ def prepared_sets(root: Path) -> list[str]:
 
 
 def in_directory(directory: Path, name: str) -> Path:
-    """Finds the set that `data.tfds_dir` means: a prepared set itself, or `name` in a root of several.
+    """Finds the set in a user's directory: a prepared set itself, or `name` in a root of several.
 
     Args:
-      directory: the user's; a version directory, a set's directory, or a data root.
-      name: `data.name`; looked at only if `directory` is a data root.
+      directory: a version directory, a set's directory, or a data root.
+      name: of the set; looked at only if `directory` is a data root.
 
     Raises:
       DataError: it does not exist, is empty, or holds no prepared set or not the named one.
     """
     if not directory.is_dir():
         raise DataError(
-            f'{directory}: data.tfds_dir is not a directory. Expected a prepared TFDS set, such as ROOT/my_set/1.0.0.'
+            f'{directory}: tfds_dir is not a directory. Expected a prepared TFDS set, such as ROOT/my_set/1.0.0.'
         )
     if not any(directory.iterdir()):
         raise DataError(
-            f'{directory}: data.tfds_dir is empty. Expected a prepared TFDS set: {_INFO}, features.json and '
+            f'{directory}: tfds_dir is empty. Expected a prepared TFDS set: {_INFO}, features.json and '
             'array_record files.'
         )
     found = latest_version(directory) or latest_version(directory / name)
@@ -85,8 +84,7 @@ def in_directory(directory: Path, name: str) -> Path:
     sets = prepared_sets(directory)
     if sets:
         raise DataError(
-            f'{directory}: holds {", ".join(sets)} but not {name!r}. Choose one by data.name, or give its own '
-            'directory.'
+            f'{directory}: holds {", ".join(sets)} but not {name!r}. Choose one by name, or give its own directory.'
         )
     raise DataError(
         f'{directory}: holds no {_INFO}, so it is no prepared TFDS set. Expected {_INFO}, features.json and '
@@ -105,9 +103,7 @@ def missing(name: str, root: Path) -> DataError:
             f"pip install -e '.[prepare]' && python -m tailor_jax.data.prepare {name}"
         )
     known = sorted({*EMBEDDED, *PUBLIC, *prepared_sets(root)})
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f'did you mean {near[0]!r}? ' if near else ''
     return DataError(
-        f'unknown data set {name!r}: {hint}Known: {", ".join(known)}. '
-        'Any other image classification set prepared by TFDS as array_record can be read with data.tfds_dir=DIRECTORY.'
+        f'unknown data set {name!r}; known are {", ".join(known)}{hint(name, known, 0.5) or "."} '
+        'Any other image classification set prepared by TFDS as array_record can be read with tfds_dir=DIRECTORY.'
     )

@@ -9,8 +9,12 @@ Made, not downloaded, from what scikit-learn ships: its 1,797 digits and its two
     + noise      a few grey levels
 
 where "+" adds a colour offset d to the pixels under a stroke of coverage a, so that the photograph's texture shows
-through:  out = clip(below + a d),  a = clip((v - 4) / 8, 0, 1),  v in 0..16 the digit, bilinearly resampled. The offset goes
-the way that the colours it covers leave room for, so that the stroke shows. The sign, size and hue of d differ from image to image.
+through:
+
+    out = clip(below + a d),   a = clip((v - 4) / 8, 0, 1),   v in 0..16 the digit, bilinearly resampled
+
+The offset goes the way that the colours it covers leave room for, so that the stroke shows. The sign, size and hue of d
+differ from image to image.
 
 Training images come from the 1,437 training digits of the set `digits` and test images from its 360 test digits, so
 no handwriting is in both. Everything after the random draws is integer arithmetic, so that all machines make the
@@ -127,7 +131,7 @@ def photo_levels() -> list[list[np.ndarray]]:
 
 
 def halves(images: np.ndarray) -> np.ndarray:
-    """Returns top, bottom, left and right half of each digit: [n, 8, 8] -> [4 n, 8, 8], zero elsewhere, halves centred."""
+    """Returns top, bottom, left and right half of each digit, centred: [n, 8, 8] -> [4 n, 8, 8], zero elsewhere."""
     out = np.zeros((4, *images.shape), images.dtype)
     out[0][:, 2:6], out[1][:, 2:6] = images[:, :4], images[:, 4:]
     out[2][:, :, 2:6], out[3][:, :, 2:6] = images[:, :, :4], images[:, :, 4:]
@@ -187,9 +191,8 @@ def _backgrounds(rng: np.random.Generator, config: PhotoDigitsConfig, levels: li
         crop = picture[top : top + SIZE, left : left + SIZE]
         crops[k] = crop[:, ::-1] if flip[k] else crop
     mean = crops.sum((1, 2), keepdims=True) // SIZE**2
-    deviation = np.sqrt(
-        np.square(crops - mean).sum((1, 2, 3)) / (3 * SIZE**2)
-    )  # exact sums and a correctly rounded root
+    # Sums are exact and the root is correctly rounded.
+    deviation = np.sqrt(np.square(crops - mean).sum((1, 2, 3)) / (3 * SIZE**2))
     kept = np.minimum(rng.uniform(*config.texture, CHUNK), config.texture_limit / np.maximum(deviation, 1))
     return mean + (crops - mean) * np.rint(kept * 256).astype(np.int32)[:, None, None, None] // 256
 

@@ -186,9 +186,7 @@ def _eval_batches(source, split, batch_size, share, threads) -> Iterator[Batch]:
 
 
 def arrays(source: Source, split: str = 'test') -> tuple[np.ndarray, np.ndarray]:
-    """Returns a whole split: (normalized float32 [n, h, w, c], labels int32 [n]), in order. For sets that fit in
-    memory.
-    """
+    """Returns a whole split in order: (normalized float32 [n, h, w, c], labels int32 [n]). It must fit in memory."""
     chosen = source.split(split)
     with _pool(chosen, None) as pool:
         pixels, labels = _take(chosen, np.arange(len(chosen)), source, pool)
@@ -225,6 +223,5 @@ def _share(batch_size: int, process_index: int, process_count: int) -> slice:
 
 def _pool(split, threads: int | None) -> ThreadPoolExecutor:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    return ThreadPoolExecutor(
-        1 if isinstance(split, MemorySplit) else threads or cores
-    )  # starts threads only when used
+    # Starts threads only when used.
+    return ThreadPoolExecutor(1 if isinstance(split, MemorySplit) else threads or cores)

@@ -21,7 +21,7 @@ from tailor_jax.data.embedded import prepare_embedded
 
 
 def prepare_public(name: str, root: Path) -> Path:
-    """Downloads and prepares a set of the TFDS catalogue as array_record, and returns its directory. Needs TensorFlow."""
+    """Downloads and prepares a set of the TFDS catalogue as array_record; returns its directory. Needs TensorFlow."""
     if importlib.util.find_spec('tensorflow') is None:
         raise DataError(f"preparing {name!r} needs TensorFlow (reading it will not): pip install -e '.[prepare]'")
     import tensorflow_datasets as tfds

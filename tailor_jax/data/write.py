@@ -1,8 +1,9 @@
 """Writing arrays or encoded pictures as a TFDS set, without TensorFlow: one's own data, and what the tests read.
 
     from tailor_jax.data.write import write_set
-    write_set('~/tensorflow_datasets', 'leaves', {'train': zip(images, labels), 'test': ...}, shape=(48, 64, 3), classes=['oak', 'ash'])
-    data.load('leaves')                   # or --config.data.name=leaves, or --config.data.tfds_dir=.../leaves/1.0.0
+    splits = {'train': zip(images, labels), 'test': ...}
+    write_set('~/tensorflow_datasets', 'leaves', splits, shape=(48, 64, 3), classes=['oak', 'ash'])
+    data.load('leaves')                   # or data.load(tfds_dir='.../leaves/1.0.0')
 
 The files are what TFDS itself writes (ArrayRecord of tf.train.Example), so any TFDS program reads them.
 """
@@ -71,9 +72,9 @@ def write_set(
             return {split: self._generate_examples(split, pairs) for split, pairs in splits.items()}
 
         def _generate_examples(self, split, pairs) -> Iterator[tuple[int, dict]]:
-            for i, (picture, target) in enumerate(pairs):
+            for i, (picture, label) in enumerate(pairs):
                 coded = picture if encoding == 'bytes' or isinstance(picture, bytes) else _encode(picture, encoding)
-                yield i, {**({'id': f'{split}_{i:05d}'} if ids else {}), 'image': coded, 'label': int(target)}
+                yield i, {**({'id': f'{split}_{i:05d}'} if ids else {}), 'image': coded, 'label': int(label)}
 
     Written.name = name
     builder = Written(data_dir=Path(root).expanduser(), file_format='array_record')

@@ -92,8 +92,7 @@ def _lower_node(
             if mean.divisor > 1 and out and out.frac > frac:
                 raise GraphError(
                     f'node {node.name!r} ({node.op}): a mean of {mean.count} values of {inputs[0]} is exact only '
-                    f'below 2^-{frac}, and its output '
-                    f'{out} is finer; give the output at most {frac} fractional bits'
+                    f'below 2^-{frac}, and its output {out} is finer; give the output at most {frac} fractional bits'
                 )
             return QNode(
                 node,
@@ -103,7 +102,7 @@ def _lower_node(
             )
         case 'sigmoid' | 'swish':
             assert out is not None
-            return QNode(node, out, out, table=table(node.op, inputs[0], out))
+            return QNode(node, out, out, table=lookup_table(node.op, inputs[0], out))
         case 'max_pool' | 'relu' | 'upsample' | 'flatten':
             if out != (expected := passed_type(node, inputs[0])):
                 raise GraphError(
@@ -160,9 +159,7 @@ def _check_scale(node: Node, frac: int) -> None:
 
 
 def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[Fixed, Fixed]:
-    """(output type, accumulator type) for an accumulator of range [lo, hi]; checks that float32 training computes it
-    exactly.
-    """
+    """(output type, accumulator type) for sums of [lo, hi]; checks that float32 training computes them exactly."""
     lo, hi = min(lo, 0), max(hi, 0)
     _check_scale(node, frac)
     shift = frac - out.frac if out else 0
@@ -171,8 +168,7 @@ def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[
     if max(-lo, hi) >= FLOAT32_EXACT:
         raise GraphError(
             f'node {node.name!r} ({node.op}): its accumulator reaches {max(-lo, hi)}, but float32 training is exact '
-            'only below 2^24 = '
-            f'{FLOAT32_EXACT}; use fewer weight or activation bits for this node'
+            f'only below 2^24 = {FLOAT32_EXACT}; use fewer weight or activation bits for this node'
         )
     acc = fx.smallest(lo, hi, frac)
     return out or fx.smallest(min(lo, -1), hi, frac), acc
@@ -189,7 +185,7 @@ def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:
     return multiplier, frac
 
 
-def table(op: str, source: Fixed, out: Fixed) -> np.ndarray:
+def lookup_table(op: str, source: Fixed, out: Fixed) -> np.ndarray:
     """The lookup table of a sigmoid or swish, see `fixed.lookup`."""
     # (1 + tanh(x / 2)) / 2 is the sigmoid without an exponential that overflows.
     return fx.lookup(lambda x: (1 + np.tanh(x / 2)) / 2 * (x if op == 'swish' else 1), source, out)

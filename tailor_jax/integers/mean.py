@@ -3,17 +3,18 @@ enough for float32.
 
 Of `count` = 2^e divisor integers with the sum S, divisor odd,
 
-    a = floor((S 2^shift + (divisor - 1) / 2) / divisor)          the integer nearest to mean * 2^(shift + e); an odd divisor knows no ties
+    a = floor((S 2^shift + (divisor - 1) / 2) / divisor)
 
+is the integer nearest to mean * 2^(shift + e); an odd divisor knows no ties.
 For a power of two a = S. Otherwise |a| < 2^23, one half of what float32 holds exactly; the other takes the rounding
 constant of the output. There are three ways to a, equal for every |S| <= largest:
 
     the definition     integer division (`qgraph.run_node`)
     hardware           (S m + b) >> j by (m, b, j) of `reciprocal`: the division and the output's rounding in one, so
                        that m is no wider than the output wants it
-    float32            long division by digits of `digits` bits: with |x| < 2^22, (x + 1/2) / divisor is no nearer to an integer than
-                       1 / (2 divisor), which exceeds the error of a product with the rounded 1 / divisor; so its floor
-                       is exact
+    float32            long division by digits of `digits` bits: with |x| < 2^22, (x + 1/2) / divisor is no nearer to
+                       an integer than 1 / (2 divisor), which exceeds the error of a product with the rounded
+                       1 / divisor; so its floor is exact
 """
 
 from __future__ import annotations
@@ -83,9 +84,8 @@ def mean_of(node: Node, map_shape: tuple[int, ...], source: Fixed) -> Mean:
         fitting = f', {count} values only of at most {bits} bits' if bits > source.signed else ''
         raise GraphError(
             f'{where}: the sum of {count} values of {source.bits} bits reaches {largest}, but float32 training is '
-            'exact only below '
-            f'2^24 = {FLOAT32_EXACT}; of {source.bits} bits at most {(FLOAT32_EXACT - 1) // magnitude} values can be '
-            f'averaged{fitting}'
+            f'exact only below 2^24 = {FLOAT32_EXACT}; of {source.bits} bits at most '
+            f'{(FLOAT32_EXACT - 1) // magnitude} values can be averaged{fitting}'
         )
     if divisor >= _LARGEST_DIVISOR:
         raise GraphError(

@@ -1,9 +1,9 @@
 """Arrays of integers in one .npz file, read without trust: no pickle, no array of another shape or type than asked
 for, no more memory than that.
 
-archive = read(data, where)                                 checks the directory of the zip file; decompresses nothing
-archive.names; archive.shape('conv.weight')                 of what is in it
-archive.integers('conv.weight', (3, 3, 16, 16))             an array, which must have this shape and fill its entry exactly
+archive = read(data, where)                        checks the directory of the zip file; decompresses nothing
+archive.names; archive.shape('conv.weight')        of what is in it
+archive.integers('conv.weight', (3, 3, 16, 16))    an array, which must have this shape and fill its entry exactly
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ def write(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read(data: bytes, where: str, error: type[Exception] = FormatError) -> Archive:
-    """The directory of an .npz file; `where` names it in messages. Raises `error` for what is no zip file of
-    numpy's.
-    """
+    """The directory of an .npz file; `where` names it in messages. Raises `error` for what is none."""
     return Archive(data, where, error)
 
 
@@ -77,10 +75,8 @@ class Archive:
         if given != shape:
             raise self.error(f'{self.where}: the array {name!r} has the shape {list(given)}; expected {list(shape)}')
         try:
-            content, rest = (
-                file.read(size),
-                file.read(1),
-            )  # the second read finds the end, where zipfile compares checksums
+            # The second read finds the end, where zipfile compares checksums.
+            content, rest = file.read(size), file.read(1)
         except Exception as cause:
             raise self.error(f'{self.where} is damaged at the array {name!r}: {cause}') from None
         if len(content) < size or rest:

@@ -8,7 +8,8 @@ A `QGraph` is a folded `Graph` whose nodes carry integers only. Per node, with x
     concat           a = (x0 << s0, x1 << s1, ...)          s aligns all inputs to the finest of their scales
     scale            a = x0 x1
     leaky_relu       a = x << s0 if x >= 0, multiplier * x  multiplier / 2^s0 is the slope
-    avg_pool         a = (sum x << s0) / divisor, rounded   of kernel h kernel w = 2^e divisor values (see `mean`); padding counts as 0
+    avg_pool         a = (sum x << s0) / divisor, rounded   of kernel h kernel w = 2^e divisor values (see `mean`), the
+                                                            padding's zeros among them
     global_avg_pool  a = (sum x << s0) / divisor, rounded   of H W = 2^e divisor values
     sigmoid, swish   q = table[x - lo(x)]
     max_pool         q = max x
@@ -70,9 +71,7 @@ class QGraph:
 
 
 def quantize_input(qgraph: QGraph, images: np.ndarray) -> np.ndarray:
-    """Normalized float images [b, h, w, c] to the integers [b, h, w, c] that the network takes. Raises ValueError for
-    NaN, which is none.
-    """
+    """Normalized float images [b, h, w, c] to the integers that the network takes. Raises ValueError for NaN."""
     if np.isnan(images).any():
         raise ValueError('images must be numbers, got NaN')
     return fx.quantize(images, qgraph.input.out)

@@ -13,39 +13,38 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tailor_jax.graph import Graph, GraphError, weight_shape
+from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.integers import fixed
 from tailor_jax.integers.fixed import Fixed
-from tailor_jax.integers.lower import table
+from tailor_jax.integers.lower import lookup_table
 from tailor_jax.integers.mean import Mean
 from tailor_jax.integers.qnode import PASSING, UNACCUMULATED, passed_type
 from tailor_jax.quantization.scales import learned_fracs, scaled_quant, whole
 from tailor_jax.quantization.spec import QuantSpec
 
-FINEST = (
-    60  # fractional bits that are chosen for values which are all but 0: products of two such types are still float32
-)
+# Fractional bits that are chosen for values which are all but 0: products of two such types are still float32.
+FINEST = 60
 SMOOTH = {'sigmoid': jax.nn.sigmoid, 'swish': jax.nn.swish}
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def fake_quant(x: jax.Array, kind: Fixed) -> jax.Array:
-    """x rounded to the nearest value of the type, with a straight-through gradient inside its range and none outside."""
-    return jnp.clip(jnp.floor(x * 2.0**kind.frac + 0.5), kind.lo, kind.hi) * 2.0**-kind.frac
+def fake_quant(x: jax.Array, qtype: Fixed) -> jax.Array:
+    """x rounded to the nearest value of the type; the gradient is straight-through inside its range, 0 outside."""
+    return jnp.clip(jnp.floor(x * 2.0**qtype.frac + 0.5), qtype.lo, qtype.hi) * 2.0**-qtype.frac
 
 
-def _fake_quant_forward(x, kind):
-    return fake_quant(x, kind), x
+def _fake_quant_forward(x, qtype):
+    return fake_quant(x, qtype), x
 
 
-def _fake_quant_backward(kind, x, cotangent):
-    inside = (x >= (kind.lo - 0.5) * kind.step) & (x <= (kind.hi + 0.5) * kind.step)
+def _fake_quant_backward(qtype, x, cotangent):
+    inside = (x >= (qtype.lo - 0.5) * qtype.step) & (x <= (qtype.hi + 0.5) * qtype.step)
     return (jnp.where(inside, cotangent, 0.0),)
 
 
@@ -55,7 +54,7 @@ fake_quant.defvjp(_fake_quant_forward, _fake_quant_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def lookup(x: jax.Array, op: str, source: Fixed, out: Fixed) -> jax.Array:
     """sigmoid or swish of quantized x by the integer graph's table; its gradient is that of fake_quant(op(x), out)."""
-    values = jnp.asarray(table(op, source, out), jnp.float32) * out.step
+    values = jnp.asarray(lookup_table(op, source, out), jnp.float32) * out.step
     return jnp.take(values, (x * 2.0**source.frac).astype(jnp.int32) - source.lo, mode='clip')
 
 
@@ -72,20 +71,19 @@ lookup.defvjp(_lookup_forward, _lookup_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def divide(total: jax.Array, mean: Mean) -> jax.Array:
-    """Integer sums -> the integer graph's means of them, in steps of the summed integers; float32 throughout (see
-    `mean`).
-    """
+    """Integer sums -> the integer graph's means, in steps of the summed integers; float32 throughout (see `mean`)."""
     if mean.divisor == 1:
         return total * 2.0**-mean.frac
     high = jnp.floor(total * 2.0**-mean.low_bits)
+    low = total - high * 2.0**mean.low_bits
+    # Long division: the high bits, then digit after digit (its width, its value) is brought down.
+    digits: list[tuple[int, jax.Array | int]] = [(mean.low_bits, low)] if mean.low_bits else []
+    digits += [(bits, 0) for bits in mean.digits[:-1]]
+    digits += [(mean.digits[-1], mean.rounding)]
     quotient, rest = _divided(high, mean)
-    steps: list[tuple[int, jax.Array | int]] = (
-        [(mean.low_bits, total - high * 2.0**mean.low_bits)] if mean.low_bits else []
-    )
-    steps += [*((bits, 0) for bits in mean.digits[:-1]), (mean.digits[-1], mean.rounding)]
-    for bits, digit in steps:
-        more, rest = _divided(rest * 2.0**bits + digit, mean)
-        quotient = quotient * 2.0**bits + more
+    for bits, digit in digits:
+        quotient_digit, rest = _divided(rest * 2.0**bits + digit, mean)
+        quotient = quotient * 2.0**bits + quotient_digit
     return quotient * 2.0**-mean.frac
 
 
@@ -118,16 +116,14 @@ def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
     for node in graph:
         if not weight_shape(graph, node):
             continue
-        entry, kind, source = params[node.key], weights[node.name], node.inputs[0]
-        bias_type = Fixed(26, kind.frac + activations[source].frac)
+        entry, kernel_type, source = params[node.key], weights[node.name], node.inputs[0]
+        bias_type = Fixed(26, kernel_type.frac + activations[source].frac)
         if fracs:
-            frac = whole(entry['weight_frac'], kind)
-            kernel, bias = (
-                scaled_quant(entry['kernel'], frac, kind),
-                scaled_quant(entry['bias'], frac + fracs[source], bias_type),
-            )
+            frac = whole(entry['weight_frac'], kernel_type)
+            kernel = scaled_quant(entry['kernel'], frac, kernel_type)
+            bias = scaled_quant(entry['bias'], frac + fracs[source], bias_type)
         else:
-            kernel, bias = fake_quant(entry['kernel'], kind), fake_quant(entry['bias'], bias_type)
+            kernel, bias = fake_quant(entry['kernel'], kernel_type), fake_quant(entry['bias'], bias_type)
         quantized[node.name] = {'kernel': kernel, 'bias': bias}
     return quantized
 
@@ -154,38 +150,44 @@ def calibrate(
       ValueError: for a width out of range. GraphError: for an op that cannot be quantized.
     """
     weight_bits_of, activation_bits_of = weight_bits_of or {}, activation_bits_of or {}
-    common = {'quant.weight_bits': weight_bits, 'quant.activation_bits': activation_bits}
-    single = [(f'quant.{kind}_bits_of {name!r}', bits) for kind, of in (('weight', weight_bits_of), ('activation', activation_bits_of))
-              for name, bits in of.items()]  # fmt: skip
-    for name, bits in (*common.items(), *single):
-        if not 2 <= bits <= 16:
-            raise ValueError(f'{name} must be 2 to 16, got {bits}')
+    _check_widths('weight', weight_bits, weight_bits_of)
+    _check_widths('activation', activation_bits, activation_bits_of)
     activations: dict[str, Fixed] = {}
     for node in graph:
         if node.name == graph.output.name and node.op not in UNACCUMULATED:
             break  # it keeps its accumulator
         inputs = [activations[name] for name in node.inputs]
-        match node.op:
-            case _ if node.op in PASSING:
-                activations[node.name] = passed_type(node, inputs[0])
-                continue
-            case 'input' | 'conv' | 'dense' | 'swish':
-                signed = not node.relu
-            case 'sigmoid':
-                signed = False
-            case 'add' | 'concat' | 'scale' | 'leaky_relu' | 'avg_pool' | 'global_avg_pool':
-                signed = not node.relu and any(kind.signed for kind in inputs)
-            case _:
-                raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
-        activations[node.name] = best_type(
-            tensors[node.name], activation_bits_of.get(node.name, activation_bits), signed
-        )
+        if node.op in PASSING:
+            activations[node.name] = passed_type(node, inputs[0])
+        else:
+            bits = activation_bits_of.get(node.name, activation_bits)
+            activations[node.name] = best_type(tensors[node.name], bits, _is_signed(node, inputs))
     weights = {
-        node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), True)
+        node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), signed=True)
         for node in graph
         if node.key in params
     }
     return QuantSpec(tuple(activations.items()), tuple(weights.items()))
+
+
+def _check_widths(operand: str, common: int, of_nodes: Mapping[str, int]) -> None:
+    widths = {f'{operand}_bits': common} | {f'{operand}_bits_of {name!r}': bits for name, bits in of_nodes.items()}
+    for name, bits in widths.items():
+        if not 2 <= bits <= 16:
+            raise ValueError(f'{name} must be 2 to 16, got {bits}')
+
+
+def _is_signed(node: Node, inputs: Sequence[Fixed]) -> bool:
+    """Whether a node that has a type of its own can be negative."""
+    match node.op:
+        case 'input' | 'conv' | 'dense' | 'swish':
+            return not node.relu
+        case 'sigmoid':
+            return False
+        case 'add' | 'concat' | 'scale' | 'leaky_relu' | 'avg_pool' | 'global_avg_pool':
+            return not node.relu and any(each.signed for each in inputs)
+        case _:
+            raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
 
 
 def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:
@@ -194,10 +196,12 @@ def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:
     largest = float(np.abs(values).max(initial=0.0))
     if not math.isfinite(largest):
         raise ValueError('cannot choose a scale for values that are not finite')
-    covering = (bits - signed) - math.ceil(math.log2(largest)) if largest > 0 else bits - signed
+    magnitude_bits = bits - signed
+    covering = magnitude_bits - math.ceil(math.log2(largest)) if largest > 0 else magnitude_bits
     covering = min(covering, FINEST)
-    candidates = [Fixed(bits, frac, signed) for frac in range(covering, covering + 4)]
-    return min(
-        candidates,
-        key=lambda kind: float(np.mean((fixed.quantize(values, kind) * np.float32(kind.step) - values) ** 2)),
-    )
+
+    def error(candidate: Fixed) -> float:
+        rounded = fixed.quantize(values, candidate) * np.float32(candidate.step)
+        return float(np.mean((rounded - values) ** 2))
+
+    return min((Fixed(bits, frac, signed) for frac in range(covering, covering + 4)), key=error)

@@ -2,7 +2,7 @@
 
 With `add_scales` every quantizer gets its frac as a parameter f, used as round(f), with the gradient
 
-    d/df clip(round(x 2^f), lo, hi) 2^-f = -ln 2 * 2^-f * (q - x 2^f where x is in range, q where it is not),      q the clipped integer
+    d/df q 2^-f = -ln 2 * 2^-f * (q - x 2^f where x is in range, q where it is not),   q = clip(round(x 2^f), lo, hi)
 
 and `settle` takes the learned numbers back into a `QuantSpec`. The forward pass stays exact at every step.
 """
@@ -32,21 +32,24 @@ _POWERS = np.ldexp(np.float32(1), np.arange(-_REACH, _REACH + 1))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def scaled_quant(x: jax.Array, frac: jax.Array, kind: Fixed) -> jax.Array:
+def scaled_quant(x: jax.Array, frac: jax.Array, qtype: Fixed) -> jax.Array:
     """`quant.fake_quant` at a frac that is an array, a whole number; differentiable in x and in frac."""
-    return jnp.clip(jnp.floor(x * power(frac) + 0.5), kind.lo, kind.hi) * power(-frac)
+    return jnp.clip(jnp.floor(x * power(frac) + 0.5), qtype.lo, qtype.hi) * power(-frac)
 
 
-def _scaled_quant_forward(x, frac, kind):
-    return scaled_quant(x, frac, kind), (x, frac)
+def _scaled_quant_forward(x, frac, qtype):
+    return scaled_quant(x, frac, qtype), (x, frac)
 
 
-def _scaled_quant_backward(kind, saved, cotangent):
+def _scaled_quant_backward(qtype, saved, cotangent):
     x, frac = saved
     scaled = x * power(frac)
-    inside = (scaled >= kind.lo - 0.5) & (scaled <= kind.hi + 0.5)
-    error = jnp.clip(jnp.floor(scaled + 0.5), kind.lo, kind.hi) - jnp.where(inside, scaled, 0.0)
-    return jnp.where(inside, cotangent, 0.0), -math.log(2) * power(-frac) * jnp.sum(cotangent * error)
+    inside = (scaled >= qtype.lo - 0.5) & (scaled <= qtype.hi + 0.5)
+    integer = jnp.clip(jnp.floor(scaled + 0.5), qtype.lo, qtype.hi)
+    error = integer - jnp.where(inside, scaled, 0.0)
+    by_x = jnp.where(inside, cotangent, 0.0)
+    by_frac = -math.log(2) * power(-frac) * jnp.sum(cotangent * error)
+    return by_x, by_frac
 
 
 scaled_quant.defvjp(_scaled_quant_forward, _scaled_quant_backward)
@@ -68,13 +71,13 @@ def add_scales(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
     for node in graph:
         if node.op in ('sigmoid', 'swish'):
             raise GraphError(
-                f'node {node.name!r} ({node.op}): its table is made for fixed scales; take quant.scales=calibrated'
+                f'node {node.name!r} ({node.op}): its table is made for fixed scales, so scales cannot be learned here'
             )
         if weight_shape(graph, node):
             scaled[node.key]['weight_frac'] = np.float32(weights[node.name].frac)
-    for name, kind in spec.activations:
+    for name, qtype in spec.activations:
         if graph[name].op not in PASSING:
-            scaled.setdefault(name, {})['frac'] = np.float32(kind.frac)
+            scaled.setdefault(name, {})['frac'] = np.float32(qtype.frac)
     return scaled
 
 
@@ -85,29 +88,28 @@ def learned_fracs(graph: Graph, params: Mapping, spec: QuantSpec) -> dict[str, j
     if not any('frac' in entry for entry in params.values()):
         return {}
     fracs: dict[str, jax.Array] = {}
-    for name, kind in spec.activations:
+    for name, qtype in spec.activations:
         node = graph[name]
-        fracs[name] = fracs[node.inputs[0]] if node.op in PASSING else whole(params[name]['frac'], kind)
+        fracs[name] = fracs[node.inputs[0]] if node.op in PASSING else whole(params[name]['frac'], qtype)
     return fracs
 
 
 def settle(graph: Graph, params: Mapping, spec: QuantSpec) -> tuple[dict, QuantSpec]:
-    """(parameters without scales, the types with the learned scales); the inverse of `add_scales` before any training."""
+    """(parameters without scales, the types with the learned ones); the inverse of `add_scales` before any training."""
     fracs = {name: int(value) for name, value in learned_fracs(graph, params, spec).items()}
     if not fracs:
         return dict(params), spec
-    activations = tuple((name, dataclasses.replace(kind, frac=fracs[name])) for name, kind in spec.activations)
+    activations = tuple((name, dataclasses.replace(qtype, frac=fracs[name])) for name, qtype in spec.activations)
     weights = tuple(
-        (name, dataclasses.replace(kind, frac=int(whole(params[graph[name].key]['weight_frac'], kind))))
-        for name, kind in spec.weights
+        (name, dataclasses.replace(qtype, frac=int(whole(params[graph[name].key]['weight_frac'], qtype))))
+        for name, qtype in spec.weights
     )
     plain = {key: {part: value for part, value in entry.items() if part not in SCALES} for key, entry in params.items()}
-    return {key: entry for key, entry in plain.items() if entry}, dataclasses.replace(
-        spec, activations=activations, weights=weights
-    )
+    kept = {key: entry for key, entry in plain.items() if entry}
+    return kept, dataclasses.replace(spec, activations=activations, weights=weights)
 
 
-def whole(frac: jax.Array, kind: Fixed) -> jax.Array:
+def whole(frac: jax.Array, qtype: Fixed) -> jax.Array:
     """A learned frac as a whole number near the calibrated one, differentiable as if it were not rounded."""
-    bounded = jnp.clip(frac, kind.frac - SCALE_RANGE, kind.frac + SCALE_RANGE)
+    bounded = jnp.clip(frac, qtype.frac - SCALE_RANGE, qtype.frac + SCALE_RANGE)
     return bounded + jax.lax.stop_gradient(jnp.round(bounded) - bounded)

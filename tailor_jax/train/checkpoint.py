@@ -98,7 +98,7 @@ class Checkpoints:
         return self._latest
 
     def save(self, step: int, state: Any, metrics: bytes = b'') -> None:
-        """Writes a state of host arrays; returns when the checkpoint is complete. An existing one of that step is kept."""
+        """Writes a state of host arrays; returns when the checkpoint is complete. One of that step is kept."""
         if self._manager and self._latest != step:
             record = {
                 **header(*FORMAT),
@@ -224,14 +224,13 @@ def _manager(directory: Path, read_only: bool) -> ocp.CheckpointManager | None:
 
 
 def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    """The record of a checkpoint, checked by its own digest. Raises CheckpointError for a whole one of another version."""
+    """The record of a checkpoint, checked by its digest. Raises CheckpointError for a whole one of another version."""
     place = Path(manager.directory) / str(step)
     if odd := next(
         (path for path in place.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())), None
     ):
-        raise _DamagedError(
-            f'{odd.relative_to(place)} is no file'
-        )  # orbax waits for a pipe for ever, and follows a link
+        # Orbax waits for a pipe for ever, and follows a link.
+        raise _DamagedError(f'{odd.relative_to(place)} is no file')
     found = _item(manager, step, RECORD, ocp.args.JsonRestore())
     record = dict(found) if isinstance(found, dict) else {}
     if record.pop('sha256', '') != _digest(record) or record.get('step') != step:

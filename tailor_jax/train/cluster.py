@@ -52,14 +52,14 @@ def join(coordinator_address: str = '', num_processes: int = 0, process_id: int 
     """
     launched = any(marker in os.environ and int(os.environ.get(count, 1)) > 1 for marker, count in LAUNCHERS.items())
     given = {
-        '--coordinator_address': coordinator_address != '',
-        '--num_processes': num_processes > 0,
-        '--process_id': process_id >= 0,
+        'coordinator_address': coordinator_address != '',
+        'num_processes': num_processes > 0,
+        'process_id': process_id >= 0,
     }
     if not launched and not any(given.values()):
         return False
     if not launched and not all(given.values()):
-        missing = ', '.join(flag for flag, there in given.items() if not there)
+        missing = ', '.join(name for name, there in given.items() if not there)
         raise ClusterError(
             f'{missing} missing: outside Slurm and Open MPI a process of several needs {", ".join(given)}'
         )
@@ -72,8 +72,7 @@ def join(coordinator_address: str = '', num_processes: int = 0, process_id: int 
     if jax.device_count() != jax.process_count() * jax.local_device_count():
         raise ClusterError(
             f'process {jax.process_index()} has {jax.local_device_count()} of {jax.device_count()} devices; expected '
-            'equally many on each of '
-            f'{jax.process_count()} processes'
+            f'equally many on each of {jax.process_count()} processes'
         )
     multihost_utils.sync_global_devices('joined')  # connects the devices while all are here: gloo gives up after 30 s
     return jax.process_count() > 1
@@ -105,7 +104,7 @@ def from_main(function: Callable[[], T]) -> T:
 
 
 def _heard(message: bytes) -> Any:
-    """The value in process 0's message. Raises ClusterError if there is none, or for what is no message of `from_main`."""
+    """The value in process 0's message. Raises ClusterError if there is none, or for none of `from_main`'s."""
     try:
         fields = Fields(wire.decode(message), 'the message of process 0')
         failure, value = fields.text('failure', default=''), fields.take('value', None)
@@ -135,7 +134,7 @@ class Vote:
         self._asked: jax.Array | None = None
 
     def __call__(self, yes: bool) -> bool:
-        """Says yes or no; returns whether any process said yes the time before. With one process: its own answer, now."""
+        """Says yes or no; returns whether any process said yes the time before. One process has its own answer, now."""
         if jax.process_count() == 1:
             return yes
         answered, self._asked = self._asked, _any(yes)

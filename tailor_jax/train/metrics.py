@@ -93,9 +93,7 @@ class Metrics:
         self._bar.update(step - self._bar.n)
 
     def flush(self, step: int, saved_step: int | None = None) -> None:
-        """Writes what is pending; `step` is the number of steps done. Raises NotFiniteError for the first loss that is
-        no number.
-        """
+        """Writes what is pending after `step` steps. Raises NotFiniteError for the first loss that is no number."""
         pending, self._pending = jax.device_get(self._pending), []
         for at, values in pending:
             row = {key: float(value) for key, value in values.items()}

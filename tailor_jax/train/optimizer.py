@@ -6,7 +6,7 @@ learning rate   linear warm-up, then one of SCHEDULES:
                 step       times `decay_factor` every `decay_steps` steps
                 constant
 weight decay    on kernels only: batch norms, biases, gates and scales are left alone
-accumulation    the gradients of `accumulate` calls are averaged into one update (optax.MultiSteps); steps here are updates
+accumulation    the gradients of `accumulate` calls are averaged into one update (optax.MultiSteps); steps are updates
 """
 
 from __future__ import annotations

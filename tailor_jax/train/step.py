@@ -116,9 +116,7 @@ def init_state(
 
 
 def replicate(tree: Any, devices: Sequence[jax.Device] | None = None) -> Any:
-    """A copy of an ordinary pytree on every device, laid out as the step's own outputs are, so that no step compiles a
-    second time.
-    """
+    """A copy of a pytree on every device, laid out as the step's outputs are, so that no step compiles twice."""
     mesh = jax.sharding.Mesh(np.array(devices or jax.local_devices()), (AXIS,))
     return jax.device_put(
         jax.tree.map(np.array, jax.device_get(tree)), jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -132,7 +130,7 @@ def _loss(
     drawn = gate_lib.sample(params['gates'], jax.random.fold_in(jax.random.key(context.seed), state.step))
     values = drawn | gate_lib.scheduled(context.switches, state.step)
     net_params = (
-        quantize_params(graph, params['net'], objective.quant) if objective.quant else dirac.fold(params['net'])
+        quantize_params(graph, params['net'], objective.quant) if objective.quant else dirac.merge(params['net'])
     )
     net = Net(graph, objective.quant, AXIS, dtype, objective.preserve_variance)
     logits, updates = net.apply(
@@ -183,8 +181,7 @@ def _slope(objective: Objective, step: jax.Array) -> jax.Array | None:
 def make_train_step(
     objective: Objective, recipe: Recipe, devices: tuple[jax.Device, ...] | None = None
 ) -> Callable[..., Any]:
-    """The pmapped step: (state, batch, context) -> (state, metrics), over all local devices unless `devices` names
-    some.
+    """The pmapped step: (state, batch, context) -> (state, metrics), over `devices` or all local ones.
 
     Equal arguments share one compilation.
 

@@ -14,7 +14,7 @@ import costmodel
 from costmodel.array.schedule import schedule
 from hls_export.array import engine
 from hls_export.array.lower import lower
-from hls_export.array.memory import MachineFault
+from hls_export.array.memory import EngineFault
 from tailor_jax import build
 from tailor_jax.array_isa import (
     SIGNED,
@@ -55,9 +55,9 @@ def starved(made, image):
     for index, size in enumerate(made.memories):
         if size:
             smaller = tuple(each - (place == index) for place, each in enumerate(made.memories))
-            with pytest.raises(MachineFault, match='bytes'):
+            with pytest.raises(EngineFault, match='bytes'):
                 engine.run(dataclasses.replace(made, memories=smaller), image)
-    with pytest.raises(MachineFault, match='dram has'):
+    with pytest.raises(EngineFault, match='dram has'):
         engine.run(dataclasses.replace(made, dram_bytes=made.dram_bytes - 1), image)
 
 
@@ -237,5 +237,5 @@ def test_bytes_that_nobody_wrote_are_a_fault():
     without = dataclasses.replace(
         made, words=np.delete(made.words, skipped, 0), names=tuple(names[:skipped] + names[skipped + 1 :])
     )
-    with pytest.raises(MachineFault):
+    with pytest.raises(EngineFault):
         engine.run(without, random_images(qgraph, 1)[0])

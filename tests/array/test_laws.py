@@ -28,9 +28,8 @@ def cases(draw: st.DrawFn, max_gates: int = 8) -> tuple[Graph, costmodel.PEArray
     try:
         costmodel.tabulate(graph, target)
     except costmodel.CostError as error:
-        assert 'take' in str(error) or 'interact' in str(error) or 'no alternative' in str(error), (
-            error
-        )  # too small, or too many gates in one link
+        # Too small, or too many gates in one link.
+        assert 'take' in str(error) or 'interact' in str(error) or 'no alternative' in str(error), error
         assume(False)
     return graph, target, random.Random(draw(st.integers(0, 1 << 32)))
 
@@ -228,5 +227,5 @@ def test_the_state_between_blocks_matters():
     """A network of which some setting leaves a block's result on chip and another does not."""
     graph = build.resnet(56)
     table = costmodel.tabulate(graph, costmodel.pe_array('tailor_2d', policy='retain', sram_bytes=23_000))
-    assert table.buckets[0].values.shape[1] == 2
-    assert (table.buckets[0].values[:, 0] != table.buckets[0].values[:, 1]).any()
+    assert table.stacks[0].values.shape[1] == 2
+    assert (table.stacks[0].values[:, 0] != table.stacks[0].values[:, 1]).any()

@@ -10,7 +10,7 @@ import random
 import re
 
 import pytest
-from array_cases import FEW, shapes, targets
+from array_cases import FEW, loop_nests, targets
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from random_graphs import nested_graphs
@@ -137,13 +137,13 @@ def test_a_larger_buffer_never_moves_more_bytes_of_real_networks(network, reread
 
 
 @settings(max_examples=4 * FEW)
-@given(shapes(), st.booleans(), st.booleans(), st.integers(1, 2), st.sampled_from([4, 8, 16]))
+@given(loop_nests(), st.booleans(), st.booleans(), st.integers(1, 2), st.sampled_from([4, 8, 16]))
 def test_the_calm_room_is_the_least_in_which_tiles_move_as_little_as_in_any(
-    shape, on_chip, double_buffered, batch, bits
+    nest, on_chip, double_buffered, batch, bits
 ):
     target = costmodel.pe_array(double_buffered=double_buffered, batch=batch, activation_bits=bits)
-    calm = tiling._calm_room(shape, on_chip, target)
-    floor = tiling.search(shape, on_chip, target, 1 << 30).moved_bytes
-    assert tiling.search(shape, on_chip, target, calm).moved_bytes == floor
-    tighter = tiling.search(shape, on_chip, target, calm - 1)
+    calm = tiling._calm_room(nest, on_chip, target)
+    floor = tiling.search(nest, on_chip, target, 1 << 30).moved_bytes
+    assert tiling.search(nest, on_chip, target, calm).moved_bytes == floor
+    tighter = tiling.search(nest, on_chip, target, calm - 1)
     assert tighter is None or tighter.moved_bytes > floor

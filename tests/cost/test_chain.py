@@ -16,7 +16,7 @@ import costmodel
 from costmodel.expectation.chain import Chain, Choice, Link, carried
 from costmodel.expectation.table import packed
 
-KINDS = {'bytes': 'sum', 'cycles': 'sum', 'buffer': 'max'}
+REDUCTIONS = {'bytes': 'sum', 'cycles': 'sum', 'buffer': 'max'}
 LIMIT = 12
 
 
@@ -27,15 +27,17 @@ def random_chain(rng: random.Random, sizes: list[int], largest: int) -> Chain:
     for size, before, after in zip(sizes, counts, counts[1:]):
         gates = tuple(f'gate{gate + index}' for index in range(size))
         gate += size
-        cost = {name: [[rng.randint(0, largest) for _ in range(1 << size)] for _ in range(before)] for name in KINDS}
+        cost = {
+            name: [[rng.randint(0, largest) for _ in range(1 << size)] for _ in range(before)] for name in REDUCTIONS
+        }
         costs = tuple(
-            tuple({name: cost[name][state][setting] for name in KINDS} for setting in range(1 << size))
+            tuple({name: cost[name][state][setting] for name in REDUCTIONS} for setting in range(1 << size))
             for state in range(before)
         )
         links.append(
             Link(gates, costs, tuple(tuple(rng.randrange(after) for _ in range(1 << size)) for _ in range(before)))
         )
-    return Chain(dict.fromkeys(KINDS, 0) | {'bytes': rng.randint(0, 5)}, tuple(links))
+    return Chain(dict.fromkeys(REDUCTIONS, 0) | {'bytes': rng.randint(0, 5)}, tuple(links))
 
 
 def walk(chain: Chain, setting: dict[str, int]) -> dict[str, int]:
@@ -45,14 +47,14 @@ def walk(chain: Chain, setting: dict[str, int]) -> dict[str, int]:
         cost = link.costs[state][index]
         total = {
             name: max(total[name], cost[name]) if kind == 'max' else total[name] + cost[name]
-            for name, kind in KINDS.items()
+            for name, kind in REDUCTIONS.items()
         }
         state = link.after[state][index]
     return total
 
 
 def mean(chain: Chain, p: dict[str, float]) -> dict[str, float]:
-    found = dict.fromkeys(KINDS, 0.0)
+    found = dict.fromkeys(REDUCTIONS, 0.0)
     for bits in itertools.product((0, 1), repeat=len(p)):
         setting = dict(zip(p, bits))
         chance = float(np.prod([p[gate] if value else 1 - p[gate] for gate, value in setting.items()]))
@@ -69,7 +71,7 @@ def gates_of(sizes: list[int]) -> tuple[str, ...]:
 def test_a_state_is_carried_along(sizes, seed):
     rng = random.Random(seed)
     chain, gates = random_chain(rng, sizes, 20), gates_of(sizes)
-    table = packed(gates, KINDS, [chain])
+    table = packed(gates, REDUCTIONS, [chain])
     setting = {gate: rng.randint(0, 1) for gate in gates}
     assert costmodel.expected(table, setting) == walk(chain, setting)
     p = {gate: rng.random() for gate in gates}
@@ -89,7 +91,7 @@ def test_the_best_chain_that_fits_is_taken(sizes, count, seed):
         *(random_chain(rng, sizes, LIMIT + rng.choice([0, 1])) for _ in range(count - 1)),
     ]
     rng.shuffle(chains)
-    table = packed(gates, KINDS, chains, Choice('bytes', 'buffer', LIMIT, 'room', 'machine'))
+    table = packed(gates, REDUCTIONS, chains, Choice('bytes', 'buffer', LIMIT, 'room', 'chooser'))
     assert table.resources == ('bytes', 'cycles', 'buffer')
     setting = {gate: rng.randint(0, 1) for gate in gates}
     fitting = [total for chain in chains if (total := walk(chain, setting))['buffer'] <= LIMIT]
@@ -112,16 +114,16 @@ def test_the_choice_crosses_jit_and_the_gradient_is_that_of_the_chosen_chain():
     rng, sizes = random.Random(3), [1, 2, 0, 1]
     gates, chains = gates_of(sizes), [random_chain(rng, sizes, 10) for _ in range(4)]
     table, p = (
-        packed(gates, KINDS, chains, Choice('bytes', 'buffer', 10, 'room', 'machine')),
+        packed(gates, REDUCTIONS, chains, Choice('bytes', 'buffer', 10, 'room', 'chooser')),
         {gate: 0.3 for gate in gates_of(sizes)},
     )
     best = min(chains, key=lambda chain: mean(chain, p)['bytes'])
     passed = jax.jit(costmodel.expected)(table, {gate: jnp.float32(value) for gate, value in p.items()})
     for name, value in mean(best, p).items():
         assert float(passed[name]) == pytest.approx(value, rel=1e-5)
-    every = jax.jit(jax.jacrev(lambda p: jnp.stack([costmodel.expected(table, p)[name] for name in KINDS])))
+    every = jax.jit(jax.jacrev(lambda p: jnp.stack([costmodel.expected(table, p)[name] for name in REDUCTIONS])))
     gradient = every({gate: jnp.float32(value) for gate, value in p.items()})
-    for index, name in enumerate(KINDS):
+    for index, name in enumerate(REDUCTIONS):
         for gate in gates:
             slope = mean(best, p | {gate: 1})[name] - mean(best, p | {gate: 0})[name]
             assert float(gradient[gate][index]) == pytest.approx(slope, rel=1e-4, abs=1e-4)
@@ -129,7 +131,7 @@ def test_the_choice_crosses_jit_and_the_gradient_is_that_of_the_chosen_chain():
 
 def test_where_nothing_always_fits_the_least_that_is_needed_is_told():
     chain = Chain(
-        dict.fromkeys(KINDS, 0),
+        dict.fromkeys(REDUCTIONS, 0),
         (
             Link(
                 ('gate0',),
@@ -139,9 +141,9 @@ def test_where_nothing_always_fits_the_least_that_is_needed_is_told():
         ),
     )
     with pytest.raises(
-        costmodel.CostError, match='machine: no alternative keeps buffer within room=8 .*least room that would do is 9'
+        costmodel.CostError, match='chooser: no alternative keeps buffer within room=8 .*least room that would do is 9'
     ):
-        packed(('gate0',), KINDS, [chain], Choice('bytes', 'buffer', 8, 'room', 'machine'))
+        packed(('gate0',), REDUCTIONS, [chain], Choice('bytes', 'buffer', 8, 'room', 'chooser'))
 
 
 def test_only_states_that_can_be_reached_are_run():
@@ -151,7 +153,7 @@ def test_only_states_that_can_be_reached_are_run():
         seen.append(state)
         return {'bytes': state, 'cycles': 0, 'buffer': 0}, state + sum(setting.values())
 
-    chain = carried([(('a',), run), ((), run), (('b',), run)], 0, KINDS)
+    chain = carried([(('a',), run), ((), run), (('b',), run)], 0, REDUCTIONS)
     assert len(seen) == 2 + 2 + 4 and set(seen) == {0, 1}
     assert [len(link.costs) for link in chain.links] == [1, 2, 2]
-    assert costmodel.expected(packed(('a', 'b'), KINDS, [chain]), {'a': 1, 'b': 0})['bytes'] == 2
+    assert costmodel.expected(packed(('a', 'b'), REDUCTIONS, [chain]), {'a': 1, 'b': 0})['bytes'] == 2

@@ -8,25 +8,25 @@ from fifo_depths import keeps_interval, one_token_less, pruned
 from hypothesis import HealthCheck, Phase, given, settings
 
 import costmodel
-from costmodel.streams.fifos import fifos, plan
+from costmodel.streams.fifos import built_segments, fifos
 from costmodel.streams.settings import Dataflow
 from costmodel.streams.timing import schedule
-from costmodel.streams.timing.segments import Segment, Stream
+from costmodel.streams.timing.processes import ProcessSegment, Stream
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
 
 NETWORKS = 600 if settings.default.max_examples > 25 else 30
 
 
-def behind_bursts(planned: list[Segment], floor: int) -> set[Stream]:
+def behind_bursts(built: list[ProcessSegment], floor: int) -> set[Stream]:
     """The streams that hold the tokens of a burst until their even release."""
     found, before, processes = set(), None, 0
-    for segment in planned:
-        after = schedule.depths(segment.shape, segment.period, floor)
+    for segment in built:
+        after = schedule.depths(segment.graph, segment.period, floor)
         if before and before.burst and after.period:
-            number, slot = schedule.entry(segment.shape)
+            number, slot = schedule.entry(segment.graph)
             found.add((number + processes, slot))
-        before, processes = after, processes + len(segment.shape.processes)
+        before, processes = after, processes + len(segment.graph.processes)
     return found
 
 
@@ -46,9 +46,9 @@ def count(networks: int) -> collections.Counter:
     def each(case: tuple[Graph, Dataflow]) -> None:
         graph, target = case
         cost, folded = costmodel.evaluate(graph, target), rewrite.fold(graph)
-        planned = plan(folded, target, cost.reuse_factors)
-        bursty = behind_bursts(planned, target.stream_depth)
-        for fifo in fifos(folded, target, planned):
+        built = built_segments(folded, target, cost.reuse_factors)
+        bursty = behind_bursts(built, target.stream_depth)
+        for fifo in fifos(folded, target, built):
             if fifo.depth > target.stream_depth:
                 found[fifo.stream in bursty, not keeps_interval(graph, one_token_less(cost, fifo.name))] += 1
 

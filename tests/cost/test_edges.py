@@ -57,9 +57,8 @@ NESTED = Graph(
         INPUT,
         Node('stem', 'conv', ('input',), SHAPE, **WINDOW),
         Node('conv', 'conv', ('stem',), SHAPE, **WINDOW),
-        Node(
-            'inner', 'add', ('stem', 'conv'), SHAPE, gate='inner'
-        ),  # closed, it leaves the outer add with one tensor to read
+        # Closed, it leaves the outer add with one tensor to read.
+        Node('inner', 'add', ('stem', 'conv'), SHAPE, gate='inner'),
         Node('outer', 'add', ('inner', 'stem'), SHAPE, gate='outer'),
         *last('outer'),
     )
@@ -97,9 +96,8 @@ def test_a_network_that_computes_nothing_costs_nothing(target, tmp_path):
     cost = costmodel.evaluate(alone, target)
     assert costmodel.evaluate(rewrite.remove(gated, ['skip']), target).total == cost.total
     assert {value for name, value in cost.total.items() if not name.endswith('_cycles')} == {0}
-    assert (
-        cost.total.get('interval_cycles', 36) == cost.total.get('latency_cycles', 36) == 36
-    )  # a pixel a cycle, as any process without a window
+    # A pixel a cycle, as any process without a window.
+    assert cost.total.get('interval_cycles', 36) == cost.total.get('latency_cycles', 36) == 36
     assert report.text(cost, cost, 'alone') and json.loads(
         json.dumps(costmodel.to_json(cost, 'alone'), allow_nan=False)
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import costmodel
 from costmodel.devices import DEVICES
-from costmodel.streams.area import equations, logic, memory, shapes
+from costmodel.streams.area import equations, logic, memory, primitives
 from tailor_jax import build, rewrite, streaming
 from tailor_jax.graph import macs
 
@@ -37,7 +37,7 @@ def test_fifos_match_yosys(depth, bram18, lutram, lut, ff):
     device = dataclasses.replace(ZCU104, uram=0)
     mapped = memory.fifo(depth, 128, device)
     if lutram:
-        assert mapped.storage == 'lutram' and shapes.lutram_lut(depth, 128) == lutram
+        assert mapped.storage == 'lutram' and primitives.lutram_lut(depth, 128) == lutram
     else:
         assert (mapped.storage, mapped.bram18) == ('bram', bram18)
     assert lut[0] - 2 <= mapped.lut - lutram <= lut[1] + 18
@@ -59,8 +59,8 @@ def test_the_skip_of_a_32_by_32_by_32_map(depth, width, storage, bram18):
 
 
 def test_shift_registers_of_the_facts():
-    assert (shapes.srl_lut(16, 128), shapes.srl_lut(32, 128), shapes.srl_lut(64, 128)) == (128, 128, 256)
-    assert (shapes.srl_lut(67, 256), shapes.srl_lut(34, 256)) == (768, 512)
+    assert (primitives.srl_lut(16, 128), primitives.srl_lut(32, 128), primitives.srl_lut(64, 128)) == (128, 128, 256)
+    assert (primitives.srl_lut(67, 256), primitives.srl_lut(34, 256)) == (768, 512)
     assert [memory.fifo(*size, ZCU104).storage for size in ((2, 2048), (8, 128), (9, 128), (65, 128))] == [
         'srl',
         'srl',
@@ -71,7 +71,7 @@ def test_shift_registers_of_the_facts():
 
 @given(st.integers(1, 20000), st.integers(1, 600))
 def test_block_ram_holds_the_bits_and_no_shape_is_better(depth, width):
-    blocks = shapes.bram18_count(depth, width)
+    blocks = primitives.bram18_count(depth, width)
     assert blocks * 18432 >= depth * width
     assert blocks <= math.ceil(depth / 16384) * width and blocks <= math.ceil(depth / 512) * math.ceil(width / 36)
 

@@ -12,8 +12,8 @@ from random_graphs import same_rate
 import costmodel
 from costmodel.streams.settings import reuse_factors
 from costmodel.streams.timing.deadlock import deadlock_free_depths
+from costmodel.streams.timing.processes import process_segments
 from costmodel.streams.timing.schedule import own_period
-from costmodel.streams.timing.segments import segments
 from costmodel.streams.timing.simulate import simulate
 from tailor_jax import build, rewrite
 from tailor_jax.graph import Graph, Node
@@ -44,13 +44,12 @@ def test_a_skip_over_n_convolutions_holds_n_rows_and_n_pixels_and_one(convs, wid
 def test_each_convolution_under_a_skip_adds_its_latency_to_the_depth(convs, latency):
     cost = costmodel.evaluate(skip_over(convs, 8), costmodel.dataflow(reuse_factor=1, process_latency_cycles=latency))
     assert depths(cost)['stem__join'] == convs * (8 + 1 + latency) + 1
-    assert (
-        cost.total['latency_cycles'] == 6 * 8 + (convs + 1) * (8 + 1 + latency) + 2 * latency
-    )  # the stem counts too; the clone and the add
+    # The stem counts too; the clone and the add.
+    assert cost.total['latency_cycles'] == 6 * 8 + (convs + 1) * (8 + 1 + latency) + 2 * latency
 
 
 def test_reuse_adds_the_cycles_of_the_passes_to_the_depth():
-    """Two convolutions of R cycles a token add 2 (R - 1) cycles of delay: from R = 2 on, one token more than at R = 1."""
+    """Two convolutions of R cycles a token add 2 (R - 1) cycles of delay: for R > 1, one token more than at R = 1."""
     graph = skip_over(2, 8)
     for reuse in (2, 3, 6):
         assert (
@@ -112,9 +111,9 @@ def fed(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
     """
     graph, target = draw(pruned())
     folded = rewrite.fold(graph)
-    segment = draw(st.sampled_from(list(segments(folded, reuse_factors(folded, target)))))
+    segment = draw(st.sampled_from(list(process_segments(folded, reuse_factors(folded, target)))))
     height, width, channels = segment.entry.shape
-    pace = -(-own_period(segment.shape) // (height * width))
+    pace = -(-own_period(segment.graph) // (height * width))
     pace += draw(st.integers(0, 2))
     entry = Node(segment.entry.name, 'conv', ('port',), (height, width, channels))
     reuse = {
@@ -181,9 +180,8 @@ def test_a_skip_fifo_fills_to_its_depth_and_one_less_stops_the_network(graph, la
                 images,
                 process_latency_cycles=latency,
             )
-            assert less.deadlocked or less.outputs[-1] > run.outputs[-1], (
-                name
-            )  # a lost cycle in many tokens need not show in the median interval
+            # A lost cycle in many tokens need not show in the median interval.
+            assert less.deadlocked or less.outputs[-1] > run.outputs[-1], name
 
 
 @pytest.mark.parametrize('skips', build.SKIPS)
@@ -197,7 +195,7 @@ def test_resnets_run_at_the_predicted_interval_and_latency(skips, pace, latency)
 
 
 def test_without_room_for_bursts_a_strided_network_misses_its_interval():
-    """Why plain FIFOs around strided layers are deeper than two: with two the same network is a tenth slower or more."""
+    """Why plain FIFOs around strided layers are deeper than two: with two a network is a tenth slower or more."""
     graph = build.resnet(8, (16, 16, 3), width=8)
     cost = costmodel.evaluate(graph, costmodel.dataflow())
     shallow = {name: depth if name.endswith('_long') else 2 for name, depth in depths(cost).items()}

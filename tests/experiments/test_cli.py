@@ -40,8 +40,7 @@ PROGRAMS = tuple(
 )
 
 
-# ---- --help
-# ------------------------------------------------------------------------------------------------------------------
+# ---- --help ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings('ignore:.*found in sys.modules:RuntimeWarning')
@@ -110,8 +109,7 @@ def test_wrong_arguments_are_one_line(program, flags, message, tmp_path):
     assert done.stderr.startswith('error: ') and message in done.stderr and done.stderr.count('\n') == 1
 
 
-# ---- errors of files
-# -----------------------------------------------------------------------------------------------------------
+# ---- errors of files -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -149,9 +147,8 @@ def test_a_disk_that_is_full_ends_a_run_with_one_error_that_names_the_workdir(la
     ]
     command = ['experiments.train', '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
     command += ['--config.data.train_split=train[:30%]', '--config.train.log_every_steps=100']
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith('JAX_')
-    }  # no cache whose files would be cut off
+    # No cache whose files would be cut off.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('JAX_')}
     command = [sys.executable, '-c', LIMITED, str(largest), *command]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
@@ -174,8 +171,7 @@ def test_a_workdir_that_cannot_be_written_is_named(where, tmp_path):
     assert str(workdir.parent) in cli.told(caught.value, {'workdir': str(workdir)})
 
 
-# ---- reports
-# -------------------------------------------------------------------------------------------------------------------
+# ---- reports ---------------------------------------------------------------------------------------------------------
 
 
 def summary_of(seed=0, weight=0.1, accuracy=0.9):

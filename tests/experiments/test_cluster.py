@@ -92,7 +92,7 @@ def test_what_process_0_cannot_do_ends_both_with_the_reason(tmp_path):
 
 
 def test_a_process_that_is_told_half_is_told_what_is_missing():
-    with pytest.raises(cluster.ClusterError, match='--coordinator_address, --process_id missing'):
+    with pytest.raises(cluster.ClusterError, match='^coordinator_address, process_id missing'):
         cluster.join(num_processes=2)
 
 

@@ -40,8 +40,7 @@ def names(message, key):
     )
 
 
-# ---- every key, every hostile value
-# ----------------------------------------------------------------------------------------
+# ---- every key, every hostile value ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('key', KEYS)
@@ -121,8 +120,7 @@ def test_every_number_has_a_range_and_every_default_and_end_of_a_range_is_in_it(
     assert set(PLAUSIBLE) <= set(KEYS)
 
 
-# ---- a config file
-# -----------------------------------------------------------------------------------------------------------
+# ---- a config file ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -202,8 +200,7 @@ def test_a_config_file_takes_an_argument(tmp_path):
     assert (config_file.load(str(path)).seed, config_file.load(f'{path}:17').seed) == (3, 17)
 
 
-# ---- the command line
-# --------------------------------------------------------------------------------------------------------
+# ---- the command line ------------------------------------------------------------------------------------------------
 
 
 def test_overrides_in_every_form_that_flags_have(tmp_path):
@@ -276,8 +273,7 @@ def test_a_bad_override_is_named(override, message, tmp_path):
     assert message in str(caught.value) and '\n' not in str(caught.value)
 
 
-# ---- JSON
-# --------------------------------------------------------------------------------------------------------------------
+# ---- JSON ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_damaged_config_json_is_refused_by_name_or_is_a_valid_config():
@@ -326,8 +322,7 @@ def test_config_json_begins_with_its_format_and_gives_the_config_back():
     assert config_lib.from_json(text) == config and copy.deepcopy(config) == config
 
 
-# ---- everything that is accepted builds
-# ------------------------------------------------------------------------------------
+# ---- everything that is accepted builds ------------------------------------------------------------------------------
 
 
 def test_random_configs_build_or_are_refused_in_one_line():

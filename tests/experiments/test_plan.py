@@ -44,9 +44,14 @@ def replayed(switches, steps):
 
 
 @given(
-    method=st.sampled_from(['remove', 'shorten', 'dynamic_scratch']), depth=st.sampled_from([8, 20, 56]), every=st.floats(0, 1.5),
-    epochs=st.floats(0.05, 6), soften=st.sampled_from([0.0, 0.01, 0.3, 1.7]), updates=st.integers(1, 60), parts=st.sampled_from([1, 2, 4]),
-)  # fmt: skip
+    method=st.sampled_from(['remove', 'shorten', 'dynamic_scratch']),
+    depth=st.sampled_from([8, 20, 56]),
+    every=st.floats(0, 1.5),
+    epochs=st.floats(0.05, 6),
+    soften=st.sampled_from([0.0, 0.01, 0.3, 1.7]),
+    updates=st.integers(1, 60),
+    parts=st.sampled_from([1, 2, 4]),
+)
 def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_turn(
     method, depth, every, epochs, soften, updates, parts
 ):

@@ -1,4 +1,4 @@
-"""Directories of runs and sweeps: one process at a time, nothing that is not ours deleted or written, no link followed."""
+"""Directories of runs and sweeps: one process at a time, nothing but our own deleted or written, no link followed."""
 
 import json
 import os

@@ -71,11 +71,8 @@ def test_networks_of_the_pe_array(name, gates):
 def test_detectors_put_out_every_box_of_every_head():
     sides = (416 // 32, 416 // 16, 416 // 8)
     assert build.yolov3().output.shape == (1, 1, sum(3 * side * side for side in sides) * 85)
-    assert build.retinanet_r50_fpn(classes=80).output.shape == (
-        1,
-        1,
-        9 * sum(side * side for side in (64, 32, 16, 8, 4)) * 84,
-    )
+    pixels = sum(side * side for side in (64, 32, 16, 8, 4))
+    assert build.retinanet_r50_fpn(classes=80).output.shape == (1, 1, 9 * pixels * 84)
 
 
 def test_quartznet_has_the_published_size():

@@ -1,4 +1,4 @@
-"""The door of the graph: what comes from a file or from Python is parsed field by field, and what passes can be priced."""
+"""The door of the graph: what comes from a file or Python is parsed field by field, and what passes can be priced."""
 
 import cProfile
 import dataclasses

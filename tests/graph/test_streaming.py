@@ -37,7 +37,7 @@ def test_reuse_factors_are_those_that_split():
     ],
 )
 def test_an_output_needs_exactly_the_tokens_up_to_its_lag(kernel, stride, padding):
-    """The last real pixel of each window is at most `lag` tokens after its anchor, and for some window exactly there."""
+    """Each window's last real pixel is at most `lag` tokens after its anchor, and for some window exactly there."""
     height, width = 7, 9
     out = (
         (height + padding[0] + padding[1] - kernel[0]) // stride[0] + 1,

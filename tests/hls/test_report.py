@@ -51,20 +51,10 @@ def test_csynth_node_by_node(project, capsys):
     compared = report.compare(project, CSYNTH)
     rows = {row['name']: row for row in compared['rows']}
     assert list(rows) == ['stem', 'conv0', 'sum', report.FIFOS, 'total']
-    assert rows['conv0']['synthesis'] == {
-        'bram18': 1,
-        'uram': 0,
-        'lut': 955,
-        'ff': 702,
-        'dsp': 20,
-    }  # with its pipelined loop, once
-    assert rows['sum']['synthesis'] == {
-        'bram18': 0,
-        'uram': 0,
-        'lut': 260 + 164,
-        'ff': 93 + 71,
-        'dsp': 0,
-    }  # the add and the clone it pays for
+    pipelined_loop_once = {'bram18': 1, 'uram': 0, 'lut': 955, 'ff': 702, 'dsp': 20}
+    assert rows['conv0']['synthesis'] == pipelined_loop_once
+    add_and_its_clone = {'bram18': 0, 'uram': 0, 'lut': 260 + 164, 'ff': 93 + 71, 'dsp': 0}
+    assert rows['sum']['synthesis'] == add_and_its_clone
     assert [(rows[name]['interval_cycles'], rows[name]['depth_cycles']) for name in ('stem', 'conv0', 'sum')] == [
         (1, 4),
         (1, 11),

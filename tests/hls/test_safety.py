@@ -252,7 +252,7 @@ def test_reports_of_others_are_read_or_refused_by_the_name_of_the_file(tmp_path)
     for damaged in (*mutations.flips(good, 150), *mutations.truncations(good, 20)):
         csynth.write_bytes(damaged)
         try:
-            report.table(report.compare(path, csynth))
+            report.text_table(report.compare(path, csynth))
         except ExportError as error:
             refused += 1
             assert 'csynth.xml' in str(error)
@@ -261,7 +261,7 @@ def test_reports_of_others_are_read_or_refused_by_the_name_of_the_file(tmp_path)
     for edited in mutations.json_edits(text, 200):
         file.write_text(edited)
         try:
-            report.table(report.compare(path, CSYNTH))
+            report.text_table(report.compare(path, CSYNTH))
         except ExportError as error:
             refused += 1
             assert 'hardware.json' in str(error) or 'csynth.xml' in str(error)

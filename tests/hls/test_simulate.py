@@ -47,11 +47,8 @@ def roomy(qgraph: QGraph, reuse_factors: dict[str, int] | None = None) -> plan.P
     )
 
 
-MODES = (
-    'fast',
-    'strict',
-    'cycle',
-)  # `strict` takes half of the compile time; the fuzz and a few have it, for the others `QUICK` does
+# `strict` takes half of the compile time; the fuzz and a few have it, for the others `QUICK` does.
+MODES = ('fast', 'strict', 'cycle')
 QUICK = ('fast', 'cycle')
 
 

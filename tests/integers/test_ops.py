@@ -204,7 +204,7 @@ def test_small_networks_fold_and_prune_as_others_do(make):
 
 
 def test_shared_weights_are_one_set_of_parameters():
-    """Against the same network with a copy of the weights for each node: outputs, gradients, parameters and integers."""
+    """Against the same network with a copy of the weights for each node: outputs, gradients, parameters, integers."""
     net = detector_net()
     _, folded, params, spec, images, _ = sample(rewrite.binarize(net, dict.fromkeys(net.gates, 1)), 3, (4, 8))
     apart = Graph(tuple(dataclasses.replace(node, weights='') for node in folded))
@@ -278,7 +278,7 @@ def test_tables_hold_the_nearest_integers_and_have_the_gradient_of_the_function(
     smooth = np.array(
         [by_definition(Node('x', op, (), (1, 1, 1)), [np.full((1, 1, 1, 1), x)], (0, 0, 0, 0)) for x in xs]
     )
-    table = lower.table(op, source, out)
+    table = lower.lookup_table(op, source, out)
     assert np.abs(table * out.step - np.clip(smooth, out.lo * out.step, out.hi * out.step)).max() <= out.step / 2
     np.testing.assert_array_equal(quant.lookup(xs.astype(np.float32), op, source, out), table * np.float32(out.step))
     gradient = jax.grad(lambda x: quant.lookup(x, op, source, out).sum())(xs.astype(np.float32))

@@ -183,7 +183,7 @@ def test_errors_name_the_node_and_the_key():
     with pytest.raises(GraphError, match=r'exact only below 2\^24.*fewer weight or activation bits'):
         wide = {name: Fixed(16, kind.frac, kind.signed) for name, kind in spec.activations}
         lower.lower(folded, params, wide, {name: Fixed(16, 12) for name, _ in spec.weights})
-    with pytest.raises(ValueError, match='quant.weight_bits must be 2 to 16, got 1'):
+    with pytest.raises(ValueError, match='^weight_bits must be 2 to 16, got 1'):
         quant.calibrate(folded, params, {}, 1, 8)
     integers = lower.lower(folded, params, dict(spec.activations), dict(spec.weights))
     with pytest.raises(ValueError, match=r'images must be \[b, 9, 7, 2\], got \[1, 9, 9, 2\]'):

@@ -3,8 +3,10 @@ its loader must accept it as the same, or refuse it by an error of ours that nam
 
     for damaged in flips(data, 300): ...            one bit is another
     for damaged in truncations(data, 50): ...       the end is missing, or something follows
-    for damaged in json_edits(text, 300): ...       one value of a JSON document is of another type or size, twice there, renamed or gone
-    npz_edits(data, 200)                            the same in the description of an .npz file; and its arrays changed, renamed, reshaped
+    for damaged in json_edits(text, 300): ...       one value of a JSON document is of another type or size,
+                                                    twice there, renamed or gone
+    npz_edits(data, 200)                            the same in the description of an .npz file; and its arrays changed,
+                                                    renamed, reshaped
 """
 
 from __future__ import annotations

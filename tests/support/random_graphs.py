@@ -1,8 +1,8 @@
 """Random residual graphs with learnable gates, for the laws of the cost model: nested skips, projections, strides,
 pools, 1-D, shared gates.
 
-nested_graphs()     a hypothesis strategy of graphs as a network builder makes them (batch norms, ReLUs), up to `max_gates` gates
-same_rate(...)      a strategy of single reconvergent segments over stride 1 convolutions that keep the size: no slack anywhere
+nested_graphs()    a hypothesis strategy of graphs as a builder makes them (batch norms, ReLUs), up to `max_gates` gates
+same_rate(...)     a strategy of reconvergent segments over stride 1 convolutions that keep the size: no slack anywhere
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Random integer networks for tests: random residual graphs, and the integers to run them.
 
-random_qgraph(graph, seed)          a graph with learnable gates -> folded, lowered, random weights and types
-residual_graphs()                   a hypothesis strategy of small residual graphs: strides, projections, depthwise, pools, 1-D
+random_qgraph(graph, seed)    a graph with learnable gates -> folded, lowered, random weights and types
+residual_graphs()             a strategy of small residual graphs: strides, projections, depthwise, pools, 1-D
 """
 
 from __future__ import annotations

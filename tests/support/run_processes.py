@@ -14,6 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 ROOT = Path(__file__).parents[2]
+# Steps: 8 an epoch, saved every 4.
 FLAGS = [
     '--config=experiments/configs/digits_resnet8.py',
     '--config.model.width=4',
@@ -25,7 +26,7 @@ FLAGS = [
     '--config.train.student.epochs=6',
     '--config.train.finetune.epochs=0',
     '--config.train.qat.epochs=1',
-]  # 8 steps an epoch, saved every 4
+]
 QUICK_TO_COMPILE = {'XLA_FLAGS': '--xla_backend_optimization_level=0'}
 
 # Every file event of the process passes this: the first that is named in KILL_AT ends it, before it happens, as a

@@ -15,6 +15,6 @@ def table_peak(table: costmodel.CostTable, name: str) -> float:
     return float(
         np.max(
             table.constant[..., index]
-            + sum(bucket.values[..., index].max(axis=(-2, -1)).sum(axis=-1) for bucket in table.buckets)
+            + sum(stack.values[..., index].max(axis=(-2, -1)).sum(axis=-1) for stack in table.stacks)
         )
     )

@@ -15,9 +15,8 @@ from pathlib import Path
 import run_processes
 from process import ROOT, Process, run
 
-FLAGS = tuple(
-    flag.replace('=experiments/', f'={ROOT}/experiments/') for flag in run_processes.FLAGS
-)  # from any directory
+# From any directory.
+FLAGS = tuple(flag.replace('=experiments/', f'={ROOT}/experiments/') for flag in run_processes.FLAGS)
 SWEEP = (*FLAGS, '--weights=0,1', '--config.train.student.epochs=2')
 TIMED = ('seconds', 'images_per_second')
 

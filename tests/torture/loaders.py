@@ -47,11 +47,8 @@ def _quant(path: Path) -> Any:
 
 def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
     """{a good file: (its loader, how to mutate its bytes)}."""
-    whole, project, sweep = (
-        base.whole,
-        base.project,
-        base.sweep,
-    )  # processes of their own: before this one loads what does not survive a fork
+    # Processes of their own: before this one loads what does not survive a fork.
+    whole, project, sweep = base.whole, base.project, base.sweep
     preset = base.folder / 'preset.json'
     preset.write_text(json.dumps(presets()['tailor_2d']))
     synthesized = base.folder / 'report.json'

@@ -119,9 +119,8 @@ def test_the_step_takes_the_soft_labels_of_mixup():
 def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
     whole = jax.device_get(fit(tmp_path / 'whole', 12))
     fit(tmp_path / 'parts', 7, saves=4)
-    shutil.rmtree(
-        tmp_path / 'parts' / 'checkpoints' / '7'
-    )  # as if killed after step 7's row, before its checkpoint: back to 4
+    # As if killed after step 7's row, before its checkpoint: back to 4.
+    shutil.rmtree(tmp_path / 'parts' / 'checkpoints' / '7')
     with (tmp_path / 'parts' / 'metrics.jsonl').open('a') as file:
         file.write('{"phase": "gates", "st')  # and while it wrote a row
     parts = jax.device_get(fit(tmp_path / 'parts', 12))

@@ -11,7 +11,7 @@ bytes; row mode handles one image after another, frame mode the batch at once):
     buffer 2                                            the same
     vectors       factors of a scale                    1 x 1 maps, first fit
     weights       all; for one row in all as frame      a tile of K K min(N, R) min(M, C) weights, and the next one
-    accumulators  min(M, C) W QS                        min(M, C) H W QS, also for a pool fused to a layer without weights
+    accumulators  min(M, C) W QS                        min(M, C) H W QS, also for a pool fused to a pass
                   N QS for the sums of a global average pool, in both modes
 
 Each memory is as large as its largest user. Frame mode gives out the buffers by these rules:
@@ -41,14 +41,31 @@ from tailor_jax.graph import Node, weight_shape
 
 ELEMENT_WISE = ('add', 'scale', 'relu', 'leaky_relu', 'sigmoid', 'swish')
 
-State = (
-    tuple[Place, bool] | None
-)  # of the one tensor that lives: where it lies on chip, and whether DRAM has it too; None if only DRAM has it
+OFF_CHIP: Place = (DRAM, 0)
+
+# Of the one tensor that lives: where it lies on chip, and whether DRAM has it too; None if only DRAM has it.
+State = tuple[Place, bool] | None
+Moves = list[tuple[str, Place]]
 
 
-class Machine:
-    """Runs the layers of one plan; a value but for what it remembers of the network, so that many cuts can be tried
-    quickly.
+@dataclasses.dataclass
+class _Live:
+    """The tensors that live between two layers: where those on chip lie, and which of all DRAM has."""
+
+    places: dict[str, Place]
+    stored: set[str]
+
+    def free_buffer(self, highest: bool, dying: Iterable[str] = ()) -> int | None:
+        """The highest or the lowest buffer that holds nothing but dying operands; None if there is none."""
+        taken = {place[0] for name, place in self.places.items() if name not in dying}
+        free = [buffer for buffer in MAPS if buffer not in taken]
+        return (free[-1] if highest else free[0]) if free else None
+
+
+class BufferAllocator:
+    """Gives out the buffers, layer after layer, by the rules above.
+
+    A value but for what it remembers of the network, so that many cuts can be tried quickly.
     """
 
     def __init__(self, network: LayerGraph, target: PEArray):
@@ -57,124 +74,131 @@ class Machine:
         self.bytes = {name: tensor_bytes(network, name, target) for name in names}
         self.vector = {name: network.graph[name].shape[:2] == (1, 1) for name in names}
         self.results = set(network.results)
-        self.outliving = set() if network.final else self.results
-        born = {name: index for index, layer in enumerate(network.layers) for name in layer.outputs} | {
-            network.graph.input.name: -1
-        }
-        last = {name: self.last(name) for name in names}
-        self.beside = [
-            [name for name in names if born[name] < index <= last[name]] for index in range(len(network.layers))
+        # Index of the last layer that reads each tensor: -1 if none does, infinite if it outlives the network.
+        self.last: dict[str, float] = {name: network.readers.get(name, [-1])[-1] for name in names}
+        if not network.final:
+            self.last |= dict.fromkeys(self.results, math.inf)
+        born = {name: index for index, layer in enumerate(network.layers) for name in layer.outputs}
+        born[network.graph.input.name] = -1
+        # For each layer the tensors that it finds alive.
+        self.alive = [
+            [name for name in names if born[name] < index <= self.last[name]] for index in range(len(network.layers))
         ]
         self.memories = [
             (row_memories(network, layer, target), frame_memories(network, layer, target)) for layer in network.layers
         ]
 
-    def last(self, name: str) -> float:
-        """Index of the last layer that reads a tensor; infinite if it outlives the network."""
-        return math.inf if name in self.outliving else self.network.readers.get(name, [-1])[-1]
-
     def run(self, state: State, frame: Sequence[bool]) -> tuple[list[Step], State]:
         """Runs all layers from a state, layer i in frame mode if frame[i]; the state after."""
-        first = self.network.graph.input.name
-        places: dict[str, Place] = {first: state[0]} if state else {}
-        stored = {first} if state is None or state[1] else set()
+        live = self._entered(state)
         steps = []
         for index in range(len(self.network.layers)):
-            step = self._frame(index, places, stored) if frame[index] else None
-            step = step or self._row(index, places, stored)
-            for name in [
-                name for name in places if self.last(name) <= index and (name in stored or name not in self.results)
-            ]:
-                del places[name]
-            steps.append(step)
-        if self.network.final and (
-            left := [(name, places[name]) for name in self.results if name in places and name not in stored]
-        ):
-            steps[-1] = dataclasses.replace(steps[-1], late_stores=tuple(left))
+            step = self._frame(index, live) if frame[index] else None
+            steps.append(step or self._row(index, live))
+            self._drop_dead(index, live)
         (end, *_) = self.network.results
-        return steps, (places[end], end in stored) if end in places and not self.network.final else None
+        if not self.network.final:
+            return steps, (live.places[end], end in live.stored) if end in live.places else None
+        late = [(name, live.places[name]) for name in self.results if name in live.places and name not in live.stored]
+        if late:
+            steps[-1] = dataclasses.replace(steps[-1], late_stores=tuple(late))
+        return steps, None
 
-    def _row(self, index: int, places: dict[str, Place], stored: set[str]) -> Step:
+    def _entered(self, state: State) -> _Live:
+        """What lives before the first layer."""
+        first = self.network.graph.input.name
+        if state is None:
+            return _Live({}, {first})
+        place, in_dram = state
+        return _Live({first: place}, {first} if in_dram else set())
+
+    def _drop_dead(self, index: int, live: _Live) -> None:
+        """Forgets the tensors that no layer after this one reads; results of the network only once DRAM has them."""
+        for name in [*live.places]:
+            if self.last[name] <= index and (name in live.stored or name not in self.results):
+                del live.places[name]
+
+    def _row(self, index: int, live: _Live) -> Step:
+        """The step in row mode, which finds the buffers empty (rule 4)."""
         layer = self.network.layers[index]
-        stores = tuple((name, place) for name, place in places.items() if name not in stored)
-        places.clear()
-        stored.update(name for name, _ in stores)
-        stored.update(layer.outputs)
-        at = dict.fromkeys((*layer.reads, *layer.outputs), (DRAM, 0))
+        stores = tuple((name, place) for name, place in live.places.items() if name not in live.stored)
+        live.places.clear()
+        live.stored.update(name for name, _ in stores)
+        live.stored.update(layer.outputs)
+        at = dict.fromkeys((*layer.reads, *layer.outputs), OFF_CHIP)
         return Step(layer, False, stores, (), at, (), self.memories[index][0])
 
-    def _frame(self, index: int, places: dict[str, Place], stored: set[str]) -> Step | None:
+    def _frame(self, index: int, live: _Live) -> Step | None:
         """The step in frame mode, or None if three buffers do not hold its operands; then nothing has changed."""
         layer = self.network.layers[index]
-        if len(
-            {name for name in layer.reads if not self.vector[name] and (name in layer.inputs or name in places)}
-        ) > len(MAPS):
+        maps = {name for name in layer.reads if not self.vector[name]}
+        if sum(name in layer.inputs or name in live.places for name in maps) > len(MAPS):
             return None
-        stores: list[tuple[str, Place]] = []
-        loads = []
-
-        def leave(later_than: float) -> bool:
-            """Sends the tensor that is needed last to DRAM, if that is after `later_than`; whether there is one."""
-            others = [name for name, place in places.items() if name not in layer.reads and place[0] in MAPS]
-            farthest = max(others, key=lambda name: self.network.next_reader(index, name), default=None)
-            if farthest is None or self.network.next_reader(index, farthest) <= later_than:
-                return False
-            place = places.pop(farthest)
-            if farthest not in stored:
-                stores.append((farthest, place))
-                stored.add(farthest)
-            return True
-
-        def room(name: str, alone: bool, dying: Iterable[str] = ()) -> int | None:
-            taken = {place[0] for other, place in places.items() if other not in dying}
-            free = [buffer for buffer in MAPS if buffer not in taken]
-            return (free[-1] if alone else free[0]) if free else None
-
+        stores: Moves = []
+        loads: Moves = []
         for name in dict.fromkeys(layer.inputs):
-            if name in places:
-                continue
-            if self.vector[name]:
-                places[name] = (VECTORS, self._fit(name, places))
-            else:
-                alone = self.beside[index] == [name]
-                while (buffer := room(name, alone)) is None:
-                    leave(-1)
-                places[name] = (buffer, 0)
-            loads.append((name, places[name]))
-        at = {name: places.get(name, (DRAM, 0)) for name in layer.reads}
-        alone = all(self.last(name) <= index for name in self.beside[index])
-        held = dict(places)
+            if name not in live.places:
+                live.places[name] = self._place_of_operand(index, name, live, stores)
+                loads.append((name, live.places[name]))
+        at = {name: live.places.get(name, OFF_CHIP) for name in layer.reads}
+        during = dict(live.places)
         for name in layer.outputs:
-            if self.last(name) < 0:
-                at[name] = (DRAM, 0)
-            elif self.vector[name]:
-                at[name] = places[name] = (VECTORS, self._fit(name, places))
-            else:
-                dying = [
-                    other
-                    for other in overwritable(self.network, layer, name)
-                    if other in places and self.last(other) <= index
-                ]
-                while (buffer := room(name, alone, dying)) is None and leave(self.network.next_reader(index, name)):
-                    pass
-                at[name] = (DRAM, 0) if buffer is None else (buffer, 0)
-                if buffer is not None:
-                    for other in [other for other in dying if places[other][0] == buffer]:
-                        del places[other]
-                    places[name] = at[name]
-            if at[name][0] == DRAM:
-                stored.add(name)
+            at[name] = self._place_of_result(index, name, live, stores)
         sizes = list(self.memories[index][1])
-        for name, (memory, address) in (held | places).items():
+        for name, (memory, address) in (during | live.places).items():
             sizes[memory] = max(sizes[memory], address + self.bytes[name])
         return Step(layer, True, tuple(stores), tuple(loads), at, (), tuple(sizes))
 
+    def _place_of_operand(self, index: int, name: str, live: _Live, stores: Moves) -> Place:
+        """Where a main operand is loaded to (rules 1 and 2)."""
+        if self.vector[name]:
+            return VECTORS, self._fit(name, live.places)
+        alone = self.alive[index] == [name]
+        while (buffer := live.free_buffer(alone)) is None:
+            self._spill(index, -1, live, stores)
+        return buffer, 0
+
+    def _place_of_result(self, index: int, name: str, live: _Live, stores: Moves) -> Place:
+        """Where a result goes (rules 2 and 3); `live` is changed."""
+        place = OFF_CHIP
+        if self.vector[name] and self.last[name] >= 0:
+            place = VECTORS, self._fit(name, live.places)
+        elif self.last[name] >= 0:
+            overwritten = overwritable(self.network, self.network.layers[index], name)
+            dying = [other for other in overwritten if other in live.places and self.last[other] <= index]
+            alone = all(self.last[other] <= index for other in self.alive[index])
+            needed = self.network.next_reader(index, name)
+            while (buffer := live.free_buffer(alone, dying)) is None and self._spill(index, needed, live, stores):
+                pass
+            if buffer is not None:
+                place = buffer, 0
+                for other in dying:
+                    if live.places[other][0] == buffer:
+                        del live.places[other]
+        if place == OFF_CHIP:
+            live.stored.add(name)
+        else:
+            live.places[name] = place
+        return place
+
+    def _spill(self, index: int, later_than: float, live: _Live, stores: Moves) -> bool:
+        """Sends the tensor that is needed last to DRAM, if that is after `later_than`; whether one is (rule 3)."""
+        reads = self.network.layers[index].reads
+        others = [name for name, place in live.places.items() if name not in reads and place[0] in MAPS]
+        farthest = max(others, key=lambda name: self.network.next_reader(index, name), default=None)
+        if farthest is None or self.network.next_reader(index, farthest) <= later_than:
+            return False
+        place = live.places.pop(farthest)
+        if farthest not in live.stored:
+            stores.append((farthest, place))
+            live.stored.add(farthest)
+        return True
+
     def _fit(self, name: str, places: dict[str, Place]) -> int:
         """The lowest address of the vector memory at which a vector fits beside those that are there."""
+        vectors = {other: address for other, (memory, address) in places.items() if memory == VECTORS}
         address = 0
-        for begin, end in sorted(
-            (place[1], place[1] + self.bytes[other]) for other, place in places.items() if place[0] == VECTORS
-        ):
+        for begin, end in sorted((begin, begin + self.bytes[other]) for other, begin in vectors.items()):
             if address + self.bytes[name] <= begin:
                 break
             address = end
@@ -187,9 +211,8 @@ class Machine:
         def from_dram(names: Iterable[str]) -> int:
             return sum(self.bytes[name] for name in names if step.places[name][0] == DRAM)
 
-        loaded, written = (
-            sum(self.bytes[name] for name, _ in moves) for moves in (step.loads, (*step.stores, *step.late_stores))
-        )
+        loaded = sum(self.bytes[name] for name, _ in step.loads)
+        written = sum(self.bytes[name] for name, _ in (*step.stores, *step.late_stores))
         return Traffic(
             input_bytes=from_dram(layer.inputs) + loaded,
             weight_bytes=bits_to_bytes(layer.weights * self.target.weight_bits),
@@ -200,7 +223,7 @@ class Machine:
 
 
 def overwritable(network: LayerGraph, layer: Layer, output: str) -> list[str]:
-    """The operands that a layer reads element by element, each just before it writes the same element of this output."""
+    """The operands that a layer reads element by element, each before it writes the same element of this output."""
     graph, add = network.graph, layer.member('add')
     if layer.member('max_pool', 'avg_pool', 'upsample') or graph[output].op == 'global_avg_pool':
         return []
@@ -222,25 +245,17 @@ def row_memories(network: LayerGraph, layer: Layer, target: PEArray) -> tuple[in
         height, width, channels = graph.in_shape(pool)
         pooled = bits_to_bytes(min(pool.kernel[0], height) * width * channels * target.activation_bits)
     vector = bits_to_bytes(graph[node.inputs[1]].shape[2] * target.activation_bits) if node.op == 'scale' else 0
-    weights = (
-        bits_to_bytes(layer.weights * target.weight_bits)
-        if target.batch * node.shape[0] > 1
-        else weight_tile(network, node, target)
-    )
-    return lines, pooled, 0, vector, weights, _accumulators(layer, target, 1, 1, node.op in ('conv', 'dense'))
+    rows = target.batch * node.shape[0]
+    weights = bits_to_bytes(layer.weights * target.weight_bits) if rows > 1 else weight_tile(network, node, target)
+    accumulators = _accumulators(layer, target, 1, 1, node.op in ('conv', 'dense'))
+    return lines, pooled, 0, vector, weights, accumulators
 
 
 def frame_memories(network: LayerGraph, layer: Layer, target: PEArray) -> tuple[int, ...]:
     node = layer.nodes[0]
     summed = node.op in ('conv', 'dense') or _fused_pool(layer) is not None
-    return (
-        0,
-        0,
-        0,
-        0,
-        weight_tile(network, node, target),
-        _accumulators(layer, target, target.batch, node.shape[0], summed),
-    )
+    accumulators = _accumulators(layer, target, target.batch, node.shape[0], summed)
+    return 0, 0, 0, 0, weight_tile(network, node, target), accumulators
 
 
 def _fused_pool(layer: Layer) -> Node | None:

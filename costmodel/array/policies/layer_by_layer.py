@@ -1,5 +1,4 @@
-"""Layer by layer: every layer reads each of its operands from DRAM and writes each of its results; nothing survives a
-layer.
+"""Layer by layer: every layer reads its operands from DRAM and writes its results there; nothing survives a layer.
 
 Each counts once, which is the baseline of the papers; with `rereads` also what the tiles read again. An add of its own
 takes two reads and one write, a fused one only the read of the shortcut.
@@ -22,14 +21,11 @@ def run(network: LayerGraph, state: Hashable, target: PEArray) -> tuple[list[Tra
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:
-    """Every kind of traffic where each operand counts once; with `rereads` the best tiles may trade one kind for
-    another.
-    """
+    """Every kind of traffic if operands count once; with `rereads` the best tiles may trade one for another."""
     if target.rereads:
         return ('dram_bytes', 'dram_shortcut_bytes', 'macs')
-    return (
-        'dram_bytes', 'dram_feature_map_bytes', 'dram_input_bytes', 'dram_weight_bytes', 'dram_output_bytes', 'dram_shortcut_bytes', 'macs'
-    )  # fmt: skip
+    kinds = ('feature_map', 'input', 'weight', 'output', 'shortcut')
+    return ('dram_bytes', *(f'dram_{kind}_bytes' for kind in kinds), 'macs')
 
 
 LAYER_BY_LAYER = Policy(None, run, monotone)

@@ -1,10 +1,10 @@
-"""What a memory policy is: a machine that walks the layers and says what each moves between DRAM and the buffers.
+"""What a memory policy is: a walk over the layers that says what each moves between DRAM and the buffers.
 
     run(network, state, target) -> [Traffic of each layer], state
 
-The state at the ends of a plan says what is known of the one tensor that lives there (on chip or not); tensors inside
-carry their names, ends do not. A plan can be cut at any tensor that all later layers reach the earlier ones through,
-and
+The state at the ends of a layer graph says what is known of the one tensor that lives there (on chip or not); tensors
+inside carry their names, ends do not. A layer graph can be cut at any tensor that all later layers reach the earlier
+ones through, and
 
     run(A + B, s) = run(A, s) followed by run(B, state after A)
 

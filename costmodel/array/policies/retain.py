@@ -31,8 +31,9 @@ from tailor_jax.array_schedule import Layer, LayerGraph
 
 
 def run(network: LayerGraph, state: Hashable, target: PEArray) -> tuple[list[Traffic], Hashable]:
-    """See `costmodel.array.policies.policy`; the state is whether the plan's first (last) tensor lies on chip. Raises
-    TooSmall as `layer_by_layer` does.
+    """See `costmodel.array.policies.policy`; the state is whether the first (last) tensor lies on chip.
+
+    Raises TooSmall as `layer_by_layer` does.
     """
     check_shared(target)
     check_room(network, target)
@@ -63,8 +64,8 @@ def _staying(network: LayerGraph, index: int, alive: Iterable[str], held: Collec
     layer = network.layers[index]
 
     def rank(name: str) -> tuple[int, int, float]:
-        kind = 0 if name in layer.inputs else 1 if name in layer.outputs else 2
-        return tensor_bytes(network, name, target), kind, network.next_reader(index, name)
+        role = 0 if name in layer.inputs else 1 if name in layer.outputs else 2
+        return tensor_bytes(network, name, target), role, network.next_reader(index, name)
 
     staying: set[str] = set()
     found, taken = [], 0

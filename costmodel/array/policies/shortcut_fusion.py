@@ -7,16 +7,17 @@ mode follow one another:
     cuts = 1     row | frame            classification networks
     cuts = 2     row | frame | row      networks that upsample (encoder-decoder, feature pyramid)
 
-    DRAM bytes = weights + inputs, shortcuts and results of layers in row mode + the first load in frame mode + network
-    results + spills buffer bytes = the sum over the six memories of the most that a layer needs of each
+    DRAM bytes   = weights + inputs, shortcuts and results of layers in row mode
+                   + the first load in frame mode + network results + spills
+    buffer bytes = the sum over the six memories of the most that a layer needs of each
 
 Every pair of cuts is tried. That of the fewest DRAM bytes whose buffers fit `sram_bytes` is taken; of equals, the one
 with the fewest blocks in frame mode. A node without a block is a block of its own. Adds are fused or not as the
 target's `fuse_add` says.
 
-    search(graph, target)            what every cut takes and moves
-    curve(graph, target)             the fewest DRAM bytes against the buffer bytes that they take
-    steps(network, target)              the layers as the machine runs them, for instruction lists
+    search(graph, target)     what every cut takes and moves
+    curve(graph, target)      the fewest DRAM bytes against the buffer bytes that they take
+    steps(network, target)    the layers in their places, for instruction lists
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from costmodel.array.layers import layer_graph
-from costmodel.array.policies.frames import Machine, State
+from costmodel.array.policies.frames import BufferAllocator, State
 from costmodel.array.policies.policy import Policy, Traffic, check_shared
 from costmodel.array.settings import PEArray
 from costmodel.cost import CostError
@@ -60,16 +61,14 @@ class Cut:
 
 
 def run(network: LayerGraph, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
-    """See `costmodel.array.policies.policy`. The state is that of the machine, and what the layers so far need of each
-    memory.
-    """
+    """See `costmodel.array.policies.policy`; the state is the allocator's, and the bytes so far of each memory."""
     check_shared(target)
-    machine = _machine(network, dataclasses.replace(target, frame=None))
-    done, after = machine.run(state[0], _modes(network, target))
+    allocator = _allocator(network, dataclasses.replace(target, frame=None))
+    done, after = allocator.run(state[0], _modes(network, target))
     needed, moved = state[1], []
     for step in done:
         needed = tuple(map(max, needed, step.memories))
-        moved.append(dataclasses.replace(machine.traffic(step), buffer_bytes=sum(needed)))
+        moved.append(dataclasses.replace(allocator.traffic(step), buffer_bytes=sum(needed)))
     return moved, (after, needed)
 
 
@@ -91,8 +90,7 @@ def alternatives(graph: Graph, target: PEArray) -> Sequence[PEArray]:
     if tried * len(graph.nodes) > MOST_STEPS:
         raise CostError(
             f'policy shortcut_fusion tries every cut, and a network of {len(graph.nodes):,} nodes in {count:,} '
-            f'blocks has {tried:,}; '
-            'give its nodes larger blocks, or set frame'
+            f'blocks has {tried:,}; give its nodes larger blocks, or set frame'
         )
     ranges = [
         (begin, end) for begin in reversed(range(count)) for end in (range(count, begin, -1) if two else (count,))
@@ -117,8 +115,7 @@ def _check_gates(graph: Graph, target: PEArray) -> None:
     if torn := [name for name in runs if runs.count(name) > 1]:
         raise CostError(
             f'block {torn[0]!r} has nodes of other blocks between its own, so that gates can change the order of the '
-            'blocks; '
-            'give nodes that follow one another the same block, or none'
+            'blocks; give nodes that follow one another the same block, or none'
         )
     if target.cuts == 0 and _upsamples(graph) != _upsamples(rewrite.remove(graph, graph.gates)):
         raise CostError(
@@ -151,12 +148,12 @@ def curve(graph: Graph, target: PEArray) -> list[Cut]:
 
 
 def steps(network: LayerGraph, target: PEArray) -> list[Step]:
-    """The layers of a whole network as the machine runs them under `target.frame`."""
+    """The layers of a whole network as they run under `target.frame`."""
     if target.frame is None:
         raise CostError(
             'frame must say which blocks run in frame mode; costmodel.evaluate(graph, target).target has the best'
         )
-    return _machine(network, dataclasses.replace(target, frame=None)).run(None, _modes(network, target))[0]
+    return _allocator(network, dataclasses.replace(target, frame=None)).run(None, _modes(network, target))[0]
 
 
 def block(node: Node | Layer) -> str:
@@ -170,8 +167,8 @@ def _modes(network: LayerGraph, target: PEArray) -> list[bool]:
 
 
 @functools.lru_cache(maxsize=64)
-def _machine(network: LayerGraph, target: PEArray) -> Machine:
-    return Machine(network, target)
+def _allocator(network: LayerGraph, target: PEArray) -> BufferAllocator:
+    return BufferAllocator(network, target)
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ lie on chip, the rest in DRAM. Beside the banks a layer takes the memory that it
 `costmodel.array.policies.frames`), the least of two loop orders that read every operand once:
 
     rows        K + 1 input rows, all weights of the layer, accumulators of one row
-    channels    two tiles of weights, accumulators of min(M, C) whole maps, and the input as a whole, which passes once for each C of the M outputs:
-                what the banks lack of it is read into the working memory, and none of its banks is given up; if M <= C, K + 1 rows are enough
+    channels    two tiles of weights, accumulators of min(M, C) whole maps, and the input as a whole, which passes once
+                for each C of the M outputs: what the banks lack of it is read into the working memory, and none of its
+                banks is given up; if M <= C, K + 1 rows are enough
 
 Where neither fits, `channels` with K + 1 input rows: what the banks lack of the input is read ceil(M / C) times, and
 counts so often. Layer after layer, in this order:
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from costmodel.array.layers import bits_to_bytes, tensor_bytes
@@ -50,60 +52,105 @@ class _Held:
     banks: int = 0
     copied: int = 0
 
-    def on_chip(self, bank: int) -> int:
-        return min(self.size, self.banks * bank)
 
-    def give(self, count: int, bank: int) -> int:
-        """Gives up its last banks; the bytes written to DRAM."""
-        kept = self.banks - count
-        written = min(self.size, max(kept, self.banks - self.copied) * bank) - min(self.size, kept * bank)
-        self.banks, self.copied = kept, max(0, self.copied - count)
-        return written
+@dataclasses.dataclass
+class _Pool:
+    """The banks while one layer runs.
+
+    Attributes:
+      held: the tensors that live.
+      bank_bytes: size of a bank.
+      count: banks beside the layer's working memory.
+      used: banks that hold something; a bank that is overwritten counts once.
+      written: bytes written to DRAM.
+    """
+
+    held: dict[str, _Held]
+    bank_bytes: int
+    count: int
+    used: int
+    written: int = 0
+
+    def wanted(self, name: str) -> int:
+        """Banks that would hold all of a tensor."""
+        return -(-self.held[name].size // self.bank_bytes)
+
+    def missing(self, names: Collection[str]) -> int:
+        """Bytes of these tensors that do not lie on chip."""
+        return _missing((self.held[name] for name in names), self.bank_bytes)
+
+    def give_up(self, name: str, count: int) -> int:
+        """Takes up to so many of a tensor's last banks, and writes those to DRAM that it lacks; how many were taken."""
+        tensor = self.held[name]
+        taken = min(max(count, 0), tensor.banks)
+        kept, only_here = tensor.banks - taken, tensor.banks - tensor.copied
+        self.written += min(tensor.size, max(kept, only_here) * self.bank_bytes)
+        self.written -= min(tensor.size, kept * self.bank_bytes)
+        tensor.banks, tensor.copied = kept, max(0, tensor.copied - taken)
+        self.used -= taken
+        return taken
+
+    def keep(self, name: str) -> None:
+        """Leaves what was read from DRAM in the banks that are still free."""
+        tensor = self.held[name]
+        kept = min(self.count - self.used, self.wanted(name) - tensor.banks)
+        tensor.banks += kept
+        tensor.copied += kept
+        self.used += kept
+
+
+def _missing(tensors: Iterable[_Held], bank_bytes: int) -> int:
+    return sum(max(0, each.size - each.banks * bank_bytes) for each in tensors)
 
 
 def run(network: LayerGraph, state: Any, target: PEArray) -> tuple[list[Traffic], Any]:
-    """See `costmodel.array.policies.policy`. Raises TooSmall naming the layer that needs the most, if the buffer is too
-    small to work in.
-    """
+    """See `costmodel.array.policies.policy`. Raises TooSmall naming the layer that needs the most room."""
     check_shared(target)
     _check_room(network, target)
-    machine = _Mining(network, target)
+    mining = _Mining(network, target)
     first = network.graph.input.name
     held = {first: _Held(tensor_bytes(network, first, target), *state)}
-    moved = [machine.step(index, held) for index in range(len(network.layers))]
+    moved = [mining.step(index, held) for index in range(len(network.layers))]
     (end, *_) = network.results
     return moved, (held[end].banks, held[end].copied) if end in held and not network.final else START
 
 
 @dataclasses.dataclass(frozen=True)
 class _Order:
-    """What a layer takes beside the banks in a loop order, and how often it reads what they lack of its input."""
+    """A loop order of a layer.
 
-    working: int
+    Attributes:
+      working_bytes: what it takes beside the banks.
+      passes: how often it reads what the banks lack of its input.
+      keeps_input: whether none of the input's banks may be given up.
+    """
+
+    working_bytes: int
     passes: int = 1
+    keeps_input: bool = False
 
 
-def _orders(network: LayerGraph, layer: Layer, missing: int, target: PEArray) -> list[tuple[_Order, bool]]:
-    """(order, whether the banks must keep what they have of the input), by preference."""
+def _orders(network: LayerGraph, layer: Layer, missing: int, target: PEArray) -> list[_Order]:
+    """The loop orders by preference, where the banks lack so many bytes of the input."""
     node, memories = layer.nodes[0], frames.row_memories(network, layer, target)
     rows, lines = sum(memories), memories[0]
     if node.op not in ('conv', 'dense'):
-        return [(_Order(rows), False)]
+        return [_Order(rows)]
     maps, passes = sum(frames.frame_memories(network, layer, target)), -(-node.shape[2] // target.columns)
-    once = [
-        (_Order(rows), False),
-        (_Order(maps + missing), True),
-        *([(_Order(maps + lines), False)] if passes == 1 else []),
-    ]
-    return [*sorted(once, key=lambda each: each[0].working), (_Order(maps + lines, passes), False)]
+    in_lines = _Order(maps + lines, passes)
+    once = [_Order(rows), _Order(maps + missing, keeps_input=True)]
+    if passes == 1:
+        once.append(in_lines)
+    return [*sorted(once, key=lambda order: order.working_bytes), in_lines]
 
 
 def _check_room(network: LayerGraph, target: PEArray) -> None:
-    """Orders that keep no bank of the input work whatever the banks hold; the one that does takes more than the last of
-    them.
+    """Raises TooSmall unless every layer has an order that keeps no bank: these work whatever the banks hold.
+
+    An order that keeps the input takes more than the last of them.
     """
     least = [
-        min(order.working for order, keeps in _orders(network, layer, 0, target) if not keeps)
+        min(order.working_bytes for order in _orders(network, layer, 0, target) if not order.keeps_input)
         for layer in network.layers
     ]
     if least and max(least) > target.sram_bytes:
@@ -114,73 +161,68 @@ def _check_room(network: LayerGraph, target: PEArray) -> None:
 
 class _Mining:
     def __init__(self, network: LayerGraph, target: PEArray):
-        self.network, self.target, self.bank = network, target, target.bank_bytes
-        self.results = set(network.results)
+        self.network, self.target, self.bank_bytes = network, target, target.bank_bytes
+        self.leaving = set(network.results) if network.final else set()  # what goes to DRAM once it is computed
+        self.outliving = set() if network.final else set(network.results)
 
     def _order(self, layer: Layer, held: dict[str, _Held]) -> _Order:
         """The first loop order that fits, with the input's banks where it keeps them."""
         inputs = [held[name] for name in layer.inputs]
-        missing, taken = (
-            sum(each.size - each.on_chip(self.bank) for each in inputs),
-            sum(each.banks for each in inputs) * self.bank,
-        )
-        orders = _orders(self.network, layer, missing, self.target)
-        needed = [order.working + taken * keeps for order, keeps in orders]
-        return next(order for (order, _), each in zip(orders, needed) if each <= self.target.sram_bytes)
+        kept_bytes = sum(each.banks for each in inputs) * self.bank_bytes
+        orders = _orders(self.network, layer, _missing(inputs, self.bank_bytes), self.target)
+        room = self.target.sram_bytes
+        return next(order for order in orders if order.working_bytes + kept_bytes * order.keeps_input <= room)
 
     def step(self, index: int, held: dict[str, _Held]) -> Traffic:
-        layer, bank = self.network.layers[index], self.bank
+        """What layer `index` moves, by the four rules above; `held` is changed in place."""
+        layer = self.network.layers[index]
         order = self._order(layer, held)
-        working = order.working
-        banks = (self.target.sram_bytes - working) // bank
-        others = sorted(
-            (name for name in held if name not in layer.reads), key=lambda name: -self.network.next_reader(index, name)
-        )
-        written = 0
-        for name in [*others, *sorted(layer.reads, key=lambda name: (name in layer.inputs, -held[name].size))]:
-            excess = sum(each.banks for each in held.values()) - banks
-            written += held[name].give(min(max(excess, 0), held[name].banks), bank)
+        banks = (self.target.sram_bytes - order.working_bytes) // self.bank_bytes
+        pool = _Pool(held, self.bank_bytes, banks, sum(each.banks for each in held.values()))
 
-        def missing(names: tuple[str, ...]) -> int:
-            return sum(held[name].size - held[name].on_chip(bank) for name in names)
+        others = [name for name in held if name not in layer.reads]
+        others.sort(key=lambda name: -self.network.next_reader(index, name))
+        operands = sorted(layer.reads, key=lambda name: (name in layer.inputs, -held[name].size))
+        for name in (*others, *operands):
+            pool.give_up(name, pool.used - pool.count)
+        input_bytes, shortcut_bytes = pool.missing(layer.inputs) * order.passes, pool.missing(layer.shortcuts)
 
-        inputs, shortcuts = missing(layer.inputs) * order.passes, missing(layer.shortcuts)
-        occupied = sum(each.banks for each in held.values())
         for name in layer.outputs:
-            result = held[name] = _Held(tensor_bytes(self.network, name, self.target))
-            dying = [
-                other
-                for other in frames.overwritable(self.network, layer, name)
-                if self.network.next_reader(index, other) == math.inf
-            ]
-            reused = max((held[other].banks for other in dying), default=0)
-            if not (self.network.final and name in self.results and self.network.next_reader(index, name) == math.inf):
-                wanted = -(-result.size // bank)
-                free = banks - occupied + reused
-                for other in others:
-                    if self.network.next_reader(index, other) > self.network.next_reader(index, name) and free < wanted:
-                        given = min(wanted - free, held[other].banks)
-                        written += held[other].give(given, bank)
-                        occupied, free = occupied - given, free + given
-                result.banks = min(wanted, free)
-                occupied += max(0, result.banks - reused)
-            rest = result.size - result.on_chip(bank)
-            written += result.size if self.network.final and name in self.results else rest
-            if self.network.final and name in self.results:
-                result.copied = result.banks
+            self._place(index, name, others, pool)
         for name in layer.reads:
-            if self.network.next_reader(index, name) < math.inf:
-                kept = min(banks - occupied, -(-held[name].size // bank) - held[name].banks)
-                held[name].banks, held[name].copied, occupied = (
-                    held[name].banks + kept,
-                    held[name].copied + kept,
-                    occupied + kept,
-                )
+            if not self._is_last(index, name):
+                pool.keep(name)
         for name in [*held]:
-            if self.network.next_reader(index, name) == math.inf and (self.network.final or name not in self.results):
+            if self._is_last(index, name) and name not in self.outliving:
                 del held[name]
-        weights = bits_to_bytes(layer.weights * self.target.weight_bits)
-        return Traffic(inputs, weights, written, shortcuts, working + occupied * bank)
+
+        weight_bytes = bits_to_bytes(layer.weights * self.target.weight_bits)
+        buffer_bytes = order.working_bytes + pool.used * self.bank_bytes
+        return Traffic(input_bytes, weight_bytes, pool.written, shortcut_bytes, buffer_bytes)
+
+    def _place(self, index: int, name: str, others: Sequence[str], pool: _Pool) -> None:
+        """The result takes the banks that are free, that it overwrites, or that are needed later than it (rule 2)."""
+        result = pool.held[name] = _Held(tensor_bytes(self.network, name, self.target))
+        if name not in self.leaving or not self._is_last(index, name):
+            overwritable = frames.overwritable(self.network, self.network.layers[index], name)
+            overwritten = max(
+                (pool.held[other].banks for other in overwritable if self._is_last(index, other)), default=0
+            )
+            free, wanted = pool.count - pool.used + overwritten, pool.wanted(name)
+            for other in others:
+                if self.network.next_reader(index, other) > self.network.next_reader(index, name):
+                    free += pool.give_up(other, wanted - free)
+            result.banks = min(wanted, free)
+            pool.used += max(0, result.banks - overwritten)
+        if name in self.leaving:
+            pool.written += result.size
+            result.copied = result.banks
+        else:
+            pool.written += pool.missing([name])
+
+    def _is_last(self, index: int, name: str) -> bool:
+        """Whether no layer after this one reads a tensor."""
+        return self.network.next_reader(index, name) == math.inf
 
 
 def monotone(target: PEArray) -> tuple[str, ...]:

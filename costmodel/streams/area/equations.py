@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from costmodel.streams.area import shapes
+from costmodel.streams.area import primitives
 from costmodel.streams.area.coefficients import COEFFICIENTS
 
 Terms = dict[str, float]
@@ -27,21 +27,21 @@ def price(part: str, terms: dict[str, Terms]) -> tuple[float, float]:
 
 
 def fifo(style: str, depth: int, width: int) -> dict[str, Terms]:
-    """Control, and the LUTs and registers of the memory: see `shapes` for the RAM primitives."""
+    """Control, and the LUTs and registers of the memory: see `primitives` for the RAM primitives."""
     address = max(1, math.ceil(math.log2(depth)))
     control = {'one': 1.0, 'address_bit': address}
     match style:
         case 'srl' if depth <= 2:
             return {'lut': control | {'token_bit': width}, 'ff': control | {'stored_bit': depth * width}}
         case 'srl':
-            return {'lut': control | {'memory_lut': shapes.srl_lut(depth, width)}, 'ff': control}
+            return {'lut': control | {'memory_lut': primitives.srl_lut(depth, width)}, 'ff': control}
         case 'lutram':
             return {
-                'lut': control | {'memory_lut': shapes.lutram_lut(depth, width)},
+                'lut': control | {'memory_lut': primitives.lutram_lut(depth, width)},
                 'ff': control | {'token_bit': width},
             }
         case _:
-            banks = shapes.uram_banks(depth) if style == 'uram' else shapes.bram18_banks(depth, width)
+            banks = primitives.uram_banks(depth) if style == 'uram' else primitives.bram18_banks(depth, width)
             mux = {'bank_bit': (banks - 1) * width}
             return {'lut': control | mux, 'ff': control}
 
@@ -61,9 +61,7 @@ def add(channels: int, bits: int, shift: int, relu: bool) -> dict[str, Terms]:
 
 
 def requantize(channels: int, acc: int, bits: int, shift: int) -> dict[str, Terms]:
-    """Rounding (the adder's own carry chain), a test of the acc - shift - bits that must be equal, saturation, a
-    register.
-    """
+    """Rounding (the adder's carry chain), a test that acc - shift - bits are equal, saturation, a register."""
     lut: Terms = {
         'one': 1,
         'tested_bit': channels * max(0, acc - shift - bits),
@@ -85,9 +83,7 @@ def maximum(taps: int, channels: int, bits: int) -> dict[str, Terms]:
 def window(
     style: str, kernel: tuple[int, int], height: int, columns: int, width: int, padded: bool
 ) -> dict[str, Terms]:
-    """Window registers, masks on every tap where the input is padded, counters; line buffers where they are made of
-    LUTs.
-    """
+    """Window registers, masks on every tap of a padded input, counters; line buffers that are made of LUTs."""
     taps, rows = kernel[0] * kernel[1], kernel[0] - 1
     counters = 2 * math.ceil(math.log2(max(2, columns))) + math.ceil(math.log2(max(2, height)))
     lut: Terms = {
@@ -97,7 +93,7 @@ def window(
         'mask': (kernel[0] + kernel[1]) * padded,
     }
     if style == 'lutram':
-        lut['memory_lut'] = rows * shapes.lutram_lut(columns, width)
+        lut['memory_lut'] = rows * primitives.lutram_lut(columns, width)
     return {'lut': lut, 'ff': {'one': 1, 'counter_bit': counters, 'tap_bit': taps * width}}
 
 

@@ -4,11 +4,15 @@ With K products per output channel, C_out channels, reuse factor R = slices x bl
 K' = K / slices and C' = C_out / blocks; weights of w bits, activations of a bits, accumulators of acc = a + w +
 ceil(log2 K) + 1 bits (the bias adds one):
 
-    multipliers    M = K' C' products: M DSPs (wider operands: more); K' ceil(C'/2) with `dsp_packing`, two channels sharing an activation
-    sums           K' - 1 adders a channel as a tree; slices > 1: operand multiplexers and an accumulator of acc bits a channel; the bias
-    requantizer    per channel in parallel: round off w - 1 bits, saturate to a bits; none at a dense layer that ends the network: logits are sums
+    multipliers    M = K' C' products: M DSPs (wider operands: more); K' ceil(C'/2) with `dsp_packing`, two channels
+                   sharing an activation
+    sums           K' - 1 adders a channel as a tree; slices > 1: operand multiplexers and an accumulator of acc bits a
+                   channel; the bias
+    requantizer    per channel in parallel: round off w - 1 bits, saturate to a bits; none at a dense layer that ends
+                   the network: logits are sums
     weights        ROM of depth R, M w bits wide; bias ROM of depth blocks, C' acc bits
-    line buffer    fh - 1 memories of depth W, C a bits wide; window registers fh fw C a bits; taps outside the image masked if padded
+    line buffer    fh - 1 memories of depth W, C a bits wide; window registers fh fw C a bits; taps outside the image
+                   masked if padded
     BOPS           H W m K (w a + w + a + log2 K) for m output channels (Karbachevsky et al. 2021), K = n k^2 products
     roofline       bits moved: see docs/cost_model.md
 
@@ -23,7 +27,7 @@ import math
 from costmodel.devices import Device, device
 from costmodel.streams.area import equations, memory
 from costmodel.streams.area.coefficients import COEFFICIENTS
-from costmodel.streams.area.memory import Memory
+from costmodel.streams.area.memory import MappedMemory
 from costmodel.streams.settings import Dataflow, activation_bits, weight_bits
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node, macs
@@ -43,7 +47,7 @@ class Parts:
     macs: int = 0
     bops: int = 0
 
-    def add_memory(self, part: Memory, copies: int = 1) -> None:
+    def add_memory(self, part: MappedMemory, copies: int = 1) -> None:
         self.bram18 += copies * part.bram18
         self.uram += copies * part.uram
         self.lut += copies * part.lut
@@ -92,23 +96,18 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
 
 
 def fork(tensor: Node, target: Dataflow, tap: bool) -> Parts:
-    """A reader of a tensor beyond its first: a two-way clone, or a tap, which uses the window's registers and needs the
-    handshake only.
-    """
+    """A reader of a tensor beyond its first: a two-way clone, or a tap, which needs only the handshake."""
     total = Parts()
     total.add_part('clone', equations.clone(0 if tap else tensor.shape[2] * activation_bits(target, tensor)))
     return total
 
 
 def absorbed_add(graph: Graph, node: Node, conv: Node, target: Dataflow, reuse_factor: int) -> Parts:
-    """An add that the convolution before it takes in: the skip's token joins the bias, one adder for each channel
-    computed in parallel.
-    """
+    """An add that its convolution takes in: the skip's token joins the bias, one adder a parallel channel."""
     channels = conv.shape[2] // streaming.reuse_split(graph, conv, reuse_factor)[1]
     total = Parts(lut=_adders(channels * accumulator_bits(graph, conv, target)))
-    total.add_part(
-        'clone', equations.clone(node.shape[2] * activation_bits(target, graph[node.inputs[1]]))
-    )  # the token, held through the passes
+    # The skip's token is held through the passes.
+    total.add_part('clone', equations.clone(node.shape[2] * activation_bits(target, graph[node.inputs[1]])))
     return total
 
 
@@ -173,9 +172,7 @@ def in_lut(target: Dataflow, weight: int, source: int) -> bool:
 
 
 def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Device, shared: bool) -> int:
-    """DSPs of `parallel` products for each of `channels` outputs; two share one where an activation and the widths
-    allow.
-    """
+    """DSPs of `parallel` products for each of `channels` outputs; `shared`: two take one where widths allow."""
     if shared and max(weight, source) <= part.family.dsp_pair_bits:
         return parallel * math.ceil(channels / 2)
     wide, narrow = part.family.dsp_bits
@@ -184,10 +181,9 @@ def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Devi
 
 
 def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
-    """Global average: one accumulator a channel; unless the map's size is a power of two, a constant multiplication
-    that divides and rounds.
+    """Global average: an accumulator a channel and, unless the map's size is a power of two, a multiplication.
 
-    The reciprocal takes about as many bits as the sum (`mean.reciprocal`).
+    The multiplication by a reciprocal of about as many bits as the sum divides and rounds (`mean.reciprocal`).
     """
     height, width, channels = graph.in_shape(node)
     bits, divided = activation_bits(target, node), math.ceil(math.log2(height * width))

@@ -2,7 +2,7 @@
 
 FIFOs become shift registers up to 1024 bits or depth 2 (Vitis HLS default; at depth 2 they are plain registers), else
 memory: LUTRAM up to depth 64, block RAM beyond, UltraRAM when large and present. The thresholds are the device family's
-(`devices.Family`), how many primitives a memory takes is in `shapes`, and the logic around them in `equations`.
+(`devices.Family`), how many primitives a memory takes is in `primitives`, and the logic around them in `equations`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import functools
 
 from costmodel.devices import Device
 from costmodel.streams.area import equations
-from costmodel.streams.area.shapes import bram18_count, uram_count
+from costmodel.streams.area.primitives import bram18_count, uram_count
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
+class MappedMemory:
     """One memory as mapped: its `storage` ('none', 'srl', 'lutram', 'bram', 'uram' or 'rom') and what it takes."""
 
     storage: str
@@ -27,7 +27,7 @@ class Memory:
 
 
 @functools.lru_cache(maxsize=65536)
-def fifo(depth: int, width: int, device: Device) -> Memory:
+def fifo(depth: int, width: int, device: Device) -> MappedMemory:
     """A FIFO of `depth` tokens of `width` bits, with its control."""
     family = device.family
     if depth <= family.srl_max_depth or depth * width <= family.srl_max_bits:
@@ -41,38 +41,36 @@ def fifo(depth: int, width: int, device: Device) -> Memory:
 
 
 @functools.lru_cache(maxsize=65536)
-def buffer(depth: int, width: int, device: Device) -> Memory:
-    """A memory that is read and written once a cycle at a running address, such as one row of a line buffer. Depth 1 is
-    a register.
+def buffer(depth: int, width: int, device: Device) -> MappedMemory:
+    """A memory read and written once a cycle at a running address, as a row of a line buffer; depth 1: a register.
 
     Without its LUTs, which are among the window's terms (`equations.window`).
     """
     family = device.family
     if depth == 1:
-        return Memory('none', ff=width)
+        return MappedMemory('none', ff=width)
     if depth <= family.lutram_max_depth or depth * width <= family.lutram_max_bits:
-        return Memory('lutram')
+        return MappedMemory('lutram')
     return _with_blocks(_block(depth, width, device), depth, width, 0, 0)
 
 
 @functools.lru_cache(maxsize=65536)
-def rom(depth: int, width: int, device: Device) -> Memory:
+def rom(depth: int, width: int, device: Device) -> MappedMemory:
     """A ROM read in order; depth 1 is wiring: constants that go into the logic behind it."""
     if depth == 1:
-        return Memory('none')
+        return MappedMemory('none')
     in_lut = depth <= device.family.rom_lut_max_depth or depth * width <= device.family.lutram_max_bits
-    lut, ff = equations.price(
-        'rom_lut' if in_lut else 'rom_bram', equations.rom('lut' if in_lut else 'bram', depth, width)
-    )
-    return (
-        Memory('rom', lut=lut, ff=ff) if in_lut else _with_blocks('bram', depth, width, lut, ff)
-    )  # UltraRAM cannot be initialized
+    style = 'lut' if in_lut else 'bram'
+    lut, ff = equations.price(f'rom_{style}', equations.rom(style, depth, width))
+    if in_lut:
+        return MappedMemory('rom', lut=lut, ff=ff)
+    return _with_blocks('bram', depth, width, lut, ff)  # UltraRAM cannot be initialized
 
 
 def _block(depth: int, width: int, device: Device) -> str:
     return 'uram' if device.uram and depth * width >= device.family.uram_min_bits else 'bram'
 
 
-def _with_blocks(style: str, depth: int, width: int, lut: float, ff: float) -> Memory:
+def _with_blocks(style: str, depth: int, width: int, lut: float, ff: float) -> MappedMemory:
     bram18 = bram18_count(depth, width) if style == 'bram' else 0
-    return Memory(style, bram18, uram_count(depth, width) if style == 'uram' else 0, lut, ff)
+    return MappedMemory(style, bram18, uram_count(depth, width) if style == 'uram' else 0, lut, ff)

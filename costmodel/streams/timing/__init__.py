@@ -1,1 +1,1 @@
-"""When a dataflow design does what: segments, schedules, the bounded machine, the simulator that judges them."""
+"""When a dataflow design does what: processes, schedules, the machine with bounded FIFOs, and its simulator."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 from costmodel.cost import CostError
-from costmodel.streams.fifos import fifos, plan
+from costmodel.streams.fifos import built_segments, fifos
 from costmodel.streams.settings import Dataflow, reuse_factors
-from costmodel.streams.timing.segments import Segment
+from costmodel.streams.timing.processes import ProcessSegment
 from costmodel.streams.timing.simulate import simulate
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph, Node
@@ -29,19 +29,19 @@ def deadlock_free_depths(graph: Graph, target: Dataflow) -> dict[str, int]:
             "deadlock-free depths are found for separate adds and cloned skips; use add='separate' and skip='clone'"
         )
     folded = rewrite.fold(graph)
-    planned = plan(folded, target, reuse_factors(folded, target))
-    depths = {each.name: each.depth for each in fifos(folded, target, planned)}
+    built = built_segments(folded, target, reuse_factors(folded, target))
+    depths = {each.name: each.depth for each in fifos(folded, target, built)}
     found = dict.fromkeys(depths, 1)  # a lone edge, or the FIFO into a clone, never deadlocks
-    for segment in planned:
+    for segment in built:
         if len(segment.nodes) > 1:
             found |= _of_segment(segment, depths)
     return found
 
 
-def _of_segment(segment: Segment, depths: dict[str, int]) -> dict[str, int]:
+def _of_segment(segment: ProcessSegment, depths: dict[str, int]) -> dict[str, int]:
     entry = Node(segment.entry.name, 'input', (), segment.entry.shape)
     alone = Graph((entry, *segment.nodes))
-    images = 3 + math.ceil(sum(process.lag / math.prod(process.in_size) for process in segment.shape.processes))
+    images = 3 + math.ceil(sum(process.lag / math.prod(process.in_size) for process in segment.graph.processes))
     names = [name for name in simulate(alone, {}, images=1).occupancy if not name.endswith('__clone')]
 
     def runs(name: str, depth: int) -> bool:

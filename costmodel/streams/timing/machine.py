@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from costmodel.streams.timing.segments import CLONE, Process, Shape, Stream, Tap
+from costmodel.streams.timing.processes import CLONE, Process, ProcessGraph, Stream, Tap
 
 ENDLESS = 1 << 50
 OUTSIDE = -1
@@ -62,19 +62,19 @@ class _End:
 
 
 class Machine:
-    """The actors and streams of a shape."""
+    """The actors and streams of a graph."""
 
-    def __init__(self, shape: Shape, entering: np.ndarray, period: int, unit: int = 1):
-        """Tokens of one or several images come in at the times `entering`. Times are in ticks, `unit` of them a cycle."""
-        self.period, self.unit, self.latency, self.entering = period, unit, shape.latency * unit, entering
+    def __init__(self, graph: ProcessGraph, entering: np.ndarray, period: int, ticks: int = 1):
+        """Tokens of one or several images come in at the times `entering`, in ticks, `ticks` of which make a cycle."""
+        self.period, self.ticks, self.latency, self.entering = period, ticks, graph.latency * ticks, entering
         self.actors: list[_Actor] = []
         self.ends: dict[Stream, tuple[_End, _End]] = {}
         self.depths: dict[Stream, int] = {}
-        self.lags = sum(process.lag / math.prod(process.in_size) for process in shape.processes)
-        images = len(entering) // math.prod(shape.size)
-        writers = [self._copied(shape, 0, OUTSIDE, np.arange(len(entering)))]
+        self.lags = sum(process.lag / math.prod(process.in_size) for process in graph.processes)
+        images = len(entering) // math.prod(graph.size)
+        writers = [self._copied(graph, 0, OUTSIDE, np.arange(len(entering)))]
         hosts: list[int] = []
-        for number, process in enumerate(shape.processes, 1):
+        for number, process in enumerate(graph.processes, 1):
             count = images * math.prod(process.in_size)
             writing = np.flatnonzero(write_mask(process, count + process.lag))
             cost = np.ones(count, np.int64)
@@ -92,18 +92,18 @@ class Machine:
                     )
                 else:
                     self._connect((number, slot), *writers[source], hosts[-1], reading)
-            writers.append(self._copied(shape, number, hosts[-1], writing))
+            writers.append(self._copied(graph, number, hosts[-1], writing))
         self.leaving = self._end(*writers[-1])
 
     def _actor(self, cost: np.ndarray) -> int:
-        after = np.cumsum(cost) * self.unit
+        after = np.cumsum(cost) * self.ticks
         never = np.full(len(cost), -ENDLESS)
-        self.actors.append(_Actor(after - cost * self.unit, after, cost == 1, never, never))
+        self.actors.append(_Actor(after - cost * self.ticks, after, cost == 1, never, never))
         return len(self.actors) - 1
 
-    def _copied(self, shape: Shape, tensor: int, writer: int, writing: np.ndarray) -> tuple[int, np.ndarray]:
+    def _copied(self, graph: ProcessGraph, tensor: int, writer: int, writing: np.ndarray) -> tuple[int, np.ndarray]:
         """Who writes a tensor for its readers, and in which iterations: its clone, where it has one."""
-        if tensor not in shape.cloned:
+        if tensor not in graph.cloned:
             return writer, writing
         clone, tokens = self._actor(np.ones(len(writing), np.int64)), np.arange(len(writing))
         self._connect((tensor, CLONE), writer, writing, clone, tokens)
@@ -138,12 +138,11 @@ class Machine:
         return (
             self.entering
             if end.actor == OUTSIDE
-            else self.actors[end.actor].ended[end.position] + end.later - self.unit + self.latency
+            else self.actors[end.actor].ended[end.position] + end.later - self.ticks + self.latency
         )
 
     def settle(self, depths: Mapping[Stream, int], accepted: Callable[[], bool] = lambda: True) -> bool:
-        """Finds the least times when these streams, too, are bounded; whether there are any that are accepted. If not,
-        all stays as it was.
+        """Finds the least times with these streams bounded, too; whether some are accepted. If not, all is as before.
 
         There are none if actors wait for one another for ever, if they lose more in every period, or if a token from
         outside finds no room.
@@ -159,9 +158,8 @@ class Machine:
 
     def _settled(self) -> bool:
         begun = [actor.ended for actor in self.actors]
-        most = sum(
-            int(actor.after[-1]) + (self.latency + self.unit) * len(actor.after) for actor in self.actors
-        )  # no path of waiting is longer
+        # No path of waiting is longer than this.
+        most = sum(int(actor.after[-1]) + (self.latency + self.ticks) * len(actor.after) for actor in self.actors)
         moved, order = set(range(len(self.actors))), list(range(len(self.actors)))
         while moved:
             for index in order:
@@ -194,7 +192,7 @@ class Machine:
         for stream in actor.outlets:
             if stream in self.depths:
                 end = self.ends[stream][0]
-                free = self._freed(stream) + 2 * self.unit - self.latency - end.later
+                free = self._freed(stream) + 2 * self.ticks - self.latency - end.later
                 waited[end.position] = np.maximum(waited[end.position], free - actor.after[end.position])
         waited = np.maximum.accumulate(waited)
         endless = self.period >= ENDLESS
@@ -202,7 +200,7 @@ class Machine:
             waited = np.maximum(waited, waited[-1] + actor.after[-1] - self.period)
         ended = np.minimum(waited + actor.after, ENDLESS)
         before = np.concatenate([[-ENDLESS if endless else ended[-1] - self.period], ended[:-1]])
-        return np.where(actor.single, ended - self.unit, np.maximum(before, arrival)), ended
+        return np.where(actor.single, ended - self.ticks, np.maximum(before, arrival)), ended
 
     def _freed(self, stream: Stream) -> np.ndarray:
         """[n] when token n - depth is read."""
@@ -215,13 +213,11 @@ class Machine:
         return (
             self.ends[stream][0].actor == OUTSIDE
             and stream in self.depths
-            and bool((self._freed(stream) + self.unit > self.entering).any())
+            and bool((self._freed(stream) + self.ticks > self.entering).any())
         )
 
     def deadlocks(self, depths: Mapping[Stream, int]) -> bool:
-        """Whether actors that need nothing but tokens and room, however slow, would wait for one another for ever at
-        these depths.
-        """
+        """Whether actors that need only tokens and room would wait for one another for ever at these depths."""
         ends = {stream: [(end.actor, end.iterations.tolist()) for end in pair] for stream, pair in self.ends.items()}
         count = [len(actor.before) for actor in self.actors]
         done = [0] * len(count)

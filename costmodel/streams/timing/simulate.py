@@ -6,7 +6,8 @@ of write times and a list of read times. With t_p the cycle after the last itera
 `cost` cycles that reads tokens and writes token n
 
     first = max(t_p, write time of every token read)
-    last  = max(first + cost - 1, read time of token n - depth, plus 1 - L, of every FIFO written)       then t_p = last + 1
+    last  = max(first + cost - 1, read time of token n - depth, plus 1 - L, of every FIFO written)
+    t_p   = last + 1 afterwards
 
 reads in `first` and writes in `last + L`, L the latency of a process; an iteration of one cycle happens as a whole and
 reads in `last`. Times depend on tokens only by their position, so processes may be run in any order, each as far as it
@@ -52,12 +53,10 @@ class _Process:
     stride: tuple[int, int]
     write_cycles: int
     latency: int
-    starts: list[_Fifo] = dataclasses.field(
-        default_factory=list
-    )  # read by the iterations that write: an absorbed add's skip
-    taps: list[tuple[int, _Fifo]] = dataclasses.field(
-        default_factory=list
-    )  # (lag, FIFO): token n is handed on in iteration n + lag
+    # Read by the iterations that write: an absorbed add's skip.
+    starts: list[_Fifo] = dataclasses.field(default_factory=list)
+    # (lag, FIFO): token n is handed on in iteration n + lag
+    taps: list[tuple[int, _Fifo]] = dataclasses.field(default_factory=list)
     done: int = 0
     time: int = 0
 
@@ -117,15 +116,12 @@ class Run:
 
     @property
     def latency_cycles(self) -> int | None:
-        """From the first token in, in cycle 0, to the last token out of the first image, both included; None if it
-        never came.
-        """
+        """From the first token in (cycle 0) to the first image's last token out, both included; None if none came."""
         return self.outputs[self.per_image - 1] + 1 if len(self.outputs) >= self.per_image else None
 
     @property
     def interval_cycles(self) -> int | float | None:
-        """The mean of the cycles from one image's last token out to the next's in the steady state, an integer where
-        it is whole.
+        """Cycles from one image's last token out to the next's, the mean over the steady state; an integer if whole.
 
         None after a deadlock, and where too few images streamed through to tell.
         """

@@ -16,21 +16,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+from costmodel.streams.timing.processes import Process, ProcessGraph, Source, Tap
 from costmodel.streams.timing.schedule import greatest
-from costmodel.streams.timing.segments import Process, Shape, Tap
 
 
 @functools.lru_cache(maxsize=4096)
-def tapped(shape: Shape, period: int) -> Shape:
+def tapped(graph: ProcessGraph, period: int) -> ProcessGraph:
     """The segment with every clone that a windowed reader can stand in for replaced by a tap."""
-    for tensor in range(len(shape.processes)):
+    for tensor in range(len(graph.processes)):
         readers = [
-            index for index, process in enumerate(shape.processes, 1) for source in process.sources if source == tensor
+            index for index, process in enumerate(graph.processes, 1) for source in process.sources if source == tensor
         ]
         hosts = [
             index
             for index in readers
-            if len(shape.processes[index - 1].window) > 1 and shape.processes[index - 1].inputs == (tensor,)
+            if len(graph.processes[index - 1].window) > 1 and graph.processes[index - 1].inputs == (tensor,)
         ]
         if len(readers) < 2 or not hosts:
             continue
@@ -39,21 +39,20 @@ def tapped(shape: Shape, period: int) -> Shape:
         others = [index for index in readers if index > host]
         if len(others) < len(readers) - 1:
             continue
-        candidates = [_with_taps(shape, tensor, host, lag) for lag in shape.processes[host - 1].window]
-        shape = min(candidates, key=lambda each: sum(greatest(each, period).streams.values()))
-    return shape
+        candidates = [_with_taps(graph, tensor, host, lag) for lag in graph.processes[host - 1].window]
+        graph = min(candidates, key=lambda each: sum(greatest(each, period).streams.values()))
+    return graph
 
 
-def _with_taps(shape: Shape, tensor: int, host: int, lag: int) -> Shape:
+def _with_taps(graph: ProcessGraph, tensor: int, host: int, lag: int) -> ProcessGraph:
+    def tap(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        return tuple(Tap(host, lag) if source == tensor else source for source in sources)
+
     def moved(index: int, process: Process) -> Process:
         if index == host:
             return process
-        inputs, starts = (
-            tuple(Tap(host, lag) if source == tensor else source for source in sources)
-            for sources in (process.inputs, process.starts)
-        )
-        return dataclasses.replace(process, inputs=inputs, starts=starts)
+        return dataclasses.replace(process, inputs=tap(process.inputs), starts=tap(process.starts))
 
     return dataclasses.replace(
-        shape, processes=tuple(moved(index, process) for index, process in enumerate(shape.processes, 1))
+        graph, processes=tuple(moved(index, process) for index, process in enumerate(graph.processes, 1))
     )

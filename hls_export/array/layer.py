@@ -1,4 +1,4 @@
-"""One group of a program as the engine of a PE array runs it, see `hls_export.array.engine`."""
+"""One layer of a program as the engine of a PE array runs it, see `hls_export.array.engine`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tailor_jax.graph import Node
 from tailor_jax.integers.qgraph import QNode, convolve, run_node
 
 
-class Group:
-    """One group: its geometry, its stages, and what it has in hand."""
+class LayerRun:
+    """One layer: its geometry, its stages, and what it has in hand."""
 
     def __init__(
         self, chip: Chip, each: Instruction, stages: tuple[QNode, ...], operands: list[Operand], second: list[Operand]
@@ -31,9 +31,8 @@ class Group:
         self.window = Node('window', 'conv', (), (1, 1, 1), kernel, stride, padding, each.groups)
         self.out_rows = (each.height + each.pad_top + each.pad_bottom - kernel[0]) // stride[0] + 1
         self.out_width = (each.width + each.pad_left + each.pad_right - kernel[1]) // stride[1] + 1
-        self.loaded = bool(
-            each.weighted and not each.frame and self.out_rows > 1
-        )  # all weights of the layer are on chip
+        # Whether all weights of the layer are on chip.
+        self.loaded = bool(each.weighted and not each.frame and self.out_rows > 1)
         cut = next((index for index, stage in enumerate(stages) if stage.node.op == 'global_avg_pool'), len(stages))
         self.body, self.side = stages[:cut], stages[cut:]
         fused = [
@@ -162,9 +161,7 @@ class Group:
         return (inside, (inside.start - begin, end - inside.stop)) if made < total and inside.stop - 1 <= row else None
 
     def _window(self, row: int) -> np.ndarray:
-        """The rows of the input that an output row needs, [rows, w, c], out of the ring, once the row behind them is
-        there too.
-        """
+        """The rows of the input that an output row needs, [rows, w, c], once the row behind them is in the ring."""
         each = self.each
         begin = row * each.stride_down - each.pad_top
         end = begin + each.kernel_height
@@ -211,7 +208,7 @@ class Group:
     # both modes
 
     def _products(self, channels: slice, window: np.ndarray | None) -> np.ndarray:
-        """The sums of products of a tile of output channels, of the whole map (window None) or of the row of a window."""
+        """Sums of products of a tile of output channels: of the whole map (window None), or of the row of a window."""
         each, node = self.each, self.window
         if window is not None:
             node = dataclasses.replace(node, padding=(*self.missing, *node.padding[2:]))
@@ -293,9 +290,7 @@ class Group:
         return self.chip.gather(self.second, 'shortcut', rows, channels).reshape(shape)
 
     def _store(self, x: np.ndarray, channels: slice, row: int) -> None:
-        """Writes what was made of a row, or of the whole map in frame mode, and adds it to the sums of a global average
-        pool.
-        """
+        """Writes what was made of a row (in frame mode of the map) and adds it to the sums of a global average pool."""
         each = self.each
         if self.side:
             part = x.sum(axis=(0, 1), dtype=np.int64)

@@ -2,8 +2,9 @@
 
 RAMB18        min over (d, w) in {16Kx1, 8Kx2, 4Kx4, 2Kx9, 1Kx18, 512x36} of ceil(D/d) ceil(W/w)
 URAM288       ceil(D/4096) ceil(W/72)
-SRL           W ceil(D/32) LUTs                                                  SRLC32E, one per bit and 32 tokens
-LUTRAM        D <= 32: 8 ceil(W/14) LUTs (RAM32M16); else 8 ceil(D/64) ceil(W/7) (RAM64M8), ceil(D/64) > 1 adds a multiplexer
+SRL           W ceil(D/32) LUTs                                SRLC32E, one per bit and 32 tokens
+LUTRAM        8 ceil(W/14) LUTs for D <= 32 (RAM32M16), else 8 ceil(D/64) ceil(W/7) (RAM64M8)
+              and, for ceil(D/64) > 1, a multiplexer
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ def bram18_count(depth: int, width: int) -> int:
 
 
 def bram18_banks(depth: int, width: int) -> int:
-    """How many blocks deep the memory is, hence how wide a multiplexer its read data goes through: pairs of RAMB18 are
-    RAMB36 of twice the depth.
+    """How many blocks deep the memory is: inputs of the multiplexer that its read data goes through.
 
-    Of the shapes that take the fewest blocks the shallowest stack counts.
+    Pairs of RAMB18 are RAMB36 of twice the depth. Of the shapes that take the fewest blocks the shallowest counts.
     """
     return min((math.ceil(depth / d) * math.ceil(width / w), math.ceil(depth / (2 * d))) for d, w in BRAM18_SHAPES)[1]
 

@@ -1,4 +1,4 @@
-"""Segments: the pieces of a folded graph between articulation nodes, in the canonical form that the schedule works on.
+"""The segments of a folded graph as processes and streams, in the canonical form that the schedule works on.
 
 The segment (u, v) of two consecutive articulation nodes (`costmodel.expectation.groups`) holds the nodes after u up to
 v; it is a single edge, or it reconverges: u forks and v joins.
@@ -22,7 +22,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from costmodel.expectation.groups import Region, regions
+from costmodel.expectation.groups import Segment, segments
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
 
@@ -77,8 +77,8 @@ class Process:
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
-    """A segment without names: hashable, equal for equal structure.
+class ProcessGraph:
+    """The processes of a segment, or of several in a row, without names: hashable, equal for equal structure.
 
     Attributes:
       size: the entering tensor's (H, W).
@@ -97,17 +97,17 @@ class Shape:
 
 
 @dataclasses.dataclass(frozen=True)
-class Segment:
-    """A segment of a graph.
+class ProcessSegment:
+    """A segment as processes.
 
     Attributes:
-      shape: its canonical form.
+      graph: its canonical form.
       entry: the node whose tensor enters it; nodes: the others.
       edges: for each process, for each of its `sources`, (the node that reads it, the node whose tensor it is).
       period: cycles from one image to the next that depths are found for (see `schedule`); 0 for a token a cycle.
     """
 
-    shape: Shape
+    graph: ProcessGraph
     entry: Node
     nodes: tuple[Node, ...]
     edges: tuple[tuple[tuple[Node, Node], ...], ...]
@@ -135,9 +135,7 @@ def process(
 
 
 def absorbed(graph: Graph) -> dict[str, str]:
-    """{add: the convolution that can take it in}: the add's main branch, if nothing else reads it and no ReLU stands
-    between.
-    """
+    """{add: the convolution that can take it in}: its main branch, read by nothing else, no ReLU between."""
     main = {node.name: graph[node.inputs[0]] for node in graph.nodes if node.op == 'add'}
     return {
         name: conv.name
@@ -146,8 +144,10 @@ def absorbed(graph: Graph) -> dict[str, str]:
     }
 
 
-def segments(graph: Graph, reuse: Mapping[str, int], absorb: bool = False, latency: int = 0) -> Iterator[Segment]:
-    """The graph's segments in order.
+def process_segments(
+    graph: Graph, reuse: Mapping[str, int], absorb: bool = False, latency: int = 0
+) -> Iterator[ProcessSegment]:
+    """The graph's segments in order, as processes.
 
     Args:
       graph: folded.
@@ -156,22 +156,26 @@ def segments(graph: Graph, reuse: Mapping[str, int], absorb: bool = False, laten
       latency: cycles from the last cycle of an iteration to its write.
     """
     hosts = absorbed(graph) if absorb else {}
-    for region in regions(graph):
-        yield _segment(graph, region, reuse, hosts, latency)
+    for segment in segments(graph):
+        yield _as_processes(graph, segment, reuse, hosts, latency)
 
 
-def _segment(graph: Graph, region: Region, reuse: Mapping[str, int], hosts: Mapping[str, str], latency: int) -> Segment:
-    position = {region.entry.name: 0}
+def _as_processes(
+    graph: Graph, segment: Segment, reuse: Mapping[str, int], hosts: Mapping[str, str], latency: int
+) -> ProcessSegment:
+    position = {segment.entry.name: 0}
     processes, edges = [], []
-    for node in region.nodes:
+    for node in segment.nodes:
         if node.name in hosts.values():
             continue
         reader = graph[hosts.get(node.name, node.name)]
         started = [node.inputs[1]] if reader is not node else []
-        inputs, starts = (tuple(position[name] for name in names) for names in (reader.inputs, started))
+        inputs = tuple(position[name] for name in reader.inputs)
+        starts = tuple(position[name] for name in started)
         processes.append(process(graph, reader, reuse.get(reader.name, 1), inputs, starts))
         edges.append(
             tuple((reader, graph[name]) for name in reader.inputs) + tuple((node, graph[name]) for name in started)
         )
         position[node.name] = len(processes)
-    return Segment(Shape(region.entry.shape[:2], tuple(processes), latency), region.entry, region.nodes, tuple(edges))
+    process_graph = ProcessGraph(segment.entry.shape[:2], tuple(processes), latency)
+    return ProcessSegment(process_graph, segment.entry, segment.nodes, tuple(edges))
