@@ -14,6 +14,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.ops import RECTIFIED
 
 
 def dead_code(graph: Graph) -> Graph:
@@ -80,7 +81,7 @@ def fold(graph: Graph) -> Graph:
             nodes[producer.name] = dataclasses.replace(producer, bias=True)
         elif alone and producer.op == 'relu':
             pass  # they are one, as behind an add that a closed gate took away
-        elif alone and producer.op in ('conv', 'dense', 'add'):
+        elif alone and producer.op in RECTIFIED:
             nodes[producer.name] = dataclasses.replace(producer, relu=True)
         else:
             nodes[node.name] = node
