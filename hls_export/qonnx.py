@@ -35,8 +35,8 @@ from hls_export.index import ExportError
 from tailor_jax import files
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import fixed as fx
-from tailor_jax.integers.fixed import Fixed
-from tailor_jax.integers.mean import FLOAT32_EXACT, Mean
+from tailor_jax.integers.fixed import FLOAT32_EXACT, Fixed
+from tailor_jax.integers.mean import Mean
 from tailor_jax.integers.qgraph import QGraph, QNode, check, mean
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from tailor_jax.integers import fixed
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.lower import table
 from tailor_jax.integers.mean import Mean
-from tailor_jax.integers.qnode import PASSING, UNACCUMULATED, passed_type
+from tailor_jax.integers.qnode import passed_type
+from tailor_jax.ops import ACCUMULATED, PASSED, TRAITS
 from tailor_jax.quantization.scales import learned_fracs, scaled_quant, whole
 from tailor_jax.quantization.spec import QuantSpec
 
@@ -119,7 +120,7 @@ def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
         if not weight_shape(graph, node):
             continue
         entry, kind, source = params[node.key], weights[node.name], node.inputs[0]
-        bias_type = Fixed(26, kind.frac + activations[source].frac)
+        bias_type = fixed.bias_type(kind, activations[source])
         if fracs:
             frac = whole(entry['weight_frac'], kind)
             kernel, bias = (
@@ -162,23 +163,17 @@ def calibrate(
             raise ValueError(f'{name} must be 2 to 16, got {bits}')
     activations: dict[str, Fixed] = {}
     for node in graph:
-        if node.name == graph.output.name and node.op not in UNACCUMULATED:
+        if node.name == graph.output.name and node.op in ACCUMULATED:
             break  # it keeps its accumulator
-        inputs = [activations[name] for name in node.inputs]
-        match node.op:
-            case _ if node.op in PASSING:
-                activations[node.name] = passed_type(node, inputs[0])
-                continue
-            case 'input' | 'conv' | 'dense' | 'swish':
-                signed = not node.relu
-            case 'sigmoid':
-                signed = False
-            case 'add' | 'concat' | 'scale' | 'leaky_relu' | 'avg_pool' | 'global_avg_pool':
-                signed = not node.relu and any(kind.signed for kind in inputs)
-            case _:
-                raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
+        traits, inputs = TRAITS[node.op], [activations[name] for name in node.inputs]
+        if traits.scaling == 'folded':
+            raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
+        if node.op in PASSED:
+            activations[node.name] = passed_type(node, inputs[0])
+            continue
+        signed = any(kind.signed for kind in inputs) if traits.signed is None else traits.signed
         activations[node.name] = best_type(
-            tensors[node.name], activation_bits_of.get(node.name, activation_bits), signed
+            tensors[node.name], activation_bits_of.get(node.name, activation_bits), signed and not node.relu
         )
     weights = {
         node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), True)
