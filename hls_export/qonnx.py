@@ -244,7 +244,7 @@ def _add_half_step(walk: _Walk, qnode: QNode, tensor: str) -> str:
 
 
 def _weight_and_bias(walk: _Walk, qnode: QNode, order: tuple[int, ...]) -> tuple[str, str]:
-    """Names of the quantized constants of a conv or dense; the bias holds the half step of rounding."""
+    """Names of the quantized constants of a weighted node; the bias holds the half step of rounding."""
     if qnode.weight is None or qnode.bias is None or qnode.weight_type is None:
         raise GraphError(
             f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it'

@@ -2,10 +2,11 @@
 
 `TRAITS` has a row an op. A walk that asks what kind of op a node has asks by a set below (`WEIGHTED`, `POOLS`, ...) or
 by a property of the node (`node.weighted`); it names an op only where it does what no other op does. So an op with the
-traits of others needs no line in most walks. `python -m tailor_jax.build --ops` prints the table of docs/architecture.md.
+traits of others needs no line in most walks. `python -m tailor_jax.build --ops` prints the table that
+docs/architecture.md has.
 
-In the formulas x, y are the inputs, x0, x1, ... their integers, a is an accumulator of which the output's integers q are
-made (`tailor_jax.integers.qgraph`), and s, multiplier, divisor, table belong to the integer node
+In the formulas x, y are the inputs, x0, x1, ... their integers, a is an accumulator of which the output's integers q
+are made (`tailor_jax.integers.qgraph`), and s, multiplier, divisor, table belong to the integer node
 (`tailor_jax.integers.qnode`).
 """
 
@@ -137,6 +138,7 @@ POOLS = _having(lambda op: op.kind == 'pool')
 WINDOWED = _having(lambda op: 'kernel' in op.fields)
 WINDOW_POOLS = POOLS & WINDOWED
 RECTIFIED = _having(lambda op: 'relu' in op.fields)  # a ReLU can be fused onto them
+FOLDING = frozenset(('batch_norm', 'relu'))  # folding can make their producer stand for them
 ELEMENTWISE = _having(lambda op: op.elementwise)
 VIEWS = _having(lambda op: op.view)
 MEANS = _having(lambda op: op.scaling == 'mean')

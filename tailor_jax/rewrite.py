@@ -14,7 +14,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from tailor_jax.graph import Graph, GraphError, Node
-from tailor_jax.ops import RECTIFIED
+from tailor_jax.ops import FOLDING, RECTIFIED
 
 
 def dead_code(graph: Graph) -> Graph:
@@ -66,7 +66,7 @@ def fold(graph: Graph) -> Graph:
     for node in graph.nodes:
         inputs = tuple(stands_for.get(name, name) for name in node.inputs)
         node = _with(node, inputs, node.gate)
-        if node.op not in ('batch_norm', 'relu'):
+        if node.op not in FOLDING:
             nodes[node.name] = node
             continue
         producer = nodes[inputs[0]]

@@ -23,6 +23,7 @@ from costmodel.streams.timing import schedule
 from costmodel.streams.timing.segments import Segment, absorbed
 from tailor_jax import rewrite, streaming
 from tailor_jax.graph import Graph
+from tailor_jax.ops import FOLDING
 
 KINDS = {
     'bram18': 'sum',
@@ -114,7 +115,7 @@ def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
 def _can_vanish(graph: Graph, region: Region) -> bool:
     """Whether closed gates and folding can make the region's last node stand for its entry."""
     node = region.nodes[-1]
-    while node.name != region.entry.name and (node.gate or node.op in ('batch_norm', 'relu')):
+    while node.name != region.entry.name and (node.gate or node.op in FOLDING):
         node = graph[node.inputs[0]]
     return node.name == region.entry.name
 

@@ -87,7 +87,7 @@ def _orders(network: LayerGraph, layer: Layer, missing: int, target: PEArray) ->
     """(order, whether the banks must keep what they have of the input), by preference."""
     node, memories = layer.nodes[0], frames.row_memories(network, layer, target)
     rows, lines = sum(memories), memories[0]
-    if node.op not in ('conv', 'dense'):
+    if not node.weighted:
         return [(_Order(rows), False)]
     maps, passes = sum(frames.frame_memories(network, layer, target)), -(-node.shape[2] // target.columns)
     once = [
