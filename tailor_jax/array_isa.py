@@ -18,7 +18,8 @@ entries of its table. A stage works on what the stage before it made:
 
     products      (a convolution's sums and its bias)                 add      (x << align) + (second << second_align)
     scale         x second                                            leaky    x << align if x >= 0, else multiplier x
-    relu, table, max_pool, avg_pool, global_avg_pool, upsample, align (x << align): as in `tailor_jax.integers.qgraph`, `multiplier` being a pool's divisor
+    relu, table, max_pool, avg_pool, global_avg_pool, upsample, align (x << align): as in
+    `tailor_jax.ops`, `multiplier` being a pool's divisor
     then          max(., 0) if relu; rounded right shift; saturated to `bits`
 """
 

@@ -306,12 +306,15 @@ def test_every_walk_handles_an_op_or_refuses_it_by_name(op):
     _, folded, params, spec, _, _ = sample(net, 0)
     integers = lower.lower(folded, params, dict(spec.activations), dict(spec.weights))
     walks = (
-        lambda: costmodel.evaluate(net, costmodel.dataflow()),
-        lambda: emit.source(integers, plan.Plan({}, {name: plan.Fifo(8) for name in plan.fifos(folded)})),
-        lambda: qonnx.model(integers),
+        (ops.STREAMED, lambda: costmodel.evaluate(net, costmodel.dataflow())),
+        (
+            ops.STREAMED,
+            lambda: emit.source(integers, plan.Plan({}, {name: plan.Fifo(8) for name in plan.fifos(folded)})),
+        ),
+        (qonnx.TRANSLATED, lambda: qonnx.model(integers)),
     )
-    for walk in walks:
-        if op not in ops.STREAMED:
+    for taken, walk in walks:
+        if op not in taken:
             with pytest.raises(GraphError, match="'x'"):
                 walk()
         else:
