@@ -23,6 +23,7 @@ from costmodel.streams import evaluate as streams
 from costmodel.streams.settings import Dataflow
 from tailor_jax.fields import hint
 from tailor_jax.graph import Graph
+from tailor_jax.ops import WEIGHTED, listed
 
 Target = Dataflow | PEArray
 
@@ -130,12 +131,10 @@ def check_names(graph: Graph, target: Target) -> None:
         for each in sorted(names - graph.gone):
             if each not in graph.by_name:
                 raise CostError(f'{key} names node {each!r}, which the graph does not have{hint(each, graph.by_name)}')
-            op = graph[each].op
-            if op == 'batch_norm' or (key != 'activation_bits_of' and op not in ('conv', 'dense')):
-                wanted = (
-                    'a node of its own once batch norms are folded' if key == 'activation_bits_of' else 'conv and dense'
-                )
-                raise CostError(f'{key} names node {each!r}, and that is a {op}; it is a setting of {wanted}')
+            node, of_any = graph[each], key == 'activation_bits_of'
+            if node.op == 'batch_norm' or not (of_any or node.weighted):
+                wanted = 'a node of its own once batch norms are folded' if of_any else listed(WEIGHTED)
+                raise CostError(f'{key} names node {each!r}, and that is a {node.op}; it is a setting of {wanted}')
     if isinstance(target, PEArray) and target.frame:
         blocks = dict.fromkeys(node.block or node.name for node in graph.nodes)
         for each in sorted(set(target.frame) - set(blocks) - graph.gone):

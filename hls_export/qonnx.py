@@ -35,8 +35,8 @@ from hls_export.index import ExistsError, ExportError
 from tailor_jax import files
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import fixed as fx
-from tailor_jax.integers.fixed import Fixed
-from tailor_jax.integers.mean import FLOAT32_EXACT, Mean
+from tailor_jax.integers.fixed import FLOAT32_EXACT, Fixed
+from tailor_jax.integers.mean import Mean
 from tailor_jax.integers.qgraph import QGraph, QNode, check, mean
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _add_half_step(walk: _Walk, qnode: QNode, tensor: str) -> str:
 
 
 def _weight_and_bias(walk: _Walk, qnode: QNode, order: tuple[int, ...]) -> tuple[str, str]:
-    """Names of the quantized constants of a conv or dense; the bias holds the half step of rounding."""
+    """Names of the quantized constants of a weighted node; the bias holds the half step of rounding."""
     if qnode.weight is None or qnode.bias is None or qnode.weight_type is None:
         raise GraphError(
             f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it'

@@ -22,7 +22,7 @@ entries of its table. A stage works on what the stage before it made:
     leaky         x << align if x >= 0, else multiplier x
     align         x << align
     relu, table, max_pool, avg_pool, global_avg_pool, upsample
-                  as in `tailor_jax.integers.qgraph`, `multiplier` being a pool's divisor
+                  as in `tailor_jax.ops`, `multiplier` being a pool's divisor
     then          max(., 0) if relu; rounded right shift; saturated to `bits`
 """
 

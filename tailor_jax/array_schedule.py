@@ -12,8 +12,8 @@ import functools
 import math
 
 from tailor_jax.graph import Graph, Node
+from tailor_jax.ops import VIEWS
 
-VIEWS = ('concat', 'flatten')  # ops that make no tensor: who reads them reads the tensors that they are made of
 MEMORIES = ('buffer0_bytes', 'buffer1_bytes', 'buffer2_bytes', 'vector_bytes', 'weight_bytes', 'accumulator_bytes')
 MAPS, VECTORS, WEIGHTS, ACCUMULATORS = (0, 1, 2), 3, 4, 5  # places in `MEMORIES`
 DRAM = 4  # where a tensor may lie beside `MAPS` and `VECTORS`
@@ -159,7 +159,7 @@ def sizes(steps: tuple[Step, ...] | list[Step]) -> tuple[int, ...]:
 
 
 def stored(graph: Graph, node: Node) -> tuple[str, ...]:
-    """The tensors in memory that a node's output is: itself, or what a concat or flatten is made of, each once."""
+    """The tensors in memory that a node's output is: itself, or what a view is made of, each once."""
     found: dict[str, None] = {}
     seen, waiting = set(), [node]
     while waiting:

@@ -10,15 +10,8 @@ walks
 
 whose default raises. Tensors are (H, W, C) without the batch; a 1-D network has H = 1.
 
-What the less plain ops compute, from inputs x (and y):
-
-    leaky_relu  x where x >= 0, slope x elsewhere           swish     x sigmoid(x)
-    scale       x[h, w, c] y[0, 0, c], y of shape (1, 1, C)  concat    the inputs' channels one after another
-    avg_pool    the sum over the window / (kernel h kernel w): padding counts, as zeros
-    upsample    x[h // factor h, w // factor w, c]: nearest neighbour
-    flatten     (H, W, C) -> (1, 1, H W C), row-major
-
-A network has one output. A detector flattens its heads and concatenates them into one.
+What the ops compute, and which of them are alike, stands in `tailor_jax.ops`. A network has one output. A detector
+flattens its heads and concatenates them into one.
 """
 
 from __future__ import annotations
@@ -33,7 +26,8 @@ from typing import Any
 
 from tailor_jax import files
 from tailor_jax.fields import Fields, header, parse_json, read_text
-from tailor_jax.node import MOST_PRODUCTS, NAME, OPS, WINDOWED, GraphError, Node, node_from_dict, node_to_dict
+from tailor_jax.node import MOST_PRODUCTS, NAME, GraphError, Node, node_from_dict, node_to_dict
+from tailor_jax.ops import ELEMENTWISE, TRAITS, WEIGHTED, WINDOW_POOLS, listed
 
 MOST_NODES = 100_000
 
@@ -95,8 +89,8 @@ class Graph:
 
     @functools.cached_property
     def weight_owners(self) -> dict[str, str]:
-        """{parameter key: the first conv or dense node that uses it}; shared weights are counted there."""
-        return {node.key: node.name for node in reversed(self.nodes) if node.op in ('conv', 'dense')}
+        """{parameter key: the first weighted node that uses it}; shared weights are counted there."""
+        return {node.key: node.name for node in reversed(self.nodes) if node.weighted}
 
     def in_shape(self, node: Node) -> tuple[int, int, int]:
         """(H, W, C) of the node's first input."""
@@ -110,12 +104,10 @@ def weight_shape(graph: Graph, node: Node) -> tuple[int, ...]:
             return (*node.kernel, graph.in_shape(node)[2] // node.groups, node.shape[2])
         case 'dense':
             return (graph.in_shape(node)[2], node.shape[2])
-        case 'input' | 'batch_norm' | 'relu' | 'leaky_relu' | 'sigmoid' | 'swish' | 'add' | 'scale' | 'concat':
-            return ()
-        case 'max_pool' | 'avg_pool' | 'global_avg_pool' | 'upsample' | 'flatten':
+        case _ if not node.weighted:
             return ()
         case _:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} is not one of {", ".join(OPS)}')
+            raise GraphError(f'node {node.name!r}: nothing says which shape the weight of op {node.op!r} has')
 
 
 def parameters(graph: Graph, node: Node | None = None) -> int:
@@ -129,7 +121,7 @@ def parameters(graph: Graph, node: Node | None = None) -> int:
     if graph.weight_owners.get(node.key, node.name) != node.name:
         return 0
     weight = weight_shape(graph, node)
-    return (math.prod(weight) + (node.shape[2] if node.bias or node.op == 'dense' else 0)) if weight else 0
+    return (math.prod(weight) + node.shape[2] * node.biased) if weight else 0
 
 
 def macs(graph: Graph, node: Node | None = None) -> int:
@@ -158,21 +150,17 @@ def _inferred_shape(graph: Graph, node: Node) -> tuple[int, int, int]:
             return node.shape
         case 'conv':
             return (*window_shape(shapes[0], node.kernel, node.stride, node.padding), node.shape[2])
-        case 'max_pool' | 'avg_pool':
+        case _ if node.op in WINDOW_POOLS:
             return (*window_shape(shapes[0], node.kernel, node.stride, node.padding), shapes[0][2])
-        case 'batch_norm' | 'relu' | 'leaky_relu' | 'sigmoid' | 'swish':
-            return shapes[0]
-        case 'add':
-            if shapes[0] != shapes[1]:
-                given = f'{node.inputs[0]!r} {shapes[0]} and {node.inputs[1]!r} {shapes[1]}'
-                raise GraphError(f'node {node.name!r} (add): its inputs {given} differ in shape')
-            return shapes[0]
-        case 'scale':
-            if shapes[1] != (1, 1, shapes[0][2]):
-                raise GraphError(
-                    f'node {node.name!r} (scale): expected factors {node.inputs[1]!r} of shape (1, 1, '
-                    f'{shapes[0][2]}), got {shapes[1]}'
-                )
+        case 'add' if shapes[0] != shapes[1]:
+            given = f'{node.inputs[0]!r} {shapes[0]} and {node.inputs[1]!r} {shapes[1]}'
+            raise GraphError(f'node {node.name!r} (add): its inputs {given} differ in shape')
+        case 'scale' if shapes[1] != (1, 1, shapes[0][2]):
+            raise GraphError(
+                f'node {node.name!r} (scale): expected factors {node.inputs[1]!r} of shape (1, 1, {shapes[0][2]}), '
+                f'got {shapes[1]}'
+            )
+        case _ if node.op in ELEMENTWISE:
             return shapes[0]
         case 'concat':
             if len({shape[:2] for shape in shapes}) > 1:
@@ -193,10 +181,7 @@ def _inferred_shape(graph: Graph, node: Node) -> tuple[int, int, int]:
                 )
             return (1, 1, node.shape[2])
         case _:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} is not one of {", ".join(OPS)}')
-
-
-_INPUT_COUNT = {'input': 0, 'add': 2, 'scale': 2}
+            raise GraphError(f'node {node.name!r}: nothing says which shape the output of op {node.op!r} has')
 
 
 def validate(graph: Graph) -> None:
@@ -214,8 +199,8 @@ def validate(graph: Graph) -> None:
             raise GraphError(f'{where}: the name is used twice')
         if (node.op == 'input') != (position == 0):
             raise GraphError(f'{where}: a graph has one input node and it comes first; this is node {position}')
-        expected = _INPUT_COUNT.get(node.op, 1)
-        if node.op == 'concat':
+        expected = TRAITS[node.op].inputs
+        if expected is None:
             if len(node.inputs) < 2:
                 raise GraphError(f'{where}: expected two inputs or more, got {len(node.inputs)}: {node.inputs}')
         elif len(node.inputs) != expected:
@@ -223,16 +208,16 @@ def validate(graph: Graph) -> None:
         for name in node.inputs:
             if name not in seen:
                 raise GraphError(f'{where}: its input {name!r} is not a node before it')
-        if node.op in WINDOWED:
+        if node.windowed:
             _validate_window(graph, node, where)
         inferred = _inferred_shape(graph, node)
         if inferred != node.shape:
             raise GraphError(
                 f'{where}: its shape is given as {node.shape}, but its inputs and attributes give {inferred}'
             )
-        if node.op in (*WINDOWED, 'dense') and (work := _products(graph, node)) > MOST_PRODUCTS:
+        if (node.windowed or node.weighted) and (work := _products(graph, node)) > MOST_PRODUCTS:
             raise GraphError(f'{where}: it takes {work:,} products; at most {MOST_PRODUCTS:,} can be priced')
-        if node.op in ('conv', 'dense'):
+        if node.weighted:
             _validate_weights(graph, node, where)
         seen.add(node.name)
 
@@ -241,14 +226,14 @@ def _products(graph: Graph, node: Node) -> int:
     """Products of one image, and no less than each input value takes to meet each output channel of its group once."""
     height, width, channels_in = graph.in_shape(node)
     reach = max(height * width, math.prod(node.shape[:2]) * math.prod(node.kernel))
-    return reach * node.shape[2] * (channels_in // node.groups if node.op in ('conv', 'dense') else 1)
+    return reach * node.shape[2] * (channels_in // node.groups if node.weighted else 1)
 
 
 def _validate_weights(graph: Graph, node: Node, where: str) -> None:
-    if node.weights in graph.by_name and (other := graph[node.weights]).op not in ('conv', 'dense'):
+    if node.weights in graph.by_name and not (other := graph[node.weights]).weighted:
         raise GraphError(
             f'{where}: weights {node.weights!r} is the name of a {other.op}; give a key of its own or the name of a '
-            'conv or dense'
+            f'{listed(WEIGHTED, "or")}'
         )
     owner = graph[graph.weight_owners[node.key]]
     if owner is node:
@@ -280,7 +265,7 @@ def pretty(graph: Graph) -> str:
     """The graph as an aligned text table, one line a node, with parameters and MACs."""
     rows = [('node', 'op', 'inputs', 'shape', 'window', 'gate', 'parameters', 'MACs')]
     for node in graph.nodes:
-        window = f'{node.kernel[0]}x{node.kernel[1]}/{node.stride[0]}' if node.op in WINDOWED else ''
+        window = f'{node.kernel[0]}x{node.kernel[1]}/{node.stride[0]}' if node.windowed else ''
         rows.append(
             (
                 node.name,

@@ -24,9 +24,11 @@ float32.)
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import chex
 import flax.linen as nn
@@ -36,9 +38,9 @@ import numpy as np
 
 from tailor_jax.conv import conv_general_dilated
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
-from tailor_jax.integers.fixed import Fixed
-from tailor_jax.integers.lower import slope_multiplier
+from tailor_jax.integers.fixed import Fixed, slope_multiplier
 from tailor_jax.integers.mean import mean_of
+from tailor_jax.ops import MEANS, TABLED
 from tailor_jax.quantization.quant import SMOOTH, divide, fake_quant, lookup
 from tailor_jax.quantization.scales import power, scaled_quant
 from tailor_jax.quantization.spec import QuantSpec
@@ -89,46 +91,48 @@ class Net(nn.Module):
         """
         chex.assert_shape(images, (None, *self.graph.input.shape))
         kinds = dict(self.quant.activations) if self.quant else {}
-        # Quantized, shared weights come once for each node (`quant.quantize_params`).
-        owners = (
-            {node.name: node.name for node in self.graph if weight_shape(self.graph, node)}
-            if self.quant
-            else self.graph.weight_owners
-        )
-        layers = {key: self._layer(self.graph[owner], key) for key, owner in owners.items()}
+        call = _Call(gates or {}, train, negative_slope, kinds, fracs or {}, self._layers())
         tensors: dict[str, jax.Array] = {}
         for node in self.graph:
             inputs = [tensors[name] for name in node.inputs]
-            if node.op == 'relu' and negative_slope is not None:
-                tensor = nn.leaky_relu(inputs[0], negative_slope)
+            if not inputs:
+                tensor = images.astype(self.dtype)
+            elif self.quant:
+                tensor = self._on_integers(node, inputs, call)
             else:
-                tensor = (
-                    self._run(node, inputs, gates or {}, train, kinds, fracs or {}, layers)
-                    if inputs
-                    else images.astype(self.dtype)
-                )
+                tensor = self._run(node, inputs, call)
             if node.relu:
                 tensor = nn.relu(tensor)
-            if node.name in kinds:
-                kind = kinds[node.name]
-                tensor = scaled_quant(tensor, fracs[node.name], kind) if fracs else fake_quant(tensor, kind)
-            tensors[node.name] = tensor
+            tensors[node.name] = _rounded(node, tensor, call) if node.name in kinds else tensor
         if capture:
             return tensors
         return tensors[self.graph.output.name].reshape(images.shape[0], -1).astype(jnp.float32)
 
-    def _layer(self, node: Node, name: str) -> nn.Module:
-        """The module of a conv or dense node."""
-        # Quantized, every product and sum must be exact; an accelerator's default may round operands to fewer bits.
-        precision = jax.lax.Precision.HIGHEST if self.quant else None
+    def _layers(self) -> dict[str, nn.Module]:
+        """{node: its module} of the weighted nodes. Shared weights are one module; quantized they come once for each
+        node (`quant.quantize_params`), and every product and sum must be exact, where an accelerator's default may
+        round operands to fewer bits.
+        """
+        if self.quant:
+            return {
+                node.name: self._layer(node, node.name, jax.lax.Precision.HIGHEST)
+                for node in self.graph
+                if node.weighted
+            }
+        modules = {
+            key: self._layer(self.graph[owner], key, precision=None) for key, owner in self.graph.weight_owners.items()
+        }
+        return {node.name: modules[node.key] for node in self.graph if node.weighted}
+
+    def _layer(self, node: Node, name: str, precision: jax.lax.Precision | None) -> nn.Module:
+        """The module of a weighted node."""
         if node.op == 'dense':
             return nn.Dense(node.shape[2], dtype=self.dtype, precision=precision, name=name)
-        top, bottom, left, right = node.padding
         return nn.Conv(
             node.shape[2],
             node.kernel,
             node.stride,
-            ((top, bottom), (left, right)),
+            _sides(node),
             feature_group_count=node.groups,
             use_bias=node.bias,
             precision=precision,
@@ -137,42 +141,32 @@ class Net(nn.Module):
             name=name,
         )
 
-    def _run(
-        self,
-        node: Node,
-        inputs: list[jax.Array],
-        gates: Mapping[str, jax.Array],
-        train: bool,
-        kinds: Mapping[str, Fixed],
-        fracs: Mapping[str, jax.Array],
-        layers: Mapping,
-    ) -> jax.Array:
+    def _run(self, node: Node, inputs: list[jax.Array], call: _Call) -> jax.Array:
+        """What an op computes on real numbers."""
         x = inputs[0]
-        top, bottom, left, right = node.padding
         match node.op:
-            case 'conv' | 'dense':
-                return layers[node.name if self.quant else node.key](x)
+            case _ if node.weighted:
+                return call.layers[node.name](x)
             case 'batch_norm':
                 return nn.BatchNorm(
-                    use_running_average=not train,
+                    use_running_average=not call.train,
                     momentum=BATCH_NORM_MOMENTUM,
                     epsilon=BATCH_NORM_EPSILON,
-                    axis_name=self.axis_name if train else None,
+                    axis_name=self.axis_name if call.train else None,
                     dtype=self.dtype,
                     name=node.name,
                 )(x)
             case 'relu':
-                return nn.relu(x)
-            case 'add':
-                if node.gate not in gates:
-                    return x + inputs[1]
-                z = jnp.asarray(gates[node.gate], self.dtype)
-                return (jnp.sqrt(2 - z * z) * x if self.preserve_variance else x) + z * inputs[1]
+                return nn.relu(x) if call.negative_slope is None else nn.leaky_relu(x, call.negative_slope)
             case 'leaky_relu':
-                multiplier, frac = slope_multiplier(node.slope, kinds[node.inputs[0]]) if kinds else (node.slope, 0)
-                return jnp.where(x >= 0, x, x * (multiplier * 2.0**-frac))
-            case 'sigmoid' | 'swish':
-                return lookup(x, node.op, kinds[node.inputs[0]], kinds[node.name]) if kinds else SMOOTH[node.op](x)
+                return _leaky(x, node.slope)
+            case _ if node.op in TABLED:
+                return SMOOTH[node.op](x)
+            case 'add':
+                if node.gate not in call.gates:
+                    return x + inputs[1]
+                z = jnp.asarray(call.gates[node.gate], self.dtype)
+                return (jnp.sqrt(2 - z * z) * x if self.preserve_variance else x) + z * inputs[1]
             case 'scale':
                 return x * inputs[1]
             case 'concat':
@@ -182,24 +176,68 @@ class Net(nn.Module):
             case 'flatten':
                 return x.reshape(x.shape[0], 1, 1, -1)
             case 'max_pool':
-                return nn.max_pool(x, node.kernel, node.stride, ((top, bottom), (left, right)))
+                return nn.max_pool(x, node.kernel, node.stride, _sides(node))
             case 'avg_pool':
-                total = nn.pooling.pool(x, 0.0, jax.lax.add, node.kernel, node.stride, ((top, bottom), (left, right)))
-                return self._mean(node, total, kinds, fracs) if kinds else total * (1 / math.prod(node.kernel))
+                return _sums(node, x) * (1 / math.prod(node.kernel))
             case 'global_avg_pool':
-                if not kinds:
-                    return jnp.mean(x, axis=(1, 2), keepdims=True)
-                return self._mean(node, jnp.sum(x, axis=(1, 2), keepdims=True), kinds, fracs)
+                return jnp.mean(x, axis=(1, 2), keepdims=True)
             case _:
                 raise GraphError(f'node {node.name!r}: the model does not run op {node.op!r}')
 
-    def _mean(
-        self, node: Node, total: jax.Array, kinds: Mapping[str, Fixed], fracs: Mapping[str, jax.Array]
-    ) -> jax.Array:
-        """The integer graph's mean, of sums of quantized values."""
-        (source,) = node.inputs
-        frac = fracs.get(source, kinds[source].frac)
-        return divide(total * power(frac), mean_of(node, self.graph.in_shape(node), kinds[source])) * power(-frac)
+    def _on_integers(self, node: Node, inputs: list[jax.Array], call: _Call) -> jax.Array:
+        """What an op computes on quantized values, before its output is rounded: where the integer graph has a number
+        of its own for a slope, a function or a quotient, with that; else what it computes on real ones, which is exact.
+        """
+        x, source, kind = inputs[0], node.inputs[0], call.kinds[node.inputs[0]]
+        match node.op:
+            case 'leaky_relu':
+                multiplier, shift = slope_multiplier(node.slope, kind)
+                return _leaky(x, multiplier * 2.0**-shift)
+            case _ if node.op in TABLED:
+                return lookup(x, node.op, kind, call.kinds[node.name])
+            case _ if node.op in MEANS:
+                frac = call.fracs.get(source, kind.frac)
+                mean = mean_of(node, self.graph.in_shape(node), kind)
+                return divide(_sums(node, x) * power(frac), mean) * power(-frac)
+            case _:
+                return self._run(node, inputs, call)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """What one call of the network was given, see `Net.__call__`; the types of its tensors, {} unquantized; and the
+    modules of its weighted nodes.
+    """
+
+    gates: Mapping[str, jax.Array]
+    train: bool
+    negative_slope: jax.Array | float | None
+    kinds: Mapping[str, Fixed]
+    fracs: Mapping[str, jax.Array]
+    layers: Mapping[str, Any]
+
+
+def _rounded(node: Node, x: jax.Array, call: _Call) -> jax.Array:
+    """A node's output in the type that it has."""
+    kind = call.kinds[node.name]
+    return scaled_quant(x, call.fracs[node.name], kind) if call.fracs else fake_quant(x, kind)
+
+
+def _leaky(x: jax.Array, slope: float) -> jax.Array:
+    return jnp.where(x >= 0, x, x * slope)
+
+
+def _sums(node: Node, x: jax.Array) -> jax.Array:
+    """The sums that an average pool divides."""
+    if node.windowed:
+        return nn.pooling.pool(x, 0.0, jax.lax.add, node.kernel, node.stride, _sides(node))
+    return jnp.sum(x, axis=(1, 2), keepdims=True)
+
+
+def _sides(node: Node) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The padding (above, below), (left, right)."""
+    top, bottom, left, right = node.padding
+    return (top, bottom), (left, right)
 
 
 def init(graph: Graph, seed: int) -> dict:
@@ -270,7 +308,7 @@ def fold_variables(graph: Graph, variables: Mapping) -> dict[str, dict[str, np.n
     params, stats = jax.device_get((variables['params'], variables.get('batch_stats', {})))
     folded: dict[str, dict[str, np.ndarray]] = {}
     for node in graph:
-        if node.op in ('conv', 'dense'):
+        if node.weighted:
             kernel = np.asarray(params[node.key]['kernel'], np.float64)
             folded[node.key] = {
                 'kernel': kernel,

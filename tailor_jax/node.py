@@ -13,23 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tailor_jax.fields import REQUIRED, Fields, plain
-
-OPS = (
-    *('input', 'conv', 'batch_norm', 'dense'),
-    *('relu', 'leaky_relu', 'sigmoid', 'swish'),
-    *('add', 'scale', 'concat'),
-    *('max_pool', 'avg_pool', 'global_avg_pool', 'upsample', 'flatten'),
-)
-WINDOWED = ('conv', 'max_pool', 'avg_pool')
-USERS = {  # the ops that have a field at all
-    **dict.fromkeys(('kernel', 'stride', 'padding'), WINDOWED),
-    **dict.fromkeys(('bias', 'weights'), ('conv', 'dense')),
-    'groups': ('conv',),
-    'factor': ('upsample',),
-    'slope': ('leaky_relu',),
-    'relu': ('conv', 'dense', 'add'),
-    'gate': ('add',),
-}
+from tailor_jax.ops import OPS, TRAITS, WEIGHTED, WINDOWED
 
 NAME = re.compile(r'(?=.{1,100}\Z)[a-z][a-z0-9]*(_[a-z0-9]+)*')
 # A node name becomes part of C++ and Verilog identifiers; these words would not compile.
@@ -61,18 +45,18 @@ class Node:
 
     Attributes:
       name: parameter key, C++ identifier suffix and report row; lower case words joined by underscores.
-      op: one of `OPS`.
+      op: one of `tailor_jax.ops.OPS`.
       inputs: names of the nodes it reads. For `add`: (main branch, skip tensor); for `scale`: (map, factors); for
         `concat`: two or more.
-      kernel, stride: window height and width, steps down and across (conv, max_pool, avg_pool).
-      padding: zeros at (top, bottom, left, right) (conv, avg_pool), or minus infinity (max_pool).
+      kernel, stride: of a windowed op: window height and width, steps down and across.
+      padding: of a windowed op: zeros at (top, bottom, left, right), or for a max_pool minus infinity.
       groups: channel groups of a conv; equal to the input channels for a depthwise one.
       bias: whether a conv adds a bias (a dense layer always does).
-      weights: the key of the parameters of a conv or dense; nodes of the same key share them. By default the node's own
+      weights: the key of the parameters of a weighted op; nodes of the same key share them. By default the node's own
         name.
       factor: how many times an upsample repeats each row and each column.
       slope: of a leaky_relu below zero.
-      relu: whether a ReLU is fused onto the output of a conv, dense or add (set by `rewrite.fold`).
+      relu: whether a ReLU is fused onto the output (set by `rewrite.fold`).
       gate: the learnable gate of an add; empty for an add that is always open.
       block: the row of the block-level report that this node belongs to.
     """
@@ -107,6 +91,21 @@ class Node:
         """Where its parameters are kept."""
         return self.weights or self.name
 
+    @property
+    def weighted(self) -> bool:
+        """Whether it has weights."""
+        return self.op in WEIGHTED
+
+    @property
+    def windowed(self) -> bool:
+        """Whether it slides a window over its input."""
+        return self.op in WINDOWED
+
+    @property
+    def biased(self) -> bool:
+        """Whether it adds a bias."""
+        return self.bias or self.op == 'dense'
+
     @functools.cached_property
     def problem(self) -> str:
         """What its fields hold and must not, whatever graph it stands in; '' for a node that is in order."""
@@ -139,7 +138,7 @@ def _problem(node: Node) -> str:
     for field in ('bias', 'relu'):
         if type(getattr(node, field)) is not bool:
             return f'{field} must be True or False, got {getattr(node, field)!r}'
-    for field, users in USERS.items():
+    for field, users in _USERS.items():
         if node.op not in users and (value := getattr(node, field)) != _DEFAULTS[field]:
             return f'only {" or ".join(users)} can have {field}, got {value!r}'
     return ''
@@ -147,6 +146,11 @@ def _problem(node: Node) -> str:
 
 _DEFAULTS = {
     field.name: field.default for field in dataclasses.fields(Node) if field.default is not dataclasses.MISSING
+}
+_USERS = {  # the ops that have a field, of those that not every op has
+    field: users
+    for field in _DEFAULTS
+    if (users := tuple(op for op, traits in TRAITS.items() if field in traits.fields))
 }
 _RANGES = (
     ('shape', 1, MOST_CHANNELS),

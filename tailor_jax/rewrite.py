@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tailor_jax.fields import hint
 from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.ops import FOLDING, RECTIFIED
 
 
 def dead_code(graph: Graph) -> Graph:
@@ -64,7 +65,7 @@ def fold(graph: Graph) -> Graph:
     for node in graph.nodes:
         inputs = tuple(stands_for.get(name, name) for name in node.inputs)
         node = _with(node, inputs, node.gate)
-        if node.op not in ('batch_norm', 'relu'):
+        if node.op not in FOLDING:
             nodes[node.name] = node
             continue
         producer = nodes[inputs[0]]
@@ -78,7 +79,7 @@ def fold(graph: Graph) -> Graph:
             nodes[producer.name] = dataclasses.replace(producer, bias=True)
         elif alone and producer.op == 'relu':
             pass  # they are one, as behind an add that a closed gate took away
-        elif alone and producer.op in ('conv', 'dense', 'add'):
+        elif alone and producer.op in RECTIFIED:
             nodes[producer.name] = dataclasses.replace(producer, relu=True)
         else:
             nodes[node.name] = node

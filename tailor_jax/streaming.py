@@ -5,7 +5,7 @@ One process per node of the folded graph, one FIFO per edge, one token per pixel
 readers is copied by a clone process. A call streams a batch of N images back to back; nothing is flushed between
 images.
 
-Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stride (sh, sw), padding (top, ..., left,
+A process that writes a token a window (`ops.Op.stream`), over an (H, W, C) input, kernel (fh, fw), stride (sh, sw), padding (top, ..., left,
 ...):
 
     D = (fh - 1 - top) W + (fw - 1 - left)             tokens from the anchor pixel to the last pixel of its window
@@ -15,9 +15,10 @@ Windowed process (conv, max_pool) over an (H, W, C) input, kernel (fh, fw), stri
         if a >= 0 and the anchor lies on the stride grid (and inside the output): write one token
 
 Taps outside the image are masked to zero, so padding costs neither tokens nor cycles. An iteration that writes takes
-`reuse_factor` cycles (that many passes over the multipliers), any other iteration one cycle. add, relu, clone,
-global_avg_pool: one cycle a token read; dense: `reuse_factor` cycles a token. A process reads in the first cycle of an
-iteration; it writes L cycles after the last.
+`reuse_factor` cycles (that many passes over the multipliers; 1 without weights), any other iteration one cycle. A
+process that writes a token for each that it reads, as the clone does, is the same with D = 0 and strides of 1; one that
+writes a token a map the same with D = H W - 1 and strides of (H, W). A process reads in the first cycle of an iteration;
+it writes L cycles after the last.
 
 L = `process_latency_cycles` is the depth of a process's pipeline: the registers of the multipliers, adder trees and
 FIFO ports that a token passes after its last trip. It is the same for every process, 0 where it is not given. Pipelines
@@ -30,7 +31,7 @@ Time: a token written in cycle t can be read in cycle t; the place freed by a re
 a skip over one convolution holds W + 2 tokens and over two 2 W + 3 with L = 0; over n convolutions of one cycle a token
 n (W + 1 + L) + 1.
 
-Reuse factor R of a conv or dense with K = fh fw C_in / groups products per output channel and C_out channels: pass r
+Reuse factor R of a weighted node with K = fh fw C_in / groups products per output channel and C_out channels: pass r
 computes the output channels of one of gcd(R, C_out) blocks and one of R / gcd(R, C_out) slices of the K products, so R
 must be such a product of divisors.
 """
@@ -38,8 +39,10 @@ must be such a product of divisors.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
+from tailor_jax.ops import STREAMED, TRAITS, listed
 
 
 def fifo_name(producer: str, consumer: str) -> str:
@@ -50,7 +53,7 @@ def fifo_name(producer: str, consumer: str) -> str:
 
 
 def products(graph: Graph, node: Node) -> tuple[int, int]:
-    """(K, C_out): products per output channel, and output channels, of a conv or dense node."""
+    """(K, C_out): products per output channel, and output channels, of a weighted node."""
     *inner, channels_out = weight_shape(graph, node)
     return math.prod(inner), channels_out
 
@@ -74,7 +77,7 @@ def reuse_split(graph: Graph, node: Node, reuse_factor: int) -> tuple[int, int]:
 
 
 def reuse_factors(graph: Graph, node: Node) -> tuple[int, ...]:
-    """Every valid reuse factor of a conv or dense node, ascending."""
+    """Every valid reuse factor of a weighted node, ascending."""
     count, channels_out = products(graph, node)
     blocks = [block for block in range(1, channels_out + 1) if channels_out % block == 0]
     slices = [size for size in range(1, count + 1) if count % size == 0]
@@ -85,16 +88,42 @@ def reuse_factors(graph: Graph, node: Node) -> tuple[int, ...]:
 
 def unsupported(node: Node) -> GraphError:
     """The error for a node that is no streaming process."""
-    hint = (
-        'fold the graph first'
-        if node.op == 'batch_norm'
-        else 'a dataflow design runs conv, dense, add, relu, max_pool and global_avg_pool'
-    )
+    folded = TRAITS[node.op].scaling == 'folded'
+    hint = 'fold the graph first' if folded else f'a dataflow design runs {listed(STREAMED - {"input"})}'
     return GraphError(f'node {node.name!r}: op {node.op!r} has no streaming process; {hint}')
 
 
+class Steps(NamedTuple):
+    """Which iterations of a process write: those with their anchor D tokens ago on the stride grid.
+
+    Attributes:
+      lag: D, the tokens read after an anchor pixel before its output can be written.
+      stride: (rows, columns) from one anchor to the next.
+      window: offsets, in tokens, from the newest pixel of the window to its other pixels; (0,) without one.
+    """
+
+    lag: int
+    stride: tuple[int, int]
+    window: tuple[int, ...] = (0,)
+
+
+def steps(graph: Graph, node: Node) -> Steps:
+    """The steps of a process that reads. Raises GraphError for a node that is none, and as `lag` does."""
+    height, width, _ = graph.in_shape(node)
+    match TRAITS[node.op].stream:
+        case 'token':
+            return Steps(0, (1, 1))
+        case 'window':
+            taps = tuple(row * width + column for row in range(node.kernel[0]) for column in range(node.kernel[1]))
+            return Steps(lag(graph, node), node.stride, taps)
+        case 'map':
+            return Steps(height * width - 1, (height, width))
+        case _:
+            raise unsupported(node)
+
+
 def lag(graph: Graph, node: Node) -> int:
-    """D of a windowed node: tokens read after an anchor pixel before its output can be written.
+    """D of a process that writes a token a window.
 
     Raises GraphError where padding asks for more outputs than there are anchor pixels.
     """
@@ -110,17 +139,8 @@ def lag(graph: Graph, node: Node) -> int:
 
 def period_cycles(graph: Graph, node: Node, reuse_factor: int = 1) -> int:
     """Cycles that a process needs for an image if it never waits; the network's initiation interval is the largest."""
+    if node.op not in STREAMED:
+        raise unsupported(node)
     height, width, _ = node.shape
-    match node.op:
-        case 'conv' | 'max_pool':
-            height_in, width_in, _ = graph.in_shape(node)
-            return height_in * width_in + (reuse_factor - 1) * height * width
-        case 'dense':
-            return reuse_factor
-        case 'global_avg_pool':
-            height_in, width_in, _ = graph.in_shape(node)
-            return height_in * width_in
-        case 'input' | 'add' | 'relu':
-            return height * width
-        case _:
-            raise unsupported(node)
+    height_in, width_in, _ = graph.in_shape(node) if node.inputs else node.shape
+    return height_in * width_in + (reuse_factor - 1) * height * width

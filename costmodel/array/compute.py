@@ -26,6 +26,7 @@ from costmodel.array.settings import PEArray
 from costmodel.cost import CostError
 from tailor_jax.array_schedule import Layer, LayerGraph
 from tailor_jax.graph import weight_shape
+from tailor_jax.ops import ELEMENTWISE, WINDOW_POOLS
 
 
 def cycles(network: LayerGraph, layer: Layer, target: PEArray) -> int:
@@ -34,12 +35,12 @@ def cycles(network: LayerGraph, layer: Layer, target: PEArray) -> int:
     height, width, channels = node.shape
     pixels = target.batch * height * width
     match node.op:
-        case 'conv' | 'dense':
+        case _ if node.weighted:
             *window, channels_in, _ = weight_shape(network.graph, node)
             return product_cycles(pixels, math.prod(window), channels_in, channels // node.groups, node.groups, target)
-        case 'add' | 'scale' | 'relu' | 'leaky_relu' | 'sigmoid' | 'swish' | 'upsample':
+        case _ if node.op == 'upsample' or node.op in ELEMENTWISE:
             operations = pixels * channels
-        case 'max_pool' | 'avg_pool':
+        case _ if node.op in WINDOW_POOLS:
             operations = pixels * channels * math.prod(node.kernel)
         case 'global_avg_pool':
             operations = target.batch * math.prod(network.graph.in_shape(node))
@@ -71,7 +72,7 @@ def fetched_bits(network: LayerGraph, layer: Layer, target: PEArray) -> int:
     node = layer.nodes[0]
     height, width, channels = node.shape
     pixels = target.batch * height * width
-    if node.op not in ('conv', 'dense'):
+    if not node.weighted:
         read = sum(math.prod(network.graph[name].shape) for name in node.inputs)
         return target.batch * (read + height * width * channels) * target.activation_bits
     *window, channels_in, _ = weight_shape(network.graph, node)

@@ -1,11 +1,11 @@
 """Layers: what the array runs as one step. Every policy, and lowering, walks the layers of the folded graph.
 
-    conv, dense      start a layer; what follows on its only reader joins it: activations, one pool, an add (with
+    weighted         start a layer; what follows on its only reader joins it: activations, one pool, an add (with
                      `fuse_add`) on its main branch
     add, scale       a layer of their own where they join none, an element-wise pass
     pools, upsample  join the layer that makes their input, or are a pass of their own; a global average pool, an
                      accumulation on the side, also joins where others read its input: such a layer writes both tensors
-    concat, flatten  no layer: addresses only; who reads one reads the tensors that it is made of
+    views            no layer: addresses only; who reads one reads the tensors that it is made of
 
 A tensor is named by the node that makes it. Only tensors that some other layer reads, or that are the network's output,
 exist outside a layer. A layer stands where its last operand is ready: a convolution with a fused add waits for the
@@ -19,11 +19,9 @@ from fractions import Fraction
 
 from costmodel.array.settings import PEArray
 from costmodel.cost import CostError
-from tailor_jax.array_schedule import VIEWS, Layer, LayerGraph, stored
+from tailor_jax.array_schedule import Layer, LayerGraph, stored
 from tailor_jax.graph import Graph, Node, macs, weight_shape
-
-ACTIVATIONS = ('relu', 'leaky_relu', 'sigmoid', 'swish')
-POOLS = ('max_pool', 'avg_pool', 'global_avg_pool')
+from tailor_jax.ops import ACTIVATIONS, POOLS, VIEWS, WEIGHTED, WINDOW_POOLS
 
 
 def tensor_bytes(network: LayerGraph, name: str, target: PEArray, repeats: Fraction | int = 1) -> int:
@@ -63,18 +61,20 @@ def layer_graph(folded: Graph, target: PEArray, final: bool = True) -> LayerGrap
 
 def _joins(graph: Graph, node: Node, inside: set[str], fuse_add: bool) -> bool:
     """Whether a node joins the layer that makes its input, whose ops are `inside`; empty where there is none."""
-    alone = len(graph.consumers[node.inputs[0]]) == 1
+    alone, resized = len(graph.consumers[node.inputs[0]]) == 1, bool(inside & {'upsample', *POOLS})
     match node.op:
-        case 'conv' | 'dense' | 'scale' | 'concat' | 'flatten':
+        case _ if node.weighted or node.op in VIEWS:
+            return False
+        case 'scale':
             return False
         case 'add':
-            return fuse_add and alone and bool(inside & {'conv', 'dense'}) and not inside & {'add', 'upsample', *POOLS}
-        case 'relu' | 'leaky_relu' | 'sigmoid' | 'swish':
+            return fuse_add and alone and bool(inside & WEIGHTED) and not (resized or 'add' in inside)
+        case _ if node.op in ACTIVATIONS:
             return alone and bool(inside)
-        case 'max_pool' | 'avg_pool' | 'upsample':
-            return alone and bool(inside) and not inside & {'upsample', *POOLS}
+        case _ if node.op == 'upsample' or node.op in WINDOW_POOLS:
+            return alone and bool(inside) and not resized
         case 'global_avg_pool':
-            return bool(inside) and not inside & {'upsample', *POOLS}
+            return bool(inside) and not resized
         case _:
             raise CostError(f'node {node.name!r}: op {node.op!r} has no place on a PE array; fold the graph first')
 
@@ -92,7 +92,7 @@ def _layer(graph: Graph, nodes: tuple[Node, ...]) -> Layer:
         for node in nodes
         if node.name == graph.output.name or any(reader not in members for reader in graph.consumers[node.name])
     )
-    weights = math.prod(weight_shape(graph, nodes[0])) if nodes[0].op in ('conv', 'dense') else 0
+    weights = math.prod(weight_shape(graph, nodes[0])) if nodes[0].weighted else 0
     return Layer(
         nodes, tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(shortcuts)), outputs, weights, macs(graph, nodes[0])
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from costmodel.expectation.groups import Segment, segments
 from tailor_jax.graph import Graph, Node
+from tailor_jax.ops import FOLDING, VIEWS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,8 @@ def _alone(segment: Segment) -> Graph:
 
 
 def _is_cut(graph: Graph, node: Node) -> bool:
-    return all(reader.op in ('conv', 'dense', 'add') for reader in _readers(graph, node)) and _is_stored(graph, node)
+    readers_of_their_own = all(reader.weighted or reader.op == 'add' for reader in _readers(graph, node))
+    return readers_of_their_own and _is_stored(graph, node)
 
 
 def _readers(graph: Graph, node: Node) -> Iterator[Node]:
@@ -82,6 +84,6 @@ def _readers(graph: Graph, node: Node) -> Iterator[Node]:
 
 def _is_stored(graph: Graph, node: Node) -> bool:
     """Whether the tensor, or what stands for it once gated adds are gone, lies in memory as one."""
-    while node.gate or node.op in ('relu', 'batch_norm'):
+    while node.gate or node.op in FOLDING:
         node = graph[node.inputs[0]]
-    return node.op not in ('concat', 'flatten')
+    return node.op not in VIEWS

@@ -23,6 +23,7 @@ from costmodel.streams.timing import schedule
 from costmodel.streams.timing.processes import ProcessSegment, absorbed
 from tailor_jax import rewrite, streaming
 from tailor_jax.graph import Graph
+from tailor_jax.ops import FOLDING
 
 REDUCTIONS = {
     'bram18': 'sum',
@@ -113,7 +114,7 @@ def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
 def _can_vanish(graph: Graph, segment: Segment) -> bool:
     """Whether closed gates and folding can make the segment's last node stand for its entry."""
     node = segment.nodes[-1]
-    while node.name != segment.entry.name and (node.gate or node.op in ('batch_norm', 'relu')):
+    while node.name != segment.entry.name and (node.gate or node.op in FOLDING):
         node = graph[node.inputs[0]]
     return node.name == segment.entry.name
 

@@ -167,13 +167,13 @@ def interval_wanted(graph: Graph, target: Dataflow) -> int:
 
 
 def reuse_factors(graph: Graph, target: Dataflow) -> dict[str, int]:
-    """The reuse factor of every conv and dense node of the graph.
+    """The reuse factor of every weighted node of the graph.
 
     Raises:
       GraphError: for a reuse factor that does not divide a layer (`streaming.reuse_split`).
       CostError: for an interval that a node cannot meet; the message names the node and the nearest interval.
     """
-    return {node.name: _reuse_factor(graph, node, target) for node in graph.nodes if node.op in ('conv', 'dense')}
+    return {node.name: _reuse_factor(graph, node, target) for node in graph.nodes if node.weighted}
 
 
 def _reuse_factor(graph: Graph, node: Node, target: Dataflow) -> int:

@@ -39,6 +39,7 @@ from experiments.config import ConfigError
 from experiments.fidelity import peers
 from tailor_jax import files
 from tailor_jax.graph import Graph, Node
+from tailor_jax.ops import WEIGHTED
 
 RUNS = (
     'resnet20/scalesim/output_stationary',
@@ -231,7 +232,7 @@ def _zigzag_row(node: Node, evaluation: Any) -> dict[str, Any]:
     return row
 
 
-TOOLS = {'scalesim': (scalesim, ('conv', 'dense')), 'zigzag': (zigzag, ('conv', 'dense', 'add'))}
+TOOLS = {'scalesim': (scalesim, WEIGHTED), 'zigzag': (zigzag, WEIGHTED | {'add'})}
 
 
 def one(run: str) -> dict[str, Any]:

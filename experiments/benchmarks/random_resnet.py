@@ -23,7 +23,7 @@ def make(
     """
     graph = build.resnet(depth, (size, size, 3), width=width)
     graph = rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1)))
-    weighted = [node for node in graph.nodes if node.op in ('conv', 'dense')]
+    weighted = [node for node in graph.nodes if node.weighted]
     reuse = {
         node.name: max(factor for factor in streaming.reuse_factors(graph, node) if factor <= reuse_limit)
         for node in weighted

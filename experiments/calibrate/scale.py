@@ -20,6 +20,7 @@ from pathlib import Path
 from costmodel.cost import CostError
 from costmodel.streams.area.coefficients import Calibration, Coefficients
 from tailor_jax.fields import Fields, read_fields
+from tailor_jax.ops import STREAMED
 
 RESOURCES = ('lut', 'ff')
 MOST = 1e12
@@ -27,11 +28,11 @@ MOST = 1e12
 # {kind of row: (operations of its nodes, the parts that it is made of)}
 KINDS = {
     'layers': (
-        ('conv', 'dense', 'max_pool', 'global_avg_pool', 'relu'),
+        STREAMED - {'input', 'add'},
         ('mac', 'window', 'requantize', 'maximum', 'rom'),
     ),
-    'adds, clones': (('add',), ('add', 'clone')),
-    'FIFOs': (('',), ('fifo',)),
+    'adds, clones': ({'add'}, ('add', 'clone')),
+    'FIFOs': ({''}, ('fifo',)),
 }
 
 

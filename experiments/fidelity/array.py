@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from experiments.fidelity import figures, peers, tailor
 from experiments.fidelity.markdown import change, markdown_table
+from tailor_jax.ops import WEIGHTED
 
 CURVE = 'images/shortcut_fusion_curve.png'
 
@@ -53,7 +54,7 @@ def _zigzag() -> str:
     rows, misses, largest = [], [], 0.0
     for run in _runs('zigzag'):
         found = peers.pairs(run)
-        for kind, ops in (('convolutions', ('conv', 'dense')), ('adds', ('add',)), ('all', ('conv', 'dense', 'add'))):
+        for kind, ops in (('convolutions', WEIGHTED), ('adds', {'add'}), ('all', WEIGHTED | {'add'})):
             part = [each for each in found if each.node.op in ops]
             theirs, ours = sum(each.peer_dram_bytes for each in part), sum(each.dram_bytes for each in part)
             near = sum(_near(each) for each in part)

@@ -66,7 +66,7 @@ def hls4ml_streams(graph: Graph, word: int = 16) -> Iterator[tuple[str, int, int
     for node in graph.nodes:
         height, width, channels = node.shape
         bits = word
-        if node.op in ('conv', 'dense'):
+        if node.weighted:
             bits = 2 * word + math.ceil(math.log2(streaming.products(graph, node)[0])) + 1
             if any(node.padding):
                 yield 'zero padding', *_padded(graph, node, word)

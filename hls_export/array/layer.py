@@ -13,6 +13,7 @@ from tailor_jax.array_isa import NONE, Instruction
 from tailor_jax.array_schedule import ACCUMULATORS, DRAM, MAPS, VECTORS, WEIGHTS
 from tailor_jax.graph import Node
 from tailor_jax.integers.qgraph import QNode, convolve, run_node
+from tailor_jax.ops import WINDOW_POOLS
 
 
 class LayerRun:
@@ -36,9 +37,7 @@ class LayerRun:
         cut = next((index for index, stage in enumerate(stages) if stage.node.op == 'global_avg_pool'), len(stages))
         self.body, self.side = stages[:cut], stages[cut:]
         fused = [
-            index
-            for index, stage in enumerate(self.body)
-            if stage.node.op in ('max_pool', 'avg_pool') and (index or each.weighted)
+            index for index, stage in enumerate(self.body) if stage.node.op in WINDOW_POOLS and (index or each.weighted)
         ]
         self.pool_at = fused[0] if fused else len(self.body)
         self.before, self.pooling = self.body[: self.pool_at], self.body[self.pool_at :]
@@ -279,7 +278,7 @@ class LayerRun:
             elif op == 'scale':
                 assert self.factors is not None
                 inputs.append(self.factors[None, :, :, channels])
-            elif op in ('max_pool', 'avg_pool') and by_rows:
+            elif op in WINDOW_POOLS and by_rows:
                 stage = _padded(stage, self.missing)
             least = self.least if index == 0 else self.body[index - 1].out.lo
             x = run_node(stage, inputs, least)[0]
@@ -307,7 +306,7 @@ class LayerRun:
         """Rows of the result."""
         height = self.out_rows
         for stage in self.body[self.pool_at :] if self.pooling else self.body:
-            if stage.node.op in ('max_pool', 'avg_pool') and self.pooling:
+            if stage.node.op in WINDOW_POOLS and self.pooling:
                 node = stage.node
                 height = (height + node.padding[0] + node.padding[1] - node.kernel[0]) // node.stride[0] + 1
             elif stage.node.op == 'upsample':

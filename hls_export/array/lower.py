@@ -20,16 +20,17 @@ import numpy as np
 from hls_export.array.program import Program
 from tailor_jax import array_isa as instructions
 from tailor_jax.array_isa import NONE, OPCODES, STAGES, Instruction, InstructionError, Stage
-from tailor_jax.array_schedule import DRAM, VIEWS, Place, Schedule, Step
+from tailor_jax.array_schedule import DRAM, Place, Schedule, Step
 from tailor_jax.graph import Node
 from tailor_jax.integers.qgraph import QGraph, QNode
+from tailor_jax.ops import MEANS, OPS, PASSED, TABLED, VIEWS, WEIGHTED, WINDOW_POOLS
 
-KINDS = {
-    'products': ('conv', 'dense'),
-    'leaky': ('leaky_relu',),
-    'table': ('sigmoid', 'swish'),
-    'align': ('concat',),
-    **{op: (op,) for op in ('add', 'scale', 'relu', 'max_pool', 'avg_pool', 'global_avg_pool', 'upsample')},
+KINDS = {  # of stages, by op
+    **{op: op for op in OPS if op in STAGES},
+    **dict.fromkeys(WEIGHTED, 'products'),
+    **dict.fromkeys(TABLED, 'table'),
+    'leaky_relu': 'leaky',
+    'concat': 'align',
 }
 
 
@@ -175,8 +176,7 @@ class _Lowering:
                 'instruction reads one tensor'
             )
         second_place, second_pieces = self._operand(step, second) if second else ((NONE, 0), 0)
-        weighted = node.op in ('conv', 'dense')
-        average = next((member for member in layer.nodes if member.op == 'global_avg_pool'), None)
+        average = layer.member('global_avg_pool')
         after = layer.nodes[layer.nodes.index(average) :] if average else ()
         side = [name for name in layer.outputs if graph[name] in after]
         body = [name for name in layer.outputs if name not in side]
@@ -195,7 +195,7 @@ class _Lowering:
                 Instruction(
                     OPCODES.index('layer'),
                     frame=step.frame,
-                    weighted=weighted,
+                    weighted=node.weighted,
                     pieces=pieces,
                     second_pieces=second_pieces,
                     stages=len(layer.nodes),
@@ -213,7 +213,7 @@ class _Lowering:
                     second_memory=second_place[0],
                     output_memory=output_place[0],
                     average_memory=average_place[0],
-                    weights=self.weight_at[node.name] if weighted else 0,
+                    weights=self.weight_at[node.name] if node.weighted else 0,
                     input=input_place[1],
                     second=second_place[1],
                     output=output_place[1],
@@ -266,7 +266,7 @@ class _Lowering:
 
 def _stage(qnode: QNode, index: int = 0) -> Stage:
     node = qnode.node
-    kind = next((kind for kind, ops in KINDS.items() if node.op in ops), None)
+    kind = KINDS.get(node.op)
     if kind is None:
         raise InstructionError(f'node {node.name!r}: no instruction runs op {node.op!r}')
     return Stage(
@@ -274,11 +274,11 @@ def _stage(qnode: QNode, index: int = 0) -> Stage:
         relu=node.relu,
         signed=qnode.out.signed,
         bits=qnode.out.bits,
-        shift=0 if kind in ('relu', 'table', 'max_pool', 'upsample') else qnode.shift,
-        align=qnode.align[index] if kind in ('add', 'leaky', 'align', 'avg_pool', 'global_avg_pool') else 0,
+        shift=0 if node.op in PASSED or node.op in TABLED else qnode.shift,
+        align=qnode.align[index] if kind in ('add', 'leaky', 'align') or node.op in MEANS else 0,
         second_align=qnode.align[1] if kind == 'add' else 0,
-        multiplier=qnode.divisor if kind in ('avg_pool', 'global_avg_pool') else qnode.multiplier,
-        **(_window(node) if kind in ('max_pool', 'avg_pool') else {}),
+        multiplier=qnode.divisor if node.op in MEANS else qnode.multiplier,
+        **(_window(node) if node.op in WINDOW_POOLS else {}),
         **({'stride_down': node.factor[0], 'stride_across': node.factor[1]} if kind == 'upsample' else {}),
     )
 

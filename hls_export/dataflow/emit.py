@@ -20,8 +20,10 @@ from tailor_jax.integers import qgraph as qg
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.mean import reciprocal
 from tailor_jax.integers.qgraph import QGraph, QNode
+from tailor_jax.ops import ACCUMULATED, STREAMED, listed
 
-EMITTED = ('input', 'conv', 'dense', 'add', 'relu', 'max_pool', 'global_avg_pool')
+# The header of `include/` that has an op's function, if not the one of those without a window, weights or sums.
+HEADERS = {'conv': 'conv.h', 'dense': 'dense.h', 'max_pool': 'pool.h', 'global_avg_pool': 'pool.h'}
 IN_PORT, OUT_PORT = 'input_stream', 'output_stream'
 
 
@@ -35,7 +37,7 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
     if CLONE in graph.by_name:
         raise GraphError(f'node {CLONE!r}: the exporter uses this name for the copies of a tensor; rename the node')
     for qnode in qgraph.nodes:
-        if qnode.node.op not in EMITTED:
+        if qnode.node.op not in STREAMED:
             raise _unemitted(qnode.node)
     qg.check(qgraph)
     planning.check(graph, plan)
@@ -60,10 +62,8 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
 
 
 def _unemitted(node: Node) -> GraphError:
-    *most, last = EMITTED[1:]
-    return GraphError(
-        f'node {node.name!r}: the exporter cannot emit op {node.op!r}; it emits {", ".join(most)} and {last}'
-    )
+    emitted = listed(STREAMED - {'input'})
+    return GraphError(f'node {node.name!r}: the exporter cannot emit op {node.op!r}; it emits {emitted}')
 
 
 def cpp_type(fixed: Fixed) -> str:
@@ -110,7 +110,7 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
             sizes |= {'channels': channels}
         case _:
             raise _unemitted(node)
-    if node.op in ('conv', 'dense', 'add', 'global_avg_pool'):
+    if node.op in ACCUMULATED:
         # What comes before the requantizer. A mean is rounded to the output's scale by its division.
         types.setdefault('acc_t', qnode.acc)
         sizes.setdefault('shift', qnode.shift)
@@ -191,7 +191,7 @@ def _reuse(graph: Graph, node: Node, plan: Plan) -> dict[str, int]:
 
 
 def _integers(qnode: QNode) -> tuple[np.ndarray, np.ndarray, Fixed]:
-    """(weight, bias, type of the weight) of a conv or dense node."""
+    """(weight, bias, type of the weight) of a weighted node."""
     if qnode.weight is None or qnode.bias is None or qnode.weight_type is None:
         raise GraphError(
             f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it'
@@ -251,8 +251,7 @@ def _output_stream(graph: Graph, name: str) -> str:
 
 def _top(graph: Graph, plan: Plan, calls: list[str], weights: list[str]) -> str:
     ops = {node.op for node in graph.nodes}
-    defined_in = {'conv.h': {'conv'}, 'dense.h': {'dense'}, 'pool.h': {'max_pool', 'global_avg_pool'}}
-    headers = [header for header, defined in defined_in.items() if ops & defined]
+    headers = dict.fromkeys(header for op, header in HEADERS.items() if op in ops)
     streams = []
     for name, tensor in planning.fifos(graph).items():
         fifo = plan.fifos[name]
@@ -336,9 +335,9 @@ def _weights(qnode: QNode) -> str:
         '',
         f'static const tailor::rom<{weight_type.bits}> weight_{name}[{len(rows)}][{rows.shape[1]}] = {{',
     ]
-    per_tap = weight.shape[2] if node.op == 'conv' else len(rows)
+    per_tap = weight.shape[2] if node.windowed else len(rows)
     for index, row in enumerate(rows.tolist()):
-        if node.op == 'conv' and index % per_tap == 0:
+        if node.windowed and index % per_tap == 0:
             tap = divmod(index // per_tap, node.kernel[1])
             text.append(f'    // row {tap[0]}, column {tap[1]} of the window')
         text.append('    {' + ', '.join(f'{value:{digits}d}' for value in row) + '},')

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.integers.qgraph import QGraph
+from tailor_jax.ops import WEIGHTED, listed
 
 STORAGE = ('srl', 'lutram', 'bram', 'uram')
 CLONE = 'clone'
@@ -35,7 +36,7 @@ class Plan:
     """How a network becomes a design.
 
     Attributes:
-      reuse_factors: {node: reuse factor} of conv and dense nodes; 1 where a node is missing.
+      reuse_factors: {node: reuse factor} of weighted nodes; 1 where a node is missing.
       fifos: {FIFO name: Fifo}, exactly those of `fifos(graph)`.
       process_latency_cycles: the depth of a process's pipeline that the depths of the FIFOs allow for (see
         `tailor_jax.streaming`).
@@ -137,8 +138,10 @@ def check(graph: Graph, plan: Plan) -> None:
                 f'FIFO {name!r}: depth must be a positive integer, at most {MOST_DEPTH}, got {fifo.depth!r}'
             )
     for name, factor in plan.reuse_factors.items():
-        if name not in graph.by_name or graph[name].op not in ('conv', 'dense'):
-            raise GraphError(f'the plan gives {name!r} a reuse factor, but it is no conv or dense node of the network')
+        if name not in graph.by_name or not graph[name].weighted:
+            raise GraphError(
+                f'the plan gives {name!r} a reuse factor, but it is no {listed(WEIGHTED, "or")} node of the network'
+            )
         if not _is_integer(factor):
             raise GraphError(f'node {name!r}: its reuse factor must be an integer, got {factor!r}')
         streaming.reuse_split(graph, graph[name], factor)

@@ -2,6 +2,7 @@
 
     python -m tailor_jax.build            those with names and some ResNets: parameters, GMACs, gates, nodes
     python -m tailor_jax.build yolov3     every node of one network
+    python -m tailor_jax.build --ops      the ops that nodes have
 
 Exit status is 1 for a network that does not exist.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from tailor_jax import ops
 from tailor_jax.build.named import NETWORKS, named
 from tailor_jax.command import Parser, status
 from tailor_jax.graph import macs, parameters
@@ -40,8 +42,11 @@ def _run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         'network', metavar='NETWORK', nargs='?', help='resnetN, resnetN_short, ..., or a name of the table'
     )
-    name = parser.parse_args(arguments).network
-    print(named(name) if name is not None else '\n'.join(table()))
+    parser.add_argument('--ops', action='store_true', help='the ops that nodes have, as Markdown')
+    given = parser.parse_args(arguments)
+    if given.ops and given.network is not None:
+        raise ValueError(f'--ops lists the ops of every network; leave out {given.network!r}')
+    print('\n'.join(ops.table() if given.ops else table()) if given.network is None else named(given.network))
     return 0
 
 

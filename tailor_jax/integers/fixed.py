@@ -19,6 +19,8 @@ import numpy as np
 from tailor_jax.fields import Fields
 
 MOST_BITS, MOST_FRAC = 64, 256
+FLOAT32_EXACT = 1 << 24  # float32 arithmetic on integers is exact below this
+BIAS_BITS = 26  # more than any bias takes whose accumulator stays below it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,3 +96,19 @@ def smallest(lo: int, hi: int, frac: int) -> Fixed:
     signed = lo < 0
     bits = max((hi if hi >= 0 else 0).bit_length(), (-lo - 1).bit_length() if signed else 0) + signed
     return Fixed(max(bits, 1), frac, signed)
+
+
+def bias_type(weight: Fixed, source: Fixed) -> Fixed:
+    """The type of a bias: the scale of the products of weights and inputs of these types, to which it is added."""
+    return Fixed(BIAS_BITS, weight.frac + source.frac)
+
+
+def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:
+    """(m, k) with m / 2^k nearest to `slope`, in lowest terms, for the largest k at which an integer of `source`
+    shifted left stays below 2^23.
+    """
+    frac = max((FLOAT32_EXACT // 2 - 1) // max(-source.lo, source.hi), 1).bit_length() - 1
+    multiplier = round(slope * 2**frac)
+    while frac and multiplier % 2 == 0:
+        multiplier, frac = multiplier // 2, frac - 1
+    return multiplier, frac

@@ -2,11 +2,11 @@
 
 Every shift, alignment and accumulator width follows from the types and the weights:
 
-    frac(acc) = frac(weight) + frac(input)                 conv, dense
+    frac(acc) = frac(weight) + frac(input)                 weighted ops
     frac(acc) = max over inputs of frac(input)             add, concat
     frac(acc) = frac(input 0) + frac(input 1)              scale
     frac(acc) = frac(input) + shift                        leaky_relu
-    frac(acc) = frac(input) + frac of the mean             avg_pool, global_avg_pool (see `mean`)
+    frac(acc) = frac(input) + frac of the mean             means (see `mean`)
     acc holds [min over c of (sum w+ lo + w- hi + b), max over c of (sum w+ hi + w- lo + b)] and half an output step,
     for rounding
 """
@@ -19,10 +19,11 @@ import numpy as np
 
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.integers import fixed as fx
-from tailor_jax.integers.fixed import Fixed
-from tailor_jax.integers.mean import FLOAT32_EXACT, mean_of
+from tailor_jax.integers.fixed import FLOAT32_EXACT, Fixed, bias_type, slope_multiplier
+from tailor_jax.integers.mean import mean_of
 from tailor_jax.integers.qgraph import QGraph, check
-from tailor_jax.integers.qnode import UNACCUMULATED, QNode, passed_type
+from tailor_jax.integers.qnode import QNode, passed_type
+from tailor_jax.ops import ACCUMULATED, MEANS, PASSED, TABLED, TRAITS
 
 FLOAT32_FRACS = 126  # 2^-f and 2^f are float32 for every f up to this
 
@@ -37,7 +38,7 @@ def lower(
 
     Args:
       graph: a graph that `rewrite.fold` made, without learnable gates.
-      params: {key of the node: {'kernel': float32 array, 'bias': [C_out]}} for conv and dense nodes.
+      params: {key of the node: {'kernel': float32 array, 'bias': [C_out]}} of the weighted nodes.
       activations: the type of every node's output, by node name; the last node may be missing if it has an accumulator,
         and then keeps it.
       weights: the type of each kernel's integers, by node name.
@@ -62,7 +63,9 @@ def lower(
 def _lower_node(
     graph: Graph, node: Node, inputs: list[Fixed], params: Mapping, out: Fixed | None, weight_type: Fixed | None
 ) -> QNode:
-    if out is None and (node.name != graph.output.name or node.op in UNACCUMULATED):
+    if TRAITS[node.op].scaling == 'folded':
+        raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be lowered to integers; fold the graph first')
+    if out is None and (node.name != graph.output.name or node.op not in ACCUMULATED):
         raise GraphError(f'node {node.name!r} ({node.op}): its output has no quantization type')
     for fixed in (out, weight_type):
         if fixed:
@@ -71,7 +74,7 @@ def _lower_node(
         case 'input':
             assert out is not None
             return QNode(node, out, out)
-        case 'conv' | 'dense':
+        case _ if node.weighted:
             return _lower_weighted(graph, node, inputs[0], params, out, weight_type)
         case 'add' | 'concat':
             frac = max(fixed.frac for fixed in inputs)
@@ -86,7 +89,7 @@ def _lower_node(
             multiplier, shift = slope_multiplier(node.slope, inputs[0])
             types = _types(node, inputs[0].lo * multiplier, inputs[0].hi << shift, inputs[0].frac + shift, out)
             return QNode(node, *types, align=(shift,), multiplier=multiplier)
-        case 'avg_pool' | 'global_avg_pool':
+        case _ if node.op in MEANS:
             mean = mean_of(node, graph.in_shape(node), inputs[0])
             scale, frac = max(mean.count, 1 << mean.frac), inputs[0].frac + mean.frac  # it holds the sum, then the mean
             if mean.divisor > 1 and out and out.frac > frac:
@@ -100,17 +103,17 @@ def _lower_node(
                 align=(mean.shift,),
                 divisor=mean.divisor,
             )
-        case 'sigmoid' | 'swish':
+        case _ if node.op in TABLED:
             assert out is not None
             return QNode(node, out, out, table=lookup_table(node.op, inputs[0], out))
-        case 'max_pool' | 'relu' | 'upsample' | 'flatten':
+        case _ if node.op in PASSED:
             if out != (expected := passed_type(node, inputs[0])):
                 raise GraphError(
                     f'node {node.name!r} ({node.op}) passes its input on, so its type must be {expected}, got {out}'
                 )
             return QNode(node, out, out)
         case _:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be lowered to integers; fold the graph first')
+            raise GraphError(f'node {node.name!r}: nothing says how op {node.op!r} is lowered to integers')
 
 
 def _lower_weighted(
@@ -120,19 +123,17 @@ def _lower_weighted(
         raise GraphError(
             f'node {node.name!r} ({node.op}): no {"kernel" if weight_type else "weight type"} was given for it'
         )
-    frac = weight_type.frac + source.frac
-    _check_scale(node, frac)
+    _check_scale(node, weight_type.frac + source.frac)
+    biases = bias_type(weight_type, source)
     weight = fx.quantize(_real(node, 'kernel', params['kernel'], weight_shape(graph, node)), weight_type)
-    bias = fx.quantize(
-        _real(node, 'bias', params.get('bias', np.zeros(node.shape[2])), (node.shape[2],)), Fixed(26, frac)
-    )
+    bias = fx.quantize(_real(node, 'bias', params.get('bias', np.zeros(node.shape[2])), (node.shape[2],)), biases)
     positive, negative = (
         np.where(keep, weight, 0).astype(np.int64).reshape(-1, node.shape[2]).sum(0)
         for keep in (weight > 0, weight < 0)
     )
     lo = int((positive * source.lo + negative * source.hi + np.minimum(bias, 0)).min())
     hi = int((positive * source.hi + negative * source.lo + np.maximum(bias, 0)).max())
-    return QNode(node, *_types(node, lo, hi, frac, out), weight=weight, bias=bias, weight_type=weight_type)
+    return QNode(node, *_types(node, lo, hi, biases.frac, out), weight=weight, bias=bias, weight_type=weight_type)
 
 
 def _real(node: Node, key: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -172,17 +173,6 @@ def _types(node: Node, lo: int, hi: int, frac: int, out: Fixed | None) -> tuple[
         )
     acc = fx.smallest(lo, hi, frac)
     return out or fx.smallest(min(lo, -1), hi, frac), acc
-
-
-def slope_multiplier(slope: float, source: Fixed) -> tuple[int, int]:
-    """(m, k) with m / 2^k nearest to `slope`, in lowest terms, for the largest k at which an integer of `source`
-    shifted left stays below 2^23.
-    """
-    frac = max((FLOAT32_EXACT // 2 - 1) // max(-source.lo, source.hi), 1).bit_length() - 1
-    multiplier = round(slope * 2**frac)
-    while frac and multiplier % 2 == 0:
-        multiplier, frac = multiplier // 2, frac - 1
-    return multiplier, frac
 
 
 def lookup_table(op: str, source: Fixed, out: Fixed) -> np.ndarray:

@@ -23,9 +23,8 @@ import dataclasses
 import math
 
 from tailor_jax.graph import GraphError, Node
-from tailor_jax.integers.fixed import Fixed
+from tailor_jax.integers.fixed import FLOAT32_EXACT, Fixed
 
-FLOAT32_EXACT = 1 << 24  # float32 arithmetic on integers is exact below this
 _LARGEST_DIVIDEND = 1 << 22  # of a step of the long division
 _LARGEST_DIVISOR = 1 << 20  # so that a step brings down two bits, all that a sum has beyond the largest dividend
 _WIDEST_PRODUCT = 1 << 61  # of a sum and its reciprocal: it and its rounding fit a native integer

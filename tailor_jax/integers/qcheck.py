@@ -15,7 +15,8 @@ import numpy as np
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.mean import values
-from tailor_jax.integers.qnode import PASSING, UNACCUMULATED, QNode, passed_type
+from tailor_jax.integers.qnode import QNode, passed_type
+from tailor_jax.ops import ACCUMULATED, MEANS, PASSED, TABLED
 
 MOST_BITS = 31  # of a tensor; the interpreter keeps it in int32
 MOST_ACCUMULATED = 53  # bits of an accumulator; the interpreter's products of matrices are exact in float64
@@ -42,7 +43,7 @@ def check(graph: Graph, qnode: QNode, sources: Sequence[QNode]) -> None:
     match node.op:
         case 'input':
             pass
-        case 'conv' | 'dense':
+        case _ if node.weighted:
             expected = {'weight': weight_shape(graph, node), 'bias': (node.shape[2],)}
             frac = types[0].frac + _weight_type(qnode).frac
         case 'add' | 'concat':
@@ -52,15 +53,15 @@ def check(graph: Graph, qnode: QNode, sources: Sequence[QNode]) -> None:
             frac = types[0].frac + types[1].frac
         case 'leaky_relu':
             align, frac = qnode.align[:1], types[0].frac + sum(qnode.align[:1])
-        case 'avg_pool' | 'global_avg_pool':
+        case _ if node.op in MEANS:
             count = values(node, sources[0].node.shape)
             divisor = count // (count & -count)
             align, frac = qnode.align[:1], types[0].frac + sum(qnode.align[:1]) + (count // divisor).bit_length() - 1
-        case 'sigmoid' | 'swish':
+        case _ if node.op in TABLED:
             if types[0].bits > MOST_TABLE_BITS:
                 raise _error(node, f'its input has {types[0].bits} bits', f'at most {MOST_TABLE_BITS}')
             expected = {'table': (1 << types[0].bits,)}
-        case _ if node.op in PASSING:
+        case _ if node.op in PASSED:
             if qnode.out != passed_type(node, types[0]):
                 raise _error(
                     node, f'its type is {qnode.out}', f'{passed_type(node, types[0])}, for it passes its input on'
@@ -85,7 +86,7 @@ def check(graph: Graph, qnode: QNode, sources: Sequence[QNode]) -> None:
             f'an integer of 0..{most}' if node.op == 'leaky_relu' else '1',
         )
     _check_arrays(qnode, expected)
-    if node.op in UNACCUMULATED:
+    if node.op not in ACCUMULATED:
         if qnode.acc != qnode.out:
             raise _error(node, f'its accumulator is {qnode.acc}', f'its output {qnode.out}, for it has none')
         return
@@ -105,7 +106,7 @@ def reach(qnode: QNode, sources: Sequence[QNode]) -> tuple[int, int]:
     types = [source.out for source in sources]
     los, his = [fixed.lo for fixed in types], [fixed.hi for fixed in types]
     match qnode.node.op:
-        case 'conv' | 'dense':
+        case _ if qnode.node.weighted:
             assert qnode.weight is not None and qnode.bias is not None
             rows = qnode.weight.reshape(-1, qnode.weight.shape[-1])
             positive, negative = (half(rows, 0).sum(0, dtype=np.int64).tolist() for half in (np.maximum, np.minimum))
@@ -125,7 +126,7 @@ def reach(qnode: QNode, sources: Sequence[QNode]) -> tuple[int, int]:
             ends = [x * y for x in (los[0], his[0]) for y in (los[1], his[1])]
         case 'leaky_relu':
             ends = [los[0] * qnode.multiplier, his[0] << qnode.align[0]]
-        case 'avg_pool' | 'global_avg_pool':
+        case _ if qnode.node.op in MEANS:
             count = values(qnode.node, sources[0].node.shape)
             scale = max(count, (count // qnode.divisor) << qnode.align[0])  # the sum, then the mean
             ends = [los[0] * scale, his[0] * scale]

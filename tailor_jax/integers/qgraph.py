@@ -1,21 +1,12 @@
 """The integer graph: what the exported hardware computes, defined by a numpy interpreter.
 
-A `QGraph` is a folded `Graph` whose nodes carry integers only. Per node, with x the integers of its inputs:
+A `QGraph` is a folded `Graph` whose nodes carry integers only. `tailor_jax.ops` has for each op either its result q or
+its accumulator a, of which
 
-    input            q = the image, already of type `out` (see `quantize_input`)
-    conv, dense      a = sum w x + b
-    add              a = (x0 << s0) + (x1 << s1)            s aligns both inputs to the finer of their scales
-    concat           a = (x0 << s0, x1 << s1, ...)          s aligns all inputs to the finest of their scales
-    scale            a = x0 x1
-    leaky_relu       a = x << s0 if x >= 0, multiplier * x  multiplier / 2^s0 is the slope
-    avg_pool         a = (sum x << s0) / divisor, rounded   of kernel h kernel w = 2^e divisor values (see `mean`), the
-                                                            padding's zeros among them
-    global_avg_pool  a = (sum x << s0) / divisor, rounded   of H W = 2^e divisor values
-    sigmoid, swish   q = table[x - lo(x)]
-    max_pool         q = max x
-    relu             q = max(x, 0)
-    upsample         q = x, each row and column repeated    flatten, likewise, moves integers only
-    then             a = max(a, 0) if node.relu;  q = requantize(a, acc.frac - out.frac, out)
+    a' = max(a, 0) if node.relu, else a                     q = requantize(a', acc.frac - out.frac, out)
+
+Left shifts s bring inputs to the finest of their scales; multiplier / 2^s0 is the slope of a leaky_relu; a mean is of
+2^e divisor values (see `mean`). The input is the image, already of type `out` (see `quantize_input`).
 
 `acc` is the narrowest type that holds every partial result whatever the input, rounding included: nothing overflows.
 `run_int` is the reference that the generated C++ and the quantized training are held to, bit for bit.
@@ -37,6 +28,7 @@ from tailor_jax.integers import fixed as fx
 from tailor_jax.integers import npz, qcheck
 from tailor_jax.integers.mean import Mean, values
 from tailor_jax.integers.qnode import MOST_ALIGN, QNode
+from tailor_jax.ops import TABLED
 
 FORMAT = ('qgraph', 1)
 MOST_BYTES, MOST_DESCRIPTION = 1 << 30, 16 << 20  # of a file, and of the description in it
@@ -156,7 +148,7 @@ def run_node(qnode: QNode, inputs: list[np.ndarray], least: int = 0) -> np.ndarr
             return _windows(x, node, np.iinfo(np.int32).min).max(axis=(3, 4)).astype(np.int32)
         case 'relu':
             return np.maximum(x, 0)
-        case 'sigmoid' | 'swish':
+        case _ if node.op in TABLED:
             assert qnode.table is not None
             return qnode.table[x - least]
         case 'upsample':

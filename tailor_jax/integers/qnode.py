@@ -1,4 +1,4 @@
-"""A node of the integer graph, and which ops compute: see `qgraph`."""
+"""A node of the integer graph: see `qgraph`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 from tailor_jax.graph import GraphError, Node
 from tailor_jax.integers.fixed import Fixed
 
-PASSING = ('max_pool', 'relu', 'upsample', 'flatten')  # hand their integers on, see `passed_type`
-UNACCUMULATED = ('input', 'sigmoid', 'swish', *PASSING)  # have no accumulator, so no ReLU can be fused onto them
 MOST_ALIGN = 31  # 32 bits shifted by it, and two of them added, fit an int64
 
 
@@ -28,8 +26,8 @@ class QNode:
       align: left shifts of the inputs of an add or a concat, of what a leaky_relu lets pass, or of a pool's sum.
       multiplier: the integer factor of a leaky_relu below zero; its scale is part of acc.frac.
       divisor: of an average pool, odd.
-      table: the output's integer for each integer of the input, from the least to the greatest (sigmoid, swish);
-        None elsewhere.
+      table: the output's integer for each integer of the input, from the least to the greatest, of an op of
+        `ops.TABLED`; None elsewhere.
     """
 
     node: Node

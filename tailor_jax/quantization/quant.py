@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tailor_jax.graph import Graph, GraphError, Node, weight_shape
+from tailor_jax.graph import Graph, GraphError, weight_shape
 from tailor_jax.integers import fixed
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.lower import lookup_table
 from tailor_jax.integers.mean import Mean
-from tailor_jax.integers.qnode import PASSING, UNACCUMULATED, passed_type
+from tailor_jax.integers.qnode import passed_type
+from tailor_jax.ops import ACCUMULATED, PASSED, TRAITS
 from tailor_jax.quantization.scales import learned_fracs, scaled_quant, whole
 from tailor_jax.quantization.spec import QuantSpec
 
@@ -117,7 +118,7 @@ def quantize_params(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
         if not weight_shape(graph, node):
             continue
         entry, kernel_type, source = params[node.key], weights[node.name], node.inputs[0]
-        bias_type = Fixed(26, kernel_type.frac + activations[source].frac)
+        bias_type = fixed.bias_type(kernel_type, activations[source])
         if fracs:
             frac = whole(entry['weight_frac'], kernel_type)
             kernel = scaled_quant(entry['kernel'], frac, kernel_type)
@@ -154,14 +155,17 @@ def calibrate(
     _check_widths('activation', activation_bits, activation_bits_of)
     activations: dict[str, Fixed] = {}
     for node in graph:
-        if node.name == graph.output.name and node.op not in UNACCUMULATED:
+        if node.name == graph.output.name and node.op in ACCUMULATED:
             break  # it keeps its accumulator
-        inputs = [activations[name] for name in node.inputs]
-        if node.op in PASSING:
+        traits, inputs = TRAITS[node.op], [activations[name] for name in node.inputs]
+        if traits.scaling == 'folded':
+            raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
+        if node.op in PASSED:
             activations[node.name] = passed_type(node, inputs[0])
-        else:
-            bits = activation_bits_of.get(node.name, activation_bits)
-            activations[node.name] = best_type(tensors[node.name], bits, _is_signed(node, inputs))
+            continue
+        signed = any(qtype.signed for qtype in inputs) if traits.signed is None else traits.signed
+        bits = activation_bits_of.get(node.name, activation_bits)
+        activations[node.name] = best_type(tensors[node.name], bits, signed and not node.relu)
     weights = {
         node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), signed=True)
         for node in graph
@@ -175,19 +179,6 @@ def _check_widths(operand: str, common: int, of_nodes: Mapping[str, int]) -> Non
     for name, bits in widths.items():
         if not 2 <= bits <= 16:
             raise ValueError(f'{name} must be 2 to 16, got {bits}')
-
-
-def _is_signed(node: Node, inputs: Sequence[Fixed]) -> bool:
-    """Whether a node that has a type of its own can be negative."""
-    match node.op:
-        case 'input' | 'conv' | 'dense' | 'swish':
-            return not node.relu
-        case 'sigmoid':
-            return False
-        case 'add' | 'concat' | 'scale' | 'leaky_relu' | 'avg_pool' | 'global_avg_pool':
-            return not node.relu and any(each.signed for each in inputs)
-        case _:
-            raise GraphError(f'node {node.name!r}: op {node.op!r} cannot be quantized; fold the graph first')
 
 
 def best_type(values: np.ndarray, bits: int, signed: bool) -> Fixed:

@@ -20,7 +20,7 @@ import numpy as np
 
 from tailor_jax.graph import Graph, GraphError, weight_shape
 from tailor_jax.integers.fixed import Fixed
-from tailor_jax.integers.qnode import PASSING
+from tailor_jax.ops import PASSED, TABLED
 from tailor_jax.quantization.spec import QuantSpec
 
 SCALES = ('frac', 'weight_frac')  # names of the parameters
@@ -69,14 +69,14 @@ def add_scales(graph: Graph, params: Mapping, spec: QuantSpec) -> dict:
     scaled = {key: dict(entry) for key, entry in params.items()}
     weights = dict(spec.weights)
     for node in graph:
-        if node.op in ('sigmoid', 'swish'):
+        if node.op in TABLED:
             raise GraphError(
                 f'node {node.name!r} ({node.op}): its table is made for fixed scales, so scales cannot be learned here'
             )
         if weight_shape(graph, node):
             scaled[node.key]['weight_frac'] = np.float32(weights[node.name].frac)
     for name, qtype in spec.activations:
-        if graph[name].op not in PASSING:
+        if graph[name].op not in PASSED:
             scaled.setdefault(name, {})['frac'] = np.float32(qtype.frac)
     return scaled
 
@@ -90,7 +90,7 @@ def learned_fracs(graph: Graph, params: Mapping, spec: QuantSpec) -> dict[str, j
     fracs: dict[str, jax.Array] = {}
     for name, qtype in spec.activations:
         node = graph[name]
-        fracs[name] = fracs[node.inputs[0]] if node.op in PASSING else whole(params[name]['frac'], qtype)
+        fracs[name] = fracs[node.inputs[0]] if node.op in PASSED else whole(params[name]['frac'], qtype)
     return fracs
 
 

@@ -10,8 +10,8 @@ from random_graphs import nested_graphs
 import costmodel
 from costmodel.array.layers import layer_graph
 from tailor_jax import build, rewrite
-from tailor_jax.array_schedule import VIEWS
 from tailor_jax.graph import macs
+from tailor_jax.ops import VIEWS
 
 
 @given(nested_graphs(8), st.booleans())

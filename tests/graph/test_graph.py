@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from networks import of_each_op
 
-from tailor_jax import build, graph, model, rewrite, streaming
+from tailor_jax import build, graph, model, ops, rewrite, streaming
 from tailor_jax.graph import Graph, GraphError, Node
 
 
@@ -145,11 +145,11 @@ def test_unknown_node_is_named():
         build.resnet(8)['nope']
 
 
-@pytest.mark.parametrize('net', of_each_op(), ids=graph.OPS)
+@pytest.mark.parametrize('net', of_each_op(), ids=ops.OPS)
 def test_every_op_is_handled_or_refused_by_name(net):
     """A walk either handles an op or raises GraphError naming the node: no op falls through in silence."""
     node = net.output
-    assert node.op in graph.OPS
+    assert node.op in ops.OPS
     assert graph.from_json(graph.to_json(net)) == net and node.op in str(net)
     assert rewrite.dead_code(net) == net and rewrite.binarize(net, {}) == net
     assert graph.parameters(net) >= 0 and graph.macs(net) >= 0

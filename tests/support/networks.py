@@ -7,7 +7,8 @@ import numpy as np
 
 from tailor_jax import model, rewrite
 from tailor_jax.build import builder, efficientnet, retinanet, yolo
-from tailor_jax.graph import OPS, Graph, Node
+from tailor_jax.graph import Graph, Node
+from tailor_jax.ops import OPS
 from tailor_jax.quantization import quant
 
 

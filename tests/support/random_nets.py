@@ -16,6 +16,7 @@ from tailor_jax.graph import Graph, Node, weight_shape, window_shape
 from tailor_jax.integers import lower, qnode
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QGraph
+from tailor_jax.ops import PASSED
 
 
 def random_qgraph(
@@ -36,7 +37,7 @@ def random_qgraph(
     params, activations, weights = {}, {}, {}
     for node in graph.nodes:
         width = int(rng.integers(min(3, bits[1]), bits[1] + 1)) if mixed else bits[1]
-        if node.op in qnode.PASSING:
+        if node.op in PASSED:
             activations[node.name] = qnode.passed_type(node, activations[node.inputs[0]])
         elif node.name != graph.output.name:
             activations[node.name] = Fixed(width, width - 1 - int(rng.integers(0, 3)), signed=not node.relu)

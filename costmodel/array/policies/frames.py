@@ -38,8 +38,7 @@ from costmodel.array.policies.policy import Traffic
 from costmodel.array.settings import PEArray
 from tailor_jax.array_schedule import DRAM, MAPS, VECTORS, Layer, LayerGraph, Place, Step
 from tailor_jax.graph import Node, weight_shape
-
-ELEMENT_WISE = ('add', 'scale', 'relu', 'leaky_relu', 'sigmoid', 'swish')
+from tailor_jax.ops import ELEMENTWISE, WINDOW_POOLS
 
 OFF_CHIP: Place = (DRAM, 0)
 
@@ -225,10 +224,10 @@ class BufferAllocator:
 def overwritable(network: LayerGraph, layer: Layer, output: str) -> list[str]:
     """The operands that a layer reads element by element, each before it writes the same element of this output."""
     graph, add = network.graph, layer.member('add')
-    if layer.member('max_pool', 'avg_pool', 'upsample') or graph[output].op == 'global_avg_pool':
+    if layer.member('upsample', *WINDOW_POOLS) or graph[output].op == 'global_avg_pool':
         return []
     found = [add.inputs[1]] if add else []
-    if layer.op in ELEMENT_WISE:
+    if layer.op in ELEMENTWISE:
         found.append(layer.nodes[0].inputs[0])
     elif add and add.inputs[1] in layer.inputs:
         return []
@@ -247,26 +246,26 @@ def row_memories(network: LayerGraph, layer: Layer, target: PEArray) -> tuple[in
     vector = bits_to_bytes(graph[node.inputs[1]].shape[2] * target.activation_bits) if node.op == 'scale' else 0
     rows = target.batch * node.shape[0]
     weights = bits_to_bytes(layer.weights * target.weight_bits) if rows > 1 else weight_tile(network, node, target)
-    accumulators = _accumulators(layer, target, 1, 1, node.op in ('conv', 'dense'))
+    accumulators = _accumulators(layer, target, 1, 1, node.weighted)
     return lines, pooled, 0, vector, weights, accumulators
 
 
 def frame_memories(network: LayerGraph, layer: Layer, target: PEArray) -> tuple[int, ...]:
     node = layer.nodes[0]
-    summed = node.op in ('conv', 'dense') or _fused_pool(layer) is not None
+    summed = node.weighted or _fused_pool(layer) is not None
     accumulators = _accumulators(layer, target, target.batch, node.shape[0], summed)
     return 0, 0, 0, 0, weight_tile(network, node, target), accumulators
 
 
 def _fused_pool(layer: Layer) -> Node | None:
     """The pool whose window needs rows of what the layer computes."""
-    pool = layer.member('max_pool', 'avg_pool')
+    pool = layer.member(*WINDOW_POOLS)
     return pool if pool is not layer.nodes[0] else None
 
 
 def weight_tile(network: LayerGraph, node: Node, target: PEArray) -> int:
     """Bytes of the tile of weights in use and, with double buffering, of the one that follows."""
-    if node.op not in ('conv', 'dense'):
+    if not node.weighted:
         return 0
     *window, inputs, outputs = weight_shape(network.graph, node)
     high, wide = min(inputs, target.rows), min(outputs, target.columns)

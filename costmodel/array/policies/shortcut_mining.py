@@ -134,7 +134,7 @@ def _orders(network: LayerGraph, layer: Layer, missing: int, target: PEArray) ->
     """The loop orders by preference, where the banks lack so many bytes of the input."""
     node, memories = layer.nodes[0], frames.row_memories(network, layer, target)
     rows, lines = sum(memories), memories[0]
-    if node.op not in ('conv', 'dense'):
+    if not node.weighted:
         return [_Order(rows)]
     maps, passes = sum(frames.frame_memories(network, layer, target)), -(-node.shape[2] // target.columns)
     in_lines = _Order(maps + lines, passes)

@@ -63,7 +63,7 @@ class Parts:
 
 
 def accumulator_bits(graph: Graph, node: Node, target: Dataflow) -> int:
-    """Width that holds any sum of the products of a conv or dense node, and its bias."""
+    """Width that holds any sum of the products of a weighted node, and its bias."""
     count, _ = streaming.products(graph, node)
     return activation_bits(target, graph[node.inputs[0]]) + weight_bits(target, node) + math.ceil(math.log2(count)) + 1
 
@@ -133,7 +133,7 @@ def _window(total: Parts, graph: Graph, node: Node, target: Dataflow, part: Devi
 
 
 def _products(total: Parts, graph: Graph, node: Node, target: Dataflow, part: Device, reuse_factor: int) -> None:
-    """Multipliers, adder trees, accumulators, requantizers and ROMs of a conv or dense node."""
+    """Multipliers, adder trees, accumulators, requantizers and ROMs of a weighted node."""
     count, channels_out = streaming.products(graph, node)
     slices, blocks = streaming.reuse_split(graph, node, reuse_factor)
     parallel, channels = count // slices, channels_out // blocks
@@ -153,7 +153,7 @@ def _products(total: Parts, graph: Graph, node: Node, target: Dataflow, part: De
     terms = equations.mac(multiplier, slices, parallel, channels, weight, source)
     terms['lut']['mux_bit'] *= min(node.groups, channels)  # with groups, channels do not share their activations
     total.add_part('mac', terms)
-    total.lut += _adders(channels * wide) * (node.bias or node.op == 'dense')
+    total.lut += _adders(channels * wide) * node.biased
     if not logits:
         total.add_part(_rounding(node), equations.requantize(channels, wide, bits, max(1, weight - 1)))
     if blocks > 1:

@@ -5,10 +5,7 @@ v; it is a single edge, or it reconverges: u forks and v joins.
 
 Every process is the same few numbers: an iteration a token read, over an (H, W) input; the iteration k has the anchor
 pixel k - lag and writes when the anchor lies on the stride grid inside the output; it then takes `write_cycles`, else
-one cycle (see `tailor_jax.streaming`).
-
-    conv, max_pool   lag D, the window's stride        dense   lag 0, stride 1, write_cycles = reuse factor
-    add, relu        lag 0, stride 1                   global_avg_pool   lag H W - 1, stride (H, W)
+one cycle (`tailor_jax.streaming.steps`).
 
 An add that is absorbed (`Dataflow.add`) is no process: the convolution before it starts its accumulators from the
 skip's token, which it reads in the first cycle of the iteration that writes.
@@ -49,11 +46,10 @@ class Process:
 
     Attributes:
       in_size, out_size: (H, W) of the input and output map.
-      stride, lag, write_cycles: see the module docstring.
+      stride, lag, window: see `streaming.Steps`.
+      write_cycles: see the module docstring.
       inputs: sources of which every iteration reads a token.
       starts: the source of the tokens that an absorbed add starts the accumulators from, if any.
-      window: offsets, in tokens, from the newest pixel of the window to its other pixels; (0,) where there is no
-        window.
     """
 
     in_size: tuple[int, int]
@@ -118,20 +114,9 @@ def process(
     graph: Graph, node: Node, reuse_factor: int, inputs: tuple[Source, ...], starts: tuple[Source, ...] = ()
 ) -> Process:
     """The canonical form of a folded node."""
-    height, width, _ = graph.in_shape(node)
-    out = node.shape[:2]
-    match node.op:
-        case 'conv' | 'max_pool':
-            window = tuple(row * width + column for row in range(node.kernel[0]) for column in range(node.kernel[1]))
-            return Process(
-                (height, width), out, node.stride, streaming.lag(graph, node), reuse_factor, inputs, starts, window
-            )
-        case 'add' | 'relu' | 'dense':
-            return Process((height, width), out, (1, 1), 0, reuse_factor, inputs)
-        case 'global_avg_pool':
-            return Process((height, width), out, (height, width), height * width - 1, 1, inputs)
-        case _:
-            raise streaming.unsupported(node)
+    steps = streaming.steps(graph, node)
+    sizes = graph.in_shape(node)[:2], node.shape[:2]
+    return Process(*sizes, steps.stride, steps.lag, reuse_factor, inputs, starts, steps.window)
 
 
 def absorbed(graph: Graph) -> dict[str, str]:
@@ -151,7 +136,7 @@ def process_segments(
 
     Args:
       graph: folded.
-      reuse: the reuse factor of every conv and dense node.
+      reuse: the reuse factor of every weighted node.
       absorb: whether convolutions take in the adds behind them.
       latency: cycles from the last cycle of an iteration to its write.
     """

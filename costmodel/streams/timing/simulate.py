@@ -167,7 +167,7 @@ def simulate(
 
     Args:
       graph: folded, see `rewrite.fold`.
-      reuse: {node: reuse factor} of conv and dense nodes.
+      reuse: {node: reuse factor} of weighted nodes.
       depths: {FIFO name: depth}; a FIFO that is missing is unbounded.
       images: how many stream through, back to back; enough for the steady state to show.
       interval: cycles over which the pixels of an image come in evenly; as fast as they are taken when None.
@@ -243,25 +243,18 @@ def simulate(
 
 def _process(graph: Graph, node: Node, reuse_factor: int, sources: list[_Fifo], images: int, latency: int) -> _Process:
     height, width, _ = graph.in_shape(node)
-    count, image, out = images * height * width, (height, width), node.shape[:2]
-    match node.op:
-        case 'conv' | 'max_pool':
-            lag = streaming.lag(graph, node)
-            return _Process(
-                sources,
-                [],
-                count,
-                count + lag,
-                lag,
-                image,
-                out,
-                node.stride,
-                reuse_factor if node.op == 'conv' else 1,
-                latency,
-            )
-        case 'add' | 'relu' | 'dense':
-            return _Process(sources, [], count, count, 0, image, out, (1, 1), reuse_factor, latency)
-        case 'global_avg_pool':
-            return _Process(sources, [], count, count, height * width - 1, image, (1, 1), image, 1, latency)
-        case _:
-            raise streaming.unsupported(node)
+    steps, count = streaming.steps(graph, node), images * height * width
+    # What has a window flushes it behind the last image; the last token of a map is read before its output is written.
+    iterations = count + steps.lag if node.windowed else count
+    return _Process(
+        sources,
+        [],
+        count,
+        iterations,
+        steps.lag,
+        (height, width),
+        node.shape[:2],
+        steps.stride,
+        reuse_factor,
+        latency,
+    )
