@@ -14,7 +14,7 @@ from experiments.config import ConfigError
 from hls_export import csim
 from tailor_jax.fields import Fields, header, read_fields
 
-FORMAT = ('summary', 1)
+FORMAT = ('summary', 2)
 ACCURACIES = ('gated', 'binarized', 'finetuned', 'quantized')  # and that of the teacher, where there is one
 # The columns of tables beside our own, which no other may replace.
 RESOURCES = frozenset(targets.resources(lambda each: (*each.KINDS, *each.TOTALS)))
