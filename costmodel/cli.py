@@ -20,11 +20,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from costmodel import devices, report, targets
-from costmodel.array.settings import DATAFLOWS, ENERGIES, POLICIES, pe_array, presets
+from costmodel import report, targets
 from costmodel.cost import Cost, CostError
 from costmodel.plot import bars, check_picture
-from costmodel.streams.settings import Dataflow, dataflow
+from costmodel.settings import Blocks, ByNode, Check, OneOf, Setting, Text
 from costmodel.streams.timing.deadlock import deadlock_free_depths
 from costmodel.streams.timing.simulate import simulate
 from costmodel.targets import Target
@@ -33,70 +32,6 @@ from tailor_jax.command import Parser, status
 from tailor_jax.fields import hint
 from tailor_jax.graph import Graph, GraphError
 from tailor_jax.graph import load as load_graph
-
-DATAFLOW = {
-    'device': (str, f'part to fit into: {", ".join(devices.DEVICES)}'),
-    'fifo_policy': (
-        str,
-        'depth of FIFOs: exact, pow2 (exact, rounded up), full_map (a whole feature map, as hls4ml has)',
-    ),
-    'weight_bits': (int, 'width of weights'),
-    'activation_bits': (int, 'width of activations'),
-    'interval_cycles': (
-        int,
-        'cycles between images to meet with the fewest multipliers; 16 an input pixel when not given',
-    ),
-    'clock_mhz': (float, 'clock'),
-    'stream_depth': (int, 'tokens of a FIFO that need not hold more'),
-    'process_latency_cycles': (int, 'pipeline depth of a process; FIFOs are deep enough to hide it'),
-    'multiplier': (str, 'what multiplies: auto, dsp, lut'),
-    'add': (str, "separate, or absorbed into the convolution's accumulator"),
-    'skip': (str, "clone, or line_buffer: the skip taken from the first convolution's window"),
-    'dsp_packing': (bool, 'two 8-bit products of one activation share a DSP; exported sources do not do this'),
-    'reuse_factor': (
-        str,
-        'R or NODE=R,...: passes over the multipliers for one output token, for all layers or by node',
-    ),
-}
-PE_ARRAY = {
-    'preset': (str, f'where settings that are not given come from: {", ".join(presets())}, or a JSON file'),
-    'policy': (str, f'what stays on chip: {", ".join(POLICIES)}'),
-    'rows': (int, 'rows of the array'),
-    'columns': (int, 'columns of the array'),
-    'dataflow': (str, f'what a multiplier keeps: {", ".join(DATAFLOWS)}'),
-    'sram_bytes': (int, 'buffer bytes on chip'),
-    'input_buffer_bytes': (int, 'buffer of inputs, where buffers are separate'),
-    'weight_buffer_bytes': (int, 'buffer of weights'),
-    'output_buffer_bytes': (int, 'buffer of results and partial sums'),
-    'double_buffered': (bool, 'tiles are loaded while others are computed'),
-    'dram_bytes_per_cycle': (float, 'bandwidth of the DRAM'),
-    'bandwidth_gb_s': (float, 'the same in 10^9 bytes a second'),
-    'clock_mhz': (float, 'clock'),
-    'weight_bits': (int, 'width of weights'),
-    'activation_bits': (int, 'width of activations'),
-    'accumulator_bits': (int, 'width of partial sums'),
-    'rereads': (bool, 'count what tiles read again; else each operand counts once (layer_by_layer, retain)'),
-    'batch': (int, 'images that a layer handles before the next layer runs'),
-    'fuse_add': (bool, 'an add runs in the layer of its main branch'),
-    'energy': (str, f'table of energies: {", ".join(ENERGIES)}'),
-    'bank_bytes': (int, 'size of a bank (shortcut_mining)'),
-    'cuts': (
-        int,
-        'cuts between row mode and frame mode: 1, 2, or 0 for two where the network upsamples, else one '
-        '(shortcut_fusion)',
-    ),
-    'frame': (
-        str,
-        'blocks in frame mode, separated by commas, or none; the best ones when not given (shortcut_fusion)',
-    ),
-}
-POLICY_SETTINGS = {  # those that only some policies have
-    'rereads': ('layer_by_layer', 'retain'),
-    'bank_bytes': ('shortcut_mining',),
-    'cuts': ('shortcut_fusion',),
-    'frame': ('shortcut_fusion',),
-}
-TARGETS = {'dataflow': DATAFLOW, 'pe_array': PE_ARRAY}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -169,10 +104,9 @@ def _input_shape(text: str) -> tuple[int, int, int]:
 
 def _parser() -> Parser:
     parser = Parser('python -m costmodel', __doc__)
-    default = Dataflow()
     add = parser.add_argument
     add('network', metavar='NETWORK')
-    add('--target', default='dataflow', choices=TARGETS)
+    add('--target', default='dataflow', choices=targets.TARGETS)
     add('--input', metavar='SIZE', help="input as SIZE, HxW or HxWxC; the network's usual one when not given")
     add('--skips', help=f'where the skips sit: {", ".join(build.SKIPS)}')
     add('--width', type=int, help="channels of a ResNet's first stage")
@@ -186,58 +120,60 @@ def _parser() -> Parser:
         help='also run the kept network token by token: interval, latency and occupancy as measured',
     )
     add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
-    for key in dict.fromkeys(key for settings in TARGETS.values() for key in settings):
-        kind, text = next(settings[key] for settings in TARGETS.values() if key in settings)
-        given = getattr(default, key, None)
-        about = f'{text} [{given}]' if key in DATAFLOW and given not in (None, False) else text
-        users = [target for target, settings in TARGETS.items() if key in settings]
-        add(f'--{key}', help=about + ('' if len(users) == len(TARGETS) else f' ({users[0]})'), **_option(kind))
+    users: dict[str, list[str]] = {}
+    for target, module in targets.TARGETS.items():
+        for key in module.SETTINGS:
+            users.setdefault(key, []).append(target)
+    for key, having in users.items():
+        each = targets.TARGETS[having[0]].SETTINGS[key]
+        add(f'--{key}', help=_help(each, having), **_option(each.check))
     return parser
 
 
-def _option(kind: type) -> dict[str, Any]:
-    return {'action': argparse.BooleanOptionalAction, 'default': None} if kind is bool else {'type': kind}
+def _help(each: Setting, users: Sequence[str]) -> str:
+    """What a setting is, its choices and default, and where only some have it, which policies and targets."""
+    text = each.help + (f'; {each.check.expected}' if isinstance(each.check, OneOf | Text) else '')
+    text += f' [{each.default}]' if each.default not in (None, False, ()) else ''
+    text += f' ({", ".join(each.policies)})' if each.policies else ''
+    return text + (f' ({", ".join(users)})' if len(users) < len(targets.TARGETS) else '')
+
+
+def _option(check: Check) -> dict[str, Any]:
+    """How argparse takes a value: of the check's type, or as text that `_value` reads."""
+    match check:
+        case Blocks():
+            return {'metavar': 'NAMES|none'}
+        case ByNode():
+            return {'metavar': 'NODE=NUMBER,...'}
+        case _ if check.kind is bool:
+            return {'action': argparse.BooleanOptionalAction, 'default': None}
+        case _:
+            return {'type': check.kind}
 
 
 def _target(args: argparse.Namespace) -> Target:
     """The target with the settings that were given; those of another target are an error."""
-    known = TARGETS[args.target]
-    given = {
-        key: value for settings in TARGETS.values() for key in settings if (value := getattr(args, key)) is not None
-    }
+    module = targets.TARGETS[args.target]
     for flag in ('deadlock', 'simulate'):
         if args.target != 'dataflow' and getattr(args, flag):
             raise CostError(f'--{flag} is for --target=dataflow; a {args.target} has no FIFOs')
+    texts = {key: getattr(args, key) for each in targets.TARGETS.values() for key in each.SETTINGS}
+    given = {key: value for key, value in texts.items() if value is not None}
     for key in given:
-        if key not in known:
-            raise CostError(f'--{key} is not a setting of --target={args.target}; its settings are {", ".join(known)}')
-    if args.target == 'pe_array':
-        target = pe_array(**given | ({'frame': _blocks(args.frame)} if args.frame else {}))
-        for key, policies in POLICY_SETTINGS.items():
-            if given.get(key) and target.policy not in policies:
-                raise CostError(
-                    f'--{key} is a setting of --policy={" or ".join(policies)}, and the policy is {target.policy}'
-                )
-        return target
-    return dataflow(**given | {'reuse_factor': _reuse_factor(args.reuse_factor)})
+        if key not in module.SETTINGS:
+            raise CostError(
+                f'--{key} is not a setting of --target={args.target}; its settings are {", ".join(module.SETTINGS)}'
+            )
+    given = {key: _value(module.SETTINGS[key].check, key, value) for key, value in given.items()}
+    target = module.make(**given)
+    targets.check_policy(target, given, '--{}')
+    return target
 
 
-def _blocks(text: str) -> tuple[str, ...]:
-    return () if text == 'none' else tuple(text.split(','))
-
-
-def _reuse_factor(text: str | None) -> int | dict[str, int] | None:
-    if text is None:
-        return None
-    if text.isdecimal():
-        return int(text)
-    if not re.fullmatch(r'\w+=\d+(,\w+=\d+)*', text):
-        raise CostError(f'--reuse_factor must be a number or NODE=NUMBER,..., got {text!r}')
-    pairs = [part.split('=') for part in text.split(',')]
-    names = [name for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise CostError(f'--reuse_factor gives node {twice[0]!r} two numbers, got {text!r}')
-    return {name: int(value) for name, value in pairs}
+def _value(check: Check, key: str, value: Any) -> Any:
+    if isinstance(check, Blocks):
+        return () if value == 'none' else tuple(value.split(','))
+    return check.of_text(f'--{key}', value)
 
 
 def _with_deadlock_free_depths(graph: Graph, cost: Cost) -> Cost:

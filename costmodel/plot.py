@@ -19,46 +19,13 @@ from costmodel.cost import Cost, CostError
 
 PICTURES = ('.png', '.pdf', '.svg', '.jpg', '.jpeg', '.webp', '.tif', '.tiff', '.eps', '.ps')
 COLORS = ('#4878a8', '#a8c4e0', '#8ab88a', '#d9773f')
-PANELS = {'dataflow': ('bram18', 'lut', 'ff'), 'pe_array': ('dram_bytes', 'cycles')}
-MOVED = {
-    'inputs': 'dram_input_bytes',
-    'weights': 'dram_weight_bytes',
-    'outputs': 'dram_output_bytes',
-    'shortcuts': 'dram_shortcut_bytes',
-}
-
-Parts = dict[str, dict[str, float]]
 
 
-def split(cost: Cost, resource: str) -> Parts:
-    """{part: {block: amount}} of one resource; the parts of a block add up to its row, but for rounding."""
-    if targets.name(cost.target) == 'dataflow':
-        return _split_streams(cost, resource)
-    if resource == 'dram_bytes':
-        return {part: {row['name']: row[key] for row in cost.blocks} for part, key in MOVED.items()}
-    if resource == 'cycles':
-        busy = {row['name']: row['compute_cycles'] for row in cost.blocks}
-        return {
-            'array': busy,
-            'waiting for DRAM': {row['name']: row['cycles'] - busy[row['name']] for row in cost.blocks},
-        }
-    return {resource: {row['name']: row[resource] for row in cost.blocks}}
-
-
-def _split_streams(cost: Cost, resource: str) -> Parts:
-    found: Parts = {part: {row['name']: 0.0 for row in cost.blocks} for part in ('layers', 'streams', 'skips')}
-    streams = {
-        row['name']: sum(fifo.get(resource, 0) for fifo in cost.fifos if fifo['node'] == row['name'])
-        for row in cost.nodes
-    }
-    for row in cost.nodes:
-        block = row['block'] or row['name']
-        if row['op'] == 'add':
-            found['skips'][block] += row[resource]
-            continue
-        found['streams'][block] += streams[row['name']]
-        found['layers'][block] += row[resource] - streams[row['name']]
-    return found
+def split(cost: Cost, resource: str) -> dict[str, dict[str, float]]:
+    """{part: {block: amount}} of one resource; the parts of a block add up to its row, but for the rounding of each row
+    to an integer.
+    """
+    return targets.module(cost.target).parts(cost, resource)
 
 
 def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources: tuple[str, ...] = ()) -> None:
@@ -68,7 +35,7 @@ def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
 
-    resources = resources or PANELS[targets.name(before.target)]
+    resources = resources or targets.module(before.target).PICTURED
     blocks = list(dict.fromkeys(row['name'] for row in (*before.blocks, *after.blocks)))
     places = np.arange(len(blocks))
     inches = max(6, 0.55 * len(blocks) + 2), 2.4 * len(resources) + 0.8

@@ -1,40 +1,96 @@
-"""What a target must offer, and the one place that knows the kinds of targets.
-
-`evaluate` prices a graph; an `Evaluator` is what the expectation over gates needs of a target:
-
-    reductions      {resource: 'sum' or 'max'}: how costs add up
-    chains(graph)   the exact costs of all settings of the gates, as a chain of links (`costmodel.expectation.chain`); several to choose from
-    choice          how one of them is chosen
-"""
+"""The targets: one table, and what each of its modules offers. Another target is a package of its own and a line here."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
-from costmodel import devices
-from costmodel.array import evaluate as array
-from costmodel.array.settings import PEArray
+from costmodel.array import target as pe_array
 from costmodel.cost import Cost, CostError
-from costmodel.expectation.chain import Chain, Choice, independent
-from costmodel.streams import evaluate as streams
-from costmodel.streams.settings import Dataflow
+from costmodel.expectation.chain import Evaluator
+from costmodel.settings import Blocks, ByNode, Setting
+from costmodel.streams import target as dataflow
 from tailor_jax.fields import hint
 from tailor_jax.graph import Graph
 from tailor_jax.ops import WEIGHTED, listed
 
-Target = Dataflow | PEArray
+
+class Target(Protocol):
+    """The settings of a target: a frozen dataclass, hashable."""
+
+    @property
+    def clock_mhz(self) -> float: ...
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluator:
-    """What the expectation over gates is made of."""
+class Module(Protocol):
+    """What a target is."""
 
-    reductions: Mapping[str, str]
-    chains: Callable[[Graph], list[Chain]]
-    choice: Choice | None = None
+    @property
+    def Settings(self) -> type:
+        """The dataclass of its settings, each field a `costmodel.settings.setting`."""
+
+    @property
+    def make(self) -> Callable[..., Any]:
+        """(**settings) -> Settings."""
+
+    @property
+    def SETTINGS(self) -> Mapping[str, Setting]:
+        """{key: what it is} of everything that `make` takes."""
+
+    @property
+    def REDUCTIONS(self) -> Mapping[str, str]:
+        """{resource: 'sum' or 'max'}: how costs add up."""
+
+    @property
+    def TOTALS(self) -> tuple[str, ...]:
+        """The resources that only the whole network has."""
+
+    @property
+    def SKIPS_ADD_TO(self) -> tuple[str, ...]:
+        """The resources that skips are weighed by unless somebody says which."""
+
+    @property
+    def LIMITED(self) -> tuple[str, ...]:
+        """Those that a design may be given a limit of."""
+
+    @property
+    def PICTURED(self) -> tuple[str, ...]:
+        """Those that a picture shows."""
+
+    def evaluate(self, graph: Graph, target: Any) -> Cost:
+        """The exact cost of a graph; see `evaluate` below."""
+
+    def evaluator(self, target: Any) -> Evaluator:
+        """What the expectation over gates is made of."""
+
+    def monotone(self, target: Any) -> tuple[str, ...]:
+        """The resources that removing a skip can never raise."""
+
+    def capacity(self, target: Any) -> dict[str, int]:
+        """{resource: how much of it there is}; resources that are missing here have no limit."""
+
+    def images_per_second(self, cost: Cost) -> float:
+        """Images a second at the target's clock."""
+
+    def parts(self, cost: Cost, resource: str) -> dict[str, dict[str, float]]:
+        """{part: {block: amount}} of one resource, for pictures."""
+
+
+TARGETS: dict[str, Module] = {'dataflow': dataflow, 'pe_array': pe_array}
+
+
+def name(target: Target) -> str:
+    """What commands and reports call this kind of target. Raises CostError for what is none."""
+    for each in TARGETS:
+        if isinstance(target, TARGETS[each].Settings):
+            return each
+    made = ' or '.join(f'costmodel.{each}(...)' for each in TARGETS)
+    raise CostError(f'unknown kind of target {type(target).__name__}; make one with {made}')
+
+
+def module(target: Target) -> Module:
+    """The module of a target."""
+    return TARGETS[name(target)]
 
 
 def evaluate(graph: Graph, target: Target) -> Cost:
@@ -45,97 +101,64 @@ def evaluate(graph: Graph, target: Target) -> Cost:
         have.
     """
     check_names(graph, target)
-    match target:
-        case Dataflow():
-            return streams.evaluate(graph, target)
-        case PEArray():
-            return array.evaluate(graph, target)
-        case _:
-            raise _unknown(target)
-
-
-def evaluator(target: Target) -> Evaluator:
-    """The target's evaluator."""
-    match target:
-        case Dataflow():
-            rows = functools.partial(streams.rows, target=target)
-            return Evaluator(
-                streams.REDUCTIONS,
-                lambda graph: [independent(graph, rows, streams.REDUCTIONS, streams.couplings(graph, target))],
-            )
-        case PEArray():
-            return Evaluator(array.REDUCTIONS, lambda graph: array.chains(graph, target), array.choice(target))
-        case _:
-            raise _unknown(target)
+    return module(target).evaluate(graph, target)
 
 
 def monotone(target: Target) -> tuple[str, ...]:
     """The resources that removing a skip can never raise on this target."""
-    match target:
-        case Dataflow():
-            return streams.monotone(target)
-        case PEArray():
-            return array.monotone(target)
-        case _:
-            raise _unknown(target)
-
-
-def name(target: Target) -> str:
-    """What commands and reports call this kind of target."""
-    match target:
-        case Dataflow():
-            return 'dataflow'
-        case PEArray():
-            return 'pe_array'
-        case _:
-            raise _unknown(target)
+    return module(target).monotone(target)
 
 
 def capacity(target: Target) -> dict[str, int]:
     """{resource: how much of it the target's device has}; resources that are missing here have no limit."""
-    match target:
-        case Dataflow():
-            return devices.device(target.device).capacity
-        case PEArray():
-            return {'buffer_bytes': target.sram_bytes}
-        case _:
-            raise _unknown(target)
+    return module(target).capacity(target)
 
 
 def images_per_second(cost: Cost) -> float:
     """Images a second at the target's clock; 0 of a network that computes nothing, which has no time of its own."""
-    match cost.target:
-        case Dataflow():
-            return cost.target.clock_mhz * 1e6 / cost.total['interval_cycles']
-        case PEArray():
-            busy = cost.total['cycles']
-            return cost.target.batch * cost.target.clock_mhz * 1e6 / busy if busy else 0.0
-        case _:
-            raise _unknown(cost.target)
-
-
-def _unknown(target: Any) -> CostError:
-    return CostError(
-        f'unknown kind of target {type(target).__name__}; make one with costmodel.dataflow(...) or '
-        'costmodel.pe_array(...)'
-    )
+    return module(cost.target).images_per_second(cost)
 
 
 def check_names(graph: Graph, target: Target) -> None:
     """Raises CostError if a setting names a node or block that the graph has not and had not (`Graph.gone`), or one
     that it does nothing for.
     """
-    if not isinstance(target, Dataflow | PEArray):
-        raise _unknown(target)
-    for key, names in target.named_nodes().items():
-        for each in sorted(names - graph.gone):
-            if each not in graph.by_name:
-                raise CostError(f'{key} names node {each!r}, which the graph does not have{hint(each, graph.by_name)}')
-            node, of_any = graph[each], key == 'activation_bits_of'
-            if node.op == 'batch_norm' or not (of_any or node.weighted):
-                wanted = 'a node of its own once batch norms are folded' if of_any else listed(WEIGHTED)
-                raise CostError(f'{key} names node {each!r}, and that is a {node.op}; it is a setting of {wanted}')
-    if isinstance(target, PEArray) and target.frame:
-        blocks = dict.fromkeys(node.block or node.name for node in graph.nodes)
-        for each in sorted(set(target.frame) - set(blocks) - graph.gone):
-            raise CostError(f'frame names block {each!r}, which the graph does not have{hint(each, blocks)}')
+    blocks = dict.fromkeys(node.block or node.name for node in graph.nodes)
+    for key, each in module(target).SETTINGS.items():
+        value = getattr(target, key, None)
+        if isinstance(each.check, ByNode) and isinstance(value, tuple):
+            for node in sorted({node for node, _ in value} - graph.gone):
+                _check_node(graph, key, node, each.check.weighted)
+        if isinstance(each.check, Blocks) and value:
+            for block in sorted(set(value) - set(blocks) - graph.gone):
+                raise CostError(f'{key} names block {block!r}, which the graph does not have{hint(block, blocks)}')
+
+
+def _check_node(graph: Graph, key: str, node: str, weighted: bool) -> None:
+    if node not in graph.by_name:
+        raise CostError(f'{key} names node {node!r}, which the graph does not have{hint(node, graph.by_name)}')
+    found = graph[node]
+    if found.op == 'batch_norm' or (weighted and not found.weighted):
+        wanted = listed(WEIGHTED) if weighted else 'a node of its own once batch norms are folded'
+        raise CostError(f'{key} names node {node!r}, and that is a {found.op}; it is a setting of {wanted}')
+
+
+def check_policy(target: Target, given: Mapping[str, Any], shown: str = '{}') -> None:
+    """Raises CostError for a given setting that the target's policy does not have.
+
+    Args:
+      target: that was made.
+      given: {key: value} of what was asked for; what is False, 0 or None asks for nothing.
+      shown: how a key is written in the message, '--{}' on a command line.
+    """
+    for key, each in module(target).SETTINGS.items():
+        if each.policies and given.get(key) and (policy := getattr(target, 'policy', '')) not in each.policies:
+            raise CostError(
+                f'{shown.format(key)} is a setting of {shown.format("policy")}={" or ".join(each.policies)}, and the '
+                f'policy is {policy}'
+            )
+
+
+def resources(of: Callable[[Module], Iterable[str]]) -> tuple[str, ...]:
+    """Names of resources of all targets, each once, in the order of the table: `resources(lambda each: each.LIMITED)`."""
+    return tuple(dict.fromkeys(name for each in TARGETS.values() for name in of(each)))

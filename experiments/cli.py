@@ -40,7 +40,7 @@ CLUSTER_FLAGS = {
 }
 CONFIG_FLAGS = {'config': ('', 'Config file, e.g. experiments/configs/digits_resnet8.py.')}
 CONFIG_HELP = """--config.KEY=VALUE
-    Another value of a key of the config, as in --config.train.batch_size=32. experiments/config.py lists the keys."""
+    Another value of a key of the config, as in --config.train.batch_size=32. docs/config.md has every key."""
 _HELP = ('-h', '--h', '-help', '--help', '--helpfull', '--helpshort')
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.machinery
+import inspect
 import re
 import traceback
 from collections.abc import Sequence
@@ -63,7 +64,10 @@ def _override(config: Config, key: str, text: str | None, collected: dict[str, s
     section, _, last = key.rpartition('.')
     owner = config[section] if section else config
     if isinstance(value, Config):
-        owner[last] = _dictionary(value, text)
+        given = _dictionary(text)
+        if given is None:
+            raise owner.no_section(last, f'{value.where} is {shown(text)}; expected values of its keys')
+        owner[last] = given
         return
     kind, optional = owner.type_of(last)
     if text is None and kind is not bool:
@@ -75,16 +79,13 @@ def _override(config: Config, key: str, text: str | None, collected: dict[str, s
     owner[last] = parsed(f'config.{key}', text, kind, optional)
 
 
-def _dictionary(section: Config, text: str | None) -> dict:
+def _dictionary(text: str | None) -> dict | None:
+    """The dict that a Python literal stands for, None if it is none."""
     try:
         value = ast.literal_eval((text or '').strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        value = None
-    if not isinstance(value, dict):
-        raise ConfigError(
-            f"{section.where} is {shown(text)}; expected values of its keys, as {{'{next(iter(section))}': ...}}"
-        )
-    return value
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _from_file(path: str) -> Config:
@@ -102,6 +103,8 @@ def _from_file(path: str) -> Config:
             raise ConfigError(
                 f'--config: {name} has no function get_config(); see experiments/configs/digits_resnet8.py'
             )
+        if argument and not inspect.signature(get_config).parameters:
+            raise ConfigError(f'--config: get_config() of {name} takes no argument, and {argument!r} is given')
         config = get_config(argument) if argument else get_config()
     except SyntaxError as error:
         where = f': line {error.lineno}' if error.lineno else ''

@@ -5,7 +5,7 @@ under the gates:
 
     cost(p) = mean over r of (E[C_r](p) - C_r(none)) / (C_r(all) - C_r(none))
 
-over the resources of `cost.resources` (by default those of `config.RESOURCES`) that skips add to. It is 1 with every
+over the resources of `cost.resources` (by default those of `experiments.keys.RESOURCES`) that skips add to. It is 1 with every
 skip and 0 with none, so `cost.weight` is what all skips together cost in units of the loss, whatever the network and
 the target.
 """
@@ -15,12 +15,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
+from typing import Any, cast
 
 import costmodel
+from costmodel import targets
 from costmodel.targets import Target
-from experiments.config import RESOURCES, Config, ConfigError, bits_of
+from experiments.config import Config, ConfigError, bits_of
+from experiments.keys import KEYS, RESOURCES
 from tailor_jax import rewrite
 from tailor_jax.graph import Graph
+
+EXPORTED = 'dataflow'  # the target of every run's design, whatever its skips are priced on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,53 +65,67 @@ class HardwareCost:
         return sum(parts) / len(parts) if parts else 0.0
 
 
-def target_of(config: Config) -> Target:
-    """The hardware target that a config describes, the one that skips are priced on."""
-    match config.cost.target:
-        case 'dataflow':
-            return dataflow_of(config)
-        case 'pe_array':
-            return pe_array_of(config)
-        case _:
-            raise ConfigError(f'config.cost.target is {config.cost.target!r}; expected one of {", ".join(RESOURCES)}')
+def target_of(config: Config, name: str = '') -> Target:
+    """The hardware target that a config describes: the one that skips are priced on, `cost.target`, or that of a name.
+
+    Its settings are handed on as they are, with the widths of `quant`. Raises ConfigError naming the section or the key
+    that is wrong.
+    """
+    name = name or config.cost.target
+    if name not in targets.TARGETS:
+        raise ConfigError(f'config.cost.target is {name!r}; expected one of {", ".join(targets.TARGETS)}')
+    module, section = targets.TARGETS[name], config.cost[name]
+    given = {key: value for key, value in section.items() if value is not None}
+    try:
+        settings = {key: module.SETTINGS[key].check.of_text(key, value) for key, value in given.items()}
+        target = module.make(**settings, **_widths(config, name))
+        targets.check_policy(target, given)
+    except costmodel.CostError as error:
+        raise ConfigError(f'{section.where}: {error}') from None
+    return target
+
+
+def _widths(config: Config, name: str) -> dict[str, Any]:
+    """The settings of a target that are keys of `quant`. Raises ConfigError where single nodes have widths of their own
+    and the target has one for all.
+    """
+    known = targets.TARGETS[name].SETTINGS
+    found: dict[str, Any] = {key: config.quant[key] for key in ('weight_bits', 'activation_bits')}
+    for key in ('weight_bits_of', 'activation_bits_of'):
+        widths = bits_of(config, f'quant.{key}')
+        if key in known:
+            found[key] = widths
+        elif widths:
+            raise ConfigError(
+                f'config.quant.{key} gives single nodes a width, but a target {name!r} has one for all; leave it out '
+                f'with cost.target={name}'
+            )
+    return found
 
 
 def dataflow_of(config: Config) -> costmodel.Dataflow:
     """The streaming design that a config describes, the one that is exported, whatever skips are priced on."""
-    cost = config.cost
-    return costmodel.dataflow(
-        device=cost.device,
-        fifo_policy=cost.fifo_policy,
-        weight_bits=config.quant.weight_bits,
-        activation_bits=config.quant.activation_bits,
-        interval_cycles=cost.interval_cycles or None,
-        process_latency_cycles=cost.process_latency_cycles,
-        weight_bits_of=bits_of(config, 'quant.weight_bits_of'),
-        activation_bits_of=bits_of(config, 'quant.activation_bits_of'),
-    )
+    return cast(costmodel.Dataflow, target_of(config, EXPORTED))
 
 
-def pe_array_of(config: Config) -> costmodel.PEArray:
-    """The PE array that a config describes. Raises ConfigError where single nodes have widths of their own."""
-    for key in ('quant.weight_bits_of', 'quant.activation_bits_of'):
-        if bits_of(config, key):
-            raise ConfigError(
-                f'config.{key} gives single nodes a width, but a PE array has one for all; leave it out with '
-                'cost.target=pe_array'
-            )
-    cost = config.cost
-    settings = {
-        key: cost[key]
-        for key in ('policy', 'rows', 'columns', 'dataflow', 'sram_bytes', 'bandwidth_gb_s', 'batch', 'fuse_add')
-    }
-    return costmodel.pe_array(
-        cost.preset, **settings, weight_bits=config.quant.weight_bits, activation_bits=config.quant.activation_bits
-    )
+def check_sections(config: Config) -> None:
+    """Raises ConfigError for a setting of a target that neither prices the skips nor is exported."""
+    for name in targets.TARGETS:
+        for key, value in config.cost[name].items():
+            if name not in (config.cost.target, EXPORTED) and value != KEYS[f'cost.{name}.{key}'].default:
+                raise ConfigError(
+                    f'config.cost.{name}.{key} is {value!r}, but config.cost.target is {config.cost.target!r}; it is a '
+                    f'setting of {name}'
+                )
 
 
 def cost_of(config: Config, graph: Graph) -> HardwareCost:
-    """The cost term that a config describes. Raises ConfigError for a resource that the target does not price."""
+    """The cost term that a config describes. Raises ConfigError for a resource that the target does not price, and for
+    settings of another target.
+    """
+    check_sections(config)
     cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
+    targets.check_names(graph, dataflow_of(config))  # before training, not when the trained network is exported
     for resource in cost.resources:
         if resource not in cost.table.resources:
             raise ConfigError(

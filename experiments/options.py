@@ -21,8 +21,6 @@ _USED_BY = {
     **{f'cost.budget.{name}': ('learned',) for name in (*BUDGETED, 'device_share')},
 }
 
-_PE_ARRAY = ('preset', 'policy', 'rows', 'columns', 'dataflow', 'sram_bytes', 'bandwidth_gb_s', 'batch', 'fuse_add')
-
 
 def unused(config: Config) -> list[str]:
     """The options that were changed from their defaults although the config's method does not use them."""
@@ -46,13 +44,6 @@ def check(config: Config, graph: Graph) -> None:
         raise ConfigError(
             f'config.cost.weight is {weight!r} beside a config.cost.budget, which takes its place; give one of the two'
         )
-    if config.cost.target == 'dataflow':
-        for key in _PE_ARRAY:
-            if config.cost[key] != config_lib.defaults().cost[key]:
-                raise ConfigError(
-                    f'config.cost.{key} is {config.cost[key]!r}, but cost.target {config.cost.target!r} has no such '
-                    'setting; pe_array has'
-                )
     if config.aids.preserve_variance:
         try:
             model.gain_carriers(graph)

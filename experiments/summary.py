@@ -8,18 +8,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from costmodel.array.evaluate import REDUCTIONS as OF_PE_ARRAY
-from costmodel.streams.evaluate import REDUCTIONS as OF_DATAFLOW
+from costmodel import targets
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from hls_export import csim
 from tailor_jax.fields import Fields, header, read_fields
 
-FORMAT = ('summary', 1)
+FORMAT = ('summary', 2)
 ACCURACIES = ('gated', 'binarized', 'finetuned', 'quantized')  # and that of the teacher, where there is one
-RESOURCES = frozenset(
-    (*OF_DATAFLOW, 'latency_cycles', *OF_PE_ARRAY)
-)  # the columns of tables beside our own, which no other may replace
+# The columns of tables beside our own, which no other may replace.
+RESOURCES = frozenset(targets.resources(lambda each: (*each.REDUCTIONS, *each.TOTALS)))
 _NAME = re.compile(r'[A-Za-z]\w{0,199}', re.ASCII)
 _AGAIN = 'delete it, and the command that wrote it writes it again'
 

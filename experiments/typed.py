@@ -3,7 +3,7 @@ full.
 
 config.model.depth = 14                     # an int where an int was; a float key takes an int too
 config.cost.budget = {'lut': 20000}         # a dict sets the keys that it has, the section keeps its others
-config.quant.weight_bit = 6                 # ConfigError: config.quant has no key 'weight_bit'; did you mean 'weight_bits'?
+config.quant.weight_bit = 6                 # ConfigError: config.quant has no key 'weight_bit'; did you mean ...?
 """
 
 from __future__ import annotations
@@ -39,11 +39,18 @@ class Config(ConfigDict):
     Args:
       where: what it is called in messages, 'config.train'.
       values: its keys and their defaults. `config_dict.placeholder(type)` is a key that may be None.
+      elsewhere: {name: what to say of it} of names that are no keys here, or sections that were values.
     """
 
-    def __init__(self, where: str = 'config', values: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        where: str = 'config',
+        values: Mapping[str, Any] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
+    ):
         super().__init__()
         object.__setattr__(self, '_where', where)
+        object.__setattr__(self, '_elsewhere', dict(elsewhere or {}))
         for key, value in (values or {}).items():
             self[key] = value
 
@@ -54,7 +61,8 @@ class Config(ConfigDict):
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
-        object.__setattr__(self, '_where', state['_where'])
+        for name in ('_where', '_elsewhere'):
+            object.__setattr__(self, name, state[name])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('_'):  # what copy and pickle look for before there are fields
@@ -88,10 +96,15 @@ class Config(ConfigDict):
         old = self[first]
         if isinstance(old, Config):
             if not isinstance(value, Mapping | ConfigDict):
-                raise ConfigError(f'{old.where} is {shown(value)}; expected a section, as {{{next(iter(old))!r}: ...}}')
+                raise self.no_section(first, f'{old.where} is {shown(value)}; expected a section')
             old.update(value)
             return
         super().__setitem__(first, typed(f'{self.where}.{first}', value, *self.type_of(first)))
+
+    def no_section(self, key: str, problem: str) -> ConfigError:
+        """The error of a section that was given what is none; it says so where the name was a value's."""
+        was = f'; {self[key].where} {self._elsewhere[key]}' if key in self._elsewhere else ''
+        return ConfigError(f'{problem}, as {{{next(iter(self[key]))!r}: ...}}{was}')
 
     def update(self, *other: Any, **kwargs: Any) -> None:
         """Sets the keys that are given, in sections too."""
@@ -105,10 +118,13 @@ class Config(ConfigDict):
         return (field.get_type(), True) if isinstance(field, FieldReference) else (type(field), False)
 
     def _must_have(self, key: str) -> None:
-        if key not in self._fields:
-            near = difflib.get_close_matches(key, list(self._fields), 1)
-            hint = f'did you mean {near[0]!r}?' if near else f'it has {", ".join(self)}'
-            raise UnknownKey(f'{self.where} has no key {key!r}; {hint}')
+        if key in self._fields:
+            return
+        if key in self._elsewhere:
+            raise UnknownKey(f'{self.where}.{key} {self._elsewhere[key]}')
+        near = difflib.get_close_matches(key, list(self._fields), 1)
+        hint = f'did you mean {near[0]!r}?' if near else f'it has {", ".join(self)}'
+        raise UnknownKey(f'{self.where} has no key {key!r}; {hint}')
 
 
 def typed(where: str, value: Any, kind: type, optional: bool = False) -> Any:

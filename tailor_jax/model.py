@@ -90,8 +90,8 @@ class Net(nn.Module):
           Logits [b, classes], float32.
         """
         chex.assert_shape(images, (None, *self.graph.input.shape))
-        kinds = dict(self.quant.activations) if self.quant else {}
-        call = _Call(gates or {}, train, negative_slope, kinds, fracs or {}, self._layers())
+        qtypes = dict(self.quant.activations) if self.quant else {}
+        call = _Call(gates or {}, train, negative_slope, qtypes, fracs or {}, self._layers())
         tensors: dict[str, jax.Array] = {}
         for node in self.graph:
             inputs = [tensors[name] for name in node.inputs]
@@ -103,7 +103,7 @@ class Net(nn.Module):
                 tensor = self._run(node, inputs, call)
             if node.relu:
                 tensor = nn.relu(tensor)
-            tensors[node.name] = _rounded(node, tensor, call) if node.name in kinds else tensor
+            tensors[node.name] = _rounded(node, tensor, call) if node.name in qtypes else tensor
         if capture:
             return tensors
         return tensors[self.graph.output.name].reshape(images.shape[0], -1).astype(jnp.float32)
@@ -188,16 +188,16 @@ class Net(nn.Module):
         """What an op computes on quantized values, before its output is rounded: where the integer graph has a number
         of its own for a slope, a function or a quotient, with that; else what it computes on real ones, which is exact.
         """
-        x, source, kind = inputs[0], node.inputs[0], call.kinds[node.inputs[0]]
+        x, source, qtype = inputs[0], node.inputs[0], call.qtypes[node.inputs[0]]
         match node.op:
             case 'leaky_relu':
-                multiplier, shift = slope_multiplier(node.slope, kind)
+                multiplier, shift = slope_multiplier(node.slope, qtype)
                 return _leaky(x, multiplier * 2.0**-shift)
             case _ if node.op in TABLED:
-                return lookup(x, node.op, kind, call.kinds[node.name])
+                return lookup(x, node.op, qtype, call.qtypes[node.name])
             case _ if node.op in MEANS:
-                frac = call.fracs.get(source, kind.frac)
-                mean = mean_of(node, self.graph.in_shape(node), kind)
+                frac = call.fracs.get(source, qtype.frac)
+                mean = mean_of(node, self.graph.in_shape(node), qtype)
                 return divide(_sums(node, x) * power(frac), mean) * power(-frac)
             case _:
                 return self._run(node, inputs, call)
@@ -212,15 +212,15 @@ class _Call:
     gates: Mapping[str, jax.Array]
     train: bool
     negative_slope: jax.Array | float | None
-    kinds: Mapping[str, Fixed]
+    qtypes: Mapping[str, Fixed]
     fracs: Mapping[str, jax.Array]
     layers: Mapping[str, Any]
 
 
 def _rounded(node: Node, x: jax.Array, call: _Call) -> jax.Array:
     """A node's output in the type that it has."""
-    kind = call.kinds[node.name]
-    return scaled_quant(x, call.fracs[node.name], kind) if call.fracs else fake_quant(x, kind)
+    qtype = call.qtypes[node.name]
+    return scaled_quant(x, call.fracs[node.name], qtype) if call.fracs else fake_quant(x, qtype)
 
 
 def _leaky(x: jax.Array, slope: float) -> jax.Array:

@@ -67,6 +67,21 @@ class Choice:
     chooser: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Evaluator:
+    """What the expectation over gates needs of a target.
+
+    Attributes:
+      reductions: {resource: 'sum' or 'max'}, how costs add up.
+      chains: the exact costs of all settings of a graph's gates; several to choose from.
+      choice: how one of them is chosen.
+    """
+
+    reductions: Mapping[str, str]
+    chains: Callable[[Graph], list[Chain]]
+    choice: Choice | None = None
+
+
 def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:
     """Every setting of these gates, in the order of `Link.costs`. Raises CostError for too many gates."""
     if len(gates) > MAX_GROUP_GATES:

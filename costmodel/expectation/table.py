@@ -15,7 +15,7 @@ import numpy as np
 
 from costmodel.cost import CostError
 from costmodel.expectation.chain import MAX_GROUP_GATES, Chain, Choice, Link
-from costmodel.targets import Target, check_names, evaluator
+from costmodel.targets import Target, check_names, module
 from tailor_jax.graph import Graph
 
 __all__ = ['MAX_GROUP_GATES', 'CostTable', 'LinkStack', 'packed', 'tabulate']
@@ -85,7 +85,7 @@ def tabulate(graph: Graph, target: Target) -> CostTable:
         graph does not have.
     """
     check_names(graph, target)
-    found = evaluator(target)
+    found = module(target).evaluator(target)
     return packed(graph.gates, found.reductions, found.chains(graph), found.choice)
 
 

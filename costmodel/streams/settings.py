@@ -10,145 +10,113 @@ closing a skip must not change how the other layers are built. It is the one giv
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from costmodel import devices, settings
+from costmodel import devices
 from costmodel.cost import CostError
+from costmodel.settings import (
+    MOST,
+    MOST_BITS,
+    Boolean,
+    ByNode,
+    Integer,
+    Number,
+    OneOf,
+    check_values,
+    known,
+    setting,
+    settings_of,
+)
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
 
 FIFO_POLICIES = ('full_map', 'exact', 'pow2')
-MULTIPLIERS = ('auto', 'dsp', 'lut')
-ADDS = ('separate', 'absorbed')
-SKIPS = ('clone', 'line_buffer')
 CYCLES_PER_PIXEL = 16
-
-_OF_NODES = ('weight_bits_of', 'activation_bits_of')
-
-
-def _reuse(key: str, value: Any) -> int | tuple[tuple[str, int], ...] | None:
-    if isinstance(value, (Mapping, tuple)):
-        return settings.by_node(key, value, 1, settings.MOST)
-    return None if value is None else settings.integer(key, value, 1, settings.MOST)
+MOST_CLOCK_MHZ = 10_000  # that synthesis can be asked for
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    'device': functools.partial(settings.one_of, known=tuple(devices.DEVICES)),
-    'fifo_policy': functools.partial(settings.one_of, known=FIFO_POLICIES),
-    'multiplier': functools.partial(settings.one_of, known=MULTIPLIERS),
-    'add': functools.partial(settings.one_of, known=ADDS),
-    'skip': functools.partial(settings.one_of, known=SKIPS),
-    **dict.fromkeys(
-        ('weight_bits', 'activation_bits'), functools.partial(settings.integer, lo=1, hi=settings.MOST_BITS)
-    ),
-    **dict.fromkeys(_OF_NODES, functools.partial(settings.by_node, lo=1, hi=settings.MOST_BITS)),
-    'reuse_factor': _reuse,
-    'interval_cycles': settings.optional(functools.partial(settings.integer, lo=1, hi=settings.MOST)),
-    'clock_mhz': settings.positive,
-    'stream_depth': functools.partial(settings.integer, lo=1, hi=1 << 24),
-    'process_latency_cycles': functools.partial(settings.integer, lo=0, hi=10_000),
-    'dsp_packing': settings.boolean,
-}
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Dataflow:
-    """Settings of the dataflow target; made by `dataflow`, which documents them."""
+    """Settings of the dataflow target."""
 
-    device: str = 'zcu104'
-    fifo_policy: str = 'exact'
-    weight_bits: int = 8
-    activation_bits: int = 8
-    reuse_factor: int | tuple[tuple[str, int], ...] | None = None
-    interval_cycles: int | None = None
-    clock_mhz: float = 200
-    stream_depth: int = 2
-    multiplier: str = 'auto'
-    add: str = 'separate'
-    skip: str = 'clone'
-    process_latency_cycles: int = 0
-    dsp_packing: bool = False
-    weight_bits_of: tuple[tuple[str, int], ...] = ()
-    activation_bits_of: tuple[tuple[str, int], ...] = ()
+    device: str = setting(OneOf(tuple(devices.DEVICES)), 'part to fit into', 'zcu104')
+    fifo_policy: str = setting(
+        OneOf(FIFO_POLICIES),
+        'depth of FIFOs: exact (the least that keeps full throughput), pow2 (that, rounded up to a power of two), '
+        'full_map (a whole feature map, as hls4ml has)',
+        'exact',
+    )
+    weight_bits: int = setting(Integer(1, MOST_BITS), 'width of weights', 8)
+    activation_bits: int = setting(Integer(1, MOST_BITS), 'width of activations', 8)
+    reuse_factor: int | tuple[tuple[str, int], ...] | None = setting(
+        ByNode(1, MOST, weighted=True, common=True),
+        'passes over the multipliers for one output token, R for all layers or by node; layers without one take the '
+        'largest that meets the interval',
+        None,
+    )
+    interval_cycles: int | None = setting(
+        Integer(1, MOST),
+        'cycles between images to meet with the fewest multipliers; 16 an input pixel when not given',
+        None,
+    )
+    clock_mhz: float = setting(Number(hi=MOST_CLOCK_MHZ), 'clock', 200)
+    stream_depth: int = setting(Integer(1, 1 << 24), 'tokens of a FIFO that need not hold more', 2)
+    multiplier: str = setting(
+        OneOf(('auto', 'dsp', 'lut')), 'what multiplies; auto: LUTs up to 4 x 4 bits, else DSPs', 'auto'
+    )
+    add: str = setting(
+        OneOf(('separate', 'absorbed')),
+        'separate, a process of its own, or absorbed: the convolution before it starts its accumulators from the '
+        "skip's token",
+        'separate',
+    )
+    skip: str = setting(
+        OneOf(('clone', 'line_buffer')),
+        "clone, or line_buffer: the skip is handed on from a layer's window",
+        'clone',
+    )
+    process_latency_cycles: int = setting(
+        Integer(0, 10_000), 'pipeline depth of a process; FIFOs are deep enough to hide it', 0
+    )
+    dsp_packing: bool = setting(
+        Boolean(), 'two 8-bit products of one activation share a DSP; exported sources do not do this', False
+    )
+    weight_bits_of: tuple[tuple[str, int], ...] = setting(
+        ByNode(1, MOST_BITS, weighted=True), 'widths of the weights of single nodes, over weight_bits', ()
+    )
+    activation_bits_of: tuple[tuple[str, int], ...] = setting(
+        ByNode(1, MOST_BITS), 'widths of the outputs of single nodes, over activation_bits', ()
+    )
 
     def __post_init__(self) -> None:
-        for key, checked in _CHECKS.items():
-            object.__setattr__(self, key, checked(key, getattr(self, key)))
+        check_values(self)
 
     @property
     def family(self) -> devices.Family:
         return devices.device(self.device).family
 
-    def named_nodes(self) -> dict[str, set[str]]:
-        """{setting: nodes that it names}."""
-        return {key: {name for name, _ in _pairs(getattr(self, key))} for key in ('reuse_factor', *_OF_NODES)}
+
+SETTINGS = settings_of(Dataflow)
 
 
-def dataflow(
-    device: str = 'zcu104',
-    fifo_policy: str = 'exact',
-    weight_bits: int = 8,
-    activation_bits: int = 8,
-    reuse_factor: int | Mapping[str, int] | None = None,
-    interval_cycles: int | None = None,
-    clock_mhz: float = 200,
-    stream_depth: int = 2,
-    multiplier: str = 'auto',
-    add: str = 'separate',
-    skip: str = 'clone',
-    process_latency_cycles: int = 0,
-    dsp_packing: bool = False,
-    weight_bits_of: Mapping[str, int] | None = None,
-    activation_bits_of: Mapping[str, int] | None = None,
-) -> Dataflow:
+def dataflow(**settings: Any) -> Dataflow:
     """The dataflow target: a frozen, hashable value.
 
     Args:
-      device: a name of `devices.DEVICES`.
-      fifo_policy: 'exact' (the depth that keeps full throughput), 'pow2' (rounded up to a power of two) or 'full_map'
-        (height x width tokens on every stream, as hls4ml emits).
-      weight_bits, activation_bits: widths of the integers in ROMs and on streams, 1..32.
-      reuse_factor: passes over the multipliers for one output token, for every layer or by node name; layers not named,
-        or all of them when it is None, take the largest that meets the interval.
-      interval_cycles: cycles from one image to the next that the layers must keep up with; 16 a pixel of the input when
-        None.
-      clock_mhz: clock, for images per second.
-      stream_depth: the least depth of any FIFO.
-      multiplier: where products are computed: 'dsp', 'lut', or 'auto' (LUTs up to 4 x 4 bits, else DSPs).
-      add: 'separate' (a process of its own, what `hls_export` emits) or 'absorbed' (the convolution before it starts
-        its accumulators from the skip's token, where nothing stands between).
-      skip: 'clone' (what `hls_export` emits) or 'line_buffer' (a windowed layer hands the tensor on from its window,
-        see `taps`).
-      process_latency_cycles: from the last cycle of an iteration of a process to its write: the depth of its pipeline
-        (see `tailor_jax.streaming`). FIFO depths that were found with less than hardware has lose throughput; with more
-        they are only longer.
-      dsp_packing: whether two products of an activation share a DSP where the widths allow (AMD WP486). The sources of
-        `hls_export` are plain products, which Vitis HLS does not pack, so the cost of an export is without.
-      weight_bits_of, activation_bits_of: widths of single nodes, over the common ones.
+      **settings: those of `Dataflow`, which says what each is, as `python -m costmodel --help` does. A number by node
+        is a mapping, {'stem_conv': 4}. What is None is the default.
+
+    Notes: `multiplier`, `add`, `skip` and `dsp_packing` price designs other than those that `hls_export` emits, which
+    has plain products (DSP packing, AMD WP486, is nothing that Vitis HLS makes of them), adds and clones of their own.
+    FIFO depths that were found for a smaller `process_latency_cycles` than hardware has lose throughput; for a larger
+    one they are only longer (see `tailor_jax.streaming`).
 
     Raises:
-      CostError: for an unknown device (lists the known ones), an unknown policy, a number of the wrong type or out of
-        its range.
+      CostError: for an unknown setting (suggests the nearest), an unknown device (lists the known ones), a number of the
+        wrong type or out of its range.
     """
-    return Dataflow(
-        device,
-        fifo_policy,
-        weight_bits,
-        activation_bits,
-        reuse_factor,  # type: ignore[arg-type]  # and the mappings: `Dataflow` freezes them
-        interval_cycles,
-        clock_mhz,
-        stream_depth,
-        multiplier,
-        add,
-        skip,
-        process_latency_cycles,
-        dsp_packing,
-        () if weight_bits_of is None else weight_bits_of,  # type: ignore[arg-type]
-        () if activation_bits_of is None else activation_bits_of,  # type: ignore[arg-type]
-    )
+    known('dataflow', settings, SETTINGS)
+    return Dataflow(**{key: value for key, value in settings.items() if value is not None})
 
 
 def weight_bits(target: Dataflow, node: Node) -> int:

@@ -11,5 +11,5 @@ def get_config():
     config.data.name = 'digits'
     config.model.depth = 8
     config.train.batch_size = 64
-    config.cost.interval_cycles = 16384  # some 12,000 images/s at 200 MHz, with about 50 DSPs
+    config.cost.dataflow.interval_cycles = 16384  # some 12,000 images/s at 200 MHz, with about 50 DSPs
     return config

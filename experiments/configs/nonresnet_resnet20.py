@@ -8,8 +8,6 @@ from experiments.configs import photo_digits_resnet20
 
 
 def get_config():
-    config = photo_digits_resnet20.get_config()
-    config.method = 'nonresnet'
-    config.model.skips = 'short_pre'
+    config = photo_digits_resnet20.get_config('nonresnet')
     config.train.student.epochs = 15.0  # over the three rounds
     return config

@@ -3,14 +3,20 @@
 python -m experiments.train --config=experiments/configs/photo_digits_resnet20.py --workdir=runs/photo_digits
 
 About two hours on two CPU cores (300 images/s), minutes on a GPU. A first look: --config.data.name=photo_digits/small,
-a fifth of the images.
+a fifth of the images. With another method than learned gates (docs/methods.md), on the network that it is for:
+
+python -m experiments.train --config=experiments/configs/photo_digits_resnet20.py:static --workdir=runs/static
 """
 
 from experiments.config import defaults
 
+SKIPS = {'shorten': 'long_post+short', 'nonresnet': 'short_pre'}  # the other methods take long ones
 
-def get_config():
+
+def get_config(method='gates'):
     config = defaults()
+    config.method = method
+    config.model.skips = SKIPS.get(method, 'long')
     config.data.name = 'photo_digits'
     config.model.depth = 20
     config.train.batch_size = 128

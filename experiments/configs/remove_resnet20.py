@@ -11,8 +11,7 @@ from experiments.configs import photo_digits_resnet20
 
 
 def get_config():
-    config = photo_digits_resnet20.get_config()
-    config.method = 'remove'
+    config = photo_digits_resnet20.get_config('remove')
     config.removal.every_epochs = 3.0
     config.train.batch_size = 32
     config.train.schedule = 'step'

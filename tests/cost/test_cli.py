@@ -12,6 +12,7 @@ from cost_command import run
 
 import costmodel
 from costmodel import cli
+from experiments import config_page
 from experiments.calibrate import __main__ as calibrate
 from experiments.fidelity import dataflow as fidelity
 from experiments.fidelity import figures
@@ -94,7 +95,7 @@ def test_a_bad_graph_file_is_named(capsys, tmp_path, content):
     assert status == 1 and not out and err.startswith(f'error: {path}') and err.count('\n') == 1
 
 
-COMMANDS = (cli.main, calibrate.main, fidelity.main, figures.main)
+COMMANDS = (cli.main, calibrate.main, fidelity.main, figures.main, config_page.main)
 
 
 @pytest.mark.parametrize('main', COMMANDS, ids=lambda main: main.__module__)

@@ -20,13 +20,14 @@ def array_config(**cost):
     config = small_config()
     config.cost.target = 'pe_array'
     for key, value in cost.items():
-        config.cost[key] = value
+        config.cost[key if key in ('weight', 'resources') else f'pe_array.{key}'] = value
     return config
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     config = array_config(weight=30.0, policy='retain', sram_bytes=600)
+    config.cost.dataflow.update(device='kv260', clock_mhz=150.0, reuse_factor='stem_conv=9', stream_depth=4)
     config.train.teacher.epochs = 1.0
     config.train.student.epochs, config.train.finetune.epochs, config.train.qat.epochs = 3.0, 0.0, 0.0
     workdir = tmp_path_factory.mktemp('array') / 'run'
@@ -46,7 +47,10 @@ def test_it_exports_as_the_dataflow_design_that_the_config_describes(trained, tm
     config, workdir, _ = trained
     cost = export(workdir, tmp_path / 'p')
     assert isinstance(cost.target, costmodel.Dataflow)
-    assert json.loads((tmp_path / 'p' / 'hardware.json').read_text())['target']['device'] == config.cost.device
+    said = json.loads((tmp_path / 'p' / 'hardware.json').read_text())
+    assert (said['target']['device'], said['reuse_factors']['stem_conv']) == (config.cost.dataflow.device, 9)
+    script, depths = (tmp_path / 'p' / 'build.tcl').read_text(), {row['depth'] for row in said['fifos']}
+    assert costmodel.devices.device('kv260').part in script and '6.66' in script and min(depths) == 4
 
 
 def test_the_pareto_picture_takes_the_resources_of_the_target(trained):
@@ -82,8 +86,14 @@ def test_a_budget_of_dram_bytes_is_met_exactly():
 @pytest.mark.parametrize(
     'cost, quant, message',
     [
-        ({'policy': 'retian'}, {}, "policy must be one of .*did you mean 'retain'"),
-        ({'preset': 'tailor2d'}, {}, "did you mean 'tailor_2d'"),
+        ({'policy': 'retian'}, {}, "config.cost.pe_array.policy is 'retian'; expected one of .*did you mean 'retain'"),
+        ({'preset': 'tailor2d'}, {}, "config.cost.pe_array: no preset 'tailor2d'; did you mean 'tailor_2d'"),
+        (
+            {'policy': 'retain', 'cuts': 2},
+            {},
+            'config.cost.pe_array: cuts is a setting of policy=shortcut_fusion, and the policy is retain',
+        ),
+        ({'bandwidth_gb_s': 1.0, 'dram_bytes_per_cycle': 1.0}, {}, 'config.cost.pe_array: give bandwidth_gb_s or'),
         ({'sram_bytes': 10}, {}, "node 'stem_conv' .*smallest tiles take .* sram_bytes is 10"),
         ({'resources': ('lut',)}, {}, "names 'lut'; those with an expectation on this target are dram_bytes"),
         (
@@ -97,6 +107,6 @@ def test_a_budget_of_dram_bytes_is_met_exactly():
 def test_bad_settings_are_named(cost, quant, message):
     config = array_config(**cost)
     config.quant.update(quant)
-    validate(config)
     with pytest.raises((ConfigError, costmodel.CostError), match=message):
+        validate(config)
         cost_of(config, run.build_graph(config, data.load('digits')))

@@ -36,7 +36,7 @@ PROGRAMS = tuple(
     module.name
     for package in (experiments, experiments.benchmarks)
     for module in pkgutil.iter_modules(package.__path__, f'{package.__name__}.')
-    if "if __name__ == '__main__'" in Path(importlib.util.find_spec(module.name).origin).read_text()
+    if '    cli.run(main' in Path(importlib.util.find_spec(module.name).origin).read_text()
 )
 
 
@@ -143,7 +143,7 @@ def test_a_disk_that_is_full_ends_a_run_with_one_error_that_names_the_workdir(la
     """
     flags = [f'--config.train.{phase}.epochs=1' for phase in config_lib.PHASES] + [
         '--config.model.width=4',
-        '--config.cost.interval_cycles=4096',
+        '--config.cost.dataflow.interval_cycles=4096',
     ]
     command = ['experiments.train', '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
     command += ['--config.data.train_split=train[:30%]', '--config.train.log_every_steps=100']
@@ -307,7 +307,7 @@ def test_a_damaged_summary_is_refused_by_name_or_reported(tmp_path, monkeypatch)
             lambda s: s['config']['train'].update(batch_size='x'),
             "summary.json: config: config.train.batch_size is 'x'; expected an integer",
         ),
-        (lambda s: s.update(version=7), 'its version is 7; this program reads version 1'),
+        (lambda s: s.update(version=7), 'its version is 7; this program reads version 2'),
         (lambda s: s.update(cost=float('nan')), 'NaN is no JSON number'),
     ],
 )

@@ -18,7 +18,7 @@ from tailor_jax import build, graph, rewrite
 def small_config():
     config = digits_resnet8.get_config()
     config.model.width = 4
-    config.cost.interval_cycles = 4096
+    config.cost.dataflow.interval_cycles = 4096
     config.data.update(train_split='train[:30%]', test_split='test[:50%]')
     for phase in config_lib.PHASES:
         config.train[phase].epochs = 1.0
@@ -98,7 +98,7 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
     config = small_config()
     config.cost.budget.device_share = 0.5
     limits = dict(run.check(config).budget.limits)
-    device = costmodel.devices.device(config.cost.device).capacity
+    device = costmodel.devices.device(config.cost.dataflow.device).capacity
     assert limits == {name: 0.5 * device[name] for name in limits} and {'lut', 'ff', 'dsp', 'bram18'} <= set(limits)
 
 
@@ -140,7 +140,10 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
             'config.aids.leaky_epochs is 9, but the phase has 1 epochs',
         ),
         ({'cost.budget.lut': 1e6, 'cost.weight': 0.5}, 'config.cost.weight is 0.5 beside a config.cost.budget'),
-        ({'cost.policy': 'retain'}, "config.cost.policy is 'retain', but cost.target 'dataflow' has no such setting"),
+        (
+            {'cost.pe_array.policy': 'retain'},
+            "config.cost.pe_array.policy is 'retain', but config.cost.target is 'dataflow'; it is a setting of pe_array",
+        ),
         ({'train.accumulate': 5}, 'config.train.batch_size 64 is not divisible by config.train.accumulate 5'),
         ({'train.accumulate': 32}, 'config.train.batch_size 64 in 32 parts is not divisible by 4 devices'),
         ({'quant.weight_bits_of': 'conv=x'}, "config.quant.weight_bits_of is 'conv=x'; expected NODE=BITS"),

@@ -303,7 +303,7 @@ def test_a_damaged_config_json_is_refused_by_name_or_is_a_valid_config():
         ({'model': 3}, 'W/config.json: model: expected an object, got 3'),
         ({'train': {'batch_size': 0}}, 'W/config.json: config.train.batch_size is 0; expected a positive integer'),
         ({'format': 'tailor_jax.graph'}, "expected a file with format 'tailor_jax.config'"),
-        ({'version': 2}, 'this program reads version 1'),
+        ({'version': 1}, 'its version is 1; this program reads version 2'),
     ],
 )
 def test_an_error_in_config_json_names_file_and_key(edit, message):
@@ -317,7 +317,7 @@ def test_config_json_begins_with_its_format_and_gives_the_config_back():
     text = config_lib.to_json(config)
     assert (
         list(json.loads(text))[:2] == ['format', 'version']
-        and ast.literal_eval(text.splitlines()[2].strip()[len('"version": ') : -1]) == 1
+        and ast.literal_eval(text.splitlines()[2].strip()[len('"version": ') : -1]) == 2
     )
     assert config_lib.from_json(text) == config and copy.deepcopy(config) == config
 

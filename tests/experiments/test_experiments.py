@@ -1,7 +1,6 @@
 """The entry points: the whole road on a small network, and every bad input with its message and status."""
 
 import csv
-import importlib
 import json
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from small_config import small_config
 import costmodel
 import hls_export
 from experiments import config as config_lib
-from experiments import results, run, sweep
+from experiments import config_file, results, run, sweep
 from experiments.config import ConfigError
 from experiments.cost import cost_of, target_of
 from experiments.export import export
@@ -168,11 +167,15 @@ def test_the_pareto_front_by_brute_force(monkeypatch):
         assert any(results._dominates(other, row) for other in rows) == bool(better)
 
 
-@pytest.mark.parametrize(
-    'path', sorted((ROOT / 'experiments' / 'configs').glob('[a-z]*.py')), ids=lambda path: path.stem
-)
+# Every config file, and the one that takes a method with each of them.
+CONFIGS = [str(path) for path in sorted((ROOT / 'experiments' / 'configs').glob('[a-z]*.py'))]
+CONFIGS += [f'{ROOT}/experiments/configs/photo_digits_resnet20.py:{method}' for method in config_lib.METHODS]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.rpartition('/')[2])
 def test_every_config_builds_validates_and_traces(path, tmp_path):
-    config = importlib.import_module(f'experiments.configs.{path.stem}').get_config()
+    config = config_file.load(path)
+    assert config.method == path.partition(':')[2] or ':' not in path
     config_lib.validate(config)
     assert config.is_locked
     assert config_lib.from_json(config_lib.to_json(config)).to_dict() == config.to_dict()
@@ -382,10 +385,10 @@ def test_a_cost_that_no_skip_adds_to_is_refused():
 
 def test_nothing_is_written_before_everything_is_checked(tmp_path):
     for key, value in (
-        ('cost.device', 'foo'),
-        ('cost.fifo_policy', 'bar'),
+        ('cost.dataflow.device', 'foo'),
+        ('cost.dataflow.fifo_policy', 'bar'),
         ('model.depth', 9),
-        ('cost.interval_cycles', 3),
+        ('cost.dataflow.interval_cycles', 3),
         ('train.teacher_workdir', 'nowhere'),
     ):
         config = small_config()

@@ -83,19 +83,21 @@ PLAUSIBLE: dict[str, tuple[Any, ...]] = {
     'cost.budget.fifo_bits': (None, 4000.0),
     'cost.budget.device_share': (None, 0.5, 1e-9),
     'cost.resources': ((), ('lut',), ('bram18', 'fifo_bits'), ('dram_bytes',), ('bananas',)),
-    'cost.device': ('zcu104', 'foo'),
-    'cost.fifo_policy': ('exact', 'pow2', 'full_map'),
-    'cost.interval_cycles': (0, 3, 4096, 10**9),
-    'cost.process_latency_cycles': (0, 8, 100),
-    'cost.preset': ('tailor_2d', 'shortcut_fusion', 'nowhere'),
-    'cost.policy': ('layer_by_layer', 'retain', 'shortcut_mining', 'shortcut_fusion'),
-    'cost.rows': (None, 1, 65_536),
-    'cost.columns': (None, 1, 7),
-    'cost.dataflow': (None, 'output_stationary', 'weight'),
-    'cost.sram_bytes': (None, 1, 10_000, 2**40),
-    'cost.bandwidth_gb_s': (None, 0.001, 1e6),
-    'cost.batch': (None, 1, 16),
-    'cost.fuse_add': (None, True),
+    'cost.dataflow.device': ('zcu104', 'foo'),
+    'cost.dataflow.fifo_policy': ('exact', 'pow2', 'full_map'),
+    'cost.dataflow.interval_cycles': (None, 3, 4096, 10**9),
+    'cost.dataflow.process_latency_cycles': (0, 8, 100),
+    'cost.dataflow.reuse_factor': (None, '1', 'stem_conv=9', 'stem_conv=1,stem_conv=2', 'nowhere=3', '7'),
+    'cost.pe_array.preset': ('tailor_2d', 'shortcut_fusion', 'nowhere'),
+    'cost.pe_array.policy': ('layer_by_layer', 'retain', 'shortcut_mining', 'shortcut_fusion'),
+    'cost.pe_array.rows': (None, 1, 65_536),
+    'cost.pe_array.columns': (None, 1, 7),
+    'cost.pe_array.dataflow': (None, 'output_stationary', 'weight'),
+    'cost.pe_array.sram_bytes': (None, 1, 10_000, 2**40),
+    'cost.pe_array.bandwidth_gb_s': (None, 0.001, 1e6),
+    'cost.pe_array.batch': (None, 1, 16),
+    'cost.pe_array.fuse_add': (None, True),
+    'cost.pe_array.frame': (None, (), ('s1b0',), ('s1b0', 's1b0')),
     'quant.weight_bits': (8, 2, 16),
     'quant.activation_bits': (8, 2, 16),
     'quant.weight_bits_of': ('', 's1b0_conv1=4', 's1b0_conv1=4,s1b0_conv1=5', 'nowhere=3'),
@@ -108,7 +110,7 @@ def base() -> Config:
     """A small network on the embedded digits, an epoch a phase: what random changes start from."""
     config = defaults()
     config.model.width = 4
-    config.cost.interval_cycles = 4096
+    config.cost.dataflow.interval_cycles = 4096
     for phase in config_lib.PHASES:
         config.train[phase].epochs = 1.0
     return config

@@ -8,7 +8,7 @@ def small_config():
     """A width-4 network, an epoch a phase."""
     config = digits_resnet8.get_config()
     config.model.width = 4
-    config.cost.interval_cycles = 4096
+    config.cost.dataflow.interval_cycles = 4096
     for phase in config_lib.PHASES:
         config.train[phase].epochs = 1.0
     config.train.teacher.epochs = 3.0

@@ -1,0 +1,72 @@
+"""The page of every config key.
+
+    python -m experiments.config_page                   # prints docs/config.md
+    python -m experiments.config_page docs/config.md    # writes it
+
+It is made of `experiments.keys`, which is where a key is changed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.config import ConfigError
+from experiments.fidelity.markdown import markdown_table
+from experiments.keys import KEYS, SECTIONS, Choices, Key
+from tailor_jax import files
+from tailor_jax.command import Parser, status
+
+HEAD = """# Config keys
+
+Written by `python -m experiments.config_page docs/config.md` from `experiments/keys.py`. A config file sets a key as
+`config.train.batch_size = 32`, a command line as `--config.train.batch_size=32` ([training.md](training.md#config-files))."""
+_TYPES = {bool: 'True or False', int: 'integer', float: 'number', str: 'text', tuple: 'texts'}
+
+
+def page() -> str:
+    """The whole page, in Markdown: a table a section."""
+    sections: dict[str, list[list[str]]] = {}
+    for key, each in KEYS.items():
+        sections.setdefault(key.rpartition('.')[0], []).append(_row(key, each))
+    parts = [HEAD]
+    for section, rows in sections.items():
+        parts += [f'## {section}', SECTIONS.get(section, '')] if section else []
+        parts.append(markdown_table(['key', 'type', 'default', 'takes', 'meaning'], rows))
+    return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def _row(key: str, each: Key) -> list[str]:
+    kind = _TYPES[each.type] + (' or None' if each.default is None else '')
+    default = '' if each.default in ('', ()) else f'`{each.default}`'
+    match each.takes:
+        case None:
+            takes = ''
+        case Choices(known):
+            takes = ', '.join(f'`{name}`' for name in known)
+        case _:
+            takes = each.takes.expected
+    return [f'`{key}`', kind, default, takes, each.help]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    return status(lambda: _run(argv), ValueError)
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = Parser('python -m experiments.config_page', __doc__)
+    parser.add_argument('page', metavar='FILE.md', nargs='?', type=Path, help='write the page')
+    path = parser.parse_args(argv).page
+    if path is None:
+        print(page(), end='')
+        return 0
+    if path.suffix != '.md' or not path.parent.is_dir():
+        raise ConfigError(f'expected a page FILE.md in a folder that exists, got {str(path)!r}')
+    files.write(path, page())
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
