@@ -7,6 +7,7 @@ command goes on.
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
 import textwrap
@@ -230,3 +231,15 @@ def required(options: Any, name: str, example: str) -> str:
     if not (value := getattr(options, name)):
         raise ConfigError(f'--{name} is missing; give it, as in --{name}={example}')
     return value
+
+
+def numbers(text: str, kind: type, flag: str) -> list:
+    """Parses a comma-separated list, each value once, in order. Raises ConfigError naming the flag."""
+    try:
+        values = [kind(part) for part in text.split(',')]
+        finite = all(math.isfinite(value) for value in values)
+    except (ValueError, OverflowError):
+        raise ConfigError(f'--{flag} is {text!r}; expected numbers separated by commas, as in --{flag}=0,1') from None
+    if not finite or min(values) < 0:
+        raise ConfigError(f'--{flag} is {text!r}; its values must be finite and not negative')
+    return list(dict.fromkeys(values))

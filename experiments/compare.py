@@ -11,19 +11,18 @@ and a workdir for each run and teacher. The same command goes on with an interru
 from __future__ import annotations
 
 import copy
-import csv
 import difflib
-import io
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import cli, options, results
+from experiments import cli, grid, options, results
 from experiments.config import Config, ConfigError, defaults, get, validate
+from experiments.figure import panels, png
+from experiments.grid import Point
 from experiments.methods import METHODS
-from experiments.summary import read_summary
-from experiments.sweep import numbers
+from experiments.summary import RESOURCES
 from experiments.workdir import held, prepare_comparison
 from tailor_jax import files
 
@@ -49,7 +48,7 @@ def config_of(config: Config, entry: str) -> Config:
     if weight:
         if name != 'gates':
             raise ConfigError(f'--methods has {entry!r}, but only gates take a weight, as in gates:0.3')
-        each.cost.weight = numbers(weight, float, 'methods')[0]
+        each.cost.weight = cli.numbers(weight, float, 'methods')[0]
     validate(each)
     default = defaults()
     for key in options.unused(each):  # one config serves all methods
@@ -57,60 +56,54 @@ def config_of(config: Config, entry: str) -> Config:
     return each
 
 
+def points(config: Config, entries: Sequence[str], seeds: Sequence[int]) -> list[Point]:
+    """The runs of a comparison: every entry with every seed; those of one kind of skips and a seed share a teacher."""
+    found = []
+    for entry in entries:
+        for seed in seeds:
+            each = config_of(config, entry)
+            each.seed = seed
+            teacher = f'teacher_{each.model.skips.replace("+", "_")}_seed{seed}'
+            found.append(Point(_name(entry, seed), each, teacher))
+    return found
+
+
+def _name(entry: str, seed: int) -> str:
+    return f'{entry.replace(":", "")}_seed{seed}'
+
+
 def compare(config: Config, directory: Path, entries: Sequence[str], seeds: Sequence[int]) -> list[dict]:
     """Runs what is not there yet; returns the rows of comparison.csv, and writes the files after every run."""
     from experiments import run
 
     reference = run.reference_cost(config)
-    for entry in entries:  # the seeds of a method share its compiled programs
-        for seed in seeds:
-            workdir = directory / f'{entry.replace(":", "")}_seed{seed}'
-            if (workdir / 'summary.json').exists():
-                continue
-            each = config_of(config, entry)
-            each.seed = seed
-            if METHODS[each.method].has_teacher:
-                each.train.teacher_workdir = run.train_teacher(
-                    each, directory / f'teacher_{each.model.skips.replace("+", "_")}_seed{seed}'
-                )
-            print(f'--- {workdir.name}', flush=True)
-            run.train(each, workdir)
-            _write(directory, entries, seeds, reference)
-    return _write(directory, entries, seeds, reference)
+    entry_of = {_name(entry, seed): entry for entry in entries for seed in seeds}
 
-
-def _write(directory: Path, entries: Sequence[str], seeds: Sequence[int], reference: Callable) -> list[dict]:
-    rows = []
-    for entry in entries:
-        for seed in seeds:
-            path = directory / f'{entry.replace(":", "")}_seed{seed}' / 'summary.json'
-            if path.exists():
-                rows.append(_row(entry, seed, read_summary(path), reference))
-    if rows:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
-        files.write(directory / 'comparison.csv', text.getvalue())
+    def write() -> list[dict]:
+        rows = [_row(entry_of[row['run']], row, reference) for row in grid.rows(directory, entry_of)]
+        files.write(directory / 'comparison.csv', results.csv_text(rows))
         files.write(directory / 'comparison.md', markdown(rows))
         files.write(directory / 'comparison.png', draw(rows))
-    return rows
+        return rows
+
+    grid.execute(points(config, entries, seeds), directory, after=lambda workdir: write())
+    return write()
 
 
-def _row(entry: str, seed: int, summary: dict, reference: Callable) -> dict:
-    after = summary['hardware']['after']
+def _row(entry: str, row: dict, reference: Callable) -> dict:
+    """A row of comparison.csv from one of the grid; its cost is on the scale of `reference`."""
     return {
         'method': entry,
-        'seed': seed,
-        'accuracy_quantized': summary['accuracy']['quantized'],
-        'accuracy_float': summary['accuracy']['finetuned'],
-        'skips_kept': sum(summary['gates'].values()),
-        'cost': round(float(reference(after)), 6),
-        **after,
+        'seed': row['seed'],
+        'accuracy_quantized': row['accuracy_quantized'],
+        'accuracy_float': row['accuracy_finetuned'],
+        'skips_kept': row['skips_kept'],
+        'cost': round(float(reference(row)), 6),
+        **{name: value for name, value in row.items() if name in RESOURCES},
         **{
-            f'accuracy_{name}': value
-            for name, value in summary['accuracy'].items()
-            if name not in ('quantized', 'finetuned')
+            name: value
+            for name, value in row.items()
+            if name.startswith('accuracy_') and name not in ('accuracy_quantized', 'accuracy_finetuned')
         },
     }
 
@@ -145,9 +138,8 @@ def markdown(rows: Sequence[dict]) -> str:
     ]
     names = [*SHOWN, *(name for name in results.SHOWN if name in changing)]
     head = ['method', 'seeds', *(name.replace('accuracy_', '') for name in names)]
-    lines = [head, ['---'] + ['---:'] * (len(head) - 1)]
-    lines += [[row['method'], str(row['seeds']), *(_cell(name, *row[name]) for name in names)] for row in table]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines) + '\n'
+    lines = [[row['method'], str(row['seeds']), *(_cell(name, *row[name]) for name in names)] for row in table]
+    return results.markdown(head, lines)
 
 
 def _cell(name: str, mean: float, deviation: float) -> str:
@@ -161,12 +153,9 @@ def draw(rows: Sequence[dict]) -> bytes:
     """Accuracy of every seed by method, and mean accuracy against the hardware cost of skips, as PNG bytes."""
     import matplotlib
 
-    matplotlib.use('agg')
-    import matplotlib.pyplot as plt
-
     table = summarized(rows)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout='constrained')
-    colors = [plt.get_cmap('tab20')(index % 20) for index in range(len(table))]
+    figure, (left, right) = panels(2, (12, 4.5))
+    colors = [matplotlib.colormaps['tab20'](index % 20) for index in range(len(table))]
     for place, (row, color) in enumerate(zip(table, colors)):
         values = [100 * each['accuracy_quantized'] for each in rows if each['method'] == row['method']]
         left.scatter(values, [place] * len(values), color=color, s=25)
@@ -180,26 +169,15 @@ def draw(rows: Sequence[dict]) -> bytes:
     left.set_xlabel('accuracy after quantization (%), a point a seed, a bar the mean')
     right.set_xlabel('hardware cost of skips (1 = the residual network, 0 = no skip)')
     right.set_ylabel('accuracy after quantization (%)')
-    for axis in (left, right):
-        axis.grid(alpha=0.3)
     figure.legend(*right.get_legend_handles_labels(), loc='outside right center', fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, metadata={'Software': None})
-    plt.close(figure)
-    return buffer.getvalue()
+    return png(figure)
 
 
 def main(flags: Any) -> None:
     path = cli.required(flags, 'workdir', 'runs/compare')
     entries = list(dict.fromkeys(flags.methods.split(',')))
-    seeds = numbers(flags.seeds, int, 'seeds')
-    from experiments import run  # imports jax; bad flags should not wait for it
-
-    for entry in entries:
-        each = config_of(flags.config, entry)
-        for each.seed in seeds:
-            validate(each)
-        run.check(each)
+    seeds = cli.numbers(flags.seeds, int, 'seeds')
+    grid.check(points(flags.config, entries, seeds))
     directory = prepare_comparison(flags.config, path, flags.overwrite)
     with held(directory, 'compare.json', flags.config):
         rows = compare(flags.config, directory, entries, seeds)

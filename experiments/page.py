@@ -7,7 +7,8 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.results import change, columns, format_cell
+from experiments.pareto import columns
+from experiments.results import change, format_cell
 from experiments.summary import read_csim, read_summary
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:84rem;margin:2rem auto;padding:0 1rem;color:#222}

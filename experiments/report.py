@@ -8,12 +8,10 @@ W it prints the summary.
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
-from experiments import cli, results
+from experiments import cli, pareto, results
 from experiments.page import page
 from experiments.summary import read_summary
 from tailor_jax import files
@@ -22,19 +20,15 @@ from tailor_jax import files
 def write_sweep(directory: Path) -> list[dict]:
     """Writes pareto.csv, pareto.png and report.html of the runs that are there; returns the rows."""
     rows = _rows(directory)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write(directory / 'pareto.csv', text.getvalue())
-    picture = results.draw(rows)
+    files.write(directory / 'pareto.csv', results.csv_text(rows))
+    picture = pareto.draw(rows)
     files.write(directory / 'pareto.png', picture)
     files.write(directory / 'report.html', page(directory, rows, picture))
     return rows
 
 
 def _rows(directory: Path) -> list[dict]:
-    rows = results.rows_of(directory)
+    rows = pareto.rows_of(directory)
     if not rows:
         raise FileNotFoundError(_nothing(directory))
     return rows
@@ -74,8 +68,8 @@ def main(options: Any) -> None:
     _rows(directory)  # nothing is written, and no lock is, where there are none
     with files.locked(directory):
         rows = write_sweep(directory)
-    print(results.table(rows, results.columns(rows)))
-    for reason in results.left_out(directory):
+    print(results.table(rows, pareto.columns(rows)))
+    for reason in pareto.left_out(directory):
         print(f'left out: {reason}; experiments.sweep with this --workdir goes on with it')
     print(f'wrote {directory}/pareto.csv, pareto.png and report.html')
 

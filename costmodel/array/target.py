@@ -11,9 +11,9 @@ from costmodel.cost import Cost
 from costmodel.expectation.chain import Evaluator
 
 __all__ = [
-    'REDUCTIONS',
     'LIMITED',
     'PICTURED',
+    'REDUCTIONS',
     'SETTINGS',
     'SKIPS_ADD_TO',
     'TOTALS',

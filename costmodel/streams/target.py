@@ -14,9 +14,9 @@ from costmodel.streams.settings import Dataflow as Settings
 from costmodel.streams.settings import dataflow as make
 
 __all__ = [
-    'REDUCTIONS',
     'LIMITED',
     'PICTURED',
+    'REDUCTIONS',
     'SETTINGS',
     'SKIPS_ADD_TO',
     'TOTALS',

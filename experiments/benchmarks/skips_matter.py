@@ -16,18 +16,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from experiments import cli
-from experiments.config import ConfigError, validate
+from experiments import cli, grid, results
+from experiments.config import Config, ConfigError
 from experiments.configs import photo_digits_resnet20
+from experiments.grid import Point
 from experiments.workdir import prepare_run
 from tailor_jax import files
 
 SKIPS = ('long', 'none')
 
 
-def network_config(options: Any, depth: int, skips: str, seed: int) -> ConfigDict:
+def network_config(options: Any, depth: int, skips: str, seed: int) -> Config:
     """The config of one network's training, from the flags and what differs between networks."""
     config = photo_digits_resnet20.get_config()
     config.seed = seed
@@ -38,50 +37,67 @@ def network_config(options: Any, depth: int, skips: str, seed: int) -> ConfigDic
     config.train.teacher.learning_rate = options.learning_rate
     config.cost.weight = 0.0  # a network without skips has none to price
     config.method, config.model.skips = 'keep', skips
-    validate(config)
     return config
+
+
+def points(options: Any) -> list[Point]:
+    """A point a network, seed by seed. Raises ConfigError naming the flag that makes no sense."""
+    depths, seeds = (cli.numbers(getattr(options, flag), int, flag) for flag in ('depths', 'seeds'))
+    networks = list(dict.fromkeys(options.skips.split(',')))
+    if not set(networks) <= set(SKIPS):
+        raise ConfigError(f'--skips is {options.skips!r}; expected long, none or long,none')
+    return [
+        Point(f'resnet{depth}_{skips}_seed{seed}', network_config(options, depth, skips, seed))
+        for seed in seeds
+        for depth in depths
+        for skips in networks
+    ]
 
 
 def table(rows: list[dict]) -> str:
     """Markdown: a row a depth and seed, the test accuracy with and without skips, and their difference."""
-    lines = ['| network | seed | with skips | without | difference |', '|---|---|---|---|---|']
+    lines = []
     of = {(row['depth'], row['seed'], row['skips']): row['accuracy'] for row in rows}
     for depth, seed in dict.fromkeys((row['depth'], row['seed']) for row in rows):
         long, none = (of.get((depth, seed, skips)) for skips in SKIPS)
         shown = [f'{100 * value:.1f} %' if value is not None else '' for value in (long, none)]
         difference = f'{100 * (none - long):+.1f}' if long is not None and none is not None else ''
-        lines.append(f'| ResNet-{depth} | {seed} | {shown[0]} | {shown[1]} | {difference} |')
-    return '\n'.join(lines) + '\n'
+        lines.append([f'ResNet-{depth}', str(seed), *shown, difference])
+    return results.markdown(['network', 'seed', 'with skips', 'without', 'difference'], lines)
 
 
 def main(options: Any) -> None:
     workdir = Path(cli.required(options, 'workdir', 'runs/skips'))
-    try:
-        depths, seeds = (
-            [int(text) for text in options.depths.split(',')],
-            [int(text) for text in options.seeds.split(',')],
-        )
-    except ValueError as error:
-        raise ConfigError(f'--depths and --seeds are whole numbers, separated by commas: {error}') from None
-    networks = options.skips.split(',')
-    if not set(networks) <= set(SKIPS):
-        raise ConfigError(f'--skips is {options.skips!r}; expected long, none or long,none')
-    configs = [network_config(options, depth, skips, seed) for seed in seeds for depth in depths for skips in networks]
+    networks = points(options)
+    grid.check(networks)
+    for point in networks:
+        prepare_run(point.config, str(workdir / point.name), overwrite=False)
     from experiments import run  # imports jax; bad flags should not wait for it
 
-    rows = []
-    for config in configs:
+    row_of: dict[str, dict] = {}
+
+    def rows() -> list[dict]:
+        return [row_of[point.name] for point in networks if point.name in row_of]
+
+    def train(config: Config, network: Path) -> None:
+        """Trains the teacher phase alone, or finds it trained."""
         start = time.monotonic()
-        name = f'resnet{config.model.depth}_{config.model.skips}_seed{config.seed}'
-        accuracy = run.teacher_accuracy(config, prepare_run(config, str(workdir / name), overwrite=False))
-        rows.append(
-            {'depth': config.model.depth, 'skips': config.model.skips, 'seed': config.seed, 'accuracy': accuracy}
-        )
-        rows[-1] |= {'seconds': round(time.monotonic() - start, 1), 'config': config.to_dict()}
-        files.write(workdir / 'skips_matter.json', json.dumps(rows, indent=2) + '\n')
-        files.write(workdir / 'skips_matter.md', table(rows))
-        print(f'{name}: {100 * accuracy:.2f} % in {rows[-1]["seconds"]} s', flush=True)
-    print(table(rows))
+        accuracy = run.teacher_accuracy(config, network)
+        seconds = round(time.monotonic() - start, 1)
+        row_of[network.name] = {
+            'depth': config.model.depth,
+            'skips': config.model.skips,
+            'seed': config.seed,
+            'accuracy': accuracy,
+            'seconds': seconds,
+            'config': config.to_dict(),
+        }
+        files.write(workdir / 'skips_matter.json', json.dumps(rows(), indent=2) + '\n')
+        files.write(workdir / 'skips_matter.md', table(rows()))
+        print(f'{100 * accuracy:.2f} % in {seconds} s', flush=True)
+
+    grid.execute(networks, workdir, train=train, done=lambda network: False)
+    print(table(rows()))
 
 
 if __name__ == '__main__':

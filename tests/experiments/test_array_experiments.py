@@ -8,7 +8,7 @@ import pytest
 from small_config import small_config
 
 import costmodel
-from experiments import results, run
+from experiments import pareto, run
 from experiments.budget import budget_of, repair
 from experiments.config import ConfigError, validate
 from experiments.cost import cost_of, target_of
@@ -56,7 +56,7 @@ def test_it_exports_as_the_dataflow_design_that_the_config_describes(trained, tm
 def test_the_pareto_picture_takes_the_resources_of_the_target(trained):
     _, _, summary = trained
     row = {f'accuracy_{name}': value for name, value in summary['accuracy'].items()} | summary['hardware']['after']
-    assert results.draw([row | {'accuracy_csim': 0.9, 'cost': 0.5, 'weight': 1.0, 'seed': 0, 'pareto': 1}]).startswith(
+    assert pareto.draw([row | {'accuracy_csim': 0.9, 'cost': 0.5, 'weight': 1.0, 'seed': 0, 'pareto': 1}]).startswith(
         b'\x89PNG'
     )
 

@@ -22,7 +22,7 @@ from random_configs import base
 
 import experiments
 import experiments.benchmarks
-from experiments import cli, report, results
+from experiments import cli, pareto, report, results
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.summary import read_csim, read_summary, summary_header
@@ -259,14 +259,14 @@ def test_runs_of_different_things_are_no_sweep(tmp_path):
         ConfigError,
         match=r"weight1_seed0/summary.json tells of 'dram_bytes', and .*weight0_seed0/summary.json does not",
     ):
-        results.rows_of(tmp_path)
+        pareto.rows_of(tmp_path)
 
 
 def test_a_damaged_summary_is_refused_by_name_or_reported(tmp_path, monkeypatch):
     """Some hundred random edits of summary.json and csim.json, through the whole report but for its picture."""
     from random_configs import mutated
 
-    monkeypatch.setattr(results, 'draw', lambda rows: b'')
+    monkeypatch.setattr(pareto, 'draw', lambda rows: b'')
     rng, refused = np.random.default_rng(0), 0
     write_run(tmp_path / 'a', summary_of(), {'accuracy': 0.9})
     write_run(tmp_path / 'b', summary_of(seed=1), {'accuracy': 0.9})
@@ -279,7 +279,7 @@ def test_a_damaged_summary_is_refused_by_name_or_reported(tmp_path, monkeypatch)
         try:
             rows = report.write_sweep(tmp_path)
             assert len(rows) == 2
-            results.table(rows, results.columns(rows))
+            results.table(rows, pareto.columns(rows))
             results.print_summary(read_summary(tmp_path / 'b' / 'summary.json'), tmp_path / 'b')
         except ConfigError as error:
             assert str(path) in str(error) and '\n' not in str(error), str(error)

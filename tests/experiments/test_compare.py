@@ -56,6 +56,11 @@ def test_a_comparison_trains_each_method_and_tells_mean_and_spread(tmp_path):
     assert len(before) == 3
     compare.compare(config, directory, entries, [0])
     assert before == {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
+    lost = directory / 'kd_only_seed0' / 'qgraph.npz'  # a summary alone is no finished run
+    content = lost.read_bytes()
+    lost.unlink()
+    compare.compare(config, directory, entries, [0])
+    assert lost.read_bytes() == content
 
 
 def test_mean_and_standard_deviation():

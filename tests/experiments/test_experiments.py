@@ -17,7 +17,7 @@ from small_config import small_config
 import costmodel
 import hls_export
 from experiments import config as config_lib
-from experiments import config_file, results, run, sweep
+from experiments import config_file, pareto, run, sweep
 from experiments.config import ConfigError
 from experiments.cost import cost_of, target_of
 from experiments.export import export
@@ -164,7 +164,7 @@ def test_the_pareto_front_by_brute_force(monkeypatch):
             and o['accuracy_csim'] >= row['accuracy_csim']
             and o['cost'] <= row['cost']
         ]
-        assert any(results._dominates(other, row) for other in rows) == bool(better)
+        assert any(pareto.dominates(other, row) for other in rows) == bool(better)
 
 
 # Every config file, and the one that takes a method with each of them.

@@ -45,7 +45,8 @@ def test_both_networks_are_trained_alike(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    'changes, message', [({'depths': '8,x'}, "whole numbers.*'x'"), ({'skips': 'lang'}, "--skips is 'lang'")]
+    'changes, message',
+    [({'depths': '8,x'}, "--depths is '8,x'; expected numbers"), ({'skips': 'lang'}, "--skips is 'lang'")],
 )
 def test_bad_flags_are_named(tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message):

@@ -127,7 +127,7 @@ def test_a_report_waits_for_nobody_and_locks_nothing_foreign(tmp_path, holder, m
         report.main(type('Options', (), {'workdir': str(tmp_path / 'empty')}))
     assert not list((tmp_path / 'empty').iterdir())
     unfinished_sweep(tmp_path / 's')
-    monkeypatch.setattr(report.results, 'rows_of', lambda directory: [{'run': 'a'}])
+    monkeypatch.setattr(report.pareto, 'rows_of', lambda directory: [{'run': 'a'}])
     first, before = holder(tmp_path / 's'), content(tmp_path / 's')
     with pytest.raises(files.LockedError, match=f'process {first.pid}'):
         report.main(type('Options', (), {'workdir': str(tmp_path / 's')}))
