@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import cli, options, results
+from experiments import checks, cli, results
 from experiments.config import Config, ConfigError, defaults, get, validate
 from experiments.methods import METHODS
 from experiments.summary import read_summary
@@ -52,7 +52,7 @@ def config_of(config: Config, entry: str) -> Config:
         each.cost.weight = numbers(weight, float, 'methods')[0]
     validate(each)
     default = defaults()
-    for key in options.unused(each):  # one config serves all methods
+    for key in checks.unused(each):  # one config serves all methods
         each.update_from_flattened_dict({key: get(default, key)})
     return each
 

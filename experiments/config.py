@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 
-from experiments.methods import METHODS
 from experiments.typed import Config, ConfigError, typed
 from tailor_jax.fields import Fields, header, parse_fields, shown
 from tailor_jax.train.optimizer import SCHEDULES
@@ -27,6 +26,7 @@ __all__ = [
     'Config',
     'ConfigError',
     'bits_of',
+    'check_choice',
     'defaults',
     'from_fields',
     'from_json',
@@ -79,7 +79,7 @@ def defaults() -> Config:
     """Every key that exists, with its default."""
     config = Config('config')
     config.seed = 0
-    config.method = 'gates'  # how skips go, or stay: see experiments/methods.py
+    config.method = 'gates'  # how skips go, or stay: see docs/methods.md
 
     config.data = Config('config.data')
     config.data.name = 'digits'  # an embedded or public set, see docs/data.md
@@ -101,7 +101,7 @@ def defaults() -> Config:
     config.model.depth = 8  # of a ResNet
     config.model.width = 0  # channels of a ResNet's first stage; 0 for 16 (CIFAR shape) or 64 (ImageNet shape)
     config.model.multiplier = 1.0  # of a MobileNetV2's channels
-    # long, short, short_pre, long+short, long_post+short, none; which ones a method takes: experiments/methods.py
+    # long, short, short_pre, long+short, long_post+short, none; which ones a method takes: docs/methods.md
     config.model.skips = 'long'
 
     config.train = Config('config.train')
@@ -291,7 +291,7 @@ def keys(config: Config, below: str = '') -> Iterator[str]:
 
 
 def validate(config: Config) -> None:
-    """Checks what can be known before data and devices are seen. Raises ConfigError naming the key."""
+    """Checks what can be known before methods, data and devices are seen. Raises ConfigError naming the key."""
     wanted = defaults()
     if list(keys(config)) != list(keys(wanted)):
         odd = sorted(set(keys(config)) ^ set(keys(wanted)))[0]
@@ -302,9 +302,7 @@ def validate(config: Config) -> None:
     for key in keys(wanted):
         _check_value(config, wanted, key)
     choices = {
-        'method': tuple(METHODS),
         'model.name': NETWORKS,
-        'model.skips': tuple(dict.fromkeys(skips for method in METHODS.values() for skips in method.skips)),
         'cost.target': tuple(RESOURCES),
         'data.augment': AUGMENTS,
         'train.schedule': SCHEDULES,
@@ -312,11 +310,7 @@ def validate(config: Config) -> None:
         'quant.scales': SCALES,
     }
     for key, values in choices.items():
-        _choice(config, key, values)
-    if config.model.skips not in (skips := METHODS[config.method].skips):
-        raise ConfigError(
-            f'config.model.skips is {config.model.skips!r}; config.method {config.method!r} takes {", ".join(skips)}'
-        )
+        check_choice(config, key, values)
     _check(config, 'data.train_split', bool, "a split, as 'train' or 'train[:90%]'")
     if config.train.batch_size % config.train.accumulate:
         raise ConfigError(
@@ -370,7 +364,8 @@ def _check(config: Config, key: str, holds, expected: str) -> None:
         raise ConfigError(f'config.{key} is {shown(get(config, key))}; expected {expected}')
 
 
-def _choice(config: Config, key: str, choices: tuple[str, ...]) -> None:
+def check_choice(config: Config, key: str, choices: tuple[str, ...]) -> None:
+    """Raises ConfigError, with the nearest choice, for a value that is none of the choices."""
     value = get(config, key)
     if value not in choices:
         near = difflib.get_close_matches(value, choices, 1)

@@ -104,8 +104,10 @@ def pe_array_of(config: Config) -> costmodel.PEArray:
     )
 
 
-def cost_of(config: Config, graph: Graph) -> HardwareCost:
-    """The cost term that a config describes. Raises ConfigError for a resource that the target does not price."""
+def cost_of(config: Config, graph: Graph, charged: bool = True) -> HardwareCost:
+    """The cost term that a config describes. Raises ConfigError for a resource that the target does not price, and,
+    where training is `charged` for it, for a cost that no skip adds to.
+    """
     cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
     for resource in cost.resources:
         if resource not in cost.table.resources:
@@ -113,7 +115,7 @@ def cost_of(config: Config, graph: Graph) -> HardwareCost:
                 f'config.cost.resources names {resource!r}; those with an expectation on this target are '
                 f'{", ".join(cost.table.resources)}'
             )
-    if config.cost.weight > 0 and not cost.bounds:
+    if charged and config.cost.weight > 0 and not cost.bounds:
         raise ConfigError(
             f'config.cost.resources are {", ".join(cost.resources)}; no skip of this network adds to any of them on '
             'this target, '
