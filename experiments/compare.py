@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import cli, grid, options, results
+from experiments import checks, cli, grid, results
 from experiments.config import Config, ConfigError, defaults, get, validate
 from experiments.figure import panels, png
 from experiments.grid import Point
@@ -51,7 +51,7 @@ def config_of(config: Config, entry: str) -> Config:
         each.cost.weight = cli.numbers(weight, float, 'methods')[0]
     validate(each)
     default = defaults()
-    for key in options.unused(each):  # one config serves all methods
+    for key in checks.unused(each):  # one config serves all methods
         each.update_from_flattened_dict({key: get(default, key)})
     return each
 

@@ -10,7 +10,6 @@ Unknown keys are errors, in a file and on the command line; `validate` checks va
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -18,14 +17,12 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from experiments.keys import BITS, BUDGETED, ELSEWHERE, KEYS, MOST_STEPS, PHASES, RANGES, RESOURCES, Choices, Key
-from experiments.methods import METHODS
+from experiments.keys import BITS, BUDGETED, ELSEWHERE, KEYS, MOST_STEPS, PHASES, RANGES, RESOURCES, Choices, Key, Takes
 from experiments.typed import Config, ConfigError, typed
-from tailor_jax.fields import Fields, header, parse_fields, shown
+from tailor_jax.fields import Fields, header, hint, parse_fields, shown
 
 __all__ = [
     'BUDGETED',
-    'METHODS',
     'MOST_STEPS',
     'PHASES',
     'RANGES',
@@ -33,6 +30,7 @@ __all__ = [
     'Config',
     'ConfigError',
     'bits_of',
+    'check_choice',
     'defaults',
     'from_fields',
     'from_json',
@@ -71,7 +69,7 @@ def keys(config: Config, below: str = '') -> Iterator[str]:
 
 
 def validate(config: Config) -> None:
-    """Checks what can be known before data and devices are seen. Raises ConfigError naming the key."""
+    """Checks what can be known before methods, data and devices are seen. Raises ConfigError naming the key."""
     wanted = defaults()
     if list(keys(config)) != list(keys(wanted)):
         odd = sorted(set(keys(config)) ^ set(keys(wanted)))[0]
@@ -81,10 +79,6 @@ def validate(config: Config) -> None:
         )
     for key, each in KEYS.items():
         _check_value(config, key, each)
-    if config.model.skips not in (skips := METHODS[config.method].skips):
-        raise ConfigError(
-            f'config.model.skips is {config.model.skips!r}; config.method {config.method!r} takes {", ".join(skips)}'
-        )
     _check(config, 'data.train_split', bool, "a split, as 'train' or 'train[:90%]'")
     if config.train.batch_size % config.train.accumulate:
         raise ConfigError(
@@ -113,9 +107,18 @@ def _check_value(config: Config, key: str, each: Key) -> None:
             )
     if each.takes is None or value is None or each.takes.holds(value):
         return
-    near = difflib.get_close_matches(value, each.takes.known, 1) if isinstance(each.takes, Choices) else ()
-    hint = f'; did you mean {near[0]!r}?' if near else ''
-    raise ConfigError(f'config.{key} is {shown(value)}; expected {each.takes.expected}{hint}')
+    raise _unexpected(key, value, each.takes)
+
+
+def check_choice(config: Config, key: str, choices: tuple[str, ...]) -> None:
+    """Raises ConfigError, with the nearest choice, for a value that is none of the choices."""
+    if get(config, key) not in choices:
+        raise _unexpected(key, get(config, key), Choices(choices))
+
+
+def _unexpected(key: str, value: Any, takes: Takes) -> ConfigError:
+    near = hint(value, takes.known) if isinstance(takes, Choices) else ''
+    return ConfigError(f'config.{key} is {shown(value)}; expected {takes.expected}{near}')
 
 
 def bits_of(config: Config, key: str) -> dict[str, int]:

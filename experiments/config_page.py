@@ -15,9 +15,14 @@ from pathlib import Path
 from experiments.config import ConfigError
 from experiments.fidelity.markdown import markdown_table
 from experiments.keys import KEYS, SECTIONS, Choices, Key
+from experiments.methods import METHODS
 from tailor_jax import files
 from tailor_jax.command import Parser, status
 
+OF_METHODS = {  # checked with the methods, which need a config to be checked
+    'method': Choices(tuple(METHODS)),
+    'model.skips': Choices(tuple(dict.fromkeys(skips for method in METHODS.values() for skips in method.skips))),
+}
 HEAD = """# Config keys
 
 Written by `python -m experiments.config_page docs/config.md` from `experiments/keys.py`. A config file sets a key as
@@ -40,13 +45,14 @@ def page() -> str:
 def _row(key: str, each: Key) -> list[str]:
     kind = _TYPES[each.type] + (' or None' if each.default is None else '')
     default = '' if each.default in ('', ()) else f'`{each.default}`'
-    match each.takes:
+    taken = OF_METHODS.get(key, each.takes)
+    match taken:
         case None:
             takes = ''
         case Choices(known):
             takes = ', '.join(f'`{name}`' for name in known)
         case _:
-            takes = each.takes.expected
+            takes = taken.expected
     return [f'`{key}`', kind, default, takes, each.help]
 
 

@@ -119,9 +119,11 @@ def check_sections(config: Config) -> None:
                 )
 
 
-def cost_of(config: Config, graph: Graph) -> HardwareCost:
-    """The cost term that a config describes. Raises ConfigError for a resource that the target does not price, and for
-    settings of another target.
+def cost_of(config: Config, graph: Graph, charged: bool = True) -> HardwareCost:
+    """The cost term that a config describes.
+
+    Raises ConfigError for a resource that the target does not price, for settings of another target, and, where
+    training is `charged` for it, for a cost that no skip adds to.
     """
     check_sections(config)
     cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
@@ -132,7 +134,7 @@ def cost_of(config: Config, graph: Graph) -> HardwareCost:
                 f'config.cost.resources names {resource!r}; those with an expectation on this target are '
                 f'{", ".join(cost.table.resources)}'
             )
-    if config.cost.weight > 0 and not cost.bounds:
+    if charged and config.cost.weight > 0 and not cost.bounds:
         raise ConfigError(
             f'config.cost.resources are {", ".join(cost.resources)}; no skip of this network adds to any of them on '
             'this target, '

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from costmodel import CostError, targets
 from costmodel.settings import Blocks, ByNode, Check, Integer, Number, OneOf, Text
-from experiments.methods import METHODS
 from tailor_jax.train.optimizer import SCHEDULES
 
 PHASES = ('teacher', 'student', 'finetune', 'qat')
@@ -69,6 +68,9 @@ class OfTarget(NamedTuple):
         return True
 
 
+Takes = Range | Choices | OfTarget
+
+
 class Key(NamedTuple):
     """A key of the config.
 
@@ -81,7 +83,7 @@ class Key(NamedTuple):
 
     default: Any
     help: str
-    takes: Range | Choices | OfTarget | None = None
+    takes: Takes | None = None
     kind: type | None = None
 
     @property
@@ -135,7 +137,7 @@ def _of_target(target: str) -> Iterator[tuple[str, Key]]:
         yield key, Key(None if default is None else kind(default), each.help + policies, _taken(each.check), kind)
 
 
-def _taken(check: Check) -> Range | Choices | OfTarget | None:
+def _taken(check: Check) -> Takes | None:
     match check:
         case Integer() | Number():
             return Range(check.lo, check.hi, check.expected)
@@ -172,7 +174,7 @@ SECTIONS = {
 KEYS: dict[str, Key] = {
     # With the number of a round in it, a phase's seed stays below 2^32.
     'seed': Key(0, 'of initialization, order of data, and gates', _count(999_999_999, lo=0)),
-    'method': Key('gates', 'how skips go, or stay, see [methods.md](methods.md)', Choices(tuple(METHODS))),
+    'method': Key('gates', 'how skips go, or stay, see [methods.md](methods.md)'),
     # ---- data
     'data.name': Key('digits', 'an embedded or public set'),
     'data.tfds_dir': Key('', 'a prepared TFDS directory; empty for the default place'),
@@ -207,7 +209,6 @@ KEYS: dict[str, Key] = {
     'model.skips': Key(
         'long',
         'where skips are; which ones a method takes: [methods.md](methods.md)',
-        Choices(tuple(dict.fromkeys(skips for method in METHODS.values() for skips in method.skips))),
     ),
     # ---- train
     'train.batch_size': Key(64, 'over all devices', _count(2**20)),

@@ -1,28 +1,34 @@
-"""One phase of a run: an objective trained for some epochs, from its newest checkpoint if there is one."""
+"""One phase of a run: a network trained for some epochs, from its newest checkpoint if there is one.
+
+Beside its checkpoints, W/checkpoints/PHASE/STEP, a finished phase leaves the variables that it ended with, without the
+optimizer (`tailor_jax.train.variables`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
 from experiments import config as config_lib
 from experiments import dataset
-from experiments.config import Config, ConfigError
-from experiments.workdir import read_config
-from tailor_jax import data
+from experiments.budget import Budget
+from experiments.config import Config
+from experiments.cost import HardwareCost
+from tailor_jax import data, dirac
 from tailor_jax.graph import Graph
-from tailor_jax.train import loop, step
+from tailor_jax.quantization.spec import QuantSpec
+from tailor_jax.train import cluster, loop, step
+from tailor_jax.train import variables as variables_lib
 from tailor_jax.train.checkpoint import Checkpoints
 from tailor_jax.train.metrics import Metrics, NotFiniteError
 from tailor_jax.train.optimizer import Recipe
-from tailor_jax.train.step import Objective, TrainState
+from tailor_jax.train.step import Objective, Teacher, TrainState
 
 
 @dataclasses.dataclass
@@ -50,6 +56,10 @@ class Run:
         """Calls of the training step, a multiple of those an update takes."""
         return self.updates_per_epoch * self.config.train.accumulate
 
+    def checkpoints(self, phase: str) -> Path:
+        """The directory of a phase's checkpoints."""
+        return self.workdir / 'checkpoints' / phase
+
     def steps(self, epochs: float) -> int:
         return config_lib.steps(epochs, self.updates_per_epoch, self.config.train.accumulate)
 
@@ -73,6 +83,38 @@ class Phase:
     seed: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Gating:
+    """How the gates of a network move while it trains.
+
+    Attributes:
+      log_alpha: parameters of those that learn.
+      switches: plan of those that do not, see `gates.scheduled`.
+      cost: is charged for P(open), at config.cost.weight; None for no cost.
+      budget: constrains P(open); None for no budget.
+      aids: the section config.aids; None for none.
+    """
+
+    log_alpha: Mapping = dataclasses.field(default_factory=dict)
+    switches: Mapping = dataclasses.field(default_factory=dict)
+    cost: HardwareCost | None = None
+    budget: Budget | None = None
+    aids: Config | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a phase ends with, on the host.
+
+    Attributes:
+      variables: of the network, {'params', 'batch_stats'}; kernels are plain, whatever they were trained as.
+      log_alpha: parameters of the gates that learned, {} for none.
+    """
+
+    variables: dict
+    log_alpha: dict
+
+
 def phase_of(config: Config, section: str, number: int = 0, **changes) -> Phase:
     """The phase that a section of config.train describes; rounds of one section are numbered from 1."""
     settings, index = config.train[section], config_lib.PHASES.index(section)
@@ -80,6 +122,21 @@ def phase_of(config: Config, section: str, number: int = 0, **changes) -> Phase:
     name = f'{section}{number}' if number else section
     phase = Phase(name, settings, settings.epochs, settings.learning_rate, settings.warmup_epochs, seed)
     return dataclasses.replace(phase, **changes)
+
+
+def student_phase(config: Config, warm: bool) -> Phase:
+    """The student's phase; of one that starts from scratch, with the teacher's settings for the epochs of both."""
+    student, teacher = config.train.student, config.train.teacher
+    if warm:
+        return phase_of(config, 'student')
+    return phase_of(
+        config,
+        'student',
+        settings=teacher,
+        epochs=student.epochs + teacher.epochs,
+        learning_rate=teacher.learning_rate,
+        warmup_epochs=teacher.warmup_epochs,
+    )
 
 
 def recipe_of(config: Config, phase: Phase, updates_per_epoch: int, dual: bool = False) -> Recipe:
@@ -108,67 +165,108 @@ def recipe_of(config: Config, phase: Phase, updates_per_epoch: int, dual: bool =
 
 
 def train_phase(
-    run: Run, phase: Phase, objective: Objective, variables: Mapping, *, gates: Mapping | None = None, teacher: Mapping | None = None,
-    switches: Mapping | None = None, note: Any = None,
-) -> TrainState:  # fmt: skip
-    """Trains one phase, or restores it; returns the state at its end, on the host.
+    run: Run,
+    phase: Phase,
+    graph: Graph,
+    variables: Mapping,
+    teacher: Teacher | None = None,
+    gating: Gating | None = None,
+    quant: QuantSpec | None = None,
+) -> Trained:
+    """Trains a network for one phase, or restores what came of it.
 
     Args:
       run: workdir, data and metrics.
       phase: what it is called and how long it is.
-      objective: what is trained.
-      variables: the network's variables at the start.
-      gates: log_alpha of the gates that learn.
-      teacher: the teacher's variables.
-      switches: plan of the gates that do not learn.
-      note: kept with the checkpoints, see `Checkpoints`.
+      graph: the network.
+      variables: its variables at the start.
+      teacher: of the distillation, if it has a share in the loss.
+      gating: how its gates move; all are open by default.
+      quant: the types of a folded graph, for training with them; kept with the checkpoints.
     """
-    config, steps = run.config, run.steps(phase.epochs)
-    constraints = tuple(getattr(objective.excess, 'resources', ()))
-    recipe = recipe_of(config, phase, run.updates_per_epoch, dual=bool(constraints))
-    plan = {name: np.array(values, np.float32) for name, values in (switches or {}).items()}
+    steps, gating, taught = run.steps(phase.epochs), gating or Gating(), teacher if teacher and teacher.share else None
+    constraints = gating.budget.resources if gating.budget else ()
+    recipe = recipe_of(run.config, phase, run.updates_per_epoch, dual=bool(constraints))
+    state = step.init_state(variables, gating.log_alpha, recipe, constraints)
     context = step.Context(
-        jax.numpy.uint32(phase.seed), dict(teacher or {}), jax.numpy.float32(config.cost.weight), plan
+        jax.numpy.uint32(phase.seed),
+        dict(taught.variables) if taught else {},
+        jax.numpy.float32(run.config.cost.weight),
+        {name: np.array(values, np.float32) for name, values in gating.switches.items()},
     )
-    state = step.init_state(variables, gates or {}, recipe, constraints)
-
-    def batches(first: int):
-        host = data.train_batches(
-            run.source,
-            batch_size=run.part_size,
-            seed=phase.seed,
-            start_step=first,
-            steps=steps - first,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-            augment=dataset.augmentation(config, run.source, jax.process_count()),
-        )
-        return data.prefetch(host, devices=jax.local_devices())
-
     if steps:
-        with Checkpoints(run.workdir / 'checkpoints' / phase.name, note) as checkpoints:
-            start = time.monotonic()
-            try:
-                state = loop.fit(
-                    state,
-                    step.make_train_step(objective, recipe),
-                    batches,
-                    context,
-                    phase=phase.name,
-                    steps=steps,
-                    steps_per_epoch=run.steps_per_epoch,
-                    batch_size=run.part_size,
-                    metrics=run.metrics,
-                    checkpoints=checkpoints,
-                    log_every=config.train.log_every_steps,
-                    save_every=max(run.steps(config.train.save_every_epochs), 1),
-                )
-            except NotFiniteError as error:  # the training loop does not know where its settings come from
-                error.args = (f'{error}. {advice(phase)}',)
-                raise
-            run.images += (steps - run.metrics.first_step) * run.part_size
-            run.seconds += time.monotonic() - start
-    return jax.device_get(state)
+        train_step = step.make_train_step(_objective(run, phase, graph, taught, gating, quant), recipe)
+        with Checkpoints(run.checkpoints(phase.name), quant.to_json() if quant else None) as checkpoints:
+            state = _fit(run, phase, state, train_step, context, checkpoints)
+    state = jax.device_get(state)
+    params = jax.device_get(dirac.merge(state.params['net']))
+    trained = Trained({'params': params, 'batch_stats': state.batch_stats}, state.params['gates'])
+    if steps and cluster.is_main():
+        variables_lib.write(run.checkpoints(phase.name), trained.variables, steps)
+    return trained
+
+
+def _objective(
+    run: Run, phase: Phase, graph: Graph, taught: Teacher | None, gating: Gating, quant: QuantSpec | None
+) -> Objective:
+    aids, leaky = gating.aids, None
+    if aids and aids.leaky_slope:
+        leaky = aids.leaky_slope, run.steps(aids.leaky_epochs or phase.epochs / 2)
+    return Objective(
+        graph,
+        quant=quant,
+        teacher=taught.graph if taught else None,
+        distill_share=taught.share if taught else 0.0,
+        temperature=taught.temperature if taught else 0.0,
+        cost=gating.cost,
+        excess=gating.budget,
+        compute_dtype='float32' if quant else run.config.train.compute_dtype,
+        preserve_variance=bool(aids and aids.preserve_variance),
+        leaky=leaky,
+    )
+
+
+def _fit(
+    run: Run, phase: Phase, state: TrainState, train_step: Callable, context: step.Context, checkpoints: Checkpoints
+) -> TrainState:
+    """The state at the end of the phase, trained from the newest checkpoint on."""
+    train, steps, start = run.config.train, run.steps(phase.epochs), time.monotonic()
+    try:
+        state = loop.fit(
+            state,
+            train_step,
+            functools.partial(_batches, run, phase),
+            context,
+            phase=phase.name,
+            steps=steps,
+            steps_per_epoch=run.steps_per_epoch,
+            batch_size=run.part_size,
+            metrics=run.metrics,
+            checkpoints=checkpoints,
+            log_every=train.log_every_steps,
+            save_every=max(run.steps(train.save_every_epochs), 1),
+        )
+    except NotFiniteError as error:  # the training loop does not know where its settings come from
+        error.args = (f'{error}. {advice(phase)}',)
+        raise
+    run.images += (steps - run.metrics.first_step) * run.part_size
+    run.seconds += time.monotonic() - start
+    return state
+
+
+def _batches(run: Run, phase: Phase, first: int) -> Iterator[Mapping]:
+    """Batches on the devices, from a step of the phase to its last."""
+    host = data.train_batches(
+        run.source,
+        batch_size=run.part_size,
+        seed=phase.seed,
+        start_step=first,
+        steps=run.steps(phase.epochs) - first,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+        augment=dataset.augmentation(run.config, run.source, jax.process_count()),
+    )
+    return data.prefetch(host, devices=jax.local_devices())
 
 
 def advice(phase: Phase) -> str:
@@ -180,11 +278,6 @@ def advice(phase: Phase) -> str:
         f'Start again in a new workdir with a lower {phase.settings.where}.learning_rate, or {bound} '
         f'{phase.settings.where}.clip_norm'
     )
-
-
-def variables_of(state: TrainState) -> dict:
-    """The network's variables {'params', 'batch_stats'} of a state."""
-    return {'params': state.params['net'], 'batch_stats': state.batch_stats}
 
 
 def accuracy(
@@ -208,41 +301,3 @@ def sample_images(run: Run) -> Mapping[str, np.ndarray]:
     """The batch of training images that quantization is calibrated on and gate settings are tried on."""
     size = min(run.config.quant.calibration_images, run.source.train_size)
     return next(iter(data.eval_batches(run.source, 'train', batch_size=size)))
-
-
-def load_teacher(run: Run, graph: Graph, fresh: Mapping) -> dict:
-    """The teacher at `train.teacher_workdir`. Raises ConfigError if it is unfinished, CheckpointError if it is damaged."""
-    workdir, other = Path(run.config.train.teacher_workdir), teacher_config(run.config)
-    per_epoch = data.steps_per_epoch(run.source, other.train.batch_size)
-    steps = config_lib.steps(other.train.teacher.epochs, per_epoch, other.train.accumulate)
-    with Checkpoints(workdir / 'checkpoints' / 'teacher', read_only=True) as checkpoints:
-        if checkpoints.latest_step() != steps:
-            raise ConfigError(
-                f'config.train.teacher_workdir {str(workdir)!r} holds no finished teacher: step '
-                f'{checkpoints.latest_step() or 0} of {steps}'
-            )
-        state = step.init_state(fresh, {}, recipe_of(other, phase_of(other, 'teacher'), per_epoch))
-        restored = checkpoints.restore(state)
-        assert restored is not None  # there is a step
-        return variables_of(restored.state)
-
-
-def teacher_config(config: Config) -> Config:
-    """The config of the run at `train.teacher_workdir`. Raises ConfigError if there is none or if it is of another
-    network.
-    """
-    workdir = Path(config.train.teacher_workdir)
-    try:
-        other = read_config(workdir / 'config.json')
-    except (OSError, ConfigError) as error:  # none there, a file in place of the directory, no permission, damaged
-        reason = 'no config.json is there' if isinstance(error, FileNotFoundError) else error
-        raise ConfigError(
-            f'config.train.teacher_workdir is {str(workdir)!r}, but {reason}; give the workdir of a run'
-        ) from None
-    for key in ('model', 'data'):
-        if other[key] != config[key]:
-            raise ConfigError(
-                f'config.train.teacher_workdir {str(workdir)!r} was trained with {key} = {other[key].to_dict()}, '
-                f'but this config has {config[key].to_dict()}'
-            )
-    return other

@@ -25,23 +25,17 @@ from tailor_jax.quantization.quant import calibrate
 from tailor_jax.quantization.scales import add_scales, settle
 from tailor_jax.quantization.spec import QuantSpec
 from tailor_jax.train import checkpoint, cluster, step
-from tailor_jax.train.step import Objective
+from tailor_jax.train.step import Teacher
 
 
-def quantize(run: Run, graph: Graph, variables: Mapping, taught: Mapping, teacher: Mapping) -> tuple[QGraph, float]:
+def quantize(run: Run, graph: Graph, variables: Mapping, teacher: Teacher | None) -> tuple[QGraph, float]:
     """Folds, calibrates, trains and lowers a network; (the integer network, its accuracy on the test split)."""
     folded, params = rewrite.fold(graph), model.fold_variables(graph, variables)
     spec = QuantSpec.from_json(cluster.from_main(lambda: _calibrated(run, folded, params).to_json()))
     start = _with_scales(folded, params, spec) if run.config.quant.scales == 'learned' else params
-    state = train_phase(
-        run,
-        phase_of(run.config, 'qat'),
-        Objective(folded, spec, **taught),
-        {'params': start},
-        teacher=teacher,
-        note=spec.to_json(),
-    )
-    params, spec = settle(folded, state.params['net'], spec)
+    phase = phase_of(run.config, 'qat')
+    trained = train_phase(run, phase, folded, {'params': start}, teacher, quant=spec)
+    params, spec = settle(folded, trained.variables['params'], spec)
     integers = lower(folded, params, dict(spec.activations), dict(spec.weights))
     return integers, _proved_accuracy(run, integers, folded, spec, params)
 
@@ -70,7 +64,7 @@ def _calibrated(run: Run, folded: Graph, params: Mapping) -> QuantSpec:
 
     quant.json tells of them.
     """
-    noted = checkpoint.note(run.workdir / 'checkpoints' / 'qat')
+    noted = checkpoint.note(run.checkpoints('qat'))
     spec = _chosen(run, folded, params) if noted is None else QuantSpec.from_json(noted)
     path, text = run.workdir / 'quant.json', json.dumps(spec.to_json(), indent=1) + '\n'
     if path.exists() and files.read(path, MOST_BYTES) != text.encode():

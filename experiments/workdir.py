@@ -19,7 +19,7 @@ import hls_export.project
 from experiments import config as config_lib
 from experiments.config import Config, ConfigError
 from tailor_jax import fields, files
-from tailor_jax.train import checkpoint
+from tailor_jax.train import checkpoint, variables
 
 FINISHED = ('graph.json', 'qgraph.npz', 'summary.json')  # what a run writes at its end
 RUN = ('config.json', *FINISHED, 'metrics.jsonl', 'quant.json', 'csim.json', 'checkpoints', 'tensorboard')
@@ -196,6 +196,8 @@ def _strange(path: Path) -> str:
             known = bool(EVENTS.fullmatch(each.name))
         else:
             known = each.is_dir() if level == 1 else level > 2 or bool(checkpoint.NAME.fullmatch(each.name))
+            if level == 2 and each.name == variables.NAME and each.is_dir():
+                return f'{each} is no file'
         if not known:
             return f'{each} is there'
     return ''

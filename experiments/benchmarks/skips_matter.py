@@ -35,7 +35,6 @@ def network_config(options: Any, depth: int, skips: str, seed: int) -> Config:
     config.train.batch_size = options.batch_size
     config.train.teacher.epochs = options.epochs
     config.train.teacher.learning_rate = options.learning_rate
-    config.cost.weight = 0.0  # a network without skips has none to price
     config.method, config.model.skips = 'keep', skips
     return config
 

@@ -21,11 +21,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from tailor_jax import files
+from tailor_jax import files, npz
 from tailor_jax.fields import Fields, header, parse_fields
 from tailor_jax.graph import Graph, GraphError, Node, node_from_dict, node_to_dict, weight_shape
 from tailor_jax.integers import fixed as fx
-from tailor_jax.integers import npz, qcheck
+from tailor_jax.integers import qcheck
 from tailor_jax.integers.mean import Mean, values
 from tailor_jax.integers.qnode import MOST_ALIGN, QNode
 from tailor_jax.ops import TABLED

@@ -43,8 +43,9 @@ from tailor_jax.train import cluster
 KEPT = 2
 STATE, RECORD = 'state', 'record'
 FORMAT = ('checkpoint', 1)
-# What there can be in the directory of a phase: a checkpoint, one that is being written, one that was put aside.
-NAME = re.compile(r'\d+(\.orbax-checkpoint-tmp.*)?|damaged_\d+(_\d+)?')
+# What there can be in the directory of a phase: a checkpoint, one that is being written, one that was put aside; and
+# the file of `variables`, or what is left of its writing.
+NAME = re.compile(r'\d+(\.orbax-checkpoint-tmp.*)?|damaged_\d+(_\d+)?|variables\.npz|\.variables\.npz\.partial')
 STRAGGLERS_S = 0.1
 _MOST_METRICS_BYTES = 1 << 30
 

@@ -72,6 +72,23 @@ class Context(flax.struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
+class Teacher:
+    """A trained network that a student starts from, or is taught by, or both.
+
+    Attributes:
+      graph: the network.
+      variables: {'params', 'batch_stats'} of it.
+      share: of distillation in the student's loss, d above; 0 for none.
+      temperature: of the KL distillation; 0 takes the squared error of the logits instead.
+    """
+
+    graph: Graph
+    variables: Mapping
+    share: float = 0.0
+    temperature: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Objective:
     """What a phase of training runs and minimizes; static.
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import costmodel
-from experiments import compare, methods, run
+from experiments import compare, run
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.configs import digits_resnet8
 from experiments.cost import RESOURCES, target_of
+from experiments.methods import method
 from experiments.workdir import prepare_comparison
 from tailor_jax import build, graph, rewrite
 
@@ -168,7 +169,6 @@ def test_options_that_do_not_fit_together(change, message):
     config = small_config()
     config.update_from_flattened_dict(change)
     with pytest.raises(ConfigError, match=message):
-        config_lib.validate(config)
         run.check(config)
 
 
@@ -190,7 +190,7 @@ def test_every_method_starts_from_its_own_residual_network():
     for entry in compare.DEFAULT_METHODS.split(','):
         config = compare.config_of(small_config(), entry)
         net = build.resnet(8, (8, 8, 1), width=4, skips=config.model.skips)
-        teacher = rewrite.binarize(net, methods.before(net))
+        teacher = rewrite.binarize(net, method.before(net))
         adds = [node.name for node in teacher if node.op == 'add']
         kind = {'shorten': 'long_post', 'nonresnet': 'short1'}.get(entry, 'long')
         assert adds == [f's{stage}b0_{kind}' for stage in (1, 2, 3)], entry

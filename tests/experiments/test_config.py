@@ -348,8 +348,6 @@ def test_random_configs_build_or_are_refused_in_one_line():
 @pytest.mark.parametrize(
     'key, value, message',
     [
-        ('method', 'gate', "config.method is 'gate'; expected one of .*did you mean 'gates'"),
-        ('model.skips', 'lang', "config.model.skips is 'lang'.*did you mean 'long'"),
         ('train.batch_size', 0, 'config.train.batch_size is 0; expected a positive integer'),
         ('gates.p_open', 1.0, 'strictly between 0 and 1'),
         (

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
-from run_processes import assert_same_run
+from run_processes import assert_same_run, last_saved
 from small_config import small_config
 
 import costmodel
@@ -21,11 +22,13 @@ from experiments import config_file, pareto, run, sweep
 from experiments.config import ConfigError
 from experiments.cost import cost_of, target_of
 from experiments.export import export
+from experiments.methods import METHODS
 from experiments.workdir import prepare_run, prepare_sweep
 from tailor_jax import data, graph, model, rewrite
 from tailor_jax.data.embedded import embedded_builder
 from tailor_jax.data.read import find_layout
 from tailor_jax.integers import qgraph
+from tailor_jax.train import variables
 from tailor_jax.train.checkpoint import CheckpointError
 
 ROOT = Path(__file__).parents[2]
@@ -169,7 +172,7 @@ def test_the_pareto_front_by_brute_force(monkeypatch):
 
 # Every config file, and the one that takes a method with each of them.
 CONFIGS = [str(path) for path in sorted((ROOT / 'experiments' / 'configs').glob('[a-z]*.py'))]
-CONFIGS += [f'{ROOT}/experiments/configs/photo_digits_resnet20.py:{method}' for method in config_lib.METHODS]
+CONFIGS += [f'{ROOT}/experiments/configs/photo_digits_resnet20.py:{method}' for method in METHODS]
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.rpartition('/')[2])
@@ -347,8 +350,8 @@ def test_whatever_is_lost_or_damaged_is_made_again_bit_for_bit(trained, tmp_path
     metrics = workdir / 'metrics.jsonl'
     metrics.write_bytes(metrics.read_bytes()[:3000])
     for phase in ('teacher', 'qat'):
-        steps = sorted((workdir / 'checkpoints' / phase).iterdir(), key=lambda path: int(path.name))
-        largest = max((path for path in steps[-1].glob('state/*/d/*')), key=lambda path: path.stat().st_size)
+        last = workdir / 'checkpoints' / phase / str(last_saved(workdir, phase))
+        largest = max((path for path in last.glob('state/*/d/*')), key=lambda path: path.stat().st_size)
         content = bytearray(largest.read_bytes())
         content[len(content) // 2] ^= 4
         largest.write_bytes(content)
@@ -364,15 +367,47 @@ def test_whatever_is_lost_or_damaged_is_made_again_bit_for_bit(trained, tmp_path
     assert_same_run(workdir, trained[0])
 
 
-def test_a_damaged_teacher_of_another_run_is_named_and_left_alone(trained, tmp_path):
+def test_a_finished_phase_leaves_the_variables_that_are_in_its_last_checkpoint(trained):
+    """Two files, two readers: ours without an optimizer, and orbax of the whole state."""
+    places = sorted((trained[0] / 'checkpoints').iterdir())
+    assert [place.name for place in places] == ['finetune', 'qat', 'student', 'teacher']
+    for place in places:
+        steps = last_saved(trained[0], place.name)
+        state = ocp.StandardCheckpointer().restore(place / str(steps) / 'state')
+        expected = {'params': state['params']['net'], 'batch_stats': state['batch_stats']}
+        assert variables.read(place, expected)[0] == steps
+        jax.tree.map(np.testing.assert_array_equal, variables.read(place, expected)[1], expected)
+
+
+@pytest.mark.parametrize(
+    'harm, error, message',
+    [
+        ('flipped', CheckpointError, r'checkpoints/teacher/variables.npz is damaged'),
+        ('gone', ConfigError, r'holds no finished teacher: .*variables.npz is missing'),
+        ('early', ConfigError, r'holds no finished teacher: step 65 of 66'),
+    ],
+)
+def test_a_bad_teacher_of_another_run_is_named_and_left_alone(harm, error, message, trained, tmp_path):
     teacher, config = tmp_path / 'teacher', small_config()
     shutil.copytree(trained[0], teacher)
-    path = teacher / 'checkpoints' / 'teacher' / '66' / 'record' / 'metadata'
-    path.write_bytes(path.read_bytes().replace(b'"step": 66', b'"step": 67'))
+    place = teacher / 'checkpoints' / 'teacher'
+    path = place / 'variables.npz'
+    match harm:
+        case 'flipped':
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+        case 'gone':
+            path.unlink()
+        case 'early':
+            graph = run.build_graph(config, data.load('digits'))
+            _, values = variables.read(place, model.init(graph, 0))
+            variables.write(place, values, 65)
+    before = {path: path.read_bytes() for path in teacher.rglob('*') if path.is_file()}
     config.train.teacher_workdir = str(teacher)
-    with pytest.raises(CheckpointError, match=r'teacher/66 is damaged \(its record is not the one that was saved\)'):
+    with pytest.raises(error, match=message):
         run.train(config, tmp_path / 'w', quiet=True)
-    assert b'"step": 67' in path.read_bytes()
+    assert before == {path: path.read_bytes() for path in teacher.rglob('*') if path.is_file()}
 
 
 def test_a_cost_that_no_skip_adds_to_is_refused():

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from random_configs import base
 
 from experiments import config as config_lib
-from experiments import dataset, methods, phase, plan, run
+from experiments import dataset, phase, plan, run
 from experiments.config import ConfigError
+from experiments.methods import METHODS, method, rounds, scheduled
 from tailor_jax import build, gates
 from tailor_jax.train.metrics import NotFiniteError
 from tailor_jax.train.optimizer import Recipe, learning_rate
@@ -27,9 +28,9 @@ GRAPHS = {
 }
 
 
-def planned(method, depth, **settings):
+def planned(name, depth, **settings):
     config = base()
-    config.method, config.model.depth, config.model.skips = method, depth, methods.METHODS[method].skips[0]
+    config.method, config.model.depth, config.model.skips = name, depth, METHODS[name].skips[0]
     for key, value in settings.items():
         config[key.replace('__', '.')] = value
     return config, GRAPHS[depth, config.model.skips]
@@ -44,7 +45,7 @@ def replayed(switches, steps):
 
 
 @given(
-    method=st.sampled_from(['remove', 'shorten', 'dynamic_scratch']),
+    name=st.sampled_from(['remove', 'shorten', 'dynamic_scratch']),
     depth=st.sampled_from([8, 20, 56]),
     every=st.floats(0, 1.5),
     epochs=st.floats(0.05, 6),
@@ -53,18 +54,18 @@ def replayed(switches, steps):
     parts=st.sampled_from([1, 2, 4]),
 )
 def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_turn(
-    method, depth, every, epochs, soften, updates, parts
+    name, depth, every, epochs, soften, updates, parts
 ):
     """Over random settings: the plan is refused, or each skip is open at first and closed at last, one after another,
     each at its documented step.
     """
     config, graph = planned(
-        method, depth, removal__every_epochs=every, train__student__epochs=epochs, removal__soften_epochs=soften
+        name, depth, removal__every_epochs=every, train__student__epochs=epochs, removal__soften_epochs=soften
     )
     config.train.accumulate = parts
     total = plan.student_epochs(config)
     steps, ramp = round(total * updates) * parts, round(soften * updates) * parts
-    units = methods.units(graph)
+    units = method.units(graph)
     spacing = every or (total * 2 / 3 - soften) / len(units)
     documented = [round((k + 1) * (spacing * updates)) * parts for k in range(len(units))]
     fits = (
@@ -74,7 +75,7 @@ def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_
         and (ramp > 0 or not soften)
     )
     try:
-        switches = plan.removal(config, graph, updates)
+        switches = scheduled.removal(config, graph, total, updates)
     except ConfigError as error:
         assert re.search(r'config\.removal\.\w+ is [\d.e-]+', str(error))
         # Nothing that could be done is refused, but what was refused in epochs already: it must end before the phase
@@ -82,7 +83,7 @@ def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_
         assert not fits or (every and every * len(units) + soften >= total) or (not every and soften >= total * 2 / 3)
         return
     assert fits
-    start, end = methods.before(graph), methods.after(graph)
+    start, end = method.before(graph), method.after(graph)
     seen = replayed(switches, steps)
     for unit, at in zip(units, documented):
         for gate in unit:
@@ -127,7 +128,7 @@ def test_a_plan_in_which_a_skip_does_not_go_on_its_own_is_refused_with_its_numbe
 def test_skips_that_were_never_closed_are_closed_now():
     """What used to lose three of 27: 0.16 epochs of 22 batches are 3.52 steps, not 4."""
     config, graph = planned('remove', 56, removal__every_epochs=0.16, train__student__epochs=4.4)
-    at = [values[2] for values in plan.removal(config, graph, 22).values()]
+    at = [values[2] for values in scheduled.removal(config, graph, 4.4, 22).values()]
     assert at == [round((k + 1) * (0.16 * 22)) for k in range(27)] and at[-1] == 95 < 97 == round(4.4 * 22)
 
 
@@ -145,7 +146,7 @@ def test_rounds_share_all_steps_of_the_phase_and_each_closes_and_trains_some_ski
     config.train.accumulate = parts
     whole = round(epochs * updates)
     try:
-        lengths = plan.rounds(config, graph, updates)
+        lengths = rounds.lengths(config, graph, epochs, updates)
     except ConfigError as error:
         assert str(error).startswith(f'config.removal.rounds is {count}, but ') and (
             count > len(graph.gates) or whole < count
@@ -153,7 +154,7 @@ def test_rounds_share_all_steps_of_the_phase_and_each_closes_and_trains_some_ski
         return
     steps = [config_lib.steps(each, updates, parts) for each in lengths]
     assert sum(steps) == whole * parts and min(steps) >= parts and max(steps) - min(steps) <= 2 * parts
-    closed = [sum(1 - value for value in settings.values()) for settings in methods.rounds(graph, count)]
+    closed = [sum(1 - value for value in settings.values()) for settings in rounds.rounds(graph, count)]
     assert (
         len(closed) == len(steps)
         and all(one < other for one, other in zip([0, *closed], closed))
@@ -257,10 +258,10 @@ def test_advice_names_the_keys_that_a_phase_was_trained_by():
 
 
 @pytest.mark.parametrize(
-    'method, failing, section',
+    'name, failing, section',
     [('nonresnet', 'student1', 'student'), ('static', 'student', 'teacher'), ('keep', 'finetune', 'finetune')],
 )
-def test_a_run_that_diverges_is_told_which_keys_to_change(method, failing, section, tmp_path, monkeypatch):
+def test_a_run_that_diverges_is_told_which_keys_to_change(name, failing, section, tmp_path, monkeypatch):
     """From the whole road: the keys of the section that the phase really took its settings from."""
 
     def fit(state, *args, **kwargs):
@@ -272,7 +273,7 @@ def test_a_run_that_diverges_is_told_which_keys_to_change(method, failing, secti
         return state
 
     monkeypatch.setattr(phase.loop, 'fit', fit)
-    config, _ = planned(method, 8)
+    config, _ = planned(name, 8)
     with pytest.raises(
         NotFiniteError,
         match=rf"phase '{failing}' .* at step 3; .* a lower config.train.{section}.learning_rate, or with config.train",

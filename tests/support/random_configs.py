@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments import config as config_lib
 from experiments.config import Config, defaults
+from experiments.methods import METHODS
 
 # Of any type, for keys of any type: what has crashed one program or another.
 HOSTILE: tuple[Any, ...] = (
@@ -40,7 +41,7 @@ HOSTILE: tuple[Any, ...] = (
 # Values that a user may well want, some of which do not fit together.
 PLAUSIBLE: dict[str, tuple[Any, ...]] = {
     'seed': (0, 1, 999_999_999),
-    'method': tuple(config_lib.METHODS),
+    'method': tuple(METHODS),
     'data.train_split': ('train', 'train[:30%]', 'train[5:3]', 'train[5:5]', 'train[:100]', 'test'),
     'data.test_split': ('', 'test', 'train[90%:]', 'train[7:2]', 'nowhere'),
     'data.name': ('digits', 'digit'),
@@ -128,7 +129,7 @@ def draw(rng: np.random.Generator, hostile: float = 0.1) -> dict[str, Any]:
     if (
         method in PLAUSIBLE['method'] and 'model.skips' not in changes and rng.random() < 0.8
     ):  # mostly a network that the method is for
-        changes['model.skips'] = config_lib.METHODS[method].skips[0]
+        changes['model.skips'] = METHODS[method].skips[0]
     return changes
 
 

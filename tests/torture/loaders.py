@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import mutations
 import numpy as np
 import random_configs
@@ -25,18 +26,20 @@ from outcome import Try
 
 from costmodel.array.settings import PEArray, pe_array, presets
 from costmodel.streams.area import coefficients
-from experiments import cli
+from experiments import cli, dataset
 from experiments.calibrate import scale
 from experiments.config import validate
 from experiments.fidelity import peers
+from experiments.network import build_graph
 from experiments.summary import read_csim, read_summary
 from experiments.workdir import read_config
 from hls_export import hardware, index, report
-from tailor_jax import fields, graph
+from tailor_jax import fields, graph, model
 from tailor_jax.data import description
 from tailor_jax.data.embedded import prepare_embedded
 from tailor_jax.integers import qgraph
 from tailor_jax.quantization.spec import QuantSpec
+from tailor_jax.train import variables
 
 SLOW_S = 10
 
@@ -62,6 +65,7 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
         whole / 'config.json': (read_config, _json),
         whole / 'summary.json': (read_summary, _json),
         whole / 'qgraph.npz': (qgraph.load, _npz),
+        whole / 'checkpoints' / 'teacher' / variables.NAME: (_variables(whole), _npz),
         sweep / 'weight0_seed0' / 'csim.json': (read_csim, _json),
         project / 'project.json': (lambda path: index.load(path.parent), _json),
         project / 'hardware.json': (lambda path: hardware.total(path.parent), _json),
@@ -73,6 +77,18 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
         prepared / 'features.json': (_description, _json),
         prepared / 'dataset_info.json': (_description, _json),
     }
+
+
+def _variables(whole: Path) -> Callable[[Path], Any]:
+    """A loader of the teacher's variables of a run, which are those of the network that the run has a gated form of."""
+    config = read_config(whole / 'config.json')
+    like = model.init(build_graph(config, dataset.load(config)), 0)
+
+    def load(path: Path) -> Any:
+        step, found = variables.read(path.parent, like)
+        return step, [array.tobytes() for array in jax.tree.leaves(found)]
+
+    return load
 
 
 def _description(path: Path) -> bytes:

@@ -1,9 +1,10 @@
-"""Arrays of integers in one .npz file, read without trust: no pickle, no array of another shape or type than asked
+"""Arrays of numbers in one .npz file, read without trust: no pickle, no array of another shape or type than asked
 for, no more memory than that.
 
 archive = read(data, where)                        checks the directory of the zip file; decompresses nothing
 archive.names; archive.shape('conv.weight')        of what is in it
 archive.integers('conv.weight', (3, 3, 16, 16))    an array, which must have this shape and fill its entry exactly
+archive.floats('conv.kernel', (3, 3, 16, 16))      the same, of float32
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ import numpy as np
 
 from tailor_jax.fields import FormatError
 
-# What numpy writes for integers in row-major order, and nothing else.
+# What numpy writes for integers, or float32, in row-major order, and nothing else.
 _HEADER = re.compile(
-    rb"\{'descr': '([<|][iu][1248])', 'fortran_order': False, 'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), \} *\n"
+    rb"\{'descr': '([<|][iu][1248]|<f4)', 'fortran_order': False, 'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), \} *\n"
 )
 _MAGIC = b'\x93NUMPY\x01\x00'
 _LONGEST_HEADER = 1024
 _DENSEST, _SMALL = 100, 64 << 20  # what a file may hold for each of its bytes, and whatever its size
 
 
-def write(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of a compressed .npz file of integer arrays; the same for the same arrays."""
+def write(arrays: Mapping[str, np.ndarray], compressed: bool = True) -> bytes:
+    """The bytes of an .npz file of arrays; the same for the same arrays."""
     buffer = io.BytesIO()
-    plain: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    np.savez_compressed(buffer, **plain)
+    plain: dict[str, Any] = {name: np.asarray(array, order='C') for name, array in arrays.items()}
+    (np.savez_compressed if compressed else np.savez)(buffer, **plain)
     return buffer.getvalue()
 
 
@@ -71,7 +72,16 @@ class Archive:
 
     def integers(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """An array of integers. Raises the archive's error unless it has this shape."""
+        return self._array(name, shape, 'iu', 'integers')
+
+    def floats(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of float32, whatever their values. Raises the archive's error unless it has this shape."""
+        return self._array(name, shape, 'f', 'float32')
+
+    def _array(self, name: str, shape: tuple[int, ...], kinds: str, expected: str) -> np.ndarray:
         file, given, dtype, size = self._open(name)
+        if dtype.kind not in kinds:
+            raise self.error(f'{self.where}: the array {name!r} is of {dtype.name}; expected {expected}')
         if given != shape:
             raise self.error(f'{self.where}: the array {name!r} has the shape {list(given)}; expected {list(shape)}')
         try:
@@ -99,7 +109,8 @@ class Archive:
             raise self.error(f'{self.where} is damaged at the array {name!r}: {cause}') from None
         if match is None:
             raise self.error(
-                f'{self.where}: the array {name!r} is no array of integers in row-major order that numpy wrote'
+                f'{self.where}: the array {name!r} is no array of integers or float32 in row-major order that numpy '
+                'wrote'
             )
         shape = tuple(int(size) for size in match[2].decode().split(',') if size.strip())
         dtype = np.dtype(match[1].decode())

@@ -1,0 +1,163 @@
+"""What a method is, and what methods share.
+
+A method is a function (run, net, teacher) -> Student: it trains the network with gates and decides which of them stay.
+The phases before and after it are the same for all (`experiments.run`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.budget import Budget
+from experiments.config import Config, ConfigError
+from experiments.cost import HardwareCost
+from experiments.phase import Phase, Run
+from tailor_jax import dirac, model
+from tailor_jax.graph import Graph, GraphError
+from tailor_jax.train.step import Teacher
+
+PLAIN = ('long', 'short', 'short_pre')
+# Keys that a student from scratch does not read: it trains as its teacher would.
+_OF_WARM = tuple(f'train.student.{key}' for key in ('learning_rate', 'weight_decay', 'warmup_epochs', 'clip_norm'))
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    """The student before its training.
+
+    Attributes:
+      graph: the network, with a gate on every skip that may go.
+      variables: at the start: the teacher's, and fresh ones of the nodes that it lacks; or all fresh.
+      warm: whether they are the teacher's.
+      phase: how long the student trains, and how.
+      cost: of the hardware under the gates.
+      budget: of it, None for none.
+    """
+
+    graph: Graph
+    variables: Mapping
+    warm: bool
+    phase: Phase
+    cost: HardwareCost
+    budget: Budget | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Student:
+    """A trained student.
+
+    Attributes:
+      variables: for the graph with gates.
+      settings: {gate: 0 or 1} that its gates end in.
+      gate_values: {gate: the value it is evaluated with before that}.
+      told: what summary.json tells of its gates.
+    """
+
+    variables: Mapping
+    settings: dict[str, int]
+    gate_values: Mapping
+    told: dict[str, Any]
+
+
+def _fits(config: Config, graph: Graph, epochs: float, updates_per_epoch: int) -> None:
+    """Nothing to check."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes:
+      train: trains the student; the teacher is None where the method has none.
+      warm: whether the student starts from the teacher's weights. One from scratch trains as long as teacher and
+        student of the others together, with the teacher's settings.
+      distills: whether the teacher's logits are part of the loss.
+      reads: keys and sections of the config that it reads and some other method does not; those that follow from `warm`
+        and `distills` need not be named. What no method names is read in every run.
+      skips: values of model.skips that it is defined for.
+      check: (config, graph, epochs of the student, updates an epoch), raises ConfigError where they do not fit.
+    """
+
+    train: Callable[[Run, Net, Teacher | None], Student]
+    warm: bool
+    distills: bool
+    reads: tuple[str, ...] = ()
+    skips: tuple[str, ...] = PLAIN
+    check: Callable[[Config, Graph, float, int], None] = _fits
+
+    @property
+    def has_teacher(self) -> bool:
+        return self.warm or self.distills
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """`reads`, and what follows from the other attributes."""
+        return (
+            *self.reads,
+            *(_OF_WARM if self.warm else ()),
+            *(('train.teacher_workdir',) if self.has_teacher else ()),
+            *(('distill',) if self.distills else ()),
+        )
+
+
+def before(graph: Graph) -> dict[str, int]:
+    """The gate settings of the network as the teacher has it: every skip, but of a block to be shortened only the long
+    one.
+    """
+    shortens = {node.block for node in graph if node.gate and _is_long_post(node.name)}
+    return {node.gate: int(node.block not in shortens or _is_long_post(node.name)) for node in graph if node.gate}
+
+
+def after(graph: Graph) -> dict[str, int]:
+    """The gate settings that a scheduled method ends with: no skip, but the short ones of a block that is shortened."""
+    return {gate: 1 - value for gate, value in before(graph).items()}
+
+
+def units(graph: Graph) -> list[tuple[str, ...]]:
+    """The gates that switch together, input side first: one skip each, or all those of a block that is shortened."""
+    found: dict[str, list[str]] = {}
+    shortens = any(_is_long_post(node.name) for node in graph if node.gate)
+    for node in graph:
+        if node.gate:
+            found.setdefault(node.block if shortens else node.gate, []).append(node.gate)
+    return [tuple(gates) for gates in found.values()]
+
+
+def decided(variables: Mapping, settings: dict[str, int]) -> Student:
+    """A student whose gates needed no rounding."""
+    told = {'p_open': {name: float(value) for name, value in settings.items()}, 'gates_fractional': 0.0}
+    return Student(variables, settings, {name: np.float32(value) for name, value in settings.items()}, told)
+
+
+def completed(variables: Mapping, start: Mapping) -> dict:
+    """Variables of a pruned network, and those of the nodes that it lacks from `start`."""
+    return {kind: {**tree, **variables.get(kind, {})} for kind, tree in start.items()}
+
+
+def with_dirac(config: Config, net: Net) -> dict:
+    """The student's variables at the start, with Dirac parameters where the config asks for them."""
+    if not config.aids.dirac:
+        return dict(net.variables)
+    return {**net.variables, 'params': dirac.attach(net.graph, net.variables['params'], trained=net.warm)}
+
+
+def check_aids(config: Config, graph: Graph, epochs: float) -> None:
+    """Raises ConfigError for aids that do not fit the network or the epochs of the student's phase."""
+    if config.aids.preserve_variance:
+        try:
+            model.gain_carriers(graph)
+        except GraphError as error:
+            raise ConfigError(f'config.aids.preserve_variance: {error}') from None
+    if config.aids.leaky_slope and config.aids.leaky_epochs > epochs:
+        raise ConfigError(
+            f'config.aids.leaky_epochs is {config.aids.leaky_epochs:g}, but the phase has {epochs:g} epochs and must '
+            'end with plain ReLUs'
+        )
+
+
+def _is_long_post(name: str) -> bool:
+    return name.endswith('_long_post')
