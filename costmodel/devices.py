@@ -44,6 +44,7 @@ class Family:
 # DSP48E1 takes 7 bits.
 SERIES7 = Family('7series', dsp_bits=(25, 18), dsp_pair_bits=7)
 ULTRASCALE = Family('ultrascale')
+VERSAL = Family('versal', dsp_bits=(27, 24))  # DSP58, AMD AM004; no part of it is among DEVICES yet
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,10 +90,11 @@ def fit(measured: Mapping[Point, Mapping[str, int]], unseen: Iterable[str] = ())
         for resource, amounts in terms(point).items():
             if point.key not in unseen:
                 groups.setdefault(f'{part(point)}.{resource}', []).append((amounts, found[resource]))
-    return {name: _fit(pairs) for name, pairs in sorted(groups.items())}
+    return {name: solve(pairs) for name, pairs in sorted(groups.items())}
 
 
-def _fit(pairs: list[tuple[Terms, int]], rounds: int = 30) -> dict[str, float]:
+def solve(pairs: list[tuple[Terms, int]], rounds: int = 30) -> dict[str, float]:
+    """{term: coefficient >= 0} of pairs (amounts, measured): see above."""
     from scipy.optimize import nnls
 
     names = list(dict.fromkeys(name for amounts, _ in pairs for name in amounts))
