@@ -31,7 +31,7 @@ from costmodel.streams.area import fifo_area
 from costmodel.streams.area.equations import Terms
 from costmodel.streams.area.slices import fifo_slices
 from experiments.calibrate import fit
-from experiments.fidelity.markdown import table
+from experiments.fidelity.markdown import markdown_table
 from tailor_jax import files
 from tailor_jax.command import Parser, status
 from tailor_jax.fields import read_text
@@ -159,7 +159,7 @@ def report(points: Sequence[Point], coefficients: fifo_area.Coefficients) -> str
     texts = []
     for title, half in (('Not fitted to', True), ('Fitted to', False)):
         if own := [point for point in points if (point.key not in coefficients.fitted_to) == half]:
-            texts.append(f'{title}:\n\n{table(HEAD, rows(own, coefficients))}')
+            texts.append(f'{title}:\n\n{markdown_table(HEAD, rows(own, coefficients))}')
     return '\n\n'.join(texts)
 
 
@@ -185,7 +185,7 @@ The rest is in LUTRAM where it has at most 256 rows and 8,192 bits and a RAMB18 
 UltraScale+ a word is cut into columns of different aspects of RAMB18, the fewest in number by exact search; in Versal
 all columns are alike. Every part, and every aspect of it, is a slice: a memory of its own.
 
-{table(('FIFO, block RAM', 'slices', 'RAMB18', 'LUTs of LUTRAM'), examples)}
+{markdown_table(('FIFO, block RAM', 'slices', 'RAMB18', 'LUTs of LUTRAM'), examples)}
 
 The last could be one RAMB18 of 1,024 x 16. `price` counts what Vivado makes of a given depth and storage; `build` and
 `choose` take the cheapest FIFO of at least that depth, by the sum of the shares of the device's LUTs, RAMB18 and
