@@ -5,8 +5,8 @@ One process per node of the folded graph, one FIFO per edge, one token per pixel
 readers is copied by a clone process. A call streams a batch of N images back to back; nothing is flushed between
 images.
 
-A process that writes a token a window (`ops.Op.stream`), over an (H, W, C) input, kernel (fh, fw), stride (sh, sw), padding (top, ..., left,
-...):
+A process that writes a token a window (`ops.Op.stream`), over an (H, W, C) input, kernel (fh, fw), stride (sh, sw),
+padding (top, ..., left, ...):
 
     D = (fh - 1 - top) W + (fw - 1 - left)             tokens from the anchor pixel to the last pixel of its window
     for k in 0 .. N H W + D - 1:                       one iteration
@@ -16,9 +16,9 @@ A process that writes a token a window (`ops.Op.stream`), over an (H, W, C) inpu
 
 Taps outside the image are masked to zero, so padding costs neither tokens nor cycles. An iteration that writes takes
 `reuse_factor` cycles (that many passes over the multipliers; 1 without weights), any other iteration one cycle. A
-process that writes a token for each that it reads, as the clone does, is the same with D = 0 and strides of 1; one that
-writes a token a map the same with D = H W - 1 and strides of (H, W). A process reads in the first cycle of an iteration;
-it writes L cycles after the last.
+process that writes a token for each that it reads, as the clone does, is the same with D = 0 and strides of 1; one
+that writes a token a map the same with D = H W - 1 and strides of (H, W). A process reads in the first cycle of an
+iteration; it writes L cycles after the last.
 
 L = `process_latency_cycles` is the depth of a process's pipeline: the registers of the multipliers, adder trees and
 FIFO ports that a token passes after its last trip. It is the same for every process, 0 where it is not given. Pipelines
