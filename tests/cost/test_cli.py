@@ -102,7 +102,8 @@ def test_every_command_helps_with_status_0_and_refuses_with_status_1(capsys, mai
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as done:
         main(['--help'])
-    assert done.value.code == 0 and 'usage: python -m costmodel' in capsys.readouterr().out
+    package = main.__module__.split('.')[0]
+    assert done.value.code == 0 and f'usage: python -m {package}' in capsys.readouterr().out
     for arguments in (['--nonsense'], ['one.png', 'two.png', 'three.png'], ['no/such/folder/x.md'], ['missing.json']):
         assert main(arguments) == 1
         captured = capsys.readouterr()
