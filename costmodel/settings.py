@@ -1,7 +1,7 @@
 """What a setting of a target is, stated once: its default, what it may be, and a line of help.
 
-    device: str = setting(OneOf(tuple(DEVICES)), 'part to fit into', 'zcu104')        # a field of the target's dataclass
-    settings_of(Dataflow)['device']                                                   # the same as a value
+    device: str = setting(OneOf(tuple(DEVICES)), 'part to fit into', 'zcu104')    # a field of a target's dataclass
+    settings_of(Dataflow)['device']                                               # the same as a value
 
 The dataclass checks its values by it (`check_values`), the command line takes its flags from it, and so may a config or
 a page. A check takes (key, value) and returns the value as a plain one, or raises CostError naming the key and what is

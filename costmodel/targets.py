@@ -1,4 +1,4 @@
-"""The targets: one table, and what each of its modules offers. Another target is a package of its own and a line here."""
+"""The targets: one table, and what each of its modules offers. Another target is a package and a line here."""
 
 from __future__ import annotations
 
@@ -160,5 +160,5 @@ def check_policy(target: Target, given: Mapping[str, Any], shown: str = '{}') ->
 
 
 def resources(of: Callable[[Module], Iterable[str]]) -> tuple[str, ...]:
-    """Names of resources of all targets, each once, in the order of the table: `resources(lambda each: each.LIMITED)`."""
+    """Names of resources of all targets, each once, in the table's order: `resources(lambda each: each.LIMITED)`."""
     return tuple(dict.fromkeys(name for each in TARGETS.values() for name in of(each)))

@@ -26,7 +26,8 @@ OF_METHODS = {  # checked with the methods, which need a config to be checked
 HEAD = """# Config keys
 
 Written by `python -m experiments.config_page docs/config.md` from `experiments/keys.py`. A config file sets a key as
-`config.train.batch_size = 32`, a command line as `--config.train.batch_size=32` ([training.md](training.md#config-files))."""
+`config.train.batch_size = 32`, a command line as `--config.train.batch_size=32`
+([training.md](training.md#config-files))."""
 _TYPES = {bool: 'True or False', int: 'integer', float: 'number', str: 'text', tuple: 'texts'}
 
 

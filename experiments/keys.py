@@ -156,8 +156,8 @@ SECTIONS = {
     'train.teacher': 'The first phase: float, every skip open.',
     'train.student': 'The student meets its gates, learned or on a schedule, with the cost in the loss.',
     'train.finetune': 'Gates binarized, skips gone.',
-    'train.qat': 'Batch norms folded, weights and activations quantized. Without batch norms the gradients of a shortened '
-    'network are large enough to diverge.',
+    'train.qat': 'Batch norms folded, weights and activations quantized. Without batch norms the gradients of a '
+    'shortened network are large enough to diverge.',
     'gates': 'Gates, see [methods/gates.md](methods/gates.md).',
     'removal': 'Of the methods that remove skips by a plan, see [methods.md](methods.md).',
     'aids': 'Aids to removal, while the student meets its gates.',
@@ -166,8 +166,8 @@ SECTIONS = {
     'cost.budget': 'The most of a resource that may be used; it takes the place of `cost.weight`.',
     'cost.dataflow': 'Settings of the dataflow target, see [cost_model.md](cost_model.md). Every run is exported as this '
     'design, so they count whatever `cost.target` is.',
-    'cost.pe_array': 'Settings of the PE array, see [pe_array.md](pe_array.md), for `cost.target` `pe_array`. None is as the '
-    'preset says.',
+    'cost.pe_array': 'Settings of the PE array, see [pe_array.md](pe_array.md), for `cost.target` `pe_array`. None is as '
+    'the preset says.',
     'quant': 'Integers, see [training.md](training.md#quantization).',
 }
 

@@ -15,7 +15,8 @@ _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:84rem;margin:2rem 
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:1rem 0}
 th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd}
 th{background:#f4f4f4}tr.front td{background:#fdf0ee}.on{color:#fff;background:#2a7}.off{color:#888;background:#eee}
-.gate{display:inline-block;padding:0 .4rem;margin:1px;border-radius:3px;font-size:12px}img{max-width:100%}.wide{overflow-x:auto}"""
+.gate{display:inline-block;padding:0 .4rem;margin:1px;border-radius:3px;font-size:12px}
+img{max-width:100%}.wide{overflow-x:auto}"""
 
 
 def page(directory: Path, rows: Sequence[dict], picture: bytes) -> str:
@@ -29,11 +30,13 @@ def page(directory: Path, rows: Sequence[dict], picture: bytes) -> str:
         for row in rows
     )
     details = ''.join(_details(directory / row['run']) for row in rows)
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Sweep {html.escape(directory.name)}</title><style>{_STYLE}</style>
+    return f"""<!doctype html><html lang="en"><meta charset="utf-8">
+<title>Sweep {html.escape(directory.name)}</title><style>{_STYLE}</style>
 <h1>Sweep of the hardware cost weight: {html.escape(directory.name)}</h1>
-<p>One network, trained once per weight of the expected hardware cost; each point is exported as HLS C++ and C-simulated on the whole test split.
-Accuracies are in the order of the road: the float teacher, the student with learned gates, after rounding the gates, after quantization, and as
-counted by the C-simulation. Rows on the Pareto front are tinted.</p>
+<p>One network, trained once per weight of the expected hardware cost; each point is exported as HLS C++ and C-simulated
+on the whole test split. Accuracies are in the order of the road: the float teacher, the student with learned gates,
+after rounding the gates, after quantization, and as counted by the C-simulation. Rows on the Pareto front are
+tinted.</p>
 <img alt="Pareto front" src="data:image/png;base64,{base64.b64encode(picture).decode()}">
 <div class="wide"><table><tr>{head}</tr>{body}</table></div><h2>Runs</h2>{details}</html>
 """
@@ -49,7 +52,8 @@ def _details(workdir: Path) -> str:
     )
     before, after = summary['hardware']['before'], summary['hardware']['after']
     rows = ''.join(
-        f'<tr><td>{html.escape(name)}</td><td>{before[name]:,}</td><td>{after[name]:,}</td><td>{change(before[name], after[name])}</td></tr>'
+        f'<tr><td>{html.escape(name)}</td><td>{before[name]:,}</td><td>{after[name]:,}</td>'
+        f'<td>{change(before[name], after[name])}</td></tr>'
         for name in before
         if before[name] != after[name]
     )

@@ -18,9 +18,10 @@ from tailor_jax.ops import OPS, TRAITS, WEIGHTED, WINDOWED
 NAME = re.compile(r'(?=.{1,100}\Z)[a-z][a-z0-9]*(_[a-z0-9]+)*')
 # A node name becomes part of C++ and Verilog identifiers; these words would not compile.
 _KEYWORDS = """
-and asm auto begin bool break case catch char class const continue default delete do double else end endmodule enum explicit export extern false
-float for friend goto if inline int long main module namespace new not operator or private protected public reg register return short signed
-sizeof static struct switch template this throw true try typedef typename union unsigned using virtual void volatile while wire xor
+and asm auto begin bool break case catch char class const continue default delete do double else end endmodule enum
+explicit export extern false float for friend goto if inline int long main module namespace new not operator or private
+protected public reg register return short signed sizeof static struct switch template this throw true try typedef
+typename union unsigned using virtual void volatile while wire xor
 """
 RESERVED = frozenset(_KEYWORDS.split())
 _RULE = 'must be lower case words and digits joined by single underscores, at most 100 characters'

@@ -100,7 +100,7 @@ class PEArray:
             )
 
 
-# What a preset may say, and `pe_array` may be given: there all but the preset is None, as the preset says, unless given.
+# What a preset may say, and `pe_array` may be given: there all but the preset is None, which is as the preset says.
 _OF_PRESETS = {key: each for key, each in settings_of(PEArray).items() if key != 'preset'} | {
     'bandwidth_gb_s': Setting(
         Number(), 'bandwidth of the DRAM in 10^9 bytes a second, in place of bytes a cycle', dataclasses.MISSING

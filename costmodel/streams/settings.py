@@ -112,8 +112,8 @@ def dataflow(**settings: Any) -> Dataflow:
     one they are only longer (see `tailor_jax.streaming`).
 
     Raises:
-      CostError: for an unknown setting (suggests the nearest), an unknown device (lists the known ones), a number of the
-        wrong type or out of its range.
+      CostError: for an unknown setting (suggests the nearest), an unknown device (lists the known ones), a number of
+        the wrong type or out of its range.
     """
     known('dataflow', settings, SETTINGS)
     return Dataflow(**{key: value for key, value in settings.items() if value is not None})

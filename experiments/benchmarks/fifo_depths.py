@@ -1,6 +1,6 @@
 """Measures the figures on FIFO depths in docs/cost_model.md, with the simulator of `costmodel.streams.timing.simulate`.
 
-python -m experiments.benchmarks.fifo_depths --study=pipelines # depths found without pipeline latency, where there is some
+python -m experiments.benchmarks.fifo_depths --study=pipelines # depths found without latency, where there is some
 python -m experiments.benchmarks.fifo_depths --study=bursts    # two tokens around strided layers
 """
 

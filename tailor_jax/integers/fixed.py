@@ -3,7 +3,7 @@
 An integer q of type `Fixed(bits, frac, signed)` stands for the real number q * 2^-frac. With
 
     quantize(x)     = clip(floor(x * 2^frac + 1/2))                  real -> integer
-    requantize(a,s) = clip((a + 2^(s-1)) >> s),  a << -s if s <= 0   accumulator -> integer, s = accumulator frac - output frac
+    requantize(a,s) = clip((a + 2^(s-1)) >> s),  a << -s if s <= 0   accumulator -> integer, s = its frac - the output's
 
 both round half up, so quantizing the real value of an accumulator and requantizing its integer give the same bits:
 training (float32, see `quant`), the integer reference (`qgraph`) and the generated C++ all use this one rule.
