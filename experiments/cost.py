@@ -5,9 +5,9 @@ under the gates:
 
     cost(p) = mean over r of (E[C_r](p) - C_r(none)) / (C_r(all) - C_r(none))
 
-over the resources of `cost.resources` (by default those of `experiments.keys.RESOURCES`) that skips add to. It is 1 with
-every skip and 0 with none, so `cost.weight` is what all skips together cost in units of the loss, whatever the network
-and the target.
+over the resources of `cost.resources` (by default those of `experiments.keys.RESOURCES`) that skips add to. It is 1
+with every skip and 0 with none, so `cost.weight` is what all skips together cost in units of the loss, whatever the
+network and the target.
 """
 
 from __future__ import annotations

@@ -164,10 +164,10 @@ SECTIONS = {
     'distill': 'Distillation.',
     'cost': 'What hardware costs.',
     'cost.budget': 'The most of a resource that may be used; it takes the place of `cost.weight`.',
-    'cost.dataflow': 'Settings of the dataflow target, see [cost_model.md](cost_model.md). Every run is exported as this '
-    'design, so they count whatever `cost.target` is.',
-    'cost.pe_array': 'Settings of the PE array, see [pe_array.md](pe_array.md), for `cost.target` `pe_array`. None is as '
-    'the preset says.',
+    'cost.dataflow': 'Settings of the dataflow target, see [cost_model.md](cost_model.md). Every run is exported as '
+    'this design, so they count whatever `cost.target` is.',
+    'cost.pe_array': 'Settings of the PE array, see [pe_array.md](pe_array.md), for `cost.target` `pe_array`. None is '
+    'as the preset says.',
     'quant': 'Integers, see [training.md](training.md#quantization).',
 }
 

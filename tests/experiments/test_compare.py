@@ -148,7 +148,7 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
         ({'cost.budget.lut': 1e6, 'cost.weight': 0.5}, 'config.cost.weight is 0.5 beside a config.cost.budget'),
         (
             {'cost.pe_array.policy': 'retain'},
-            "config.cost.pe_array.policy is 'retain', but config.cost.target is 'dataflow'; it is a setting of pe_array",
+            "config.cost.pe_array.policy is 'retain', but config.cost.target is 'dataflow'; it is a setting of",
         ),
         ({'train.accumulate': 5}, 'config.train.batch_size 64 is not divisible by config.train.accumulate 5'),
         ({'train.accumulate': 32}, 'config.train.batch_size 64 in 32 parts is not divisible by 4 devices'),
