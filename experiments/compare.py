@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import cli, options, results
+from experiments import cli, network, options, results
 from experiments.config import Config, ConfigError, defaults, get, validate
 from experiments.methods import METHODS
 from experiments.summary import read_summary
@@ -44,7 +44,7 @@ def config_of(config: Config, entry: str) -> Config:
         )
     each = copy.deepcopy(config)
     each.method = name
-    if each.model.skips not in METHODS[name].skips:
+    if network.skips_of(each) not in ('', *METHODS[name].skips):
         each.model.skips = METHODS[name].skips[0]
     if weight:
         if name != 'gates':
@@ -71,7 +71,7 @@ def compare(config: Config, directory: Path, entries: Sequence[str], seeds: Sequ
             each.seed = seed
             if METHODS[each.method].has_teacher:
                 each.train.teacher_workdir = run.train_teacher(
-                    each, directory / f'teacher_{each.model.skips.replace("+", "_")}_seed{seed}'
+                    each, directory / f'teacher_{(network.skips_of(each) or "own").replace("+", "_")}_seed{seed}'
                 )
             print(f'--- {workdir.name}', flush=True)
             run.train(each, workdir)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import config_dict
 
+from experiments import network
 from experiments.methods import METHODS
 from experiments.typed import Config, ConfigError, typed
 from tailor_jax.fields import Fields, header, parse_fields, shown
@@ -40,7 +41,6 @@ __all__ = [
 KIND, VERSION = 'config', 1  # of config.json
 PHASES = ('teacher', 'student', 'finetune', 'qat')
 AUGMENTS = ('default', 'none')
-NETWORKS = ('resnet', 'mobilenet_v2')
 SCALES = ('calibrated', 'learned')
 COMPUTE_DTYPES = ('float32', 'bfloat16')
 # The targets, and what the cost is made of where `cost.resources` does not say.
@@ -97,12 +97,18 @@ def defaults() -> Config:
     config.data.mixup = 0.0  # alpha of the Beta(alpha, alpha) that blends pairs of images; 0 for none
 
     config.model = Config('config.model')
-    config.model.name = 'resnet'  # or mobilenet_v2
-    config.model.depth = 8  # of a ResNet
-    config.model.width = 0  # channels of a ResNet's first stage; 0 for 16 (CIFAR shape) or 64 (ImageNet shape)
-    config.model.multiplier = 1.0  # of a MobileNetV2's channels
+    # One of the three, or none for the ResNet: docs/networks.md
+    config.model.name = ''  # of `python -m tailor_jax.build`
+    config.model.graph = ''  # a graph file
+    config.model.builder = ''  # package.module:function
+    # What the network's builder is given; None for its own default, and one that it does not take is refused.
+    config.model.depth = config_dict.placeholder(int)  # of a ResNet; 8
+    config.model.width = config_dict.placeholder(int)  # channels of a ResNet's first stage; 16 (CIFAR) or 64 (ImageNet)
+    config.model.multiplier = config_dict.placeholder(float)  # of the channels of those that have no width; 1
+    config.model.repeats = config_dict.placeholder(int)  # modules of each block of a QuartzNet; 5
+    config.model.version = config_dict.placeholder(str)  # of a SqueezeNet; 1.0
     # long, short, short_pre, long+short, long_post+short, none; which ones a method takes: experiments/methods.py
-    config.model.skips = 'long'
+    config.model.skips = config_dict.placeholder(str)
 
     config.train = Config('config.train')
     config.train.batch_size = 64  # over all devices
@@ -241,7 +247,8 @@ RANGES = {
     'data.cutout': _PIXELS,
     'data.mixup': Range(0.001, 1000, '0, or a finite number of 0.001 to 1,000', zero=True),
     'model.depth': _count(1202, ' (layers)'),
-    'model.width': Range(0, 4096, 'a number of channels, at most 4,096, or 0 for the usual'),
+    'model.width': _count(4096, ' of channels'),
+    'model.repeats': _count(1000),
     'model.multiplier': Range(0, 16, 'a positive number, at most 16', above=True),
     'train.batch_size': _count(2**20),
     'train.log_every_steps': _count(MOST_STEPS),
@@ -303,8 +310,6 @@ def validate(config: Config) -> None:
         _check_value(config, wanted, key)
     choices = {
         'method': tuple(METHODS),
-        'model.name': NETWORKS,
-        'model.skips': tuple(dict.fromkeys(skips for method in METHODS.values() for skips in method.skips)),
         'cost.target': tuple(RESOURCES),
         'data.augment': AUGMENTS,
         'train.schedule': SCHEDULES,
@@ -313,10 +318,7 @@ def validate(config: Config) -> None:
     }
     for key, values in choices.items():
         _choice(config, key, values)
-    if config.model.skips not in (skips := METHODS[config.method].skips):
-        raise ConfigError(
-            f'config.model.skips is {config.model.skips!r}; config.method {config.method!r} takes {", ".join(skips)}'
-        )
+    network.check(config)
     _check(config, 'data.train_split', bool, "a split, as 'train' or 'train[:90%]'")
     if config.train.batch_size % config.train.accumulate:
         raise ConfigError(

@@ -19,8 +19,9 @@ from collections.abc import Mapping
 import costmodel
 from costmodel.targets import Target
 from experiments.config import RESOURCES, Config, ConfigError, bits_of
+from experiments.methods import METHODS
 from tailor_jax import rewrite
-from tailor_jax.graph import Graph
+from tailor_jax.graph import Graph, GraphError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,13 +108,20 @@ def pe_array_of(config: Config) -> costmodel.PEArray:
 def cost_of(config: Config, graph: Graph) -> HardwareCost:
     """The cost term that a config describes. Raises ConfigError for a resource that the target does not price."""
     cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
+    try:
+        priced = cost.table.resources
+    except GraphError as error:
+        raise ConfigError(
+            f'config.cost.target is {config.cost.target!r}: {error}'
+            + ('; cost.target=pe_array prices every op' if config.cost.target == 'dataflow' else '')
+        ) from None
     for resource in cost.resources:
-        if resource not in cost.table.resources:
+        if resource not in priced:
             raise ConfigError(
                 f'config.cost.resources names {resource!r}; those with an expectation on this target are '
                 f'{", ".join(cost.table.resources)}'
             )
-    if config.cost.weight > 0 and not cost.bounds:
+    if METHODS[config.method].gates == 'learned' and config.cost.weight > 0 and not cost.bounds:
         raise ConfigError(
             f'config.cost.resources are {", ".join(cost.resources)}; no skip of this network adds to any of them on '
             'this target, '

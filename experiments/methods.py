@@ -20,10 +20,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from tailor_jax.graph import Graph
+from tailor_jax.skips import Shortening, shortenings
 
 PLAIN = ('long', 'short', 'short_pre')
-SHORTENED = 'long_post+short'
-NONE = 'none'  # a network that is built without
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +34,8 @@ class Method:
         phase for each group of skips that goes).
       warm: whether the student starts from the teacher's weights.
       distills: whether the teacher's logits are part of the loss.
-      skips: values of model.skips that it is defined for.
+      skips: values of model.skips that it is defined for; what it needs of a network without such a word, see
+        `experiments.network.check_method`.
     """
 
     gates: str
@@ -49,10 +49,10 @@ class Method:
 
 
 METHODS = {
-    'keep': Method('chosen', warm=True, distills=True, skips=(*PLAIN, NONE)),
+    'keep': Method('chosen', warm=True, distills=True, skips=(*PLAIN, 'none')),
     'gates': Method('learned', warm=True, distills=True, skips=(*PLAIN, 'long+short')),
     'remove': Method('scheduled', warm=True, distills=True),
-    'shorten': Method('scheduled', warm=True, distills=True, skips=(SHORTENED,)),
+    'shorten': Method('scheduled', warm=True, distills=True, skips=('long_post+short',)),
     'nonresnet': Method('rounds', warm=True, distills=False, skips=('short_pre',)),
     'static': Method('closed', warm=False, distills=False),
     'kd_only': Method('closed', warm=False, distills=True),
@@ -61,37 +61,33 @@ METHODS = {
 }
 
 
-def before(graph: Graph) -> dict[str, int]:
+def before(graph: Graph, method: str) -> dict[str, int]:
     """The gate settings of the network as the teacher has it: every skip, but of a block to be shortened only the long
     one.
     """
-    shortens = {node.block for node in graph if node.gate and _is_long_post(node.name)}
-    return {node.gate: int(node.block not in shortens or _is_long_post(node.name)) for node in graph if node.gate}
+    short = {gate for each in _shortened(graph, method) for gate in each.short}
+    return {gate: int(gate not in short) for gate in graph.gates}
 
 
-def after(graph: Graph) -> dict[str, int]:
+def after(graph: Graph, method: str) -> dict[str, int]:
     """The gate settings that a scheduled method ends with: no skip, but the short ones of a block that is shortened."""
-    return {gate: 1 - value for gate, value in before(graph).items()}
+    return {gate: 1 - value for gate, value in before(graph, method).items()}
 
 
-def units(graph: Graph) -> list[tuple[str, ...]]:
+def units(graph: Graph, method: str) -> list[tuple[str, ...]]:
     """The gates that switch together, input side first: one skip each, or all those of a block that is shortened."""
-    found: dict[str, list[str]] = {}
-    shortens = any(_is_long_post(node.name) for node in graph if node.gate)
-    for node in graph:
-        if node.gate:
-            found.setdefault(node.block if shortens else node.gate, []).append(node.gate)
-    return [tuple(gates) for gates in found.values()]
+    blocks = [(*each.short, each.long) for each in _shortened(graph, method)]
+    return blocks or [(gate,) for gate in graph.gates]
 
 
 def switches(
-    graph: Graph, every_updates: float, ramp_steps: int, parts: int = 1
+    graph: Graph, method: str, every_updates: float, ramp_steps: int, parts: int = 1
 ) -> dict[str, tuple[float, float, int, int]]:
     """The plan of `gates.scheduled`: unit k = 0, 1, ... begins to switch after round((k + 1) * every_updates) updates
     of `parts` steps each.
     """
-    start, end, plan = before(graph), after(graph), {}
-    for index, unit in enumerate(units(graph)):
+    start, end, plan = before(graph, method), after(graph, method), {}
+    for index, unit in enumerate(units(graph, method)):
         for gate in unit:
             plan[gate] = (float(start[gate]), float(end[gate]), round((index + 1) * every_updates) * parts, ramp_steps)
     return plan
@@ -104,5 +100,5 @@ def rounds(graph: Graph, count: int) -> list[Mapping[str, int]]:
     return [{gate: int(position >= number) for position, gate in enumerate(gates)} for number in closed]
 
 
-def _is_long_post(name: str) -> bool:
-    return name.endswith('_long_post')
+def _shortened(graph: Graph, method: str) -> tuple[Shortening, ...]:
+    return shortenings(graph) if method == 'shorten' else ()

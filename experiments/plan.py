@@ -72,8 +72,8 @@ def removal(config: Config, graph: Graph, updates_per_epoch: int) -> dict[str, t
     every, given, soften = _every_epochs(config, graph), config.removal.every_epochs, config.removal.soften_epochs
     parts = config.train.accumulate
     ramp = config_lib.steps(soften, updates_per_epoch, parts)
-    plan = methods.switches(graph, every * updates_per_epoch, ramp, parts)
-    at = [plan[unit[0]][2] for unit in methods.units(graph)]
+    plan = methods.switches(graph, config.method, every * updates_per_epoch, ramp, parts)
+    at = [plan[unit[0]][2] for unit in methods.units(graph, config.method)]
     steps = config_lib.steps(student_epochs(config), updates_per_epoch, parts)
     told = f'every {every:.4g} epochs of {updates_per_epoch:,} batches' + (f' in {parts:,} parts' if parts > 1 else '')
     key = f'config.removal.every_epochs is {given:g}' + (
@@ -118,7 +118,7 @@ def rounds(config: Config, graph: Graph, updates_per_epoch: int) -> list[float]:
 
 def _every_epochs(config: Config, graph: Graph) -> float:
     """Epochs between removals. Raises ConfigError unless the last skip is gone before the student's phase ends."""
-    epochs, count = student_epochs(config), len(methods.units(graph))
+    epochs, count = student_epochs(config), len(methods.units(graph, config.method))
     given, soften = config.removal.every_epochs, config.removal.soften_epochs
     if given and given * count + soften >= epochs:
         raise ConfigError(

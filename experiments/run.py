@@ -11,7 +11,6 @@ Every phase ends in a checkpoint and starts from one if it is there, so an inter
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import json
 import time
@@ -23,11 +22,12 @@ import numpy as np
 
 import costmodel
 from experiments import config as config_lib
-from experiments import dataset, methods, options, plan
+from experiments import dataset, methods, network, options, plan
 from experiments.budget import Budget, budget_of, repair
 from experiments.config import Config, ConfigError
 from experiments.cost import HardwareCost, cost_of
 from experiments.methods import METHODS
+from experiments.network import build_graph
 from experiments.phase import (
     Run,
     accuracy,
@@ -41,7 +41,7 @@ from experiments.phase import (
 from experiments.quantization import check_bits, quantize
 from experiments.summary import summary_header
 from experiments.workdir import held
-from tailor_jax import build, data, dirac, files, gates, model, rewrite
+from tailor_jax import data, dirac, files, gates, model, rewrite
 from tailor_jax import graph as graph_lib
 from tailor_jax.graph import Graph
 from tailor_jax.integers import qgraph
@@ -72,19 +72,6 @@ class Student:
     told: dict
 
 
-def build_graph(config: Config, source: data.Source) -> Graph:
-    """The network with its learnable gates that a config describes, for a data set's image shape and classes. Raises
-    ConfigError.
-    """
-    net = config.model
-    try:
-        if net.name == 'mobilenet_v2':
-            return build.mobilenet_v2(source.image_shape, source.classes, net.multiplier, net.skips)
-        return build.resnet(net.depth, source.image_shape, source.classes, net.width or None, net.skips)
-    except ValueError as error:
-        raise ConfigError(f'config.model cannot be built for images of {source.image_shape}: {error}') from None
-
-
 def check(config: Config) -> Checked:
     """Everything that can be known before anything is written: the data set, the network and its cost, or a
     ConfigError.
@@ -104,11 +91,13 @@ def check(config: Config) -> Checked:
         )
     dataset.augmentation(config, source, jax.process_count())
     graph = build_graph(config, source)
+    network.check_method(config, graph)
     options.check(config, graph)
     plan.check(config, graph, data.steps_per_epoch(source, config.train.batch_size))
     check_bits(config, graph)
     if config.train.teacher_workdir:
         teacher_config(config)
+        network.check_teacher(graph, Path(config.train.teacher_workdir))
     cost = cost_of(config, graph)
     return Checked(source, graph, cost, budget_of(config, cost) if METHODS[config.method].gates == 'learned' else None)
 
@@ -123,6 +112,7 @@ def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
     start = time.monotonic()
     checked = check(config)
     with held(workdir, 'config.json', config), _opened(config, checked.source, workdir, quiet) as run:
+        network.keep(checked.graph, workdir)
         summary = _phases(run, checked)
         summary |= {
             'seconds': round(time.monotonic() - start, 2),
@@ -141,9 +131,10 @@ def train_teacher(config: Config, workdir: Path) -> str:
 def teacher_accuracy(config: Config, workdir: Path) -> float:
     """Trains only the teacher, or finds it trained; returns its accuracy on the test split."""
     checked = check(config)
-    graph = _teacher_graph(checked.graph)
+    graph = _teacher_graph(checked.graph, config.method)
     workdir.mkdir(parents=True, exist_ok=True)
     with files.locked(workdir):
+        network.keep(checked.graph, workdir)
         files.write(workdir / 'config.json', config_lib.to_json(config))  # runs that differ elsewhere share a teacher
         with _opened(config, checked.source, workdir, quiet=False) as run:
             return accuracy(run, 'teacher', graph, _teacher(run, graph))
@@ -153,8 +144,7 @@ def reference_cost(config: Config) -> Callable[[Mapping], float]:
     """{resource: number} -> the cost of skips on the scale of the plain residual network: 1 with all its skips, 0 with
     none.
     """
-    plain = copy.deepcopy(config)
-    plain.model.skips = 'long'
+    plain = network.plain(config)
     return cost_of(plain, build_graph(plain, dataset.load(plain))).share
 
 
@@ -169,9 +159,9 @@ def _opened(config: Config, source: data.Source, workdir: Path, quiet: bool) -> 
         metrics.close()
 
 
-def _teacher_graph(graph: Graph) -> Graph:
+def _teacher_graph(graph: Graph, method: str) -> Graph:
     """The network as it was before any skip went, none of its skips gated."""
-    return rewrite.binarize(graph, methods.before(graph))
+    return rewrite.binarize(graph, methods.before(graph, method))
 
 
 def _teacher(run: Run, graph: Graph) -> dict:
@@ -189,7 +179,7 @@ def _phases(run: Run, checked: Checked) -> dict:
 
     # ---- teacher
     # -----------------------------------------------------------------------------------------------------------
-    whole, teacher, measured = _teacher_graph(graph), {}, {}
+    whole, teacher, measured = _teacher_graph(graph, config.method), {}, {}
     if method.has_teacher:
         teacher = _teacher(run, whole)
         measured['teacher'] = accuracy(run, 'teacher', whole, teacher)
@@ -269,7 +259,7 @@ def _student(run: Run, checked: Checked, taught: Mapping, teacher: Mapping) -> S
             switches = plan.removal(config, graph, run.updates_per_epoch)
             objective = Objective(graph, **common, **_aids(run, phase.epochs))
             variables = _train(run, phase, objective, _with_dirac(config, graph, start), teacher, switches=switches)
-            return _decided(graph, variables, methods.after(graph))
+            return _decided(graph, variables, methods.after(graph, config.method))
         case 'learned':
             return _learned(run, checked, common, start, teacher)
         case _:

@@ -55,26 +55,30 @@ def test_a_plan_switches_at_its_step(ramp):
 
 def test_removal_goes_from_the_input_to_the_output_and_ends_without_skips():
     graph = net(depth=20)
-    plan = methods.switches(graph, every_updates=7.5, ramp_steps=0)
+    plan = methods.switches(graph, 'remove', every_updates=7.5, ramp_steps=0)
     assert list(plan) == list(graph.gates) and [plan[gate][2] for gate in graph.gates] == [
         round(7.5 * (index + 1)) for index in range(9)
     ]
-    assert rewrite.binarize(graph, methods.after(graph)) == net('none', depth=20)
-    assert rewrite.binarize(graph, methods.before(graph)) == rewrite.binarize(graph, dict.fromkeys(graph.gates, 1))
+    assert rewrite.binarize(graph, methods.after(graph, 'remove')) == net('none', depth=20)
+    assert rewrite.binarize(graph, methods.before(graph, 'remove')) == rewrite.binarize(
+        graph, dict.fromkeys(graph.gates, 1)
+    )
 
 
 @pytest.mark.parametrize('depth, width', [(20, 4), (50, 8)])
 def test_the_shortener_goes_block_by_block_from_one_long_skip_to_short_ones(depth, width):
     graph = build.resnet(depth, (32, 32, 3), width=width, skips='long_post+short')
     short = build.resnet(depth, (32, 32, 3), width=width, skips='short')
-    assert rewrite.binarize(graph, methods.after(graph)) == rewrite.binarize(short, dict.fromkeys(short.gates, 1))
-    teacher = rewrite.binarize(graph, methods.before(graph))
+    assert rewrite.binarize(graph, methods.after(graph, 'shorten')) == rewrite.binarize(
+        short, dict.fromkeys(short.gates, 1)
+    )
+    teacher = rewrite.binarize(graph, methods.before(graph, 'shorten'))
     adds = [node for node in teacher if node.op == 'add']
-    assert len(adds) == len(methods.units(graph)) and all(
+    assert len(adds) == len(methods.units(graph, 'shorten')) and all(
         teacher[node.inputs[0]].op == 'relu' for node in adds
     )  # after the ReLU
-    plan = methods.switches(graph, 10, 0)
-    for number, unit in enumerate(methods.units(graph), start=1):
+    plan = methods.switches(graph, 'shorten', 10, 0)
+    for number, unit in enumerate(methods.units(graph, 'shorten'), start=1):
         assert len({graph[gate].block for gate in unit}) == 1 and {plan[gate][2] for gate in unit} == {10 * number}
 
 
