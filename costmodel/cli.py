@@ -77,7 +77,8 @@ def load(
         except FileNotFoundError:
             raise CostError(f'there is no graph file {network!r}') from None
     try:
-        return network, build.named(network, None if size is None else _input_shape(size), classes, width, skips)
+        shape = None if size is None else _input_shape(size)
+        return network, build.named(network, shape, classes, width=width, skips=skips)
     except GraphError:
         raise
     except ValueError as error:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 
 import jax
 
 from experiments import config as config_lib
-from experiments import dataset, plan
+from experiments import dataset, network, plan
 from experiments.budget import Budget, budget_of
 from experiments.config import Config, ConfigError
 from experiments.cost import HardwareCost, cost_of
 from experiments.methods import METHODS
-from experiments.network import build_graph
 from experiments.quantization import check_bits
 from experiments.teacher import teacher_config
 from tailor_jax import data
+from tailor_jax.fields import hint, shown
 from tailor_jax.graph import Graph
 
 
@@ -39,11 +40,16 @@ def check(config: Config) -> Checked:
     config_lib.validate(config)
     check_method(config)
     source = _source(config)
-    graph = build_graph(config, source)
+    graph = network.build_graph(config, source)
+    if not graph.gates and 'none' not in METHODS[config.method].skips:
+        raise ConfigError(
+            f'config.method is {config.method!r}, but the network has no gates; method keep trains it as it is'
+        )
     plan.check(config, graph, data.steps_per_epoch(source, config.train.batch_size))
     check_bits(config, graph)
     if config.train.teacher_workdir:
         teacher_config(config)
+        network.check_teacher(graph, Path(config.train.teacher_workdir))
     cost = cost_of(config, graph, charged='cost.weight' in METHODS[config.method].keys)
     return Checked(source, graph, cost, budget_of(config, cost))
 
@@ -53,11 +59,11 @@ def check_method(config: Config) -> None:
     not read.
     """
     config_lib.check_choice(config, 'method', tuple(METHODS))
-    every = dict.fromkeys(skips for method in METHODS.values() for skips in method.skips)
-    config_lib.check_choice(config, 'model.skips', tuple(every))
-    if config.model.skips not in (skips := METHODS[config.method].skips):
+    word, known = network.skips_of(config), METHODS[config.method].skips
+    if word and word not in known:
         raise ConfigError(
-            f'config.model.skips is {config.model.skips!r}; config.method {config.method!r} takes {", ".join(skips)}'
+            f'config.model.skips is {shown(word)}; config.method {config.method!r} takes {", ".join(known)}'
+            f'{hint(word, known)}'
         )
     for key in unused(config):
         users = [name for name, method in METHODS.items() if _reads(method.keys, key)]

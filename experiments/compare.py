@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import checks, cli, grid, results
+from experiments import checks, cli, grid, network, results
 from experiments.config import Config, ConfigError, defaults, get, validate
 from experiments.figure import panels, png
 from experiments.grid import Point
@@ -43,7 +43,7 @@ def config_of(config: Config, entry: str) -> Config:
         )
     each = copy.deepcopy(config)
     each.method = name
-    if each.model.skips not in METHODS[name].skips:
+    if network.skips_of(each) not in ('', *METHODS[name].skips):
         each.model.skips = METHODS[name].skips[0]
     if weight:
         if name != 'gates':
@@ -63,7 +63,7 @@ def points(config: Config, entries: Sequence[str], seeds: Sequence[int]) -> list
         for seed in seeds:
             each = config_of(config, entry)
             each.seed = seed
-            teacher = f'teacher_{each.model.skips.replace("+", "_")}_seed{seed}'
+            teacher = f'teacher_{(network.skips_of(each) or "own").replace("+", "_")}_seed{seed}'
             found.append(Point(_name(entry, seed), each, teacher))
     return found
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
+from experiments import network
 from experiments.keys import BITS, BUDGETED, ELSEWHERE, KEYS, MOST_STEPS, PHASES, RANGES, RESOURCES, Choices, Key, Takes
 from experiments.typed import Config, ConfigError, typed
 from tailor_jax.fields import Fields, header, hint, parse_fields, shown
@@ -79,6 +80,7 @@ def validate(config: Config) -> None:
         )
     for key, each in KEYS.items():
         _check_value(config, key, each)
+    network.check(config)
     _check(config, 'data.train_split', bool, "a split, as 'train' or 'train[:90%]'")
     if config.train.batch_size % config.train.accumulate:
         raise ConfigError(

@@ -23,7 +23,7 @@ from costmodel.targets import Target
 from experiments.config import Config, ConfigError, bits_of
 from experiments.keys import KEYS, RESOURCES
 from tailor_jax import rewrite
-from tailor_jax.graph import Graph
+from tailor_jax.graph import Graph, GraphError
 
 EXPORTED = 'dataflow'  # the target of every run's design, whatever its skips are priced on
 
@@ -127,9 +127,16 @@ def cost_of(config: Config, graph: Graph, charged: bool = True) -> HardwareCost:
     """
     check_sections(config)
     cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
-    targets.check_names(graph, dataflow_of(config))  # before training, not when the trained network is exported
+    targets.check_names(graph, dataflow_of(config))  # before training, not at the export
+    try:
+        priced = cost.table.resources
+    except GraphError as error:
+        raise ConfigError(
+            f'config.cost.target is {config.cost.target!r}: {error}'
+            + ('; cost.target=pe_array prices every op' if config.cost.target == 'dataflow' else '')
+        ) from None
     for resource in cost.resources:
-        if resource not in cost.table.resources:
+        if resource not in priced:
             raise ConfigError(
                 f'config.cost.resources names {resource!r}; those with an expectation on this target are '
                 f'{", ".join(cost.table.resources)}'

@@ -14,7 +14,6 @@ from costmodel.settings import Blocks, ByNode, Check, Integer, Number, OneOf, Te
 from tailor_jax.train.optimizer import SCHEDULES
 
 PHASES = ('teacher', 'student', 'finetune', 'qat')
-NETWORKS = ('resnet', 'mobilenet_v2')
 MOST_EPOCHS = 1e6
 MOST_STEPS = 2**24  # of a phase: float32, in which plans and schedules are computed, counts them one by one up to here
 # What a budget can limit; a target prices some of them.
@@ -151,7 +150,8 @@ def _taken(check: Check) -> Takes | None:
 
 SECTIONS = {
     'data': 'The data set and what images go through, see [data.md](data.md).',
-    'model': 'The network.',
+    'model': 'The network, by `name`, `graph` or `builder`; without any of them, a ResNet. The other keys are what its builder '
+    'is given, None for its own default. See [networks.md](networks.md).',
     'train': 'Training, see [training.md](training.md).',
     'train.teacher': 'The first phase: float, every skip open.',
     'train.student': 'The student meets its gates, learned or on a schedule, with the cost in the loss.',
@@ -196,20 +196,25 @@ KEYS: dict[str, Key] = {
         Range(0.001, 1000, '0, or a finite number of 0.001 to 1,000', zero=True),
     ),
     # ---- model
-    'model.name': Key('resnet', 'builder of the network', Choices(NETWORKS)),
-    'model.depth': Key(8, 'of a ResNet', _count(1202, ' (layers)')),
+    'model.name': Key('', 'a network that `python -m tailor_jax.build` prints'),
+    'model.graph': Key('', 'a graph file, as `tailor_jax.graph.save` writes'),
+    'model.builder': Key('', 'package.module:function that makes the graph'),
+    'model.depth': Key(None, 'of a ResNet; 8', _count(1202, ' (layers)'), int),
     'model.width': Key(
-        0,
-        "channels of a ResNet's first stage; 0 for 16 (CIFAR shape) or 64 (ImageNet shape)",
-        Range(0, 4096, 'a number of channels, at most 4,096, or 0 for the usual'),
+        None,
+        "channels of a ResNet's first stage; 16 (CIFAR shape), 64 (ImageNet shape)",
+        _count(4096, ' of channels'),
+        int,
     ),
     'model.multiplier': Key(
-        1.0, "of a MobileNetV2's channels", Range(0, 16, 'a positive number, at most 16', above=True)
+        None,
+        'of the channels of networks that have no width; 1',
+        Range(0, 16, 'a positive number, at most 16', above=True),
+        float,
     ),
-    'model.skips': Key(
-        'long',
-        'where skips are; which ones a method takes: [methods.md](methods.md)',
-    ),
+    'model.repeats': Key(None, 'modules of each block of a QuartzNet; 5', _count(1000), int),
+    'model.version': Key(None, 'of a SqueezeNet; 1.0', None, str),
+    'model.skips': Key(None, 'where skips are; which ones a method takes: [methods.md](methods.md)', None, str),
     # ---- train
     'train.batch_size': Key(64, 'over all devices', _count(2**20)),
     'train.log_every_steps': Key(1, 'steps between rows of metrics', _count(MOST_STEPS)),

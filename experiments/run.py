@@ -11,7 +11,6 @@ Every phase ends in a checkpoint and starts from one if it is there, so an inter
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import costmodel
 from experiments import config as config_lib
-from experiments import dataset
+from experiments import dataset, network
 from experiments.checks import Checked, check
 from experiments.config import Config
 from experiments.cost import cost_of
@@ -51,6 +50,7 @@ def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
     start = time.monotonic()
     checked = check(config)
     with held(workdir, 'config.json', config), _opened(config, checked.source, workdir, quiet) as run:
+        network.keep(checked.graph, workdir)
         summary = _phases(run, checked)
         summary |= {
             'seconds': round(time.monotonic() - start, 2),
@@ -66,7 +66,7 @@ def _phases(run: Run, checked: Checked) -> dict:
     measured: dict[str, float] = {}
 
     # ---- teacher: the network before any skip went
-    whole, teacher = _teacher_graph(graph), None
+    whole, teacher = _teacher_graph(graph, method), None
     if method.has_teacher:
         teacher = teacher_of(run, whole, method.distills)
         measured['teacher'] = accuracy(run, 'teacher', whole, teacher.variables)
@@ -90,9 +90,9 @@ def _phases(run: Run, checked: Checked) -> dict:
     return _summary(config, checked, whole, pruned, student, measured)
 
 
-def _teacher_graph(graph: Graph) -> Graph:
+def _teacher_graph(graph: Graph, method: Method) -> Graph:
     """The network as it was before any skip went, none of its skips gated."""
-    return rewrite.binarize(graph, before(graph))
+    return rewrite.binarize(graph, before(graph, method.shortens))
 
 
 def _net(config: Config, checked: Checked, method: Method, teacher: Teacher | None) -> Net:
@@ -138,10 +138,11 @@ def train_teacher(config: Config, workdir: Path) -> str:
 def teacher_accuracy(config: Config, workdir: Path) -> float:
     """Trains only the teacher, or finds it trained; returns its accuracy on the test split."""
     checked = check(config)
-    graph = _teacher_graph(checked.graph)
+    graph = _teacher_graph(checked.graph, METHODS[config.method])
     workdir.mkdir(parents=True, exist_ok=True)
     with files.locked(workdir):
         files.write(workdir / 'config.json', config_lib.to_json(config))  # runs that differ elsewhere share a teacher
+        network.keep(checked.graph, workdir)
         with _opened(config, checked.source, workdir, quiet=False) as run:
             return accuracy(run, 'teacher', graph, teacher_of(run, graph, distills=False).variables)
 
@@ -150,8 +151,7 @@ def reference_cost(config: Config) -> Callable[[Mapping], float]:
     """{resource: number} -> the cost of skips on the scale of the plain residual network: 1 with all its skips, 0 with
     none.
     """
-    plain = copy.deepcopy(config)
-    plain.model.skips = 'long'
+    plain = network.plain(config)
     return cost_of(plain, build_graph(plain, dataset.load(plain))).share
 
 

@@ -22,7 +22,16 @@ from tailor_jax import fields, files
 from tailor_jax.train import checkpoint, variables
 
 FINISHED = ('graph.json', 'qgraph.npz', 'summary.json')  # what a run writes at its end
-RUN = ('config.json', *FINISHED, 'metrics.jsonl', 'quant.json', 'csim.json', 'checkpoints', 'tensorboard')
+RUN = (
+    'config.json',
+    'network.json',
+    *FINISHED,
+    'metrics.jsonl',
+    'quant.json',
+    'csim.json',
+    'checkpoints',
+    'tensorboard',
+)
 SWEEP = ('sweep.json', 'pareto.csv', 'pareto.png', 'report.html')
 DIRECTORIES = ('checkpoints', 'tensorboard')
 COMPARISON = ('compare.json', 'comparison.csv', 'comparison.md', 'comparison.png')

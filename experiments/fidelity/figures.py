@@ -42,7 +42,7 @@ class Reduction:
 
 @functools.cache
 def network(name: str, size: int = 224) -> Graph:
-    return build.named(name, (size, size, 3), None, None, None)
+    return build.named(name, (size, size, 3))
 
 
 @functools.cache

@@ -35,7 +35,7 @@ BYTES = {
 def network(name: str) -> Graph:
     """The folded graph of a network, all skips kept."""
     size = SIZES[name]
-    graph = build.named(name, (size, size, 3), None, None, None)
+    graph = build.named(name, (size, size, 3))
     return rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1)))
 
 

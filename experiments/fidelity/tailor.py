@@ -71,7 +71,7 @@ def closest(found: tuple[Setting, ...]) -> Setting:
 
 def _priced(network: str, policy: str, fuse_add: bool, sram_bytes: int, batch: int) -> Iterator[Setting]:
     target = costmodel.pe_array('tailor_2d', policy=policy, fuse_add=fuse_add, sram_bytes=sram_bytes, batch=batch)
-    graph = build.named(network, None, None, None, None)
+    graph = build.named(network)
     plans = [
         layer_graph(rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, gate))), target) for gate in (1, 0)
     ]

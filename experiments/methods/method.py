@@ -18,6 +18,7 @@ from experiments.cost import HardwareCost
 from experiments.phase import Phase, Run
 from tailor_jax import dirac, model
 from tailor_jax.graph import Graph, GraphError
+from tailor_jax.skips import Shortening, shortenings
 from tailor_jax.train.step import Teacher
 
 PLAIN = ('long', 'short', 'short_pre')
@@ -78,7 +79,8 @@ class Method:
       distills: whether the teacher's logits are part of the loss.
       reads: keys and sections of the config that it reads and some other method does not; those that follow from `warm`
         and `distills` need not be named. What no method names is read in every run.
-      skips: values of model.skips that it is defined for.
+      skips: values of model.skips that it is defined for; what it needs of a network without such a word, `check` says.
+      shortens: whether skips over several layers give way to those over one each, as `tailor_jax.skips` finds them.
       check: (config, graph, epochs of the student, updates an epoch), raises ConfigError where they do not fit.
     """
 
@@ -87,6 +89,7 @@ class Method:
     distills: bool
     reads: tuple[str, ...] = ()
     skips: tuple[str, ...] = PLAIN
+    shortens: bool = False
     check: Callable[[Config, Graph, float, int], None] = _fits
 
     @property
@@ -104,27 +107,26 @@ class Method:
         )
 
 
-def before(graph: Graph) -> dict[str, int]:
+def before(graph: Graph, shortens: bool = False) -> dict[str, int]:
     """The gate settings of the network as the teacher has it: every skip, but of a block to be shortened only the long
     one.
     """
-    shortens = {node.block for node in graph if node.gate and _is_long_post(node.name)}
-    return {node.gate: int(node.block not in shortens or _is_long_post(node.name)) for node in graph if node.gate}
+    short = {gate for each in _shortened(graph, shortens) for gate in each.short}
+    return {gate: int(gate not in short) for gate in graph.gates}
 
 
-def after(graph: Graph) -> dict[str, int]:
+def after(graph: Graph, shortens: bool = False) -> dict[str, int]:
     """The gate settings that a scheduled method ends with: no skip, but the short ones of a block that is shortened."""
-    return {gate: 1 - value for gate, value in before(graph).items()}
+    return {gate: 1 - value for gate, value in before(graph, shortens).items()}
 
 
-def units(graph: Graph) -> list[tuple[str, ...]]:
+def units(graph: Graph, shortens: bool = False) -> list[tuple[str, ...]]:
     """The gates that switch together, input side first: one skip each, or all those of a block that is shortened."""
-    found: dict[str, list[str]] = {}
-    shortens = any(_is_long_post(node.name) for node in graph if node.gate)
-    for node in graph:
-        if node.gate:
-            found.setdefault(node.block if shortens else node.gate, []).append(node.gate)
-    return [tuple(gates) for gates in found.values()]
+    return [(*each.short, each.long) for each in _shortened(graph, shortens)] or [(gate,) for gate in graph.gates]
+
+
+def _shortened(graph: Graph, shortens: bool) -> tuple[Shortening, ...]:
+    return shortenings(graph) if shortens else ()
 
 
 def decided(variables: Mapping, settings: dict[str, int]) -> Student:
@@ -157,7 +159,3 @@ def check_aids(config: Config, graph: Graph, epochs: float) -> None:
             f'config.aids.leaky_epochs is {config.aids.leaky_epochs:g}, but the phase has {epochs:g} epochs and must '
             'end with plain ReLUs'
         )
-
-
-def _is_long_post(name: str) -> bool:
-    return name.endswith('_long_post')

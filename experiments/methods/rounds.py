@@ -15,6 +15,7 @@ from experiments.methods.method import Method, Net, Student, completed, decided
 from experiments.phase import Run, phase_of, train_phase
 from tailor_jax import model, rewrite
 from tailor_jax.graph import Graph
+from tailor_jax.skips import skips
 from tailor_jax.train.step import Teacher
 
 
@@ -56,6 +57,13 @@ def lengths(config: Config, graph: Graph, epochs: float, updates_per_epoch: int)
 
 
 def _check(config: Config, graph: Graph, epochs: float, updates_per_epoch: int) -> None:
+    for skip in skips(graph):
+        if skip.layers != 1 or not skip.before_relu:
+            raise ConfigError(
+                f"config.method 'nonresnet' takes skips over one layer, added before its ReLU, and that of gate "
+                f'{skip.gate!r} goes over {skip.layers}{"" if skip.before_relu else " and is added elsewhere"}; '
+                'a ResNet with model.skips=short_pre has them'
+            )
     lengths(config, graph, epochs, updates_per_epoch)
 
 

@@ -25,6 +25,7 @@ from experiments.config import Config, ConfigError
 from experiments.methods.method import Method, Net, Student, after, before, check_aids, decided, units, with_dirac
 from experiments.phase import Gating, Run, train_phase
 from tailor_jax.graph import Graph
+from tailor_jax.skips import shortenings
 from tailor_jax.train.step import Teacher
 
 Switches = dict[str, tuple[float, float, int, int]]  # see `gates.scheduled`
@@ -35,15 +36,15 @@ def train(run: Run, net: Net, teacher: Teacher | None) -> Student:
     plan = removal(run.config, net.graph, net.phase.epochs, run.updates_per_epoch)
     gating = Gating(switches=plan, aids=run.config.aids)
     trained = train_phase(run, net.phase, net.graph, with_dirac(run.config, net), teacher, gating)
-    return decided(trained.variables, after(net.graph))
+    return decided(trained.variables, after(net.graph, _shortens(run.config)))
 
 
-def switches(graph: Graph, every_updates: float, ramp_steps: int, parts: int = 1) -> Switches:
+def switches(graph: Graph, every_updates: float, ramp_steps: int, parts: int = 1, shortens: bool = False) -> Switches:
     """The plan of `gates.scheduled`: unit k = 0, 1, ... begins to switch after round((k + 1) * every_updates) updates
     of `parts` steps each.
     """
-    start, end, plan = before(graph), after(graph), {}
-    for index, unit in enumerate(units(graph)):
+    start, end, plan = before(graph, shortens), after(graph, shortens), {}
+    for index, unit in enumerate(units(graph, shortens)):
         for gate in unit:
             plan[gate] = (float(start[gate]), float(end[gate]), round((index + 1) * every_updates) * parts, ramp_steps)
     return plan
@@ -62,8 +63,8 @@ def removal(config: Config, graph: Graph, epochs: float, updates_per_epoch: int)
     )
     parts = config.train.accumulate
     ramp = config_lib.steps(soften, updates_per_epoch, parts)
-    plan = switches(graph, every * updates_per_epoch, ramp, parts)
-    at = [plan[unit[0]][2] for unit in units(graph)]
+    plan = switches(graph, every * updates_per_epoch, ramp, parts, _shortens(config))
+    at = [plan[unit[0]][2] for unit in units(graph, _shortens(config))]
     steps = config_lib.steps(epochs, updates_per_epoch, parts)
     told = f'every {every:.4g} epochs of {updates_per_epoch:,} batches' + (f' in {parts:,} parts' if parts > 1 else '')
     key = f'config.removal.every_epochs is {given:g}' + (
@@ -90,7 +91,11 @@ def removal(config: Config, graph: Graph, epochs: float, updates_per_epoch: int)
 
 def _every_epochs(config: Config, graph: Graph, epochs: float) -> float:
     """Epochs between removals. Raises ConfigError unless the last skip is gone before the student's phase ends."""
-    count, given, soften = len(units(graph)), config.removal.every_epochs, config.removal.soften_epochs
+    count, given, soften = (
+        len(units(graph, _shortens(config))),
+        config.removal.every_epochs,
+        config.removal.soften_epochs,
+    )
     if given and given * count + soften >= epochs:
         raise ConfigError(
             f'config.removal.every_epochs is {given:g}: {count} removals, {given:g} epochs apart, and '
@@ -105,7 +110,23 @@ def _every_epochs(config: Config, graph: Graph, epochs: float) -> float:
     return given or (epochs * 2 / 3 - soften) / max(count, 1)
 
 
+def _shortens(config: Config) -> bool:
+    return METHODS[config.method].shortens
+
+
+def _check_shortening(graph: Graph) -> None:
+    """Raises ConfigError for a skip that is of no block to be shortened."""
+    parts = {gate for each in shortenings(graph) for gate in (each.long, *each.short)}
+    if odd := [gate for gate in graph.gates if gate not in parts]:
+        raise ConfigError(
+            f"config.method 'shorten' replaces a skip over several layers by one over each, and gate {odd[0]!r} is of "
+            'no block that holds both; a ResNet with model.skips=long_post+short does'
+        )
+
+
 def _check(config: Config, graph: Graph, epochs: float, updates_per_epoch: int) -> None:
+    if _shortens(config):
+        _check_shortening(graph)
     check_aids(config, graph, epochs)
     removal(config, graph, epochs, updates_per_epoch)
 
@@ -113,7 +134,9 @@ def _check(config: Config, graph: Graph, epochs: float, updates_per_epoch: int) 
 _READS = ('removal.every_epochs', 'removal.soften_epochs', 'aids')
 METHODS = {
     'remove': Method(train, warm=True, distills=True, reads=_READS, check=_check),
-    'shorten': Method(train, warm=True, distills=True, reads=_READS, skips=('long_post+short',), check=_check),
+    'shorten': Method(
+        train, warm=True, distills=True, reads=_READS, skips=('long_post+short',), shortens=True, check=_check
+    ),
     'dynamic_scratch': Method(train, warm=False, distills=False, reads=_READS, check=_check),
     'dynamic_pretrained': Method(train, warm=True, distills=False, reads=_READS, check=_check),
 }

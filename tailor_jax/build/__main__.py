@@ -1,6 +1,6 @@
 """Networks on the command line.
 
-    python -m tailor_jax.build            those with names and some ResNets: parameters, GMACs, gates, nodes
+    python -m tailor_jax.build            every name and some ResNets: parameters, GMACs, gates, nodes
     python -m tailor_jax.build yolov3     every node of one network
     python -m tailor_jax.build --ops      the ops that nodes have
 
@@ -23,7 +23,7 @@ RESNETS = ('resnet8', 'resnet20', 'resnet56', 'resnet18', 'resnet34', 'resnet50'
 def table() -> list[str]:
     """A row a network, as Markdown."""
     rows = ['| network | input | parameters | GMACs | gates | nodes |', '|---|---|---:|---:|---:|---:|']
-    for name in (*RESNETS, *NETWORKS):
+    for name in (*RESNETS, *(name for name in NETWORKS if name != 'resnet')):
         net = named(name)
         size = 'x'.join(map(str, net.input.shape))
         rows.append(

@@ -13,7 +13,7 @@ from tailor_jax.node import MOST_CHANNELS
 
 class Builder:
     """Appends nodes; every method returns the new node's name. `block` is the report row that the nodes to come belong
-    to.
+    to, `shapes` has the (H, W, C) of each node so far. docs/networks.md has examples.
     """
 
     def __init__(self, input_shape: tuple[int, int, int]):
@@ -57,9 +57,15 @@ class Builder:
         )
 
     def max_pool(self, name: str, source: str, size: int, stride: int) -> str:
+        return self._pool(name, 'max_pool', source, size, stride)
+
+    def avg_pool(self, name: str, source: str, size: int, stride: int) -> str:
+        return self._pool(name, 'avg_pool', source, size, stride)
+
+    def _pool(self, name: str, op: str, source: str, size: int, stride: int) -> str:
         kernel, steps, padding = self._window(size, stride)
         shape = (*window_shape(self.shapes[source], kernel, steps, padding), self.shapes[source][2])
-        return self.append(Node(name, 'max_pool', (source,), shape, kernel, steps, padding))
+        return self.append(Node(name, op, (source,), shape, kernel, steps, padding))
 
     def batch_norm(self, name: str, source: str) -> str:
         return self.append(Node(name, 'batch_norm', (source,), self.shapes[source]))
@@ -133,6 +139,19 @@ def positive(key: str, value: Any) -> float:
     if type(found) not in (int, float) or not 0 < found <= 1000:
         raise ValueError(f'{key} must be a number above 0 and at most 1000, got {value!r}')
     return found
+
+
+def scaled(channels: int, multiplier: float) -> int:
+    """`channels` times `multiplier`, rounded, at least 1."""
+    return max(1, round(channels * multiplier))
+
+
+def round8(channels: float) -> int:
+    """The multiple of 8 nearest to `channels`, at least 8 and at least nine tenths of it, as MobileNet and EfficientNet
+    scale their widths.
+    """
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def check_skips(network: str, skips: str) -> None:

@@ -9,7 +9,7 @@ input channels. Stochastic depth and dropout, which only training has, are left 
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder, check_skips
+from tailor_jax.build.builder import Builder, check_skips, positive, round8
 from tailor_jax.graph import Graph
 
 # (expansion, depthwise kernel, stride of the first, output channels, blocks): table 1 of the paper, blocks times 1.1
@@ -26,27 +26,30 @@ STAGES = (
 
 
 def efficientnet_b1(
-    input_shape: tuple[int, int, int] = (240, 240, 3), classes: int = 1000, skips: str = 'long'
+    input_shape: tuple[int, int, int] = (240, 240, 3), classes: int = 1000, multiplier: float = 1.0, skips: str = 'long'
 ) -> Graph:
     """EfficientNet-B1.
 
     Args:
       input_shape: (H, W, C).
       classes: outputs of the classifier.
+      multiplier: of all channels, rounded to multiples of 8: the paper's width coefficient, 1 for B1.
       skips: 'long' or 'none'.
 
     Raises ValueError for another `skips`.
     """
     check_skips('efficientnet_b1', skips)
+    multiplier = positive('multiplier', multiplier)
     net = Builder(input_shape)
     net.block = 'stem'
-    tensor = _swish(net, 'stem', net.conv('stem_conv', 'input', 32, stride=2))
+    tensor = _swish(net, 'stem', net.conv('stem_conv', 'input', round8(32 * multiplier), stride=2))
     for stage, (expansion, size, first_stride, channels, blocks) in enumerate(STAGES, start=1):
         for block in range(blocks):
             net.block = f's{stage}b{block}'
-            tensor = _block(net, net.block, tensor, expansion, size, first_stride if block == 0 else 1, channels, skips)
+            stride = first_stride if block == 0 else 1
+            tensor = _block(net, net.block, tensor, expansion, size, stride, round8(channels * multiplier), skips)
     net.block = 'last'
-    net.head(_swish(net, 'last', net.conv('last_conv', tensor, 1280, size=1)), classes)
+    net.head(_swish(net, 'last', net.conv('last_conv', tensor, round8(1280 * multiplier), size=1)), classes)
     return net.graph()
 
 
@@ -73,3 +76,6 @@ def _block(
     if skips == 'long' and net.shapes[tensor] == net.shapes[source]:
         tensor = net.add(f'{name}_long', tensor, source)
     return tensor
+
+
+NETWORKS = {'efficientnet_b1': efficientnet_b1}

@@ -8,7 +8,7 @@ bounds the range anyway.
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder, check_skips, positive
+from tailor_jax.build.builder import Builder, check_skips, positive, round8
 from tailor_jax.graph import Graph
 
 # (expansion, output channels, blocks, stride of the first) of each stage; table 2 of the paper.
@@ -33,7 +33,7 @@ def mobilenet_v2(
     net = Builder(input_shape)
     net.block = 'stem'
     tensor = net.relu(
-        'stem_relu', net.batch_norm('stem_bn', net.conv('stem_conv', 'input', _round8(32 * multiplier), stride=2))
+        'stem_relu', net.batch_norm('stem_bn', net.conv('stem_conv', 'input', round8(32 * multiplier), stride=2))
     )
     for stage, (expansion, channels, blocks, first_stride) in enumerate(STAGES, start=1):
         for block in range(blocks):
@@ -43,14 +43,14 @@ def mobilenet_v2(
                 net.block,
                 tensor,
                 expansion,
-                _round8(channels * multiplier),
+                round8(channels * multiplier),
                 first_stride if block == 0 else 1,
                 skips,
             )
     net.block = 'last'
     tensor = net.relu(
         'last_relu',
-        net.batch_norm('last_bn', net.conv('last_conv', tensor, _round8(1280 * max(multiplier, 1.0)), size=1)),
+        net.batch_norm('last_bn', net.conv('last_conv', tensor, round8(1280 * max(multiplier, 1.0)), size=1)),
     )
     net.head(tensor, classes)
     return net.graph()
@@ -72,7 +72,4 @@ def _block(net: Builder, name: str, source: str, expansion: int, channels: int, 
     return tensor
 
 
-def _round8(channels: float) -> int:
-    """The multiple of 8 nearest to `channels`, at least 8 and at least nine tenths of it."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
+NETWORKS = {'mobilenet_v2': mobilenet_v2}

@@ -9,7 +9,7 @@ say). The convolution that is dilated there (K = 87) is not dilated here: same p
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder, check_skips, image, positive, whole
+from tailor_jax.build.builder import Builder, check_skips, image, positive, scaled, whole
 from tailor_jax.graph import Graph
 
 BLOCKS = ((33, 256), (39, 256), (51, 512), (63, 512), (75, 512))  # (kernel, channels); table 1 of the paper
@@ -43,10 +43,10 @@ def quartznet(
         raise ValueError(f'quartznet takes (1, time steps, features), got {input_shape}')
     net = Builder(input_shape)
     net.block = 'stem'
-    tensor = _module(net, 'stem', 'input', 33, round(256 * multiplier), stride=2)
+    tensor = _module(net, 'stem', 'input', 33, scaled(256, multiplier), stride=2)
     for index, (size, channels) in enumerate(BLOCKS):
         name = net.block = f'b{index}'
-        width, source = round(channels * multiplier), tensor
+        width, source = scaled(channels, multiplier), tensor
         for repeat in range(repeats):
             last = repeat == repeats - 1
             tensor = _module(net, f'{name}m{repeat}', tensor, size, width, activate=not last)
@@ -55,9 +55,9 @@ def quartznet(
             tensor = net.add(f'{name}_long', tensor, skip)
         tensor = net.relu(f'{name}_relu', tensor)
     net.block = 'last'
-    tensor = _module(net, 'last', tensor, 87, round(512 * multiplier))
+    tensor = _module(net, 'last', tensor, 87, scaled(512, multiplier))
     tensor = net.relu(
-        'wide_relu', net.batch_norm('wide_bn', net.conv('wide_conv', tensor, round(1024 * multiplier), size=1))
+        'wide_relu', net.batch_norm('wide_bn', net.conv('wide_conv', tensor, scaled(1024, multiplier), size=1))
     )
     net.head(tensor, classes)
     return net.graph()
@@ -69,3 +69,6 @@ def _module(
     depthwise = net.conv(f'{name}_depthwise', source, net.shapes[source][2], size, stride, depthwise=True)
     tensor = net.batch_norm(f'{name}_bn', net.conv(f'{name}_pointwise', depthwise, channels, size=1))
     return net.relu(f'{name}_relu', tensor) if activate else tensor
+
+
+NETWORKS = {'quartznet': quartznet}

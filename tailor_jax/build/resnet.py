@@ -148,3 +148,6 @@ def _bottleneck_block(net: Builder, name: str, source: str, channels: int, strid
         if short:
             tensor = net.add(f'{name}_short{index}', tensor, skip)
     return net.add(f'{name}_long_post', tensor, block_skip) if post else tensor
+
+
+NETWORKS = {'resnet': resnet}

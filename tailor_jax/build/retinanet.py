@@ -73,3 +73,6 @@ def _subnet(net: Builder, level: str, source: str, kind: str, channels: int) -> 
             net.conv(f'{name}_conv{index}', tensor, width, bias=True, weights=f'{kind}_conv{index}'),
         )
     return net.flatten(f'{name}_flatten', net.conv(f'{name}_out', tensor, channels, bias=True, weights=f'{kind}_out'))
+
+
+NETWORKS = {'retinanet_r50_fpn': retinanet_r50_fpn}

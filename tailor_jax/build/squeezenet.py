@@ -8,7 +8,7 @@ up.
 
 from __future__ import annotations
 
-from tailor_jax.build.builder import Builder, check_skips, image, whole
+from tailor_jax.build.builder import Builder, check_skips, image, positive, scaled, whole
 from tailor_jax.graph import Graph, Node, window_shape
 
 # (squeeze channels, channels of each expand) of fire modules 2 to 9; table 1 of the paper.
@@ -19,7 +19,11 @@ BYPASSED = (3, 5, 7, 9)
 
 
 def squeezenet(
-    input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000, version: str = '1.0', skips: str = 'long'
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    version: str = '1.0',
+    multiplier: float = 1.0,
+    skips: str = 'long',
 ) -> Graph:
     """SqueezeNet 1.0 or 1.1.
 
@@ -27,6 +31,7 @@ def squeezenet(
       input_shape: (H, W, C).
       classes: outputs of the classifier.
       version: '1.0', as in the paper, or '1.1', its authors' cheaper one.
+      multiplier: of all channels.
       skips: 'long', the simple bypass, or 'none'.
 
     Raises ValueError for another `skips` or `version`.
@@ -34,14 +39,16 @@ def squeezenet(
     check_skips('squeezenet', skips)
     if version not in VERSIONS:
         raise ValueError(f'squeezenet has versions {" and ".join(VERSIONS)}, got {version!r}')
-    (channels, size), pooled = VERSIONS[version]
+    (stem, size), pooled = VERSIONS[version]
+    multiplier = positive('multiplier', multiplier)
     net, input_shape, classes = Builder(input_shape), image(input_shape), whole('classes', classes)
     net.block = 'stem'
-    shape = (*window_shape(input_shape, (size, size), (2, 2), (0, 0, 0, 0)), channels)
+    shape = (*window_shape(input_shape, (size, size), (2, 2), (0, 0, 0, 0)), scaled(stem, multiplier))
     tensor = net.relu(
         'stem_relu', net.append(Node('stem_conv', 'conv', ('input',), shape, (size, size), (2, 2), bias=True))
     )
-    for number, (squeeze, expand) in enumerate(FIRES, start=2):
+    for number, fire in enumerate(FIRES, start=2):
+        squeeze, expand = (scaled(channels, multiplier) for channels in fire)
         if number in pooled:
             tensor = _pool(net, f'pool{number}', tensor)
         net.block = f'fire{number}'
@@ -49,6 +56,13 @@ def squeezenet(
     net.block = 'head'
     net.global_pool('head_pool', net.relu('head_relu', net.conv('head_conv', tensor, classes, size=1, bias=True)))
     return net.graph()
+
+
+def squeezenet1_1(
+    input_shape: tuple[int, int, int] = (224, 224, 3), classes: int = 1000, multiplier: float = 1.0, skips: str = 'long'
+) -> Graph:
+    """SqueezeNet 1.1; see `squeezenet`."""
+    return squeezenet(input_shape, classes, '1.1', multiplier, skips)
 
 
 def _fire(net: Builder, name: str, source: str, squeeze: int, expand: int, bypass: bool) -> str:
@@ -67,3 +81,6 @@ def _pool(net: Builder, name: str, source: str) -> str:
     padding = (0, 1 - height % 2, 0, 1 - width % 2)
     shape = (*window_shape((height, width, channels), (3, 3), (2, 2), padding), channels)
     return net.append(Node(name, 'max_pool', (source,), shape, (3, 3), (2, 2), padding))
+
+
+NETWORKS = {'squeezenet': squeezenet, 'squeezenet1_1': squeezenet1_1}

@@ -73,3 +73,6 @@ def _block(net: Builder, name: str, source: str, skips: str) -> str:
     channels = net.shapes[source][2]
     tensor = _layer(net, f'{name}_2', _layer(net, f'{name}_1', source, channels // 2, size=1), channels)
     return net.add(f'{name}_long', tensor, source) if skips == 'long' else tensor
+
+
+NETWORKS = {'yolov3': yolov3}

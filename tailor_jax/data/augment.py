@@ -85,7 +85,7 @@ def shift_and_flip(images: np.ndarray, rows: np.ndarray, draws: Draws, augment: 
         return images[rows]
     height, width, channels = images.shape[1:]
     across = np.arange(width)
-    y = np.arange(height) + draws.shift[:, :1]
+    y = np.arange(height) + draws.shift[:, :1] * (height > 1)  # a sequence stays in its one row
     x = np.where(draws.flip[:, None], across[::-1], across) + draws.shift[:, 1:]
     inside_y, inside_x = (y >= 0) & (y < height), (x >= 0) & (x < width)
     y, x = (

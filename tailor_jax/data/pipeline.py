@@ -33,10 +33,12 @@ def default_augment(source: Source, **changes) -> Augment:
     mixup=0.2).
 
     Random resized crops and flips for images of varying size; shifts by a 16th of the side for digits; shifts by an 8th
-    and flips otherwise.
+    and flips otherwise; nothing for sequences, which have one row.
     """
     side = min(source.image_shape[:2])
-    if source.varying:
+    if source.image_shape[0] == 1:
+        usual = Augment()
+    elif source.varying:
         usual = Augment(random_resized_crop=True, flip=True)
     elif source.name.startswith(('digits', 'photo_digits', 'svhn', 'mnist')):
         usual = Augment(pad=max(side // 16, 1))  # they fill their frame, and a digit mirrored is another sign or none

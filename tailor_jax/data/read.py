@@ -195,7 +195,7 @@ def find_layout(features: Any, directory: Path) -> Layout:
 
     Raises:
       DataError: there is no image (or more than one and none called 'image'), no integer label with a known class
-        count, or the image is not uint8 of 1, 3 or 4 channels.
+        count, or the image is not uint8, or a picture not of 1, 3 or 4 channels.
     """
     import tensorflow_datasets as tfds
 
@@ -211,12 +211,12 @@ def find_layout(features: Any, directory: Path) -> Layout:
     if label.num_classes is None:
         raise DataError(f'{directory}: feature {label_key!r} does not say how many classes there are.')
     shape = (*image.shape, 1) if len(image.shape) == 2 else tuple(image.shape)
-    if image.np_dtype != np.uint8 or shape[2] not in PILLOW_MODES:
+    encoding = 'image' if isinstance(image, f.Image) else image.to_json_content().encoding or 'none'
+    if image.np_dtype != np.uint8 or (encoding == 'image' and shape[2] not in PILLOW_MODES):
         raise DataError(
             f'{directory}: feature {image_key!r} is {image.np_dtype} of shape {shape}, expected uint8 with 1, 3 or 4 '
-            'channels.'
+            'channels, or a plain array of uint8.'
         )
-    encoding = 'image' if isinstance(image, f.Image) else image.to_json_content().encoding or 'none'
     if encoding != 'image' and None in shape:
         raise DataError(
             f'{directory}: feature {image_key!r} is a plain array of varying shape {shape}; expected features.Image '

@@ -131,7 +131,7 @@ def test_shapes_of_larger_networks(name, shape, width):
     """Bottlenecks, depthwise, squeeze-excite, concats as inputs and as shortcuts; half in rows, half in frames, and for
     two all in either.
     """
-    qgraph = random_qgraph(build.named(name, shape, 10, width, None), 1, bits=(4, 4))
+    qgraph = random_qgraph(build.named(name, shape, 10, width=width), 1, bits=(4, 4))
     order = blocks(qgraph.graph)
     cut = check(qgraph, fusion(frame=tuple(order[len(order) // 2 :])))
     if name in ('resnet50', 'squeezenet'):

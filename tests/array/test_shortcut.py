@@ -28,7 +28,7 @@ NETWORKS = {
 
 
 def network(name):
-    return build.named(name, NETWORKS[name], None, None, None)
+    return build.named(name, NETWORKS[name])
 
 
 def fusion(**settings):

@@ -62,7 +62,7 @@ def test_the_closest_setting_to_tailors_figures_is_what_evaluate_gives():
     names = ('policy', 'fuse_add', 'sram_bytes', 'batch', 'dataflow')
     settings = {name: getattr(best, name) for name in names} | {'rows': best.side, 'columns': best.side}
     target = costmodel.pe_array('tailor_2d', dram_bytes_per_cycle=best.bytes_per_cycle, **settings)
-    graph = build.named('resnet50', None, None, None, None)
+    graph = build.named('resnet50')
     before, after = (
         costmodel.evaluate(rewrite.binarize(graph, dict.fromkeys(graph.gates, gate)), target).total for gate in (1, 0)
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import costmodel
-from experiments import compare, run
+from experiments import compare, network, run
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.configs import digits_resnet8
@@ -189,8 +189,8 @@ def test_every_method_starts_from_its_own_residual_network():
     """What the comparison's teachers are: the builder's networks, and for the shortener the long skips alone."""
     for entry in compare.DEFAULT_METHODS.split(','):
         config = compare.config_of(small_config(), entry)
-        net = build.resnet(8, (8, 8, 1), width=4, skips=config.model.skips)
-        teacher = rewrite.binarize(net, method.before(net))
+        net = build.resnet(8, (8, 8, 1), width=4, skips=network.skips_of(config))
+        teacher = rewrite.binarize(net, method.before(net, config.method == 'shorten'))
         adds = [node.name for node in teacher if node.op == 'add']
         kind = {'shorten': 'long_post', 'nonresnet': 'short1'}.get(entry, 'long')
         assert adds == [f's{stage}b0_{kind}' for stage in (1, 2, 3)], entry

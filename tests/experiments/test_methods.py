@@ -43,13 +43,15 @@ def test_removal_goes_from_the_input_to_the_output_and_ends_without_skips():
 def test_the_shortener_goes_block_by_block_from_one_long_skip_to_short_ones(depth, width):
     graph = build.resnet(depth, (32, 32, 3), width=width, skips='long_post+short')
     short = build.resnet(depth, (32, 32, 3), width=width, skips='short')
-    assert rewrite.binarize(graph, method.after(graph)) == rewrite.binarize(short, dict.fromkeys(short.gates, 1))
-    teacher = rewrite.binarize(graph, method.before(graph))
+    assert rewrite.binarize(graph, method.after(graph, shortens=True)) == rewrite.binarize(
+        short, dict.fromkeys(short.gates, 1)
+    )
+    teacher = rewrite.binarize(graph, method.before(graph, shortens=True))
     adds = [node for node in teacher if node.op == 'add']
-    assert len(adds) == len(method.units(graph))
+    assert len(adds) == len(method.units(graph, shortens=True))
     assert all(teacher[node.inputs[0]].op == 'relu' for node in adds)  # added after the ReLU
-    plan = scheduled.switches(graph, 10, 0)
-    for number, unit in enumerate(method.units(graph), start=1):
+    plan = scheduled.switches(graph, 10, 0, shortens=True)
+    for number, unit in enumerate(method.units(graph, shortens=True), start=1):
         assert len({graph[gate].block for gate in unit}) == 1 and {plan[gate][2] for gate in unit} == {10 * number}
 
 

@@ -65,7 +65,7 @@ def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_
     config.train.accumulate = parts
     total = plan.student_epochs(config)
     steps, ramp = round(total * updates) * parts, round(soften * updates) * parts
-    units = method.units(graph)
+    units = method.units(graph, name == 'shorten')
     spacing = every or (total * 2 / 3 - soften) / len(units)
     documented = [round((k + 1) * (spacing * updates)) * parts for k in range(len(units))]
     fits = (
@@ -83,7 +83,7 @@ def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_
         assert not fits or (every and every * len(units) + soften >= total) or (not every and soften >= total * 2 / 3)
         return
     assert fits
-    start, end = method.before(graph), method.after(graph)
+    start, end = method.before(graph, name == 'shorten'), method.after(graph, name == 'shorten')
     seen = replayed(switches, steps)
     for unit, at in zip(units, documented):
         for gate in unit:

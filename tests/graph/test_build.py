@@ -1,6 +1,7 @@
 """The networks against their published sizes, and their skip variants."""
 
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from tailor_jax import build, graph, rewrite
 from tailor_jax.build import __main__ as command
+from tailor_jax.build.named import collect
 
 # Parameters and multiply-accumulates as torchvision's documentation gives them (stride on the 3x3 convolution):
 # num_params and "GFLOPS", at 224x224 but for EfficientNet-B1's 240x240. YOLOv3 from darknet: yolov3.weights is
@@ -110,10 +112,10 @@ def test_one_dimensional_networks_have_one_dimensional_windows():
 
 
 def test_the_command_prints_the_table_of_the_documentation_and_the_nodes_of_one_network(capsys):
+    page = (Path(__file__).parents[2] / 'docs' / 'networks.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `\w+` \| \d+x.*$', page, re.MULTILINE)
     assert command.main([]) == 0
-    assert capsys.readouterr().out in (Path(__file__).parents[2] / 'docs' / 'architecture.md').read_text(
-        encoding='utf-8'
-    )
+    assert len(rows) > 10 and set(rows) <= set(capsys.readouterr().out.splitlines())
     assert command.main(['squeezenet']) == 0
     assert 'fire3_long' in capsys.readouterr().out
     assert command.main(['squezenet']) == 1
@@ -131,7 +133,7 @@ def test_the_command_takes_one_network_or_none(capsys):
 
 
 @pytest.mark.parametrize('value', [0, -1, 2.5, True, '8', 1 << 30])
-@pytest.mark.parametrize('name', ['resnet8', 'resnet50', *build.named.__globals__['NETWORKS']])
+@pytest.mark.parametrize('name', ['resnet8', 'resnet50', *build.NETWORKS])
 def test_a_size_of_a_network_is_a_positive_integer_and_the_error_names_it(name, value):
     with pytest.raises(ValueError, match=rf'^classes must be an integer of 1\.\..*, got {value!r}'):
         build.named(name, classes=value)
@@ -142,9 +144,7 @@ def test_a_size_of_a_network_is_a_positive_integer_and_the_error_names_it(name, 
         build.named(name, (64, value, 3))
 
 
-@pytest.mark.parametrize(
-    'make', [build.resnet, *[make for make in build.named.__globals__['NETWORKS'].values() if make is not build.named]]
-)
+@pytest.mark.parametrize('make', build.NETWORKS.values())
 @pytest.mark.parametrize('shape', [(32, 32), 32, '32x32x3', None, (32, 32, 3, 1)])
 def test_an_input_shape_is_three_integers(make, shape):
     with pytest.raises(ValueError, match='input_shape must be three integers'):
@@ -162,17 +162,20 @@ def test_numbers_of_numpy_build_the_same_network():
     [
         ({'name': 'resnt20'}, "no network 'resnt20'.*did you mean 'resnet20'"),
         ({'name': 'resnet20_shrt'}, "got 'shrt'; did you mean 'short'"),
-        ({'name': 'resnet20_short', 'skips': 'long'}, "asks for 'short' skips and the skips given are 'long'"),
+        ({'name': 'resnet20_short', 'skips': 'long'}, "asks for skips 'short' and the skips given is 'long'"),
         ({'name': 'resnet21'}, 'got 21; the nearest is 20'),
         ({'name': 'resnet50_short_pre'}, 'resnet50 has bottleneck blocks'),
         ({'name': 'mobilenet_v2', 'skips': 'short'}, "must be long or none for mobilenet_v2, got 'short'"),
-        ({'name': 'mobilenet_v2', 'width': 8}, 'mobilenet_v2 has no width'),
+        ({'name': 'mobilenet_v2', 'width': 8}, 'width is 8, but mobilenet_v2 has no width; it takes multiplier, skips'),
         ({'name': 'vgg16', 'skips': 'long'}, "vgg16 has no skips, so skips must be none, got 'long'"),
         ({'name': 'vgg16', 'input_shape': (32, 16, 3)}, 'takes 32x32 or more'),
         ({'name': 'yolov3', 'input_shape': (400, 416, 3)}, r'multiples of 32, got \(400, 416, 3\)'),
         ({'name': 'retinanet_r50_fpn', 'input_shape': (100, 96, 3)}, 'multiples of 32'),
         ({'name': 'retinanet_r50_fpn', 'skips': 'all'}, "must be one of .*got 'all'"),
         ({'name': 'squeezenet', 'skips': 'short'}, 'must be long or none for squeezenet'),
+        ({'name': 'resnet20', 'multiplier': 2.0}, 'resnet20 has no multiplier; it takes depth, width, skips'),
+        ({'name': 'squeezenet1_1', 'version': '1.0'}, 'squeezenet1_1 has no version; it takes multiplier, skips'),
+        ({'name': 'resnet20', 'depth': 14}, 'resnet20 asks for depth 20 and the depth given is 14'),
         ({'name': 'yolov4'}, "did you mean 'yolov3'"),
         ({'name': 'resnet60000000002'}, r'depth must be an integer of 1\.\.20000, got 60000000002'),
         ({'name': 'resnet20', 'skips': ''}, "skips must be one of .*got ''"),
@@ -182,3 +185,49 @@ def test_numbers_of_numpy_build_the_same_network():
 def test_what_cannot_be_built_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         build.named(**arguments)
+
+
+def test_a_module_of_the_package_adds_its_networks(tmp_path, monkeypatch):
+    """Nothing lists it; a name that two modules have is an error."""
+    package = tmp_path / 'mine'
+    package.mkdir()
+    (package / 'one.py').write_text('NETWORKS = {"net": dict}')
+    (package / 'helpers.py').write_text('')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert collect('mine', package) == {'net': dict}
+    (package / 'two.py').write_text('NETWORKS = {"other": list, "net": list}')
+    with pytest.raises(ValueError, match="mine.two: NETWORKS has 'net', which another module has too"):
+        collect('mine', package)
+
+
+def test_a_name_is_its_builder_with_arguments():
+    assert build.named('resnet20_short', width=8) == build.resnet(20, width=8, skips='short')
+    assert build.named('resnet', depth=18) == build.named('resnet18') == build.resnet(18, (224, 224, 3), 1000)
+    assert build.named('squeezenet1_1') == build.named('squeezenet', version='1.1')
+    assert build.named('quartznet', repeats=1, multiplier=0.5) == build.quartznet(repeats=1, multiplier=0.5)
+
+
+@pytest.mark.parametrize('name', ['vgg16', 'squeezenet', 'squeezenet1_1'])
+def test_a_multiplier_scales_every_width_and_no_more(name):
+    whole, half = build.named(name), build.named(name, multiplier=0.5)
+    assert [(node.name, node.op, node.inputs) for node in whole] == [(node.name, node.op, node.inputs) for node in half]
+    assert half.input == whole.input and half.output.shape == whole.output.shape
+    weighted = [(one, two) for one, two in zip(whole, half) if one.op in ('conv', 'dense') and one.shape[2] != 1000]
+    assert all(one.shape[2] == 2 * two.shape[2] and one.shape[:2] == two.shape[:2] for one, two in weighted)
+
+
+def test_efficientnet_at_the_width_of_b2_has_the_published_channels():
+    """Stem, stages and last convolution of torchvision's efficientnet_b2, whose width coefficient is 1.1."""
+    net = build.efficientnet_b1(multiplier=1.1)
+    ends = [f's{stage}b0_project' for stage in range(1, 8)]
+    assert [net[name].shape[2] for name in ('stem_conv', *ends, 'last_conv')] == [
+        32,
+        16,
+        24,
+        48,
+        88,
+        120,
+        208,
+        352,
+        1408,
+    ]

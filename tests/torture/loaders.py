@@ -61,6 +61,7 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
     prepared = prepare_embedded('digits', base.folder / 'data')
     return {
         whole / 'graph.json': (graph.load, _json),
+        whole / 'network.json': (graph.load, _json),
         whole / 'quant.json': (_quant, _json),
         whole / 'config.json': (read_config, _json),
         whole / 'summary.json': (read_summary, _json),
