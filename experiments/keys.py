@@ -150,8 +150,8 @@ def _taken(check: Check) -> Takes | None:
 
 SECTIONS = {
     'data': 'The data set and what images go through, see [data.md](data.md).',
-    'model': 'The network, by `name`, `graph` or `builder`; without any of them, a ResNet. The other keys are what its builder '
-    'is given, None for its own default. See [networks.md](networks.md).',
+    'model': 'The network, by `name`, `graph` or `builder`; without any of them, a ResNet. The other keys are what its '
+    'builder is given, None for its own default. See [networks.md](networks.md).',
     'train': 'Training, see [training.md](training.md).',
     'train.teacher': 'The first phase: float, every skip open.',
     'train.student': 'The student meets its gates, learned or on a schedule, with the cost in the loss.',
