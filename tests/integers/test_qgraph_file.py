@@ -117,7 +117,7 @@ def hostile_pool(bits) -> dict:
         },
     ]
     common = {'out': kind, 'acc': kind, 'weight_type': None, 'align': [0, 0], 'multiplier': 1, 'divisor': 1}
-    return {'format': 'tailor_jax.integers.qgraph', 'version': 1, 'nodes': [row | common for row in rows]}
+    return {'format': 'tailor_jax.qgraph', 'version': 1, 'nodes': [row | common for row in rows]}
 
 
 def write_description(path, document) -> None:
@@ -234,7 +234,7 @@ def test_versions_and_other_files_are_told_apart(tmp_path):
         (hostile_pool(8) | {'version': 2}, 'its version is 2; this program reads version 1'),
         (
             hostile_pool(8) | {'format': 'tailor_jax.quantization.quant'},
-            "expected a file with format 'tailor_jax.integers.qgraph'",
+            "expected a file with format 'tailor_jax.qgraph'",
         ),
         ([], 'expected an object'),
         ({**hostile_pool(8), 'nodes': []}, 'qgraph.npz'),
