@@ -160,8 +160,8 @@ def calibrate(
         if node.op in PASSING:
             activations[node.name] = passed_type(node, inputs[0])
         else:
-            bits = activation_bits_of.get(node.name, activation_bits)
-            activations[node.name] = best_type(tensors[node.name], bits, _is_signed(node, inputs))
+            signed, bits = _is_signed(node, inputs), activation_bits_of.get(node.name, activation_bits)
+            activations[node.name] = best_type(tensors[node.name], bits, signed)
     weights = {
         node.name: best_type(params[node.key]['kernel'], weight_bits_of.get(node.name, weight_bits), signed=True)
         for node in graph
