@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 
 from experiments import config as config_lib
-from experiments import dataset, network, plan
+from experiments import dataset, durations, network
 from experiments.budget import Budget, budget_of
 from experiments.config import Config, ConfigError
 from experiments.cost import HardwareCost, cost_of
@@ -45,7 +45,7 @@ def check(config: Config) -> Checked:
         raise ConfigError(
             f'config.method is {config.method!r}, but the network has no gates; method keep trains it as it is'
         )
-    plan.check(config, graph, data.steps_per_epoch(source, config.train.batch_size))
+    durations.check(config, graph, data.steps_per_epoch(source, config.train.batch_size))
     check_bits(config, graph)
     if config.train.teacher_workdir:
         teacher_config(config)

@@ -11,7 +11,6 @@ and a workdir for each run and teacher. The same command goes on with an interru
 from __future__ import annotations
 
 import copy
-import difflib
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from experiments.methods import METHODS
 from experiments.summary import RESOURCES
 from experiments.workdir import held, prepare_comparison
 from tailor_jax import files
+from tailor_jax.fields import hint
 
 DEFAULT_METHODS = 'keep,gates,remove,shorten,nonresnet,static,kd_only,dynamic_scratch,dynamic_pretrained'
 SHOWN = ('accuracy_quantized', 'accuracy_float', 'skips_kept', 'cost')
@@ -36,11 +36,7 @@ def config_of(config: Config, entry: str) -> Config:
     """
     name, _, weight = entry.partition(':')
     if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, 1)
-        raise ConfigError(
-            f'--methods names {name!r}; expected some of {", ".join(METHODS)}'
-            + (f'; did you mean {near[0]!r}?' if near else '')
-        )
+        raise ConfigError(f'--methods names {name!r}; expected some of {", ".join(METHODS)}{hint(name, METHODS)}')
     each = copy.deepcopy(config)
     each.method = name
     if network.skips_of(each) not in ('', *METHODS[name].skips):

@@ -9,14 +9,13 @@ config.quant.weight_bit = 6                 # ConfigError: config.quant has no k
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict, FieldReference
 
-from tailor_jax.fields import shown
+from tailor_jax.fields import hint, shown
 
 _EXPECTED = {bool: 'True or False', int: 'an integer', float: 'a number', str: 'text', tuple: "texts, as ('lut', 'ff')"}
 _BOOLEANS = {'true': True, 't': True, '1': True, 'false': False, 'f': False, '0': False}
@@ -122,9 +121,8 @@ class Config(ConfigDict):
             return
         if key in self._elsewhere:
             raise UnknownKey(f'{self.where}.{key} {self._elsewhere[key]}')
-        near = difflib.get_close_matches(key, list(self._fields), 1)
-        hint = f'did you mean {near[0]!r}?' if near else f'it has {", ".join(self)}'
-        raise UnknownKey(f'{self.where} has no key {key!r}; {hint}')
+        near = hint(key, self._fields) or f'; it has {", ".join(self)}'
+        raise UnknownKey(f'{self.where} has no key {key!r}{near}')
 
 
 def typed(where: str, value: Any, kind: type, optional: bool = False) -> Any:

@@ -6,7 +6,6 @@ builder is a function (input_shape=, classes=, and what else it takes) -> Graph 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tailor_jax.build.resnet import IMAGENET, SKIPS, resnet
+from tailor_jax.fields import hint
 from tailor_jax.graph import Graph
 
 Network = Callable[..., Graph]
@@ -70,11 +70,11 @@ def resolve(name: str) -> tuple[Network, dict[str, Any]]:
     if not (match := _RESNET.fullmatch(name)):
         raise ValueError(
             f'no network {name!r}; give resnetN (N = 8, 20, 50, ..., with a suffix such as resnet20_short), '
-            f'{", ".join(NETWORKS)}{_near(name, ("resnet8", "resnet20", "resnet50", *NETWORKS))}'
+            f'{", ".join(NETWORKS)}{hint(name, ("resnet8", "resnet20", "resnet50", *NETWORKS))}'
         )
     depth, skips = int(match[1]), match[2]
     if skips is not None and skips not in SKIPS:
-        raise ValueError(f'{name}: skips must be one of {", ".join(SKIPS)}, got {skips!r}{_near(skips, SKIPS)}')
+        raise ValueError(f'{name}: skips must be one of {", ".join(SKIPS)}, got {skips!r}{hint(skips, SKIPS)}')
     return resnet, {'depth': depth} | ({} if skips is None else {'skips': skips})
 
 
@@ -116,8 +116,3 @@ def named(
         given = {'input_shape': (224, 224, 3), 'classes': 1000} | given
     sizes = {'input_shape': input_shape, 'classes': classes}
     return builder(**given | {key: value for key, value in sizes.items() if value is not None})
-
-
-def _near(name: str, names: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, names, 1)
-    return f'; did you mean {near[0]!r}?' if near else ''

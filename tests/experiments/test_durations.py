@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from random_configs import base
 
 from experiments import config as config_lib
-from experiments import dataset, phase, plan, run
+from experiments import dataset, durations, phase, run
 from experiments.config import ConfigError
 from experiments.methods import METHODS, method, rounds, scheduled
 from tailor_jax import build, gates
@@ -63,7 +63,7 @@ def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_
         name, depth, removal__every_epochs=every, train__student__epochs=epochs, removal__soften_epochs=soften
     )
     config.train.accumulate = parts
-    total = plan.student_epochs(config)
+    total = durations.student_epochs(config)
     steps, ramp = round(total * updates) * parts, round(soften * updates) * parts
     units = method.units(graph, name == 'shorten')
     spacing = every or (total * 2 / 3 - soften) / len(units)
@@ -122,7 +122,7 @@ def test_a_plan_in_which_a_skip_does_not_go_on_its_own_is_refused_with_its_numbe
     """ResNet-56 on digits at batch 64: 22 batches an epoch, 27 skips."""
     config, graph = planned('remove', 56, removal__every_epochs=every, train__student__epochs=epochs)
     with pytest.raises(ConfigError, match=message):
-        plan.check(config, graph, 22)
+        durations.check(config, graph, 22)
 
 
 def test_skips_that_were_never_closed_are_closed_now():
@@ -216,7 +216,7 @@ def test_a_phase_in_parts_has_the_updates_of_the_phase_in_one(epochs, warmup, de
 def test_a_phase_that_cannot_be_trained_is_refused(settings, message):
     config, graph = planned(settings.pop('method', 'gates'), 8, **settings)
     with pytest.raises(ConfigError, match=message):
-        plan.check(config, graph, 22)
+        durations.check(config, graph, 22)
 
 
 def test_seeds_of_phases_differ_and_fit_in_their_32_bits():
