@@ -162,7 +162,7 @@ def _from_file(path: str) -> Graph:
     try:
         return graph_lib.load(path)
     except FileNotFoundError:
-        raise ConfigError(f'config.model.graph is {shown(path)}, which does not exist') from None
+        raise ConfigError(f'config.model.graph is {path!r}, which does not exist') from None
     except (GraphError, OSError) as error:
         raise ConfigError(f'config.model.graph: {error}') from None
 

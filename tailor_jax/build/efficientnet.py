@@ -9,24 +9,29 @@ input channels. Stochastic depth and dropout, which only training has, are left 
 
 from __future__ import annotations
 
+import math
+
 from tailor_jax.build.builder import Builder, check_skips, positive, round8
 from tailor_jax.graph import Graph
 
-# (expansion, depthwise kernel, stride of the first, output channels, blocks): table 1 of the paper, blocks times 1.1
-# rounded up.
+# (expansion, depthwise kernel, stride of the first, output channels, blocks) of B0: table 1 of the paper.
 STAGES = (
-    (1, 3, 1, 16, 2),
-    (6, 3, 2, 24, 3),
-    (6, 5, 2, 40, 3),
-    (6, 3, 2, 80, 4),
-    (6, 5, 1, 112, 4),
-    (6, 5, 2, 192, 5),
-    (6, 3, 1, 320, 2),
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
 )
 
 
 def efficientnet_b1(
-    input_shape: tuple[int, int, int] = (240, 240, 3), classes: int = 1000, multiplier: float = 1.0, skips: str = 'long'
+    input_shape: tuple[int, int, int] = (240, 240, 3),
+    classes: int = 1000,
+    multiplier: float = 1.0,
+    depth_multiplier: float = 1.1,
+    skips: str = 'long',
 ) -> Graph:
     """EfficientNet-B1.
 
@@ -34,17 +39,19 @@ def efficientnet_b1(
       input_shape: (H, W, C).
       classes: outputs of the classifier.
       multiplier: of all channels, rounded to multiples of 8: the paper's width coefficient, 1 for B1.
+      depth_multiplier: of the blocks of each stage, rounded up: the paper's depth coefficient, 1.1 for B1.
       skips: 'long' or 'none'.
 
     Raises ValueError for another `skips`.
     """
     check_skips('efficientnet_b1', skips)
     multiplier = positive('multiplier', multiplier)
+    depth_multiplier = positive('depth_multiplier', depth_multiplier)
     net = Builder(input_shape)
     net.block = 'stem'
     tensor = _swish(net, 'stem', net.conv('stem_conv', 'input', round8(32 * multiplier), stride=2))
     for stage, (expansion, size, first_stride, channels, blocks) in enumerate(STAGES, start=1):
-        for block in range(blocks):
+        for block in range(math.ceil(depth_multiplier * blocks)):
             net.block = f's{stage}b{block}'
             stride = first_stride if block == 0 else 1
             tensor = _block(net, net.block, tensor, expansion, size, stride, round8(channels * multiplier), skips)

@@ -216,9 +216,10 @@ def test_a_multiplier_scales_every_width_and_no_more(name):
     assert all(one.shape[2] == 2 * two.shape[2] and one.shape[:2] == two.shape[:2] for one, two in weighted)
 
 
-def test_efficientnet_at_the_width_of_b2_has_the_published_channels():
-    """Stem, stages and last convolution of torchvision's efficientnet_b2, whose width coefficient is 1.1."""
-    net = build.efficientnet_b1(multiplier=1.1)
+def test_efficientnet_scaled_to_b2_has_its_published_size():
+    """Parameters of torchvision's efficientnet_b2 (width 1.1, depth 1.2), and the channels of its stages."""
+    net = build.efficientnet_b1(multiplier=1.1, depth_multiplier=1.2)
+    assert graph.parameters(net) == 9_109_994
     ends = [f's{stage}b0_project' for stage in range(1, 8)]
     assert [net[name].shape[2] for name in ('stem_conv', *ends, 'last_conv')] == [
         32,

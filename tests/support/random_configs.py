@@ -58,6 +58,7 @@ PLAUSIBLE: dict[str, tuple[Any, ...]] = {
     'model.depth': (None, 8, 14, 9, 20),
     'model.width': (None, 4, 1),
     'model.multiplier': (None, 1.0, 0.1),
+    'model.depth_multiplier': (None, 0.5),
     'model.repeats': (None, 1),
     'model.version': (None, '1.1'),
     'model.skips': (None, 'long', 'short', 'short_pre', 'long+short', 'long_post+short'),
