@@ -86,6 +86,9 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
         case 'add':
             wide = max(bits, *(activation_bits(target, graph[name]) for name in node.inputs))
             total.add_part('add', equations.add(node.shape[2], wide, 1, node.relu))
+        case 'avg_pool':
+            _window(total, graph, node, target, part)
+            _window_mean(total, graph, node, target)
         case 'global_avg_pool':
             _pool(total, graph, node, target)
         case 'relu':
@@ -187,6 +190,21 @@ def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
     total.lut += _adders(channels * wide)
     total.ff += channels * wide
     _quotient(total, graph, node, target, height * width)
+
+
+def _window_mean(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
+    """Average of a window: a tree over its taps a channel, priced as that of a layer's products, and the quotient."""
+    taps, source = math.prod(node.kernel), activation_bits(target, graph[node.inputs[0]])
+    channels, wide = node.shape[2], _sum_bits(graph, node, target, taps)
+    adders, rows = equations.tree_bits(taps, source), equations.carry_save_bits(taps, source)
+    total.add_part(
+        'mac',
+        {
+            'lut': {'adder_bit': channels * adders, 'carry_save_bit': channels * rows},
+            'ff': {'sum_bit': channels * wide, 'tree_bit': channels * equations.tree_registers(taps, source)},
+        },
+    )
+    _quotient(total, graph, node, target, taps)
 
 
 def _sum_bits(graph: Graph, node: Node, target: Dataflow, count: int) -> int:

@@ -1,4 +1,5 @@
-// Pooling: the maximum of a window, with padding at minus infinity; the mean of a whole image by an integer factor.
+// Pooling: the maximum of a window, with padding at minus infinity; the mean of a window, with padding at zero, or of a whole image, by an
+// integer factor.
 #pragma once
 
 #include "window.h"
@@ -75,6 +76,25 @@ template <class cfg> inline typename cfg::out_t quotient(const typename cfg::sum
     using product_t = typename cfg::product_t;
     const product_t scaled = product<product_t>(typename cfg::multiplier_t(cfg::multiplier), sum) + product_t(cfg::offset);
     return requantize<cfg>(typename cfg::acc_t(scaled >> cfg::divide));
+}
+
+// The quotient of the sum of all taps, those outside the image at zero.
+template <class cfg> struct average {
+    using out_t = typename cfg::out_t;
+    static out_t of(const typename window_shape<cfg>::registers& window, const anchor<cfg>& at, const int c) {
+#pragma HLS INLINE
+        using sum_t = typename cfg::sum_t;
+        sum_t sum = 0;
+        for (int i = 0; i < cfg::kernel_h; ++i)
+            for (int j = 0; j < cfg::kernel_w; ++j) sum += at.inside(i, j) ? sum_t(window[i][j][c]) : sum_t(0);
+        return quotient<cfg>(sum);
+    }
+};
+
+template <class cfg>
+void avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
+              hls::stream<pixel<typename cfg::out_t, cfg::channels_in>>& out) {
+    window_pool<cfg, average<cfg>>(images, in, out);
 }
 
 // The quotient of the sum of the image's pixels, written in the trip that reads the image's last token.
