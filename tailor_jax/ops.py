@@ -117,7 +117,12 @@ TRAITS = {
     ),
     'max_pool': Op('the largest of a window', 'q = max x0', 'pool', 'passed', fields=_WINDOW, stream='window'),
     'avg_pool': Op(
-        'the sum over a window / (kernel h kernel w): padding counts, as zeros', _MEAN, 'pool', 'mean', fields=_WINDOW
+        'the sum over a window / (kernel h kernel w): padding counts, as zeros',
+        _MEAN,
+        'pool',
+        'mean',
+        fields=_WINDOW,
+        stream='window',
     ),
     'global_avg_pool': Op('the mean of a map', _MEAN, 'pool', 'mean', stream='map'),
     'upsample': Op(

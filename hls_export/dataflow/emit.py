@@ -23,7 +23,13 @@ from tailor_jax.integers.qgraph import QGraph, QNode
 from tailor_jax.ops import ACCUMULATED, STREAMED, listed
 
 # The header of `include/` that has an op's function, if not the one of those without a window, weights or sums.
-HEADERS = {'conv': 'conv.h', 'dense': 'dense.h', 'max_pool': 'pool.h', 'global_avg_pool': 'pool.h'}
+HEADERS = {
+    'conv': 'conv.h',
+    'dense': 'dense.h',
+    'max_pool': 'pool.h',
+    'avg_pool': 'pool.h',
+    'global_avg_pool': 'pool.h',
+}
 IN_PORT, OUT_PORT = 'input_stream', 'output_stream'
 
 
@@ -101,6 +107,11 @@ def _layer(qgraph: QGraph, graph: Graph, qnode: QNode, plan: Plan) -> str:
         case 'max_pool':
             _check_window(graph, node)
             sizes |= {'channels_in': channels, **_window(node), 'in_lo': source_types[0].lo}
+        case 'avg_pool':
+            _check_window(graph, node)
+            mean_types, mean_sizes = _mean(qgraph, qnode)
+            types |= mean_types
+            sizes |= {'channels_in': channels, **_window(node)} | mean_sizes
         case 'global_avg_pool':
             mean_types, mean_sizes = _mean(qgraph, qnode)
             types |= mean_types

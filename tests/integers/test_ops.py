@@ -31,7 +31,7 @@ ONE_OP = {net.output.op: net for net in of_each_op()} | {
     'avg_pool': Graph(
         (
             Node('input', 'input', (), (5, 4, 2)),
-            Node('x', 'avg_pool', ('input',), (3, 5, 2), (3, 2), (2, 1), (1, 1, 1, 1)),
+            Node('x', 'avg_pool', ('input',), (3, 4, 2), (3, 2), (2, 1), (1, 1, 1, 0)),
         )
     ),
     'concat': Graph(

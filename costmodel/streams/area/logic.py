@@ -86,6 +86,9 @@ def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Part
         case 'add':
             wide = max(bits, *(activation_bits(target, graph[name]) for name in node.inputs))
             total.add_part('add', equations.add(node.shape[2], wide, 1, node.relu))
+        case 'avg_pool':
+            _window(total, graph, node, target, part)
+            _window_mean(total, graph, node, target)
         case 'global_avg_pool':
             _pool(total, graph, node, target)
         case 'relu':
@@ -181,15 +184,41 @@ def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Devi
 
 
 def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
-    """Global average: an accumulator a channel and, unless the map's size is a power of two, a multiplication.
+    """Global average: an accumulator a channel, and the quotient."""
+    height, width, channels = graph.in_shape(node)
+    wide = _sum_bits(graph, node, target, height * width)
+    total.lut += _adders(channels * wide)
+    total.ff += channels * wide
+    _quotient(total, graph, node, target, height * width)
+
+
+def _window_mean(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
+    """Average of a window: a tree over its taps a channel, priced as that of a layer's products, and the quotient."""
+    taps, source = math.prod(node.kernel), activation_bits(target, graph[node.inputs[0]])
+    channels, wide = node.shape[2], _sum_bits(graph, node, target, taps)
+    adders, rows = equations.tree_bits(taps, source), equations.carry_save_bits(taps, source)
+    total.add_part(
+        'mac',
+        {
+            'lut': {'adder_bit': channels * adders, 'carry_save_bit': channels * rows},
+            'ff': {'sum_bit': channels * wide, 'tree_bit': channels * equations.tree_registers(taps, source)},
+        },
+    )
+    _quotient(total, graph, node, target, taps)
+
+
+def _sum_bits(graph: Graph, node: Node, target: Dataflow, count: int) -> int:
+    """Width that holds any sum of `count` values of the node's input."""
+    return activation_bits(target, graph[node.inputs[0]]) + math.ceil(math.log2(count))
+
+
+def _quotient(total: Parts, graph: Graph, node: Node, target: Dataflow, count: int) -> None:
+    """Of a sum of `count` values a channel: the rounding and, unless the count is a power of two, a multiplication.
 
     The multiplication by a reciprocal of about as many bits as the sum divides and rounds (`mean.reciprocal`).
     """
-    height, width, channels = graph.in_shape(node)
-    bits, divided = activation_bits(target, node), math.ceil(math.log2(height * width))
-    wide = activation_bits(target, graph[node.inputs[0]]) + divided
-    total.lut += _adders(channels * wide)
-    total.ff += channels * wide
+    channels, bits, wide = node.shape[2], activation_bits(target, node), _sum_bits(graph, node, target, count)
+    divided = math.ceil(math.log2(count))
     total.add_part(_rounding(node), equations.requantize(channels, wide, bits, max(1, divided)))
-    if height * width & (height * width - 1):
+    if count & (count - 1):
         total.dsp += dsp_count(1, channels, wide, wide, device(target.device), shared=False)

@@ -1,14 +1,17 @@
-// Pooling: the maximum of a window, with padding at minus infinity; the mean of a whole image by an integer factor.
+// Pooling: the maximum of a window, with padding at minus infinity; the mean of a window, with padding at zero, or of a whole image, by an
+// integer factor.
 #pragma once
 
 #include "window.h"
 
 namespace tailor {
 
-// Reads and writes as conv.h does with one pass: one trip an iteration.
-template <class cfg>
-void max_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
-              hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& out) {
+// A token a window, each channel what `reduction::of` makes of its taps. Reads and writes as conv.h does with one pass: one trip an
+// iteration.
+template <class cfg, class reduction>
+void window_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
+                 hls::stream<pixel<typename reduction::out_t, cfg::channels_in>>& out) {
+#pragma HLS INLINE
     using shape = window_shape<cfg>;
     constexpr int lag = shape::lag;
     typename shape::line_buffers lines;
@@ -35,15 +38,11 @@ pixels:
         column = column == cfg::width - 1 ? 0 : column + 1;
         if (k < lag) continue;
         if (at.on_grid()) {
-            typename shape::token result;
+            pixel<typename reduction::out_t, cfg::channels_in> result;
 #pragma HLS AGGREGATE variable=result
             for (int c = 0; c < cfg::channels_in; ++c) {
 #pragma HLS UNROLL
-                typename cfg::in_t largest = typename cfg::in_t(cfg::in_lo);
-                for (int i = 0; i < cfg::kernel_h; ++i)
-                    for (int j = 0; j < cfg::kernel_w; ++j)
-                        if (at.inside(i, j) && window[i][j][c] > largest) largest = window[i][j][c];
-                result[c] = largest;
+                result[c] = reduction::of(window, at, c);
             }
             out.write(result);
         }
@@ -51,13 +50,58 @@ pixels:
     }
 }
 
-// out = requantize((sum of the image's pixels * multiplier + offset) >> divide), written in the trip that reads the image's
-// last token; the shift to the right rounds to the output's scale, so that the requantizer only saturates.
+// The largest tap inside the image.
+template <class cfg> struct largest {
+    using out_t = typename cfg::in_t;
+    static out_t of(const typename window_shape<cfg>::registers& window, const anchor<cfg>& at, const int c) {
+#pragma HLS INLINE
+        out_t value = out_t(cfg::in_lo);
+        for (int i = 0; i < cfg::kernel_h; ++i)
+            for (int j = 0; j < cfg::kernel_w; ++j)
+                if (at.inside(i, j) && window[i][j][c] > value) value = window[i][j][c];
+        return value;
+    }
+};
+
+template <class cfg>
+void max_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
+              hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& out) {
+    window_pool<cfg, largest<cfg>>(images, in, out);
+}
+
+// requantize((sum * multiplier + offset) >> divide): the shift to the right rounds to the output's scale, so that the requantizer only
+// saturates.
+template <class cfg> inline typename cfg::out_t quotient(const typename cfg::sum_t sum) {
+#pragma HLS INLINE
+    using product_t = typename cfg::product_t;
+    const product_t scaled = product<product_t>(typename cfg::multiplier_t(cfg::multiplier), sum) + product_t(cfg::offset);
+    return requantize<cfg>(typename cfg::acc_t(scaled >> cfg::divide));
+}
+
+// The quotient of the sum of all taps, those outside the image at zero.
+template <class cfg> struct average {
+    using out_t = typename cfg::out_t;
+    static out_t of(const typename window_shape<cfg>::registers& window, const anchor<cfg>& at, const int c) {
+#pragma HLS INLINE
+        using sum_t = typename cfg::sum_t;
+        sum_t sum = 0;
+        for (int i = 0; i < cfg::kernel_h; ++i)
+            for (int j = 0; j < cfg::kernel_w; ++j) sum += at.inside(i, j) ? sum_t(window[i][j][c]) : sum_t(0);
+        return quotient<cfg>(sum);
+    }
+};
+
+template <class cfg>
+void avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
+              hls::stream<pixel<typename cfg::out_t, cfg::channels_in>>& out) {
+    window_pool<cfg, average<cfg>>(images, in, out);
+}
+
+// The quotient of the sum of the image's pixels, written in the trip that reads the image's last token.
 template <class cfg>
 void global_avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels>>& in,
                      hls::stream<pixel<typename cfg::out_t, cfg::channels>>& out) {
     using sum_t = typename cfg::sum_t;
-    using product_t = typename cfg::product_t;
     sum_t sum[cfg::channels];
 #pragma HLS ARRAY_PARTITION variable=sum type=complete dim=0
     constexpr int image_trips = cfg::height * cfg::width;
@@ -76,8 +120,7 @@ pixels:
 #pragma HLS UNROLL
             const sum_t value = place == 0 ? sum_t(token[c]) : sum_t(sum[c] + token[c]);
             sum[c] = value;
-            const product_t scaled = product<product_t>(typename cfg::multiplier_t(cfg::multiplier), value) + product_t(cfg::offset);
-            if (last) result[c] = requantize<cfg>(typename cfg::acc_t(scaled >> cfg::divide));
+            if (last) result[c] = quotient<cfg>(value);
         }
         if (last) out.write(result);
         place = last ? 0 : place + 1;
