@@ -212,6 +212,12 @@ KEYS: dict[str, Key] = {
         Range(0, 16, 'a positive number, at most 16', above=True),
         float,
     ),
+    'model.depth_multiplier': Key(
+        None,
+        "of the blocks of an EfficientNet's stages; 1.1",
+        Range(0, 16, 'a positive number, at most 16', above=True),
+        float,
+    ),
     'model.repeats': Key(None, 'modules of each block of a QuartzNet; 5', _count(1000), int),
     'model.version': Key(None, 'of a SqueezeNet; 1.0', None, str),
     'model.skips': Key(None, 'where skips are; which ones a method takes: [methods.md](methods.md)', None, str),
