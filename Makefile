@@ -21,7 +21,7 @@ laws: setup
 
 # 200 random networks through all three C-simulations, against the integer reference (some 7 minutes).
 fuzz: setup
-	HLS_FUZZ=200 $(BIN)/python -m pytest tests/hls/test_simulate.py -k fuzz
+	HLS_FUZZ=200 $(BIN)/python -m pytest tests/hls -k fuzz
 
 # Kills, damaged files, hostile places and configs, two processes at once: a table of what each came to (docs/torture.md; an hour or more).
 torture: setup
