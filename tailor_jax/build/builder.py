@@ -48,10 +48,11 @@ class Builder:
         depthwise: bool = False,
         bias: bool = False,
         weights: str = '',
+        groups: int = 1,
     ) -> str:
         kernel, steps, padding = self._window(size, stride)
         shape = (*window_shape(self.shapes[source], kernel, steps, padding), channels)
-        groups = channels if depthwise else 1
+        groups = channels if depthwise else groups
         return self.append(
             Node(name, 'conv', (source,), shape, kernel, steps, padding, groups=groups, bias=bias, weights=weights)
         )

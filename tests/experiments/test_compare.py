@@ -176,7 +176,7 @@ def test_options_that_do_not_fit_together(change, message):
     'entry, message',
     [
         ('gate', "--methods names 'gate'.*did you mean 'gates'"),
-        ('keep:0.3', 'only gates take a weight'),
+        ('keep:0.3', 'only gates.* take a weight'),
         ('gates:x', 'expected numbers'),
     ],
 )

@@ -4,72 +4,52 @@ not fit is refused before anything is written.
 
 import importlib
 import itertools
-import json
 import re
 import types
 from pathlib import Path
 
 import pytest
 from small_config import small_config
-from tiny_set import CLASSES, tiny_config, tiny_set
+from trained import train_named
 
 import costmodel
 from experiments import network, run
 from experiments.config import ConfigError, defaults, validate
 from experiments.configs import digits
-from experiments.cost import target_of
-from experiments.export import export
 from tailor_jax import build, graph, rewrite
-from tailor_jax.integers import qgraph
 
 ROOT = Path(__file__).parents[2]
 IMAGES = types.SimpleNamespace(image_shape=(8, 8, 1), classes=10)
 
 # A network with a name, its images and its settings: all those that classify, but for ResNets, which other tests train.
+BARE = {'method': 'keep', 'gates.keep': 'none'}
 TRAINED = {
     'vgg16': (
         (32, 32, 3),
         {'model.multiplier': 1 / 32, 'cost.target': 'pe_array', 'method': 'keep', 'train.student.epochs': 0.0},
     ),
-    'squeezenet': ((32, 32, 3), {'model.multiplier': 1 / 16, 'cost.target': 'pe_array', 'method': 'static'}),
-    'mobilenet_v2': ((16, 16, 1), {'model.multiplier': 0.1, 'method': 'static'}),
+    'squeezenet': ((32, 32, 3), {'model.multiplier': 1 / 16, 'cost.target': 'pe_array', **BARE}),
+    'mobilenet_v2': ((16, 16, 1), {'model.multiplier': 0.1, **BARE}),
     'efficientnet_b1': (
         (16, 16, 1),
-        {'model.multiplier': 0.1, 'model.depth_multiplier': 0.5, 'cost.target': 'pe_array', 'method': 'static'},
+        {'model.multiplier': 0.1, 'model.depth_multiplier': 0.5, 'cost.target': 'pe_array', **BARE},
     ),
-    'quartznet': ((1, 32, 8), {'model.multiplier': 1 / 32, 'model.repeats': 1, 'method': 'static'}),
+    'quartznet': ((1, 32, 8), {'model.multiplier': 1 / 32, 'model.repeats': 1, **BARE}),
 }
 DETECTORS = ('yolov3', 'retinanet_r50_fpn')
 
 
 def test_every_network_is_trained_or_no_classifier():
+    """Here, or by `train_named` in the test of its own module."""
     assert {build.named(name).input.shape for name in DETECTORS} == {(416, 416, 3), (512, 512, 3)}
-    assert sorted([*TRAINED, *DETECTORS, 'resnet', 'squeezenet1_1']) == [*build.NETWORKS]
+    tests = '\n'.join(path.read_text(encoding='utf-8') for path in (ROOT / 'tests' / 'graph').glob('test_*.py'))
+    elsewhere = set(re.findall(r"train_named\(\s*'(\w+)'", tests))
+    assert {*TRAINED, *DETECTORS, *elsewhere, 'resnet', 'squeezenet1_1'} == {*build.NETWORKS}
 
 
 @pytest.mark.parametrize('name', TRAINED)
 def test_a_network_with_a_name_trains_is_quantized_and_priced(name, tmp_path):
-    """Two steps a phase. What is exported is the network as built less the skips that went, at the cost model's price;
-    `run.train` itself proves that the integers are what training computed.
-    """
-    shape, settings = TRAINED[name]
-    config = tiny_config(tiny_set(tmp_path / 'data', shape))
-    config.model.name = name
-    for key, value in settings.items():
-        config[key] = value
-    config.train.finetune.epochs = 0.0
-    workdir = tmp_path / 'w'
-    summary = run.train(config, workdir, quiet=True)
-    sizes = {key.removeprefix('model.'): value for key, value in settings.items() if key.startswith('model.')}
-    net = build.named(name, shape, CLASSES, **sizes)
-    assert graph.load(workdir / 'network.json') == net and set(summary['gates']) == set(net.gates)
-    pruned = rewrite.binarize(net, summary['gates'])
-    assert qgraph.load(workdir / 'qgraph.npz').graph == rewrite.fold(pruned)
-    assert summary['hardware']['after'] == costmodel.evaluate(pruned, target_of(config)).total
-    if config.cost.target == 'dataflow':
-        export(workdir, tmp_path / 'p')
-        told = json.loads((tmp_path / 'p' / 'hardware.json').read_text())
-        assert told['total'] == summary['hardware']['after']
+    train_named(name, *TRAINED[name], tmp_path)
 
 
 @pytest.mark.parametrize('name', DETECTORS)
