@@ -17,6 +17,7 @@ from experiments import network, run
 from experiments.config import ConfigError, defaults, validate
 from experiments.configs import digits
 from tailor_jax import build, graph, rewrite
+from tailor_jax.integers import qgraph
 
 ROOT = Path(__file__).parents[2]
 IMAGES = types.SimpleNamespace(image_shape=(8, 8, 1), classes=10)
