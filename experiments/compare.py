@@ -3,7 +3,7 @@
     python -m experiments.compare --config=experiments/configs/compare_resnet20.py --workdir=C
     [--methods=keep,gates:0.3,remove] [--seeds=0,1,2]
 
-A method is one of `experiments.methods`, or gates:WEIGHT for learned gates at a cost.weight other than the config's.
+A method is one of `experiments.methods`, or gates:WEIGHT for one that reads cost.weight, at another than the config's.
 Writes C/comparison.csv (a row a run), C/comparison.md (mean and standard deviation over the seeds), C/comparison.png,
 and a workdir for each run and teacher. The same command goes on with an interrupted comparison.
 """
@@ -21,7 +21,7 @@ from experiments import checks, cli, grid, network, results
 from experiments.config import Config, ConfigError, defaults, get, validate
 from experiments.figure import panels, png
 from experiments.grid import Point
-from experiments.methods import METHODS
+from experiments.methods import METHODS, WEIGHTED
 from experiments.summary import RESOURCES
 from experiments.workdir import held, prepare_comparison
 from tailor_jax import files
@@ -46,8 +46,8 @@ def config_of(config: Config, entry: str) -> Config:
     if network.skips_of(each) not in ('', *METHODS[name].skips):
         each.model.skips = METHODS[name].skips[0]
     if weight:
-        if name != 'gates':
-            raise ConfigError(f'--methods has {entry!r}, but only gates take a weight, as in gates:0.3')
+        if name not in WEIGHTED:
+            raise ConfigError(f'--methods has {entry!r}, but only {", ".join(WEIGHTED)} take a weight, as in gates:0.3')
         each.cost.weight = cli.numbers(weight, float, 'methods')[0]
     validate(each)
     default = defaults()

@@ -11,6 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -172,6 +173,7 @@ def train_phase(
     teacher: Teacher | None = None,
     gating: Gating | None = None,
     quant: QuantSpec | None = None,
+    note: Any = None,
 ) -> Trained:
     """Trains a network for one phase, or restores what came of it.
 
@@ -183,6 +185,7 @@ def train_phase(
       teacher: of the distillation, if it has a share in the loss.
       gating: how its gates move; all are open by default.
       quant: the types of a folded graph, for training with them; kept with the checkpoints.
+      note: what else was decided before the phase, as plain JSON values; kept with the checkpoints.
     """
     steps, gating, taught = run.steps(phase.epochs), gating or Gating(), teacher if teacher and teacher.share else None
     constraints = gating.budget.resources if gating.budget else ()
@@ -196,7 +199,7 @@ def train_phase(
     )
     if steps:
         train_step = step.make_train_step(_objective(run, phase, graph, taught, gating, quant), recipe)
-        with Checkpoints(run.checkpoints(phase.name), quant.to_json() if quant else None) as checkpoints:
+        with Checkpoints(run.checkpoints(phase.name), quant.to_json() if quant else note) as checkpoints:
             state = _fit(run, phase, state, train_step, context, checkpoints)
     state = jax.device_get(state)
     params = jax.device_get(dirac.merge(state.params['net']))

@@ -15,6 +15,7 @@ from hls_export import csim
 from tailor_jax.fields import Fields, header, read_fields
 
 FORMAT = ('summary', 2)
+OF_METHODS = ('budget', 'removed')  # what some methods tell of their decisions
 ACCURACIES = ('gated', 'binarized', 'finetuned', 'quantized')  # and that of the teacher, where there is one
 # The columns of tables beside our own, which no other may replace.
 RESOURCES = frozenset(targets.resources(lambda each: (*each.REDUCTIONS, *each.TOTALS)))
@@ -80,8 +81,9 @@ def _summary(fields: Fields) -> dict[str, Any]:
         'seconds': fields.number('seconds', 0, 1e12),
         'images_per_second': fields.number('images_per_second', 0, 1e15),
     }
-    if (budget := fields.take('budget', None)) is not None:
-        told['budget'] = budget
+    for name in OF_METHODS:
+        if (of_method := fields.take(name, None)) is not None:
+            told[name] = of_method
     fields.end()
     return told
 

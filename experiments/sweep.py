@@ -18,6 +18,7 @@ from typing import Any
 from experiments import cli, grid, pareto, results
 from experiments.config import Config, ConfigError
 from experiments.grid import Point
+from experiments.methods import WEIGHTED
 from experiments.report import write_sweep
 from experiments.summary import read_csim
 from experiments.workdir import finished, held, prepare_sweep
@@ -79,7 +80,7 @@ def main(options: Any) -> None:
     weights = cli.numbers(cli.required(options, 'weights', '0,0.1,1'), float, 'weights')
     seeds = cli.numbers(options.seeds, int, 'seeds') if options.seeds else [options.config.seed]
     path = cli.required(options, 'workdir', 'runs/sweep')
-    if options.config.method != 'gates':
+    if options.config.method not in WEIGHTED:
         raise ConfigError(
             f'config.method is {options.config.method!r}, which has no cost weight to sweep; experiments.compare '
             'takes other methods'

@@ -28,3 +28,4 @@ METHODS = collected(
     importlib.import_module(f'{__name__}.{name}')
     for name in sorted(each.name for each in pkgutil.iter_modules(__path__))
 )
+WEIGHTED = tuple(name for name, method in METHODS.items() if 'cost.weight' in method.keys)  # what a sweep can be of

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from experiments.budget import Budget, repair
-from experiments.config import Config, ConfigError, defaults
-from experiments.methods.method import PLAIN, Method, Net, Student, check_aids, with_dirac
+from experiments.config import Config
+from experiments.methods.method import PLAIN, Method, Net, Student, check_aids, check_price, with_dirac
 from experiments.phase import Gating, Run, sample_images, train_phase
 from tailor_jax import gates
 from tailor_jax.graph import Graph
@@ -57,11 +57,7 @@ def _repaired(
 
 
 def _check(config: Config, graph: Graph, epochs: float, updates_per_epoch: int) -> None:
-    budget, weight = config.cost.budget, config.cost.weight
-    if any(value is not None for value in budget.values()) and weight != defaults().cost.weight:
-        raise ConfigError(
-            f'config.cost.weight is {weight!r} beside a config.cost.budget, which takes its place; give one of the two'
-        )
+    check_price(config)
     check_aids(config, graph, epochs)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments.budget import Budget
-from experiments.config import Config, ConfigError
+from experiments.config import Config, ConfigError, defaults
 from experiments.cost import HardwareCost
 from experiments.phase import Phase, Run
 from tailor_jax import dirac, model
@@ -145,6 +145,15 @@ def with_dirac(config: Config, net: Net) -> dict:
     if not config.aids.dirac:
         return dict(net.variables)
     return {**net.variables, 'params': dirac.attach(net.graph, net.variables['params'], trained=net.warm)}
+
+
+def check_price(config: Config) -> None:
+    """Raises ConfigError for a price of hardware beside a budget of it."""
+    budget, weight = config.cost.budget, config.cost.weight
+    if any(value is not None for value in budget.values()) and weight != defaults().cost.weight:
+        raise ConfigError(
+            f'config.cost.weight is {weight!r} beside a config.cost.budget, which takes its place; give one of the two'
+        )
 
 
 def check_aids(config: Config, graph: Graph, epochs: float) -> None:

@@ -1,6 +1,8 @@
 """Which keys a method reads, and that it is refused what it ignores."""
 
+import re
 import types
+from pathlib import Path
 
 import pytest
 from small_config import small_config
@@ -11,37 +13,61 @@ from experiments.config import ConfigError
 from experiments.methods import METHODS
 
 ALL = set(METHODS)
-TEACHERLESS, SCRATCH = {'static', 'dynamic_scratch'}, {'static', 'kd_only', 'dynamic_scratch'}
-SCHEDULED = {'remove', 'shorten', 'dynamic_scratch', 'dynamic_pretrained'}
-# By hand, from docs/methods.md: a value that differs from the default, and the methods that read it.
-READ_BY = {
-    'gates.keep': ('none', {'keep'}),
-    'gates.learning_rate': (0.1, {'gates'}),
-    'gates.p_open': (0.7, {'gates'}),
-    'gates.dual_learning_rate': (0.1, {'gates'}),
-    'gates.repair_candidates': (2, {'gates'}),
-    'cost.weight': (5.0, {'gates'}),
-    'cost.budget.lut': (1e6, {'gates'}),
-    'cost.budget.device_share': (0.9, {'gates'}),
-    'removal.every_epochs': (0.2, SCHEDULED),
-    'removal.soften_epochs': (0.2, SCHEDULED),
-    'removal.rounds': (2, {'nonresnet'}),
-    'aids.preserve_variance': (True, {'gates', *SCHEDULED}),
-    'aids.dirac': (True, {'gates', *SCHEDULED}),
-    'aids.leaky_slope': (0.1, {'gates', *SCHEDULED}),
-    'aids.leaky_epochs': (0.5, {'gates', *SCHEDULED}),
-    'distill.share': (0.5, ALL - TEACHERLESS - {'nonresnet', 'dynamic_pretrained'}),
-    'distill.temperature': (4.0, ALL - TEACHERLESS - {'nonresnet', 'dynamic_pretrained'}),
-    'train.teacher_workdir': ('somewhere', ALL - TEACHERLESS),
-    'train.student.learning_rate': (0.01, ALL - SCRATCH),
-    'train.student.weight_decay': (0.01, ALL - SCRATCH),
-    'train.student.warmup_epochs': (0.5, ALL - SCRATCH),
-    'train.student.clip_norm': (0.5, ALL - SCRATCH),
-    'train.student.epochs': (2.0, ALL),
-    'train.teacher.learning_rate': (0.2, ALL),
-    'cost.resources': (('lut',), ALL),
-    'quant.weight_bits': (6, ALL),
+PAGE = (Path(__file__).parents[2] / 'docs' / 'methods.md').read_text(encoding='utf-8')
+# A value of each key that differs from the default.
+CHANGED = {
+    'gates.keep': 'none',
+    'gates.learning_rate': 0.1,
+    'gates.p_open': 0.7,
+    'gates.dual_learning_rate': 0.1,
+    'gates.repair_candidates': 2,
+    'cost.weight': 5.0,
+    'cost.budget.lut': 1e6,
+    'cost.budget.device_share': 0.9,
+    'removal.every_epochs': 0.2,
+    'removal.soften_epochs': 0.2,
+    'removal.rounds': 2,
+    'aids.preserve_variance': True,
+    'aids.dirac': True,
+    'aids.leaky_slope': 0.1,
+    'aids.leaky_epochs': 0.5,
+    'distill.share': 0.5,
+    'distill.temperature': 4.0,
+    'train.teacher_workdir': 'somewhere',
+    'train.student.learning_rate': 0.01,
+    'train.student.weight_decay': 0.01,
+    'train.student.warmup_epochs': 0.5,
+    'train.student.clip_norm': 0.5,
+    'train.student.epochs': 2.0,
+    'train.teacher.learning_rate': 0.2,
+    'cost.resources': ('lut',),
+    'quant.weight_bits': 6,
 }
+
+
+def documented() -> dict[str, set[str]]:
+    """{key or section: the methods that read it}, by the table of docs/methods.md."""
+    found, table = {}, PAGE.split('## What a method reads')[1].split('\n## ')[0]
+    for row in (line for line in table.splitlines() if line.startswith('| `')):
+        names, readers = (re.findall('`([^`]+)`', cell) for cell in row.split('|')[1:3])
+        if row.split('|')[2].strip().startswith('all but'):
+            readers = ALL - set(readers)
+        section = names[0].rpartition('.')[0]
+        found |= {section + name if name.startswith('.') else name: set(readers) for name in names}
+    return found
+
+
+DOCUMENTED = documented()
+READ_BY = {
+    key: (value, next((each for name, each in DOCUMENTED.items() if f'{key}.'.startswith(f'{name}.')), ALL))
+    for key, value in CHANGED.items()
+}
+
+
+def test_the_page_has_a_row_of_each_method_and_of_every_key_that_some_method_reads():
+    assert {name for name in re.findall(r'^\| \[?`(\w+)`', PAGE, re.MULTILINE)} >= ALL
+    assert all(any(key == each or key.startswith(f'{each}.') for each in DOCUMENTED)
+               for method in METHODS.values() for key in method.keys)  # fmt: skip
 
 
 @pytest.mark.parametrize('key', READ_BY)
