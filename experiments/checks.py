@@ -41,10 +41,7 @@ def check(config: Config) -> Checked:
     check_method(config)
     source = _source(config)
     graph = network.build_graph(config, source)
-    if not graph.gates and 'none' not in METHODS[config.method].skips:
-        raise ConfigError(
-            f'config.method is {config.method!r}, but the network has no gates; method keep trains it as it is'
-        )
+    check_gates(config, graph)
     durations.check(config, graph, data.steps_per_epoch(source, config.train.batch_size))
     check_bits(config, graph)
     if config.train.teacher_workdir:
@@ -52,6 +49,14 @@ def check(config: Config) -> Checked:
         network.check_teacher(graph, Path(config.train.teacher_workdir))
     cost = cost_of(config, graph, charged='cost.weight' in METHODS[config.method].keys)
     return Checked(source, graph, cost, budget_of(config, cost))
+
+
+def check_gates(config: Config, graph: Graph) -> None:
+    """Raises ConfigError where the method needs gates and the network has none."""
+    if not graph.gates and 'none' not in METHODS[config.method].skips:
+        raise ConfigError(
+            f'config.method is {config.method!r}, but the network has no gates; method keep trains it as it is'
+        )
 
 
 def check_method(config: Config) -> None:
