@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments import cli, grid, results
+from experiments import cli, grid, results, run
 from experiments.config import Config, ConfigError
 from experiments.configs import photo_digits_resnet20
 from experiments.grid import Point
@@ -71,8 +71,6 @@ def main(options: Any) -> None:
     grid.check(networks)
     for point in networks:
         prepare_run(point.config, str(workdir / point.name), overwrite=False)
-    from experiments import run  # imports jax; bad flags should not wait for it
-
     row_of: dict[str, dict] = {}
 
     def rows() -> list[dict]:

@@ -144,8 +144,6 @@ def test_the_page_lists_every_op_field_and_method_of_the_builder():
         ({'name': 'vgg16', 'depth': 8}, 'config.model.depth is 8, but vgg16 has no depth; it takes multiplier, skips'),
         ({'name': 'resnet14', 'depth': 8}, "config.model.depth is 8, but config.model.name is 'resnet14'"),
         ({'name': 'sqeezenet'}, "config.model.name is 'sqeezenet': .*did you mean 'squeezenet'"),
-        ({'name': 'vgg16'}, "config.model.skips is 'none'; config.method 'gates' takes long"),
-        ({'name': 'resnet8_none'}, "config.model.skips is 'none'; config.method 'gates' takes long"),
         ({'name': 'vgg16', 'graph': 'x.json'}, "config.model.graph is 'x.json' beside config.model.name 'vgg16'"),
         ({'graph': 'x.json', 'builder': 'a:b'}, "config.model.builder is 'a:b' beside config.model.graph 'x.json'"),
         ({'graph': 'x.json', 'width': 4}, 'config.model.width is 4, but a graph file has no width'),
@@ -232,11 +230,10 @@ def test_a_graph_file_that_does_not_fit(tmp_path):
     ],
 )
 def test_a_method_that_needs_another_structure(method, skips, message):
-    """Of a network of one's own, of which no word says where its skips sit."""
-    config = defaults()
-    config.method = method
+    config = small_config()
+    config.method, config.model.skips = method, skips
     with pytest.raises(ConfigError, match=message):
-        network.check_method(config, build.resnet(8, (8, 8, 1), skips=skips))
+        run.check(config)
 
 
 @pytest.mark.parametrize(
@@ -244,9 +241,9 @@ def test_a_method_that_needs_another_structure(method, skips, message):
     [('shorten', 'long_post+short'), ('nonresnet', 'short_pre'), ('keep', 'none'), ('gates', 'long+short')],
 )
 def test_a_method_that_has_its_structure(method, skips):
-    config = defaults()
-    config.method = method
-    network.check_method(config, build.resnet(8, (8, 8, 1), skips=skips))
+    config = small_config()
+    config.method, config.model.skips = method, skips
+    run.check(config)
 
 
 def test_what_dataflow_does_not_run_says_so_and_where_it_is_priced():
