@@ -18,6 +18,7 @@ from typing import Any
 
 from experiments import checks, cli, grid, network, results, run
 from experiments.config import Config, ConfigError, defaults, get, validate
+from experiments.fidelity.markdown import markdown_table
 from experiments.figure import panels, png
 from experiments.grid import Point
 from experiments.methods import METHODS, WEIGHTED
@@ -26,7 +27,8 @@ from experiments.workdir import held, prepare_comparison
 from tailor_jax import files
 from tailor_jax.fields import hint
 
-DEFAULT_METHODS = 'keep,gates,remove,shorten,nonresnet,static,kd_only,dynamic_scratch,dynamic_pretrained'
+ON_REQUEST = ('greedy',)  # compared only where --methods names it
+DEFAULT_METHODS = ','.join(name for name in METHODS if name not in ON_REQUEST)
 SHOWN = ('accuracy_quantized', 'accuracy_float', 'skips_kept', 'cost')
 
 
@@ -144,7 +146,7 @@ def markdown(rows: Sequence[dict]) -> str:
     names = [*SHOWN, *(name for name in results.SHOWN if name in changing)]
     head = ['method', 'seeds', *(name.replace('accuracy_', '') for name in names)]
     lines = [[row['method'], str(row['seeds']), *(_cell(name, *row[name]) for name in names)] for row in table]
-    return results.markdown(head, lines)
+    return markdown_table(head, lines, right=True) + '\n'
 
 
 def _cell(name: str, mean: float, deviation: float) -> str:
