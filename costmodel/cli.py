@@ -156,8 +156,9 @@ def _target(args: argparse.Namespace) -> Target:
     """The target with the settings that were given; those of another target are an error."""
     module = targets.TARGETS[args.target]
     for flag in ('deadlock', 'simulate'):
-        if args.target != 'dataflow' and getattr(args, flag):
-            raise CostError(f'--{flag} is for --target=dataflow; a {args.target} has no FIFOs')
+        if not module.HAS_FIFOS and getattr(args, flag):
+            having = ' or '.join(f'--target={name}' for name, each in targets.TARGETS.items() if each.HAS_FIFOS)
+            raise CostError(f'--{flag} is for {having}; a {args.target} has no FIFOs')
     texts = {key: getattr(args, key) for each in targets.TARGETS.values() for key in each.SETTINGS}
     given = {key: value for key, value in texts.items() if value is not None}
     for key in given:

@@ -55,9 +55,9 @@ def bars(before: Cost, after: Cost, path: str | Path, title: str = '', resources
         )
         axis.spines[['top', 'right']].set_visible(False)
     axes[-1, 0].set_xticks(places, blocks, rotation=45, ha='right')
-    if targets.name(before.target) == 'dataflow':
+    if len({tuple(split(before, resource)) for resource in resources}) == 1:  # the same parts in every panel
         axes[0, 0].legend(ncols=2, fontsize=7, frameon=False)
-    else:  # the parts differ from panel to panel
+    else:
         for axis in axes[:, 0]:
             axis.legend(fontsize=7, frameon=False, loc='center left', bbox_to_anchor=(1, 0.5))
     figure.suptitle(title.encode(errors='replace').decode(), parse_math=False, fontsize=10)

@@ -177,7 +177,7 @@ def text_table(rows: Iterable[Sequence[Any]]) -> str:
     """Aligned columns: text to the left, numbers to the right with thousands separated."""
     cells = [[f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
-    left = [not any(cell[:1].isdigit() for cell in column) for column in zip(*cells)]
+    left = [not any(cell.lstrip('+-')[:1].isdigit() for cell in column) for column in zip(*cells)]
     padded = [
         [cell.ljust(width) if flush else cell.rjust(width) for cell, width, flush in zip(row, widths, left)]
         for row in cells

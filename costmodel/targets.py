@@ -57,6 +57,10 @@ class Module(Protocol):
     def PICTURED(self) -> tuple[str, ...]:
         """Those that a picture shows."""
 
+    @property
+    def HAS_FIFOS(self) -> bool:
+        """Whether its designs have FIFOs, whose depths can be found and simulated."""
+
     def evaluate(self, graph: Graph, target: Any) -> Cost:
         """The exact cost of a graph; see `evaluate` below."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from pathlib import Path
 
 import jax
 
@@ -19,9 +18,8 @@ from experiments.config import Config, ConfigError
 from experiments.cost import HardwareCost, cost_of
 from experiments.methods import METHODS
 from experiments.quantization import check_bits
-from experiments.teacher import teacher_config
+from experiments.teacher import check_taken
 from tailor_jax import data
-from tailor_jax.fields import hint, shown
 from tailor_jax.graph import Graph
 
 
@@ -41,35 +39,23 @@ def check(config: Config) -> Checked:
     check_method(config)
     source = _source(config)
     graph = network.build_graph(config, source)
-    check_gates(config, graph)
+    if not graph.gates and not METHODS[config.method].ungated:
+        users = [name for name, method in METHODS.items() if method.ungated]
+        raise ConfigError(
+            f'config.method is {config.method!r}, but the network has no gates; method {" or ".join(users)} trains it '
+            'as it is'
+        )
     durations.check(config, graph, data.steps_per_epoch(source, config.train.batch_size))
     check_bits(config, graph)
     if config.train.teacher_workdir:
-        teacher_config(config)
-        network.check_teacher(graph, Path(config.train.teacher_workdir))
+        check_taken(config, graph)
     cost = cost_of(config, graph, charged='cost.weight' in METHODS[config.method].keys)
     return Checked(source, graph, cost, budget_of(config, cost))
 
 
-def check_gates(config: Config, graph: Graph) -> None:
-    """Raises ConfigError where the method needs gates and the network has none."""
-    if not graph.gates and 'none' not in METHODS[config.method].skips:
-        raise ConfigError(
-            f'config.method is {config.method!r}, but the network has no gates; method keep trains it as it is'
-        )
-
-
 def check_method(config: Config) -> None:
-    """Raises ConfigError for a method that there is not, for a network that it is not for, and for a key that it does
-    not read.
-    """
+    """Raises ConfigError for a method that there is not, and for a key that it does not read."""
     config_lib.check_choice(config, 'method', tuple(METHODS))
-    word, known = network.skips_of(config), METHODS[config.method].skips
-    if word and word not in known:
-        raise ConfigError(
-            f'config.model.skips is {shown(word)}; config.method {config.method!r} takes {", ".join(known)}'
-            f'{hint(word, known)}'
-        )
     for key in unused(config):
         users = [name for name, method in METHODS.items() if _reads(method.keys, key)]
         raise ConfigError(

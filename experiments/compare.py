@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import checks, cli, grid, network, results
+from experiments import checks, cli, grid, network, results, run
 from experiments.config import Config, ConfigError, defaults, get, validate
+from experiments.fidelity.markdown import markdown_table
 from experiments.figure import panels, png
 from experiments.grid import Point
 from experiments.methods import METHODS, WEIGHTED
@@ -26,7 +27,8 @@ from experiments.workdir import held, prepare_comparison
 from tailor_jax import files
 from tailor_jax.fields import hint
 
-DEFAULT_METHODS = 'keep,gates,remove,shorten,nonresnet,static,kd_only,dynamic_scratch,dynamic_pretrained'
+ON_REQUEST = ('greedy',)  # compared only where --methods names it
+DEFAULT_METHODS = ','.join(name for name in METHODS if name not in ON_REQUEST)
 SHOWN = ('accuracy_quantized', 'accuracy_float', 'skips_kept', 'cost')
 
 
@@ -39,8 +41,8 @@ def config_of(config: Config, entry: str) -> Config:
         raise ConfigError(f'--methods names {name!r}; expected some of {", ".join(METHODS)}{hint(name, METHODS)}')
     each = copy.deepcopy(config)
     each.method = name
-    if network.skips_of(each) not in ('', *METHODS[name].skips):
-        each.model.skips = METHODS[name].skips[0]
+    if network.is_resnet(each) and network.skips_of(each) not in METHODS[name].skips:
+        each = network.with_skips(each, METHODS[name].skips[0])
     if weight:
         if name not in WEIGHTED:
             raise ConfigError(f'--methods has {entry!r}, but only {", ".join(WEIGHTED)} take a weight, as in gates:0.3')
@@ -53,14 +55,17 @@ def config_of(config: Config, entry: str) -> Config:
 
 
 def points(config: Config, entries: Sequence[str], seeds: Sequence[int]) -> list[Point]:
-    """The runs of a comparison: every entry with every seed; those of one kind of skips and a seed share a teacher."""
+    """The runs of a comparison: every entry with every seed; those of a seed whose teachers have the same skips share
+    one.
+    """
     found = []
     for entry in entries:
         for seed in seeds:
             each = config_of(config, entry)
             each.seed = seed
-            teacher = f'teacher_{(network.skips_of(each) or "own").replace("+", "_")}_seed{seed}'
-            found.append(Point(_name(entry, seed), each, teacher))
+            skips = (network.skips_of(each) or 'own').replace('+', '_')
+            kind = f'{skips}_to_shorten' if METHODS[each.method].shortens else skips
+            found.append(Point(_name(entry, seed), each, f'teacher_{kind}_seed{seed}'))
     return found
 
 
@@ -68,11 +73,17 @@ def _name(entry: str, seed: int) -> str:
     return f'{entry.replace(":", "")}_seed{seed}'
 
 
-def compare(config: Config, directory: Path, entries: Sequence[str], seeds: Sequence[int]) -> list[dict]:
-    """Runs what is not there yet; returns the rows of comparison.csv, and writes the files after every run."""
-    from experiments import run
-
-    reference = run.reference_cost(config)
+def compare(
+    config: Config,
+    directory: Path,
+    entries: Sequence[str],
+    seeds: Sequence[int],
+    reference: Callable[[Mapping], float] | None = None,
+) -> list[dict]:
+    """Runs what is not there yet; returns the rows of comparison.csv, and writes the files after every run. Costs
+    are on the scale of `reference`, by default that of `run.reference_cost`.
+    """
+    reference = reference or run.reference_cost(config)
     entry_of = {_name(entry, seed): entry for entry in entries for seed in seeds}
 
     def write() -> list[dict]:
@@ -135,7 +146,7 @@ def markdown(rows: Sequence[dict]) -> str:
     names = [*SHOWN, *(name for name in results.SHOWN if name in changing)]
     head = ['method', 'seeds', *(name.replace('accuracy_', '') for name in names)]
     lines = [[row['method'], str(row['seeds']), *(_cell(name, *row[name]) for name in names)] for row in table]
-    return results.markdown(head, lines)
+    return markdown_table(head, lines, right=True) + '\n'
 
 
 def _cell(name: str, mean: float, deviation: float) -> str:
@@ -174,9 +185,10 @@ def main(flags: Any) -> None:
     entries = list(dict.fromkeys(flags.methods.split(',')))
     seeds = cli.numbers(flags.seeds, int, 'seeds')
     grid.check(points(flags.config, entries, seeds))
+    reference = run.reference_cost(flags.config)
     directory = prepare_comparison(flags.config, path, flags.overwrite)
     with held(directory, 'compare.json', flags.config):
-        rows = compare(flags.config, directory, entries, seeds)
+        rows = compare(flags.config, directory, entries, seeds, reference)
     print(markdown(rows))
     print(f'wrote {directory}/comparison.csv, comparison.md and comparison.png')
 

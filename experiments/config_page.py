@@ -17,11 +17,12 @@ from experiments.fidelity.markdown import markdown_table
 from experiments.keys import KEYS, SECTIONS, Choices, Key
 from experiments.methods import METHODS
 from tailor_jax import files
+from tailor_jax.build import SKIPS
 from tailor_jax.command import Parser, status
 
 OF_METHODS = {  # checked with the methods, which need a config to be checked
     'method': Choices(tuple(METHODS)),
-    'model.skips': Choices(tuple(dict.fromkeys(skips for method in METHODS.values() for skips in method.skips))),
+    'model.skips': Choices(SKIPS),
 }
 HEAD = """# Config keys
 

@@ -127,9 +127,15 @@ def cost_of(config: Config, graph: Graph, charged: bool = True) -> HardwareCost:
     """
     check_sections(config)
     cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
-    targets.check_names(graph, dataflow_of(config))  # before training, not at the export
+    for name in dict.fromkeys((EXPORTED, config.cost.target)):  # the design before training, not at the export
+        try:
+            targets.check_names(graph, target_of(config, name))
+        except costmodel.CostError as error:
+            raise ConfigError(f'{config.cost[name].where}: {error}') from None
     try:
         priced = cost.table.resources
+    except costmodel.CostError as error:
+        raise ConfigError(f'{config.cost[config.cost.target].where}: {error}') from None
     except GraphError as error:
         raise ConfigError(
             f'config.cost.target is {config.cost.target!r}: {error}'

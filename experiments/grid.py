@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments import config as config_lib
+from experiments import run
 from experiments.config import Config, ConfigError
 from experiments.methods import METHODS
 from experiments.summary import read_csim, read_summary
 from experiments.workdir import finished
+from tailor_jax.graph import Graph
 
 # Keys that the training of a teacher depends on, and those below them that it does not.
 _OF_TEACHER = ('seed', 'data.', 'model.', 'train.')
@@ -57,7 +59,9 @@ def teacher_of(point: Point) -> str:
 
 
 def teacher_key(config: Config) -> dict[str, Any]:
-    """{key: value} of what the training of a teacher depends on: where this is equal, runs can share one."""
+    """{key: value} of what the training of a teacher depends on: where this and its graph are equal, runs can share
+    one.
+    """
     return {
         key: config_lib.get(config, key)
         for key in config_lib.keys(config)
@@ -70,8 +74,6 @@ def check(points: Sequence[Point]) -> None:
 
     Raises ConfigError for two points of one name, for teachers that cannot be shared, and for what `run.check` refuses.
     """
-    from experiments import run  # imports jax; bad flags should not wait for it
-
     named: dict[str, Point] = {}
     teachers: dict[str, Point] = {}
     for point in points:
@@ -80,8 +82,18 @@ def check(points: Sequence[Point]) -> None:
             raise ConfigError(f'two runs would be called {point.name!r}; each needs a workdir of its own')
         if teacher := teacher_of(point):
             _check_shared(teacher, teachers.setdefault(teacher, point), point)
+    graphs: dict[str, tuple[Point, Graph]] = {}  # of the teachers
     for alike in _by_program(points):  # the largest weight: only a cost that is weighed must be one that skips add to
-        run.check(max(alike, key=lambda point: point.config.cost.weight).config)
+        checked = run.check(max(alike, key=lambda point: point.config.cost.weight).config)
+        graph = METHODS[alike[0].config.method].of_teacher(checked.graph)
+        for point in alike:
+            if teacher := teacher_of(point):
+                one, theirs = graphs.setdefault(teacher, (point, graph))
+                if theirs != graph:
+                    raise ConfigError(
+                        f'{one.name} and {point.name} cannot share {teacher}: it has other skips under method '
+                        f'{one.config.method!r} than under {point.config.method!r}'
+                    )
 
 
 def _check_shared(teacher: str, one: Point, other: Point) -> None:
@@ -120,8 +132,6 @@ def execute(
       done: whether nothing is, `after` included.
       train: trains a config in a workdir; `run.train` by default.
     """
-    from experiments import run
-
     shared = set()
     for point in (point for alike in _by_program(points) for point in alike):
         workdir = directory / point.name

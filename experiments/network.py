@@ -25,6 +25,7 @@ from experiments.typed import Config, ConfigError
 from tailor_jax import files
 from tailor_jax import graph as graph_lib
 from tailor_jax.build.named import named, resolve, takes
+from tailor_jax.build.resnet import resnet
 from tailor_jax.data.source import Source
 from tailor_jax.fields import shown
 from tailor_jax.graph import Graph, GraphError
@@ -73,14 +74,24 @@ def skips_of(config: Config) -> str:
 
 
 def plain(config: Config) -> Config:
-    """The config of the network with long skips, on whose scale methods are compared; of one's own network the same."""
-    each = copy.deepcopy(config)
-    if skips_of(each):
-        _, said = _resolved(each)
-        if 'skips' in said:  # resnet20_short says otherwise
-            each.model.name, each.model.depth = USUAL, said['depth']
-        each.model.skips = 'long'
+    """The config of the network with the skips that its builder gives it unasked, on whose scale methods are compared;
+    of one's own network the same.
+    """
+    return with_skips(config, None) if skips_of(config) else copy.deepcopy(config)
+
+
+def with_skips(config: Config, skips: str | None) -> Config:
+    """The config of a network with a name, and with these skips, or for None its builder's, whatever the name says."""
+    each, (_, said) = copy.deepcopy(config), _resolved(config)
+    if 'skips' in said:  # resnet20_short says otherwise
+        each.model.name, each.model.depth = USUAL, said['depth']
+    each.model.skips = skips
     return each
+
+
+def is_resnet(config: Config) -> bool:
+    """Whether the network is one of `tailor_jax.build.resnet`, which can have skips of every kind."""
+    return not (config.model.graph or config.model.builder) and _resolved(config)[0] is resnet
 
 
 def build_graph(config: Config, source: Source) -> Graph:

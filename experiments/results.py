@@ -1,4 +1,4 @@
-"""Results as a person reads them, and as files: aligned tables, CSV, Markdown, the summary of a run."""
+"""Results as a person reads them, and as files: aligned tables, CSV, the summary of a run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from costmodel.report import text_table
 
 # The columns that tables of runs show, in this order.
 SHOWN = (
@@ -39,19 +41,10 @@ def csv_text(rows: Sequence[Mapping]) -> str:
     return text.getvalue()
 
 
-def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Lines of text cells as a Markdown table, the first column to the left, the others to the right."""
-    whole = [head, ['---'] + ['---:'] * (len(head) - 1), *lines]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in whole) + '\n'
-
-
 def table(rows: Sequence[Mapping], names: Sequence[str]) -> str:
     """Rows as an aligned text table."""
-    cells = [[name.replace('accuracy_', '') for name in names]] + [
-        [format_cell(name, row[name]) for name in names] for row in rows
-    ]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(names))]
-    return '\n'.join('  '.join(cell.rjust(width) for cell, width in zip(line, widths)) for line in cells)
+    head = [name.replace('accuracy_', '') for name in names]
+    return text_table([head, *([format_cell(name, row[name]) for name in names] for row in rows)])
 
 
 def format_cell(name: str, value) -> str:

@@ -23,12 +23,12 @@ from experiments.checks import Checked, check
 from experiments.config import Config
 from experiments.cost import cost_of
 from experiments.methods import METHODS
-from experiments.methods.method import Method, Net, Student, before, completed
+from experiments.methods.method import Method, Net, Student, completed
 from experiments.network import build_graph
 from experiments.phase import Run, accuracy, phase_of, student_phase, train_phase
 from experiments.quantization import quantize
 from experiments.summary import summary_header
-from experiments.teacher import teacher_of
+from experiments.teacher import check_kept, teacher_of
 from experiments.workdir import held
 from tailor_jax import data, files, model, rewrite
 from tailor_jax import graph as graph_lib
@@ -66,7 +66,7 @@ def _phases(run: Run, checked: Checked) -> dict:
     measured: dict[str, float] = {}
 
     # ---- teacher: the network before any skip went
-    whole, teacher = _teacher_graph(graph, method), None
+    whole, teacher = method.of_teacher(graph), None
     if method.has_teacher:
         teacher = teacher_of(run, whole, method.distills)
         measured['teacher'] = accuracy(run, 'teacher', whole, teacher.variables)
@@ -88,11 +88,6 @@ def _phases(run: Run, checked: Checked) -> dict:
     qgraph.save(integers, run.workdir / 'qgraph.npz')
 
     return _summary(config, checked, whole, pruned, student, measured)
-
-
-def _teacher_graph(graph: Graph, method: Method) -> Graph:
-    """The network as it was before any skip went, none of its skips gated."""
-    return rewrite.binarize(graph, before(graph, method.shortens))
 
 
 def _net(config: Config, checked: Checked, method: Method, teacher: Teacher | None) -> Net:
@@ -138,9 +133,10 @@ def train_teacher(config: Config, workdir: Path) -> str:
 def teacher_accuracy(config: Config, workdir: Path) -> float:
     """Trains only the teacher, or finds it trained; returns its accuracy on the test split."""
     checked = check(config)
-    graph = _teacher_graph(checked.graph, METHODS[config.method])
+    graph = METHODS[config.method].of_teacher(checked.graph)
     workdir.mkdir(parents=True, exist_ok=True)
     with files.locked(workdir):
+        check_kept(config, checked.graph, workdir)
         files.write(workdir / 'config.json', config_lib.to_json(config))  # runs that differ elsewhere share a teacher
         network.keep(checked.graph, workdir)
         with _opened(config, checked.source, workdir, quiet=False) as run:
@@ -149,10 +145,10 @@ def teacher_accuracy(config: Config, workdir: Path) -> float:
 
 def reference_cost(config: Config) -> Callable[[Mapping], float]:
     """{resource: number} -> the cost of skips on the scale of the plain residual network: 1 with all its skips, 0 with
-    none.
+    none, and 0 of a network whose skips cost nothing.
     """
     plain = network.plain(config)
-    return cost_of(plain, build_graph(plain, dataset.load(plain))).share
+    return cost_of(plain, build_graph(plain, dataset.load(plain)), charged=False).share
 
 
 @contextlib.contextmanager

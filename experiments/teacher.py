@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments import config as config_lib
+from experiments import network
 from experiments.config import Config, ConfigError
+from experiments.methods import METHODS
 from experiments.phase import Run, phase_of, train_phase
 from experiments.workdir import read_config
 from tailor_jax import data, model
@@ -42,6 +44,37 @@ def _taken(run: Run, like: dict) -> dict:
             f'config.train.teacher_workdir {str(workdir)!r} holds no finished teacher: step {done} of {steps}'
         )
     return found
+
+
+def check_taken(config: Config, graph: Graph) -> None:
+    """Raises ConfigError unless the teacher of the run at `train.teacher_workdir` is of this network, and is the
+    teacher that the config's method has of it.
+    """
+    workdir, other = Path(config.train.teacher_workdir), teacher_config(config)
+    network.check_teacher(graph, workdir)
+    if not _same(other, config, graph):
+        raise ConfigError(
+            f'config.train.teacher_workdir is {str(workdir)!r}, whose teacher is of another network: method '
+            f'{other.method!r} has other skips in it than method {config.method!r}'
+        )
+
+
+def check_kept(config: Config, graph: Graph, workdir: Path) -> None:
+    """Raises FileExistsError where the workdir of a teacher is that of another method, whose teacher is another
+    network.
+    """
+    path = workdir / 'config.json'
+    if path.exists() and not _same(other := read_config(path), config, graph):
+        raise FileExistsError(
+            f'{path} is of method {other.method!r}, whose teacher has other skips than that of method '
+            f'{config.method!r}; choose another directory'
+        )
+
+
+def _same(other: Config, config: Config, graph: Graph) -> bool:
+    """Whether the methods of two configs have the same teacher of a network."""
+    theirs, ours = METHODS.get(other.method), METHODS[config.method]
+    return theirs is not None and theirs.of_teacher(graph) == ours.of_teacher(graph)
 
 
 def teacher_config(config: Config) -> Config:

@@ -11,6 +11,7 @@ from costmodel.cost import Cost
 from costmodel.expectation.chain import Evaluator
 
 __all__ = [
+    'HAS_FIFOS',
     'LIMITED',
     'PICTURED',
     'REDUCTIONS',
@@ -30,6 +31,7 @@ __all__ = [
 TOTALS = ()
 SKIPS_ADD_TO = ('dram_bytes', 'cycles')
 LIMITED = ('dram_bytes', 'dram_feature_map_bytes', 'buffer_bytes', 'cycles', 'energy_pj')
+HAS_FIFOS = False
 PICTURED = ('dram_bytes', 'cycles')
 _MOVED = {
     'inputs': 'dram_input_bytes',

@@ -14,6 +14,7 @@ from costmodel.streams.settings import Dataflow as Settings
 from costmodel.streams.settings import dataflow as make
 
 __all__ = [
+    'HAS_FIFOS',
     'LIMITED',
     'PICTURED',
     'REDUCTIONS',
@@ -33,6 +34,7 @@ __all__ = [
 TOTALS = ('latency_cycles',)
 SKIPS_ADD_TO = ('lut', 'ff', 'bram18', 'fifo_bits')
 LIMITED = ('bram18', 'uram', 'lut', 'ff', 'dsp', 'fifo_bits')
+HAS_FIFOS = True
 PICTURED = ('bram18', 'lut', 'ff')
 
 

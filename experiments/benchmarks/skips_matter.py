@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments import cli, grid, results
+from experiments import cli, grid, run
 from experiments.config import Config, ConfigError
 from experiments.configs import photo_digits_resnet20
+from experiments.fidelity.markdown import markdown_table
 from experiments.grid import Point
 from experiments.workdir import prepare_run
 from tailor_jax import files
@@ -62,7 +63,7 @@ def table(rows: list[dict]) -> str:
         shown = [f'{100 * value:.1f} %' if value is not None else '' for value in (long, none)]
         difference = f'{100 * (none - long):+.1f}' if long is not None and none is not None else ''
         lines.append([f'ResNet-{depth}', str(seed), *shown, difference])
-    return results.markdown(['network', 'seed', 'with skips', 'without', 'difference'], lines)
+    return markdown_table(['network', 'seed', 'with skips', 'without', 'difference'], lines, right=True) + '\n'
 
 
 def main(options: Any) -> None:
@@ -71,8 +72,6 @@ def main(options: Any) -> None:
     grid.check(networks)
     for point in networks:
         prepare_run(point.config, str(workdir / point.name), overwrite=False)
-    from experiments import run  # imports jax; bad flags should not wait for it
-
     row_of: dict[str, dict] = {}
 
     def rows() -> list[dict]:

@@ -17,9 +17,9 @@ def change(before: float, after: float) -> str:
     return f'{100 * (after / before - 1):+.1f} %' if before else 'none'
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ['---'] * len(head), *rows]
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]], right: bool = False) -> str:
+    """A Markdown table; with `right`, all columns but the first are flush right."""
+    lines = [head, ['---'] + ['---:' if right else '---'] * (len(head) - 1), *rows]
     return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
 
 

@@ -52,6 +52,7 @@ METHODS = {
         distills=True,
         reads=('gates.keep',),
         skips=(*PLAIN, 'none'),  # the last: a network that is built without
+        ungated=True,
         check=_check,
     ),
     'static': Method(close, warm=False, distills=False),

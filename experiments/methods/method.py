@@ -16,7 +16,7 @@ from experiments.budget import Budget
 from experiments.config import Config, ConfigError, defaults
 from experiments.cost import HardwareCost
 from experiments.phase import Phase, Run
-from tailor_jax import dirac, model
+from tailor_jax import dirac, model, rewrite
 from tailor_jax.graph import Graph, GraphError
 from tailor_jax.skips import Shortening, shortenings
 from tailor_jax.train.step import Teacher
@@ -79,8 +79,10 @@ class Method:
       distills: whether the teacher's logits are part of the loss.
       reads: keys and sections of the config that it reads and some other method does not; those that follow from `warm`
         and `distills` need not be named. What no method names is read in every run.
-      skips: values of model.skips that it is defined for; what it needs of a network without such a word, `check` says.
+      skips: values of model.skips that a comparison trains a ResNet with, the first where the config has another.
+        Whether a network fits, `check` says, by its structure.
       shortens: whether skips over several layers give way to those over one each, as `tailor_jax.skips` finds them.
+      ungated: whether it also trains a network without gates.
       check: (config, graph, epochs of the student, updates an epoch), raises ConfigError where they do not fit.
     """
 
@@ -90,6 +92,7 @@ class Method:
     reads: tuple[str, ...] = ()
     skips: tuple[str, ...] = PLAIN
     shortens: bool = False
+    ungated: bool = False
     check: Callable[[Config, Graph, float, int], None] = _fits
 
     @property
@@ -105,6 +108,10 @@ class Method:
             *(('train.teacher_workdir',) if self.has_teacher else ()),
             *(('distill',) if self.distills else ()),
         )
+
+    def of_teacher(self, graph: Graph) -> Graph:
+        """The network of its teacher: as it was before any skip went, none of its skips gated."""
+        return rewrite.binarize(graph, before(graph, self.shortens))
 
 
 def before(graph: Graph, shortens: bool = False) -> dict[str, int]:

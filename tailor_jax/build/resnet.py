@@ -21,6 +21,7 @@ ones. A skip whose tensor changes shape goes through a 1x1 projection; candidate
 from __future__ import annotations
 
 from tailor_jax.build.builder import Builder, whole
+from tailor_jax.fields import hint
 from tailor_jax.graph import Graph
 
 SKIPS = ('long', 'short', 'short_pre', 'long+short', 'long_post+short', 'none')
@@ -63,7 +64,7 @@ def resnet(
       ValueError: for a depth that is none of these, an unknown `skips`, or a size that is no positive integer.
     """
     if skips not in SKIPS:
-        raise ValueError(f'skips must be one of {", ".join(SKIPS)}, got {skips!r}')
+        raise ValueError(f'skips must be one of {", ".join(SKIPS)}, got {skips!r}{hint(skips, SKIPS)}')
     depth = whole('depth', depth, MOST_DEPTH)
     width = whole('width', (64 if depth in IMAGENET else 16) if width is None else width)
     if depth in IMAGENET:
@@ -92,7 +93,7 @@ def imagenet_stages(net: Builder, depth: int, width: int, skips: str) -> list[st
     """Appends the stem and the four stages of an ImageNet network; the outputs of the stages."""
     blocks, bottleneck = IMAGENET[depth]
     if skips not in SKIPS:
-        raise ValueError(f'skips must be one of {", ".join(SKIPS)}, got {skips!r}')
+        raise ValueError(f'skips must be one of {", ".join(SKIPS)}, got {skips!r}{hint(skips, SKIPS)}')
     if bottleneck and skips == 'short_pre':
         raise ValueError(
             f'skips=short_pre is defined for basic blocks (NonResNet); resnet{depth} has bottleneck blocks'

@@ -101,12 +101,8 @@ def test_every_key_that_a_method_names_is_a_key_or_a_section_and_the_table_above
     'key, value, message',
     [
         ('method', 'gate', "config.method is 'gate'; expected one of .*did you mean 'gates'"),
-        ('model.skips', 'lang', "config.model.skips is 'lang'.*did you mean 'long'"),
-        (
-            'model.skips',
-            'none',
-            "config.model.skips is 'none'; config.method 'gates' takes long, short, short_pre, long",
-        ),
+        ('model.skips', 'lang', "config.model cannot be built .*, got 'lang'.*did you mean 'long'"),
+        ('model.skips', 'none', "config.method is 'gates', but the network has no gates; method keep trains it as"),
     ],
 )
 def test_a_method_that_there_is_not_is_named(key, value, message):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import costmodel
-from experiments import compare, network, run
+from experiments import compare, grid, network, run
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.configs import digits_resnet8
 from experiments.cost import RESOURCES, target_of
 from experiments.methods import method
 from experiments.workdir import prepare_comparison
-from tailor_jax import build, graph, rewrite
+from tailor_jax import build, data, graph, rewrite
 
 
 def small_config():
@@ -111,7 +111,7 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
 @pytest.mark.parametrize(
     'change, message',
     [
-        ({'method': 'shorten'}, "config.model.skips is 'long'; config.method 'shorten' takes long_post"),
+        ({'method': 'shorten'}, "gate 's1b0_long' is of no block that holds both; a ResNet with model.skips=long_post"),
         (
             {'method': 'remove', 'removal.every_epochs': 2.0},
             r'3 removals, 2 epochs apart, .* do not end within the 1 epochs .*; give less than 0.3333',
@@ -140,7 +140,7 @@ def test_a_share_of_the_device_is_a_budget_of_each_of_its_resources():
             {'method': 'static', 'aids.dirac': True},
             "config.aids.dirac is True, but method 'static' does not use it; gates, remove",
         ),
-        ({'method': 'nonresnet'}, "config.model.skips is 'long'; config.method 'nonresnet' takes short_pre"),
+        ({'method': 'nonresnet'}, "that of gate 's1b0_long' goes over 2; a ResNet with model.skips=short_pre"),
         (
             {'aids.leaky_slope': 0.1, 'aids.leaky_epochs': 9.0},
             'config.aids.leaky_epochs is 9, but the phase has 1 epochs',
@@ -194,3 +194,76 @@ def test_every_method_starts_from_its_own_residual_network():
         adds = [node.name for node in teacher if node.op == 'add']
         kind = {'shorten': 'long_post', 'nonresnet': 'short1'}.get(entry, 'long')
         assert adds == [f's{stage}b0_{kind}' for stage in (1, 2, 3)], entry
+
+
+def supernet(input_shape, classes, skips='long_post+short'):
+    """A builder of one's own: its network fits `keep` and `shorten`."""
+    return build.resnet(8, input_shape, classes, width=4, skips=skips)
+
+
+def own_config():
+    config = small_config()
+    config.train.student.epochs = 3.0
+    config.model.update(depth=None, width=None, skips=None, builder=f'{__name__}:supernet')
+    return config
+
+
+def test_methods_whose_teachers_differ_do_not_share_one():
+    """Of one's own network no word tells them apart, and the nodes that both have are called the same."""
+    keep, remove, shorten = points = compare.points(own_config(), ['keep', 'remove', 'shorten'], [0])
+    assert keep.shared == remove.shared != shorten.shared
+    grid.check(points)
+    with pytest.raises(ConfigError, match="keep_seed0 and b cannot share .*: it has other skips under method 'keep'"):
+        grid.check([keep, grid.Point('b', shorten.config, keep.shared)])
+
+
+def test_a_teacher_of_another_method_is_refused_where_its_network_differs(tmp_path):
+    keep, remove, shorten = (point.config for point in compare.points(own_config(), ['keep', 'remove', 'shorten'], [0]))
+    network.keep(run.check(keep).graph, tmp_path)
+    (tmp_path / 'config.json').write_text(config_lib.to_json(keep))
+    for config in (remove, shorten):
+        config.train.teacher_workdir = str(tmp_path)
+    run.check(remove)
+    with pytest.raises(ConfigError, match="whose teacher is of another network: method 'keep' has other skips in it"):
+        run.check(shorten)
+    shorten.train.teacher_workdir = ''
+    with pytest.raises(FileExistsError, match="config.json is of method 'keep', whose teacher has other skips than"):
+        run.train_teacher(shorten, tmp_path)
+
+
+@pytest.mark.parametrize('name, skips', [('vgg16', 'none'), ('mobilenet_v2', 'long'), ('resnet8_short', 'short')])
+def test_a_named_network_keeps_the_skips_that_it_has(name, skips):
+    config = small_config()
+    config.method = 'keep'
+    config.model.update(name=name, depth=None, width=None, skips=None)
+    assert compare.config_of(config, 'keep').model == config.model
+    assert network.skips_of(config) == skips
+    usual = network.plain(config)
+    assert network.skips_of(usual) == ('none' if name == 'vgg16' else 'long')
+    config_lib.validate(usual)
+
+
+def test_a_name_that_says_where_skips_are_gives_way_to_what_a_method_takes():
+    config = small_config()
+    config.model.update(name='resnet8_short', depth=None, skips=None)
+    for entry, skips in (('keep', 'short'), ('shorten', 'long_post+short'), ('nonresnet', 'short_pre')):
+        each = compare.config_of(config, entry)
+        assert network.skips_of(each) == skips and network.build_graph(each, data.load('digits')).gates
+
+
+def test_the_scale_of_a_network_without_skips_is_zero():
+    config = small_config()
+    config.method = 'keep'
+    config.model.update(depth=None, width=None, skips=None, builder=f'{__name__}:bare')
+    assert run.reference_cost(config)({}) == 0.0
+
+
+def bare(input_shape, classes):
+    return build.resnet(8, input_shape, classes, width=4, skips='none')
+
+
+def test_a_network_without_skips_under_a_method_that_needs_them():
+    config = small_config()
+    config.model.update(name='resnet8_none', depth=None, skips=None)
+    with pytest.raises(ConfigError, match="config.method is 'gates', but the network has no gates; method keep trains"):
+        run.check(config)

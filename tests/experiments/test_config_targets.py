@@ -100,7 +100,14 @@ def test_settings_of_a_target_that_is_not_priced_are_refused_but_for_those_of_th
 def test_a_node_that_the_exported_design_does_not_have_is_refused_before_training(target):
     config = with_settings('dataflow', reuse_factor='stem_cnv=9')
     config.cost.target = target
-    with pytest.raises(costmodel.CostError, match="reuse_factor names node 'stem_cnv', .* did you mean 'stem_conv'"):
+    message = "^config.cost.dataflow: reuse_factor names node 'stem_cnv', .* did you mean 'stem_conv'"
+    with pytest.raises(ConfigError, match=message):
+        cost_of(config, build.resnet(8, (8, 8, 1), width=4))
+
+
+def test_a_block_that_the_network_does_not_have_is_refused_by_its_section():
+    config = with_settings('pe_array', frame=('s1b9',), policy='shortcut_fusion')
+    with pytest.raises(ConfigError, match="^config.cost.pe_array: frame names block 's1b9', .* did you mean 's1b0'"):
         cost_of(config, build.resnet(8, (8, 8, 1), width=4))
 
 

@@ -13,10 +13,9 @@ from small_config import small_config
 from trained import train_named
 
 import costmodel
-from experiments import checks, network, run
+from experiments import network, run
 from experiments.config import ConfigError, defaults, validate
 from experiments.configs import digits
-from experiments.methods import METHODS
 from tailor_jax import build, graph, rewrite
 from tailor_jax.integers import qgraph
 
@@ -220,12 +219,6 @@ def test_a_graph_file_that_does_not_fit(tmp_path):
         network.build_graph(config, IMAGES)
 
 
-def fits(config, net):
-    """Checks a method against a network, in a phase that is long enough."""
-    checks.check_gates(config, net)
-    METHODS[config.method].check(config, net, 100.0, 100)
-
-
 @pytest.mark.parametrize(
     'method, skips, message',
     [
@@ -237,11 +230,10 @@ def fits(config, net):
     ],
 )
 def test_a_method_that_needs_another_structure(method, skips, message):
-    """Of a network of one's own, of which no word says where its skips sit."""
-    config = defaults()
-    config.method = method
+    config = small_config()
+    config.method, config.model.skips = method, skips
     with pytest.raises(ConfigError, match=message):
-        fits(config, build.resnet(8, (8, 8, 1), skips=skips))
+        run.check(config)
 
 
 @pytest.mark.parametrize(
@@ -249,9 +241,9 @@ def test_a_method_that_needs_another_structure(method, skips, message):
     [('shorten', 'long_post+short'), ('nonresnet', 'short_pre'), ('keep', 'none'), ('gates', 'long+short')],
 )
 def test_a_method_that_has_its_structure(method, skips):
-    config = defaults()
-    config.method = method
-    fits(config, build.resnet(8, (8, 8, 1), skips=skips))
+    config = small_config()
+    config.method, config.model.skips = method, skips
+    run.check(config)
 
 
 def test_what_dataflow_does_not_run_says_so_and_where_it_is_priced():
