@@ -174,9 +174,7 @@ def _shortening() -> str:
             )
             block = [row for row in cost.fifos if row['node'].startswith('s1b0')]
             into = [
-                row
-                for row in block
-                if row['node'] in ('s1b0_long', 's1b0_short1', 's1b0_short2') and not _is_main(row, skips)
+                row for row in block if row['node'] in ('s1b0_long', 's1b0_short1', 's1b0_short2') and not _is_main(row)
             ]
             found[skips] = (
                 len(block),
@@ -226,7 +224,7 @@ and the one into its clone.
   were sized by hls4ml's co-simulation (the largest occupancy plus one), as it would be for a tight design."""
 
 
-def _is_main(row: dict, skips: str) -> bool:
+def _is_main(row: dict) -> bool:
     return row['producer'].startswith('s1b0_conv')
 
 
