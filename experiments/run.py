@@ -41,8 +41,7 @@ __all__ = ['build_graph', 'check', 'reference_cost', 'teacher_accuracy', 'train'
 
 
 def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
-    """Runs every phase and writes config.json, graph.json, qgraph.npz and summary.json into `workdir`; returns the
-    summary.
+    """Runs every phase; writes config.json, graph.json, qgraph.npz and summary.json, and returns the summary.
 
     Raises ConfigError where the config does not fit the data or the devices, LockedError while another process works in
     `workdir`, and FileExistsError where it is of another config.
@@ -148,9 +147,7 @@ def teacher_accuracy(config: Config, workdir: Path) -> float:
 
 
 def reference_cost(config: Config) -> Callable[[Mapping], float]:
-    """{resource: number} -> the cost of skips on the scale of the plain residual network: 1 with all its skips, 0 with
-    none.
-    """
+    """{resource: number} -> the cost of skips, where 1 is the residual network with all its skips, 0 with none."""
     plain = network.plain(config)
     return cost_of(plain, build_graph(plain, dataset.load(plain))).share
 

@@ -56,8 +56,7 @@ depths and intervals against simulation in its section on checks. Then the [PE a
 
 
 def hls4ml_streams(graph: Graph, word: int = 16) -> Iterator[tuple[str, int, int]]:
-    """(kind, depth, width) of each FIFO that hls4ml makes of a folded graph with io_stream and unquantized
-    accumulators.
+    """(kind, depth, width) of each FIFO of hls4ml's io_stream design of a folded graph, accumulators unquantized.
 
     A map deep each. Zero padding and ReLU are processes of their own; a convolution's output is as wide as its
     accumulator, an add's a bit wider.

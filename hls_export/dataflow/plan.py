@@ -1,5 +1,4 @@
-"""What the exporter needs beyond the integers: reuse factors, the depth and storage of every FIFO, the device and its
-clock.
+"""What the exporter needs beyond the integers: reuse factors, depth and storage of each FIFO, device and clock.
 
 The FIFOs of a network are the edges between its processes (see `tailor_jax.streaming`): `producer__consumer`; a tensor
 with several readers goes through `producer__clone` into a clone process, whose outputs are `producer__consumer`. The

@@ -44,9 +44,7 @@ AXIS = 'batch'
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Everything that a checkpoint holds: `params` = {'net': by node, 'gates': log_alpha by gate}, `multipliers` by
-    constraint.
-    """
+    """A checkpoint's content: `params` = {'net': by node, 'gates': log_alpha by gate}, `multipliers` by constraint."""
 
     step: jax.Array
     params: dict
@@ -122,9 +120,7 @@ class Objective:
 def init_state(
     variables: Mapping, gates: Mapping[str, jax.Array], recipe: Recipe, constraints: Iterable[str] = ()
 ) -> TrainState:
-    """A state at step 0 from a network's variables, its gates' parameters ({} for none) and the names of its
-    constraints.
-    """
+    """A state at step 0 from a network's variables, its gates' parameters ({} for none) and constraints' names."""
     params = {'net': dict(variables['params']), 'gates': dict(gates)}
     multipliers = {name: jnp.float32(0) for name in constraints}
     return TrainState(

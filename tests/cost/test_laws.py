@@ -1,5 +1,4 @@
-"""The laws that every target owes (design.md, section 4), over random residual graphs with nested skips and shared
-gates.
+"""The laws that every target owes (design.md, section 4), over random graphs with nested skips and shared gates.
 
 The default run takes up to 25 graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000 (250 for the gradient).
 """
