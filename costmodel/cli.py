@@ -186,7 +186,7 @@ def _with_deadlock_free_depths(graph: Graph, cost: Cost) -> Cost:
 def _simulated(graph: Graph, cost: Cost) -> dict:
     if len(graph.nodes) == 1:
         raise CostError('--simulate: the kept network is its input alone, so there is no process to run')
-    depths = {row['name']: row['depth'] for row in cost.fifos}
+    depths = cost.depths
     taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
     run = simulate(
         rewrite.fold(graph),

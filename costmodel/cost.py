@@ -49,6 +49,11 @@ class Cost:
     fifos: list[dict[str, Any]]
     reuse_factors: dict[str, int]
 
+    @property
+    def depths(self) -> dict[str, int]:
+        """{FIFO: its depth in tokens}."""
+        return {row['name']: row['depth'] for row in self.fifos}
+
 
 def reduced(rows: Iterable[Mapping[str, Any]], reductions: Mapping[str, str]) -> dict[str, int]:
     """{resource: integer} of several rows together."""

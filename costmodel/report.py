@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from costmodel import targets
-from costmodel.cost import LABELS, Cost
+from costmodel.cost import Cost
 from costmodel.targets import capacity, images_per_second
 from tailor_jax.fields import header
 
@@ -183,8 +183,3 @@ def text_table(rows: Iterable[Sequence[Any]]) -> str:
         for row in cells
     ]
     return '\n'.join('  '.join(row).rstrip() for row in padded)
-
-
-def row_resources(row: Mapping[str, Any]) -> dict[str, int]:
-    """The numbers of a row without its labels."""
-    return {key: value for key, value in row.items() if key not in LABELS}

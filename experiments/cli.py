@@ -89,8 +89,7 @@ def told(error: Exception, values: Mapping[str, Any]) -> str:
 def run(
     main: Callable[[Any], None], flags_of: Mapping[str, tuple[Any, str]], config: bool = False, cluster: bool = False
 ) -> None:
-    """Parses the flags, runs `main` on their values, and turns known errors into a message and status 1, a signal into
-    status 75.
+    """Parses the flags, runs `main`, and turns known errors into a message and status 1, a signal into status 75.
 
     Args:
       main: takes an object with an attribute for each flag.

@@ -151,9 +151,7 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str | bytes, where: str = 'config.json') -> Config:
-    """The inverse of `to_json`; keys that the file lacks take their defaults. Raises ConfigError naming `where` and the
-    key.
-    """
+    """The inverse of `to_json`; absent keys take their defaults. Raises ConfigError naming `where` and the key."""
     return from_fields(parse_fields(text, where, KIND, VERSION, ConfigError))
 
 

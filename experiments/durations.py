@@ -14,7 +14,7 @@ from tailor_jax.graph import Graph
 
 
 def check(config: Config, graph: Graph, updates_per_epoch: int) -> None:
-    """Raises ConfigError for a phase that is too short for a step, too long to count, or too short for its plan."""
+    """Raises ConfigError for a phase too short for a step, too long to count, or too short for its timetable."""
     method, parts = METHODS[config.method], config.train.accumulate
     lengths = {f'config.train.{phase}.epochs': config.train[phase].epochs for phase in config_lib.PHASES}
     if not method.has_teacher or config.train.teacher_workdir:

@@ -65,8 +65,7 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
 
 
 def export_qonnx(workdir: Path, out: Path, overwrite: bool = False) -> int:
-    """Writes the network of a finished run as QONNX and returns on how many test images onnxruntime gave the integers
-    of `run_int`.
+    """Writes the network of a run as QONNX; returns how many test images onnxruntime gave the integers of `run_int`.
 
     Raises as `export` does, and ExportError if one logit differs; then nothing is written.
     """

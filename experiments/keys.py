@@ -44,7 +44,7 @@ class Choices(NamedTuple):
 
     @property
     def expected(self) -> str:
-        return f'one of {", ".join(self.known)}'
+        return OneOf(self.known).expected
 
     def holds(self, value: str) -> bool:
         return value in self.known
@@ -159,7 +159,7 @@ SECTIONS = {
     'train.qat': 'Batch norms folded, weights and activations quantized. Without batch norms the gradients of a '
     'shortened network are large enough to diverge.',
     'gates': 'Gates, see [methods/gates.md](methods/gates.md).',
-    'removal': 'Of the methods that remove skips by a plan, see [methods.md](methods.md).',
+    'removal': 'Of the methods that remove skips by a timetable, see [methods.md](methods.md).',
     'aids': 'Aids to removal, while the student meets its gates.',
     'distill': 'Distillation.',
     'cost': 'What hardware costs.',

@@ -90,7 +90,7 @@ class Gating:
 
     Attributes:
       log_alpha: parameters of those that learn.
-      switches: plan of those that do not, see `gates.scheduled`.
+      switches: timetable of those that do not, see `gates.scheduled`.
       cost: is charged for P(open), at config.cost.weight; None for no cost.
       budget: constrains P(open); None for no budget.
       aids: the section config.aids; None for none.

@@ -1,6 +1,4 @@
-"""The last phase: batch norms folded, every tensor quantized, and the proof that training computed what the integers
-compute.
-"""
+"""The last phase: batch norms folded, tensors quantized, and the proof that training computed what integers do."""
 
 from __future__ import annotations
 

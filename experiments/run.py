@@ -41,8 +41,7 @@ __all__ = ['build_graph', 'check', 'reference_cost', 'teacher_accuracy', 'train'
 
 
 def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
-    """Runs every phase and writes config.json, graph.json, qgraph.npz and summary.json into `workdir`; returns the
-    summary.
+    """Runs every phase; writes config.json, graph.json, qgraph.npz and summary.json, and returns the summary.
 
     Raises ConfigError where the config does not fit the data or the devices, LockedError while another process works in
     `workdir`, and FileExistsError where it is of another config.

@@ -24,9 +24,7 @@ TILE = 64  # pixels that an image is enlarged to, at least; whole multiples, so 
 def pick(
     source: data.Source, split: str, rows: int, columns: int, augmented: bool
 ) -> tuple[list[int], list[list[np.ndarray]]]:
-    """Returns up to `rows` classes and, for each, up to `columns` images uint8 [h, w, c], the first of the split (or of
-    its batches).
-    """
+    """Up to `rows` classes, each with up to `columns` images uint8 [h, w, c], the first of the split or its batches."""
     shown: dict[int, list[np.ndarray]] = {
         c: [] for c in np.unique(np.linspace(0, source.classes - 1, min(rows, source.classes)).astype(int)).tolist()
     }

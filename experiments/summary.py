@@ -1,6 +1,4 @@
-"""What a finished run and its C-simulation say: summary.json and csim.json, parsed field by field before anything uses
-them.
-"""
+"""What a finished run and its C-simulation say: summary.json and csim.json, parsed field by field."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ def summary_header() -> dict[str, Any]:
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """The content of a summary.json, see docs/training.md. Raises FileNotFoundError, or ConfigError naming the file and
-    the field.
-    """
+    """A summary.json, see docs/training.md. Raises FileNotFoundError, or ConfigError naming the file and the field."""
     try:
         return _summary(read_fields(path, *FORMAT, ConfigError))
     except ConfigError as error:

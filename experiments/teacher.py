@@ -78,9 +78,7 @@ def _same(other: Config, config: Config, graph: Graph) -> bool:
 
 
 def teacher_config(config: Config) -> Config:
-    """The config of the run at `train.teacher_workdir`. Raises ConfigError if there is none or if it is of another
-    network.
-    """
+    """The config of the run at `train.teacher_workdir`. Raises ConfigError for none or one of another network."""
     workdir = Path(config.train.teacher_workdir)
     try:
         other = read_config(workdir / 'config.json')

@@ -1,5 +1,4 @@
-"""The configuration as a value: a locked ConfigDict whose keys and types are fixed, and whose errors name the key in
-full.
+"""The configuration as a value: a locked ConfigDict of fixed keys and types, whose errors name the whole key.
 
 config.model.depth = 14                     # an int where an int was; a float key takes an int too
 config.cost.budget = {'lut': 20000}         # a dict sets the keys that it has, the section keeps its others

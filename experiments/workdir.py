@@ -39,9 +39,7 @@ EVENTS = re.compile(r'events\.out\.tfevents\..*')
 
 
 def read_config(path: Path) -> Config:
-    """The resolved config in a file. Raises FileNotFoundError, or ConfigError naming the file and the key that is
-    wrong.
-    """
+    """The resolved config in a file. Raises FileNotFoundError, or ConfigError naming the file and the wrong key."""
     text = fields.read_text(path, ConfigError)
     try:
         return config_lib.from_json(text, str(path))
@@ -59,9 +57,7 @@ def prepare_run(config: Config, path: str, overwrite: bool) -> Path:
 
 
 def prepare_sweep(config: Config, path: str, overwrite: bool) -> Path:
-    """The directory of a sweep: new, or with an earlier sweep of the same config, which is gone on with. Raises as
-    `prepare_run`.
-    """
+    """The directory of a sweep: new, or of an earlier one of the same config. Raises as `prepare_run`."""
     return _prepare(config, Path(path), 'sweep.json', 'sweep', SWEEP, overwrite)
 
 

@@ -69,16 +69,12 @@ class Design:
         return logits
 
     def report(self) -> dict:
-        """What the last call measured (images, seconds, images_per_second; cycles and FIFOs in cycle mode) and the cost
-        model's totals.
-        """
+        """The last call's images, seconds, images_per_second (cycle mode: cycles, FIFOs) and the model's totals."""
         measured = json.loads(self._library.tailor_report() or b'{}')
         predicted = {'hardware': hardware.total(self.path)} if (self.path / hardware.FILE).exists() else {}
         return {'mode': self.mode, **measured, **predicted}
 
 
 def compile(path: str | os.PathLike, mode: str = 'fast') -> Design:
-    """Compiles a project's simulation ('fast', 'strict' or 'cycle') as a shared library. Raises ExportError as
-    `toolchain.build` does.
-    """
+    """Compiles a simulation ('fast', 'strict', 'cycle') as a shared library. Raises as `toolchain.build` does."""
     return Design(path, mode)

@@ -92,9 +92,7 @@ def model(qgraph: QGraph, batch: int | str = 1) -> onnx.ModelProto:
 
 
 def write(path: str | os.PathLike, qgraph: QGraph, overwrite: bool = False) -> Path:
-    """Writes the network to a new file. Raises as `model` does, and ExportError where the file exists or cannot be
-    written.
-    """
+    """Writes the network to a new file. Raises as `model`, and ExportError where it exists or cannot be written."""
     path = Path(path)
     if path.exists() and not (overwrite and path.is_file()):
         raise ExistsError(f'{str(path)!r} exists; give another name, or overwrite=True to replace a file')

@@ -52,9 +52,7 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True)
 class Synthesis:
-    """What a csynth.xml says: the top module's resources, its instances by the names of their modules, and the clock in
-    ns.
-    """
+    """What a csynth.xml says: the top module's resources, its instances by their modules' names, the clock in ns."""
 
     version: str
     total: Resources
@@ -64,9 +62,7 @@ class Synthesis:
 
 
 def read_csynth(path: str | Path) -> Synthesis:
-    """Parses the csynth.xml of a project. Raises ExportError for a file that is not such a report, saying what it
-    lacks.
-    """
+    """Parses the csynth.xml of a project. Raises ExportError for a file that is no such report, saying what lacks."""
     where = f'the synthesis report {str(path)!r}'
     try:
         root = ElementTree.fromstring(files.read(path, MOST_BYTES))
@@ -285,8 +281,7 @@ def read_trace(path: str | Path) -> dict[str, tuple[list[int], list[int]]]:
 
 
 def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = '') -> list[str]:
-    """Draws occupancy over time, a panel for each FIFO deeper than two (for each FIFO if none is), and returns their
-    names.
+    """Draws occupancy over time, a panel for each FIFO deeper than two (for each if none is); returns their names.
 
     Raises ExportError for a directory that is no project, a file that is no trace of its FIFOs, or a picture that
     cannot be written.

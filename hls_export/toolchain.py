@@ -46,9 +46,7 @@ def build(path: str | os.PathLike, mode: str, product: str = 'testbench') -> Pat
 
 @contextlib.contextmanager
 def taken(path: str | os.PathLike, mode: str, product: str) -> Iterator[Path]:
-    """As `build`, but a copy in a folder of its own, for as long as the block lasts: whatever other processes build
-    meanwhile.
-    """
+    """As `build`, but a copy in a folder of its own while the block lasts, whatever others build meanwhile."""
     with contextlib.ExitStack() as stack:
         with _building(path, mode) as folder:
             made = _made(Path(path), folder, mode, product)
@@ -179,9 +177,7 @@ def _write_trace(path: Path, made: Path) -> None:
 
 
 def ap_types() -> Path:
-    """The directory of AMD's ap_int.h and hls_stream.h: of a Vitis installation if there is one, else of the installed
-    hls4ml.
-    """
+    """The directory of AMD's ap_int.h and hls_stream.h: a Vitis installation's, else the installed hls4ml's."""
     candidates = [Path(os.environ[name]) / 'include' for name in ('XILINX_HLS', 'VITIS_HLS') if os.environ.get(name)]
     if (found := importlib.util.find_spec('hls4ml')) and found.submodule_search_locations:
         candidates += [

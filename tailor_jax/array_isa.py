@@ -1,5 +1,4 @@
-"""The instruction list of a PE array under shortcut_fusion: its words, exactly reversible, and a listing that people
-read.
+"""The instruction list of a PE array under shortcut_fusion: its words, exactly reversible, and a listing.
 
 An instruction is 11 words of 32 bits (`WORDS`; the first field of a word is in its lowest bits). Opcodes:
 
@@ -80,9 +79,7 @@ SIGNED = ('shift',)
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """The fields of `WORDS`. `opcode` is an index into `OPCODES`; sizes are those of the input; addresses and `weights`
-    count bytes.
-    """
+    """The fields of `WORDS`. `opcode` indexes `OPCODES`; sizes are the input's; addresses, `weights` count bytes."""
 
     opcode: int
     frame: int = 0

@@ -1,6 +1,4 @@
-"""What the commands of argparse have in common: `--help` with status 0; for what they cannot do one `error: ...` and
-status 1.
-"""
+"""What the commands of argparse have in common: `--help` with status 0, one `error: ...` with status 1."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Convolution whose kernel gradient is arranged for XLA's CPU compiler; everything else is
-`jax.lax.conv_general_dilated`.
+"""Convolution whose kernel gradient suits XLA's CPU compiler; the rest is `jax.lax.conv_general_dilated`.
 
 With x padded, the gradient of the kernel of a convolution without dilation is
 

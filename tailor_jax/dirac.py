@@ -1,5 +1,4 @@
-"""Dirac re-parameterization: a convolution that carries the identity itself (Zagoruyko & Komodakis 2017, arXiv
-1706.00388).
+"""Dirac re-parameterization: a convolution that carries the identity (Zagoruyko & Komodakis, arXiv 1706.00388).
 
 A kernel W of a convolution on a skip's main branch is trained as
 

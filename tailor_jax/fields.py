@@ -113,7 +113,7 @@ class Fields:
 
     def integer(self, key: str, lo: int, hi: int, default: Any = REQUIRED) -> int:
         """An integer of lo..hi."""
-        return self._checked(key, default, lambda value: _is_integer(value, lo, hi), f'an integer of {lo}..{hi}')
+        return self._checked(key, default, lambda value: is_integer(value, lo, hi), f'an integer of {lo}..{hi}')
 
     def number(self, key: str, lo: float = -math.inf, hi: float = math.inf, default: Any = REQUIRED) -> float:
         """A finite number of lo..hi."""
@@ -139,7 +139,7 @@ class Fields:
             return (
                 isinstance(value, list)
                 and count in (None, len(value))
-                and all(_is_integer(each, lo, hi) for each in value)
+                and all(is_integer(each, lo, hi) for each in value)
             )
 
         return tuple(
@@ -190,8 +190,11 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def _is_integer(value: Any, lo: int, hi: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and lo <= value <= hi
+def is_integer(value: Any, lo: int | None = None, hi: int | None = None) -> bool:
+    """Whether it is an integer of lo..hi (of either side any, where that is None); True and False are none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return (lo is None or lo <= value) and (hi is None or value <= hi)
 
 
 def _is_number(value: Any) -> bool:

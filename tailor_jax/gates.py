@@ -42,7 +42,7 @@ def sample(log_alpha: Gates, key: jax.Array) -> dict[str, jax.Array]:
 
 
 def scheduled(switches: Mapping[str, jax.Array], step: jax.Array) -> dict[str, jax.Array]:
-    """The value of gates that follow a plan instead of learning.
+    """The value of gates that follow a timetable instead of learning.
 
     Args:
       switches: {gate: [4] = (value before, value after, step of the switch, steps that it takes)}. A switch that takes
@@ -51,7 +51,7 @@ def scheduled(switches: Mapping[str, jax.Array], step: jax.Array) -> dict[str, j
       step: steps done so far, a scalar.
     """
     values = {}
-    for name, (before, after, at, ramp) in ((name, jnp.asarray(plan)) for name, plan in switches.items()):
+    for name, (before, after, at, ramp) in ((name, jnp.asarray(switch)) for name, switch in switches.items()):
         done = jnp.where(ramp > 0, (step - at) / jnp.maximum(ramp, 1), step - at + 1)
         values[name] = before + (after - before) * jnp.clip(done, 0.0, 1.0)
     return values

@@ -319,7 +319,5 @@ def save(graph: Graph, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Graph:
-    """The graph in a file that `save` wrote. Raises FileNotFoundError, or GraphError naming the file and the node at
-    fault.
-    """
+    """The graph in a file that `save` wrote. Raises FileNotFoundError, or GraphError naming the file and node."""
     return from_json(read_text(path, GraphError), str(path))

@@ -23,8 +23,7 @@ def dead_code(graph: Graph) -> Graph:
 
 
 def binarize(graph: Graph, settings: Mapping[str, int]) -> Graph:
-    """Applies gate settings: 0 replaces the add by its main branch and drops dead projections, 1 keeps the add without
-    its gate.
+    """Applies a gate setting: 0 replaces the add by its main branch, dropping dead projections; 1 keeps it, ungated.
 
     Gates that `settings` does not name stay learnable. Raises GraphError for an unknown gate or a value other than 0
     and 1.
@@ -89,9 +88,7 @@ def fold(graph: Graph) -> Graph:
 
 
 def _with(node: Node, inputs: tuple[str, ...], gate: str) -> Node:
-    """The node with these inputs and this gate; itself where it has them, so that what is known of it need not be found
-    again.
-    """
+    """The node with these inputs and this gate; itself where it has them, so that what is known of it stays."""
     return node if (inputs, gate) == (node.inputs, node.gate) else dataclasses.replace(node, inputs=inputs, gate=gate)
 
 

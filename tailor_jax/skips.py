@@ -69,7 +69,7 @@ def _skip(graph: Graph, add: Node) -> Skip:
     above = _ancestors(graph, skip)
     at, layers, inside = graph[main], 0, []
     while at.name not in above and at.inputs:
-        layers += at.op in ('conv', 'dense')
+        layers += at.weighted
         if at.gate:
             inside.append(at.name)
         at = graph[at.inputs[0]]

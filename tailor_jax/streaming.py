@@ -1,5 +1,4 @@
-"""The streaming (dataflow) machine: what a process is and when it reads and writes. Priced by `costmodel`, emitted by
-`hls_export`.
+"""The streaming (dataflow) machine: processes, when they read and write. `costmodel` prices, `hls_export` emits it.
 
 One process per node of the folded graph, one FIFO per edge, one token per pixel (all channels). A tensor with several
 readers is copied by a clone process. A call streams a batch of N images back to back; nothing is flushed between
@@ -46,9 +45,7 @@ from tailor_jax.ops import STREAMED, TRAITS, listed
 
 
 def fifo_name(producer: str, consumer: str) -> str:
-    """Name of the FIFO on an edge; node names hold no double underscore, so it is unique. The clone process of a tensor
-    is `clone`.
-    """
+    """Name of the FIFO on an edge, unique as node names hold no double underscore; a clone process is `clone`."""
     return f'{producer}__{consumer}'
 
 

@@ -1,9 +1,12 @@
-"""Test settings: four simulated CPU devices for everything, small hypothesis runs."""
+"""Test settings: four simulated CPU devices for everything, small hypothesis runs, a quick compiler."""
 
 import os
 
 import hypothesis
 import jax
+import pytest
+
+from hls_export.toolchain import MODES
 
 jax.config.update('jax_num_cpu_devices', 4)
 
@@ -12,3 +15,12 @@ UNTIMED = {'deadline': None, 'suppress_health_check': [hypothesis.HealthCheck.to
 hypothesis.settings.register_profile('default', max_examples=25, derandomize=True, **UNTIMED)
 hypothesis.settings.register_profile('thorough', max_examples=1000, **UNTIMED)
 hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'default'))
+
+
+@pytest.fixture(scope='module')
+def quick_compiler():
+    """Most of the time of a simulation goes into the compiler, and the tests' networks are small."""
+    with pytest.MonkeyPatch.context() as patch:
+        for mode in MODES:
+            patch.setenv(f'OPTIMIZE_{mode}', '-O0')
+        yield

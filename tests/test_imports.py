@@ -3,6 +3,8 @@
 import ast
 import functools
 import graphlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,14 @@ ALLOWED = {
     'hls_export': ('tailor_jax',),
     'experiments': ('tailor_jax', 'costmodel', 'hls_export'),
 }
+# The graph side: what of tailor_jax the two libraries import. None of it imports jax, directly or not.
+GRAPH_SIDE = ('array_schedule', 'command', 'fields', 'files', 'graph', 'ops', 'streaming')
+OF_TAILOR_JAX = {
+    'costmodel': (*GRAPH_SIDE, 'build', 'rewrite'),
+    'hls_export': (*GRAPH_SIDE, 'array_isa', 'integers.fixed', 'integers.mean', 'integers.qgraph'),
+}
+# Parts of the libraries that do: what is differentiable, and what reads its tables.
+WITH_JAX = ('costmodel.expectation.budget', 'costmodel.expectation.expected')
 
 
 @functools.cache
@@ -53,3 +63,29 @@ def test_no_two_files_import_each_other_and_no_circle_is_longer():
         graphlib.TopologicalSorter({name: imported(name) for name in modules()}).prepare()
     except graphlib.CycleError as error:
         pytest.fail(' -> '.join(error.args[1]))
+
+
+@pytest.mark.parametrize('folder', OF_TAILOR_JAX)
+def test_a_library_imports_the_graph_side_alone(folder):
+    found = {other for name in modules() if name.split('.')[0] == folder for other in imported(name)}
+    assert {name for name in found if name.startswith('tailor_jax')} == {
+        f'tailor_jax.{name}' for name in OF_TAILOR_JAX[folder]
+    }
+
+
+def test_the_graph_side_and_both_libraries_load_no_jax():
+    """Every module of them, imported in a process of its own; a `__main__` would run."""
+    of_tailor_jax = ('tailor_jax.build', 'tailor_jax.integers', 'tailor_jax.node', 'tailor_jax.skips')
+    sides = (*(f'tailor_jax.{name}' for names in OF_TAILOR_JAX.values() for name in names), *of_tailor_jax)
+    chosen = [
+        name
+        for name in sorted(modules())
+        if (name.split('.')[0] in OF_TAILOR_JAX or name.startswith(sides))
+        and name not in WITH_JAX
+        and not name.endswith('__main__')
+    ]
+    assert len(chosen) > 80 and set(WITH_JAX) < set(modules())
+    code = 'import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n'
+    code += "    assert 'jax' not in sys.modules, name"
+    result = subprocess.run([sys.executable, '-c', code, *chosen], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

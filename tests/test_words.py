@@ -20,6 +20,18 @@ def test_a_word_stands_for_what_is_there(name):
 
 
 def test_no_word_is_there_twice():
-    words = [word.strip() for row, *_ in ROWS for word in row.split(',')]
+    words = [re.sub(r'\(.*?\)', '', word).strip() for row, *_ in ROWS for word in row.split(',')]
     words = [word for word in words if word != 'word']
     assert len(NAMES) > 40 and len(words) == len(set(words))
+
+
+@pytest.mark.parametrize('word', ['setting', 'group', 'schedule', 'step', 'table'])
+def test_a_word_of_several_parts_has_its_noun(word):
+    """Each of its rows says which kind it is; no row has it alone, and no row gives two meanings after a semicolon."""
+    entries = [each.strip() for row, *_ in ROWS for each in row.split(',')]
+    assert word not in entries and sum(each.split()[-1] == word for each in entries) > 1
+
+
+def test_a_row_of_one_word_has_one_meaning():
+    several = [row for row, what, _ in ROWS if ',' not in row and re.search(r'; (of|in|on) ', what)]
+    assert not several

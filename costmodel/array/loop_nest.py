@@ -7,6 +7,7 @@ import math
 
 from tailor_jax.array_schedule import Layer, LayerGraph, stored
 from tailor_jax.graph import Node, weight_shape
+from tailor_jax.ops import WINDOW_POOLS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +48,12 @@ def loop_nest(network: LayerGraph, layer: Layer) -> LoopNest:
     node = layer.nodes[0]
     fused = layer.op != 'add' and layer.member('add') is not None
     match node.op:
-        case 'conv' | 'dense':
+        case _ if node.weighted:
             *_, channels_in, _ = weight_shape(network.graph, node)
             size_in, per_group = network.graph.in_shape(node)[:2], node.shape[2] // node.groups
             held, window = _stored_channels(network, layer), (node.kernel, node.stride, _corner(node))
             return LoopNest(size_in, node.shape[:2], channels_in, per_group, node.groups, held, *window, True, fused)
-        case 'max_pool' | 'avg_pool':
+        case _ if node.op in WINDOW_POOLS:
             size_in = network.graph.in_shape(node)[:2]
             held, window = _stored_channels(network, layer), (node.kernel, node.stride, _corner(node))
             return LoopNest(size_in, node.shape[:2], 1, 1, node.shape[2], held, *window, False, fused)

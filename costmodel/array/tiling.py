@@ -81,8 +81,7 @@ class Tiling:
 def tiled(
     network: LayerGraph, layer: Layer, target: PEArray, on_chip: Collection[str] = (), room: int | None = None
 ) -> Tiling:
-    """The best tiles of a layer in `room` bytes (of one shared buffer; None for all there is), in which it has some
-    (see `check_room`).
+    """The best tiles of a layer in `room` bytes (of one shared buffer; None for all) with some room (`check_room`).
 
     Tensors `on_chip` lie there as a whole: as operands they need no tile.
     """

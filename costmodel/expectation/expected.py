@@ -1,5 +1,4 @@
-"""The exact expected cost under independent gates: the multilinear extension of the cost, differentiable in the
-probabilities.
+"""The exact expected cost under independent gates: the multilinear extension of the cost, differentiable.
 
 With a_i ~ Bernoulli(p_i) independent, P_g(a) = product over the gates of link g of p_i if open in a, else 1 - p_i, and
 the links of `costmodel.expectation.chain`, V_g(s, a) the cost and t_g(s, a) the state after, the distribution of the

@@ -1,5 +1,4 @@
-"""The FIFOs of a folded graph: one an edge, and for a tensor with several readers one into its clone process and one to
-each reader.
+"""The FIFOs of a folded graph: one an edge; a tensor of several readers has one to its clone process, one to each.
 
 Every FIFO and every clone is charged to one node's row, so that all rows that a gate changes lie in the gate's own
 segment:

@@ -30,19 +30,15 @@ def pipelines() -> None:
             for latency in (0, 8)
         ]
         runs = [
-            simulate(rewrite.fold(graph), cost.reuse_factors, depths(cost), 24, process_latency_cycles=8)
+            simulate(rewrite.fold(graph), cost.reuse_factors, cost.depths, 24, process_latency_cycles=8)
             for cost in costs
         ]
         found = [
             costs[0].total['interval_cycles'],
             *(run.interval_cycles for run in runs),
-            *(sum(depths(cost).values()) for cost in costs),
+            *(sum(cost.depths.values()) for cost in costs),
         ]
         print(f'| {pace} | ' + ' | '.join(f'{value:,}' for value in found) + ' |')
-
-
-def depths(cost: costmodel.Cost) -> dict[str, int]:
-    return {row['name']: row['depth'] for row in cost.fifos}
 
 
 def bursts() -> None:
@@ -53,7 +49,7 @@ def bursts() -> None:
             cost = costmodel.evaluate(graph, costmodel.dataflow(interval_cycles=interval_cycles))
             shallow = {
                 name: depth if name.endswith(('_long', '_short1', '_short2')) else 2
-                for name, depth in depths(cost).items()
+                for name, depth in cost.depths.items()
             }
             slower = simulate(rewrite.fold(graph), cost.reuse_factors, shallow, 10).interval_cycles
             print(f'{skips}: {cost.total["interval_cycles"]}, with two tokens {slower}')

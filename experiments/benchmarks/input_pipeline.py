@@ -1,5 +1,4 @@
-"""Measures the input pipeline alone: images/s of batches as the trainer takes them, on device, augmented and
-normalized.
+"""Measures the input pipeline alone: images/s of batches as the trainer takes them, augmented and normalized.
 
     python -m experiments.benchmarks.input_pipeline                         # digits and photo_digits, then a table
     python -m experiments.benchmarks.input_pipeline --names=photo_digits --batch_size=256
@@ -79,9 +78,7 @@ def measure(source: data.Source, options: Any) -> None:
 
 
 def measure_step(source: data.Source, batch_size: int, blocks: int) -> list[tuple[float, float]]:
-    """Returns (median seconds, median processor seconds of all threads) of a training step on a resident batch, then on
-    prefetched batches.
-    """
+    """Median seconds and processor seconds of a training step on a resident batch, then on prefetched ones."""
     import jax
 
     from tailor_jax import build, model

@@ -1,5 +1,4 @@
-"""Runs SCALE-Sim and ZigZag on the layers of a network, for `experiments.fidelity.array` to set the PE-array model
-beside them.
+"""Runs SCALE-Sim and ZigZag on the layers of a network, for `experiments.fidelity.array` to compare.
 
     pip install -c constraints.txt 'tailor_jax[peers]'
     python -m experiments.benchmarks.pe_peers                                           # all of `RUNS`, some minutes
@@ -252,9 +251,7 @@ def one(run: str) -> dict[str, Any]:
 
 
 def own_seconds(graph: Graph, dataflow: str) -> dict[str, float]:
-    """Seconds of processor time of the model's first call in this process, and the least of five later ones, which know
-    the tiles.
-    """
+    """Processor seconds of the model's first call in this process, and the least of five later ones."""
     times = []
     for _ in range(6):
         started = time.process_time()

@@ -1,5 +1,4 @@
-"""Do skip connections matter on a data set? Trains the network with every skip and the one built without, at equal
-epochs.
+"""Do skips matter on a data set? Trains the network with every skip and the one without, at equal epochs.
 
     python -m experiments.benchmarks.skips_matter --data=photo_digits/small --depths=56,20 --epochs=6 --seeds=0
     --workdir=runs/skips

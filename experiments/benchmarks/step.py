@@ -44,9 +44,7 @@ Step = Callable[[], Any]
 
 
 class PlainResNet(nn.Module):
-    """`build.resnet(depth)` of CIFAR shape, as one would write it without a graph; `conv` as in
-    nn.Conv(conv_general_dilated=...).
-    """
+    """`build.resnet(depth)` of CIFAR shape, as one would write it without a graph; `conv` as in nn.Conv."""
 
     depth: int
     conv: Callable | None = None
@@ -219,9 +217,7 @@ def check_size(parameters: int, depth: int, where: str) -> None:
 
 
 def measure(steps: Mapping[str, Step], blocks: int, per_block: int) -> dict[str, np.ndarray]:
-    """{kind: [blocks, 2] seconds a step, on the clock and of all threads}; the kinds take turns, after two blocks to
-    warm up.
-    """
+    """{kind: [blocks, 2] seconds a step, on the clock and of all threads}; kinds take turns, after two to warm up."""
     seconds: dict[str, list[tuple[float, float]]] = {kind: [] for kind in steps}
     for block in range(-2, blocks):
         for kind, run in steps.items():

@@ -1,5 +1,4 @@
-"""Ground truth for LUTs, flip-flops, block RAM and DSPs: parts in Verilog, synthesized, and coefficients fitted to what
-they take.
+"""Ground truth for LUTs, flip-flops, block RAM and DSPs: synthesized parts in Verilog, and coefficients fitted.
 
 python -m experiments.calibrate                      # simulate and synthesize what is new in the grid, fit, report
 python -m experiments.calibrate --fit                # only fit and report, from the committed parts.csv

@@ -107,11 +107,11 @@ def report(fitted: Coefficients, measured: Mapping[Point, Mapping[str, int]], un
         lines.append(_row(name, fitted, group))
     for side, group in sides.items():
         lines.append(_row(f'all, {side}', fitted, group))
-    for fold in range(1, grid.FOLDS):
-        keys = fit.held_out(measured, fold)
+    for fifth in range(1, grid.FIFTHS):
+        keys = fit.held_out(measured, fifth)
         lines.append(
             _row(
-                f'all, held out, fold {fold}',
+                f'all, held out, fifth {fifth}',
                 fit.fit(measured, keys),
                 {p: r for p, r in measured.items() if p.key in keys},
             )

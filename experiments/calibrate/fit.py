@@ -75,9 +75,9 @@ def blocks(point: Point) -> dict[str, int]:
     return found
 
 
-def held_out(measured: Mapping[Point, Mapping[str, int]], fold: int = 0) -> set[str]:
+def held_out(measured: Mapping[Point, Mapping[str, int]], fifth: int = 0) -> set[str]:
     """`grid.held_out`, but of a kind of part that would be held out as a whole all points are fitted to."""
-    keys = grid.held_out(list(measured), fold)
+    keys = grid.held_out(list(measured), fifth)
     fitted = {part(point) for point in measured if point.key not in keys}
     return {point.key for point in measured if point.key in keys and part(point) in fitted}
 

@@ -11,7 +11,7 @@ from itertools import product
 
 from experiments.calibrate.parts import Point, point
 
-FOLDS = 5
+FIFTHS = 5
 WIDTHS = (16, 32, 72, 128, 256)
 
 
@@ -80,11 +80,11 @@ def points() -> list[Point]:
     return found
 
 
-def held_out(points: list[Point], fold: int = 0) -> set[str]:
-    """Keys of the points that the fit does not see; the five folds are disjoint."""
+def held_out(points: list[Point], fifth: int = 0) -> set[str]:
+    """Keys of the points that the fit does not see; the five are disjoint."""
     keys = sorted(each.key for each in points)
     random.Random(0).shuffle(keys)
-    return set(keys[fold::FOLDS])
+    return set(keys[fifth::FIFTHS])
 
 
 def _macs(multiplier: str, widths: tuple[tuple[int, int], ...], count: int) -> list[Point]:

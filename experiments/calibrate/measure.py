@@ -1,6 +1,4 @@
-"""Simulates and synthesizes the points of the grid that the results lack, a batch at a time, and writes the results
-after each.
-"""
+"""Simulates and synthesizes the points that the results lack, a batch at a time, writing results after each."""
 
 from __future__ import annotations
 

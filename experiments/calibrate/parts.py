@@ -1,5 +1,4 @@
-"""The parts that are synthesized: for each point of the grid its Verilog top, its streams and what it must do, as
-integers.
+"""The parts that are synthesized: for each point its Verilog top, its streams and what it must do, as integers.
 
 A point is (kind, {parameter: value}); its key, `kind name=value ...`, names it in the results. Templates are in `rtl/`,
 named as the kind.
@@ -89,9 +88,7 @@ def accumulator(part: Point) -> int:
 
 
 def top(part: Point, name: str) -> str:
-    """A module of that name with the streams as ports and no parameters; a ROM reads its words from the file of the
-    same name.
-    """
+    """A module of that name with the streams as ports, no parameters; a ROM reads the file of the same name."""
     (sources, sinks), memory = streams(part), f', .FILE("{name}.hex")' if part.kind == 'rom' else ''
     given = ', '.join(
         f'.{name.upper()}({value if isinstance(value, int) else chr(34) + value + chr(34)})'

@@ -79,9 +79,7 @@ def _amounts(fields: Fields) -> dict[str, float]:
 
 
 def scaled(base: Coefficients, path: Path, found: Factors) -> Calibration:
-    """The base coefficients with the factors of a report on the parts whose kind has one, whatever they were scaled by
-    before.
-    """
+    """The base coefficients with a report's factors on the parts whose kind has one, whatever scaled them before."""
     by_part = {}
     for name in base:
         part, resource = name.split('.')

@@ -20,9 +20,7 @@ Measured = dict[Point, dict[str, int]]
 
 
 def read(path: Path = PARTS_CSV) -> Measured:
-    """{point: {resource: number}}; empty if there is no file. Raises CostError naming the file and the row that lacks a
-    number.
-    """
+    """{point: {resource: number}}; empty without a file. Raises CostError naming the file and row that lacks one."""
     found = {}
     for row in raw(path):
         where = f'{path}: the row of {row.get("part") or "no part"!r}'

@@ -36,9 +36,7 @@ def version() -> str:
 
 
 def simulate(part: Point) -> int:
-    """Runs a part under random stalls against `parts.reference`; returns the tokens compared. Raises ToolError at the
-    first difference.
-    """
+    """Tokens of a part compared with `parts.reference` under random stalls. Raises ToolError at a difference."""
     tokens = parts.stimulus(part)
     wanted = parts.reference(part, tokens)
     sources, sinks = (*parts.streams(part)[0], 0)[:2], (*parts.streams(part)[1], 0)[:2]

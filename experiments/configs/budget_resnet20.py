@@ -1,5 +1,4 @@
-"""Learned gates within a budget (docs/methods/gates.md): the skips that fit in a given FIFO storage and LUTs, whichever
-they are.
+"""Learned gates within a budget (docs/methods/gates.md): the skips that fit in a given FIFO storage and LUTs.
 
 python -m experiments.train --config=experiments/configs/budget_resnet20.py --workdir=runs/budget_resnet20
 """

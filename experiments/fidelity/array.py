@@ -1,5 +1,4 @@
-"""The PE-array part of docs/fidelity.md: the model beside SCALE-Sim and ZigZag as they ran, and beside the figures of
-three papers.
+"""The PE-array part of docs/fidelity.md: the model beside SCALE-Sim, ZigZag and the figures of three papers.
 
 `python -m experiments.fidelity.dataflow docs/fidelity.md` writes the page. The tools' rows are those of `peers.json`;
 nothing here runs them.

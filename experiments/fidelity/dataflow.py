@@ -56,8 +56,7 @@ depths and intervals against simulation in its section on checks. Then the [PE a
 
 
 def hls4ml_streams(graph: Graph, word: int = 16) -> Iterator[tuple[str, int, int]]:
-    """(kind, depth, width) of each FIFO that hls4ml makes of a folded graph with io_stream and unquantized
-    accumulators.
+    """(kind, depth, width) of each FIFO of hls4ml's io_stream design of a folded graph, accumulators unquantized.
 
     A map deep each. Zero padding and ReLU are processes of their own; a convolution's output is as wide as its
     accumulator, an add's a bit wider.
@@ -174,9 +173,7 @@ def _shortening() -> str:
             )
             block = [row for row in cost.fifos if row['node'].startswith('s1b0')]
             into = [
-                row
-                for row in block
-                if row['node'] in ('s1b0_long', 's1b0_short1', 's1b0_short2') and not _is_main(row, skips)
+                row for row in block if row['node'] in ('s1b0_long', 's1b0_short1', 's1b0_short2') and not _is_main(row)
             ]
             found[skips] = (
                 len(block),
@@ -226,7 +223,7 @@ and the one into its clone.
   were sized by hls4ml's co-simulation (the largest occupancy plus one), as it would be for a tight design."""
 
 
-def _is_main(row: dict, skips: str) -> bool:
+def _is_main(row: dict) -> bool:
     return row['producer'].startswith('s1b0_conv')
 
 

@@ -74,9 +74,7 @@ def fitting(name: str, size: int, sram_bytes: int) -> Reduction | None:
 
 
 def mined(name: str, sram_bytes: int, **settings: object) -> int | None:
-    """Bytes of feature maps that ShortcutMining moves with so large a buffer, adds on their own; None if that is too
-    small.
-    """
+    """Bytes of feature maps that ShortcutMining moves with such a buffer, adds apart; None if that is too small."""
     try:
         wanted = target(policy='shortcut_mining', sram_bytes=sram_bytes, fuse_add=False, **settings)
         return costmodel.evaluate(network(name), wanted).total['dram_feature_map_bytes']
@@ -86,9 +84,7 @@ def mined(name: str, sram_bytes: int, **settings: object) -> int | None:
 
 @functools.cache
 def buffer_for(name: str, change: float) -> int:
-    """The smallest buffer, to a KiB, with which ShortcutMining moves so much less (bisection: more room hardly ever
-    moves more).
-    """
+    """The smallest buffer, to a KiB, with which ShortcutMining moves so much less (by bisection)."""
     goal, low, high = (1 + change) * baseline(name)['dram_feature_map_bytes'], 1, 1 << 14
     while low < high:
         middle = (low + high) // 2
@@ -145,9 +141,7 @@ def mining_table() -> str:
 
 
 def ratio_table() -> str:
-    """Feature-map bytes of ResNet-152: the published ShortcutMining, and the model's with equal buffers, over
-    ShortcutFusion's.
-    """
+    """Feature-map bytes of ResNet-152 over ShortcutFusion's: the published ShortcutMining and the model's."""
     base = baseline('resnet152')['dram_feature_map_bytes']
     published = (1 + MINING['resnet152']) * base
     lines = [
@@ -166,9 +160,7 @@ def ratio_table() -> str:
 
 
 def shortcut_share(name: str, size: int = 224) -> float:
-    """The share of the baseline's feature-map bytes that reading and adding shortcuts is: the three accesses of each
-    add.
-    """
+    """The share of the baseline's feature-map bytes that reading and adding shortcuts is: three accesses an add."""
     graph = network(name, size)
     adds = sum(3 * node.shape[0] * node.shape[1] * node.shape[2] for node in graph.nodes if node.op == 'add')
     return adds / baseline(name, size)['dram_feature_map_bytes']

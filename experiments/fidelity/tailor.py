@@ -37,9 +37,7 @@ BANDWIDTHS = (2, 4, 8, 16, 32, 64, 128)
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A setting and what removing the skips changes: DRAM bytes, bytes of feature maps, and performance, each as a
-    fraction.
-    """
+    """A setting and what removing skips changes: DRAM bytes, feature-map bytes and performance, as fractions."""
 
     policy: str
     fuse_add: bool

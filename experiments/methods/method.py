@@ -115,9 +115,7 @@ class Method:
 
 
 def before(graph: Graph, shortens: bool = False) -> dict[str, int]:
-    """The gate settings of the network as the teacher has it: every skip, but of a block to be shortened only the long
-    one.
-    """
+    """The gate setting of the teacher: every skip, but of a block to be shortened only the long one."""
     short = {gate for each in _shortened(graph, shortens) for gate in each.short}
     return {gate: int(gate not in short) for gate in graph.gates}
 

@@ -40,9 +40,7 @@ def rounds(graph: Graph, count: int) -> list[Mapping[str, int]]:
 
 
 def lengths(config: Config, graph: Graph, epochs: float, updates_per_epoch: int) -> list[float]:
-    """The epochs of each round: whole updates that add up to the student's phase. Raises ConfigError for a round
-    without any.
-    """
+    """Epochs of each round: whole updates that add up to the phase. Raises ConfigError for a round without any."""
     count = config.removal.rounds
     if count > len(graph.gates):
         raise ConfigError(f'config.removal.rounds is {count}, but the network has {len(graph.gates)} skips')

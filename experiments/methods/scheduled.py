@@ -1,4 +1,4 @@
-"""Skips that go one after another, by a plan, while one network trains.
+"""Skips that go one after another, by a timetable, while one network trains.
 
     remove                Tailor's SkipRemover: one skip after another closes, input side first
     shorten               Tailor's SkipShortener: block after block, the skip over two convolutions gives way to two
@@ -10,8 +10,8 @@ close after
 
     s_k = round((k + 1) E U) A calls,     E = removal.every_epochs, or what spreads them over two thirds of the phase,
 
-and is closed `removal.soften_epochs` later: always between two updates. A plan by which two skips would go at once, or
-one before the phase's first step or after its last, is refused.
+and is closed `removal.soften_epochs` later: always between two updates. A timetable by which two skips would go at
+once, or one before the phase's first step or after its last, is refused.
 
 Source: Weng et al. (arXiv 2301.07247).
 """
@@ -32,26 +32,27 @@ Switches = dict[str, tuple[float, float, int, int]]  # see `gates.scheduled`
 
 
 def train(run: Run, net: Net, teacher: Teacher | None) -> Student:
-    """Trains the network with the skips closing by the plan."""
-    plan = removal(run.config, net.graph, net.phase.epochs, run.updates_per_epoch)
-    gating = Gating(switches=plan, aids=run.config.aids)
+    """Trains the network with the skips closing by the timetable."""
+    timetable = removal(run.config, net.graph, net.phase.epochs, run.updates_per_epoch)
+    gating = Gating(switches=timetable, aids=run.config.aids)
     trained = train_phase(run, net.phase, net.graph, with_dirac(run.config, net), teacher, gating)
     return decided(trained.variables, after(net.graph, _shortens(run.config)))
 
 
 def switches(graph: Graph, every_updates: float, ramp_steps: int, parts: int = 1, shortens: bool = False) -> Switches:
-    """The plan of `gates.scheduled`: unit k = 0, 1, ... begins to switch after round((k + 1) * every_updates) updates
+    """The timetable of `gates.scheduled`: unit k = 0, 1, ... switches from round((k + 1) * every_updates) updates on
     of `parts` steps each.
     """
-    start, end, plan = before(graph, shortens), after(graph, shortens), {}
+    start, end, timetable = before(graph, shortens), after(graph, shortens), {}
     for index, unit in enumerate(units(graph, shortens)):
+        at = round((index + 1) * every_updates) * parts
         for gate in unit:
-            plan[gate] = (float(start[gate]), float(end[gate]), round((index + 1) * every_updates) * parts, ramp_steps)
-    return plan
+            timetable[gate] = (float(start[gate]), float(end[gate]), at, ramp_steps)
+    return timetable
 
 
 def removal(config: Config, graph: Graph, epochs: float, updates_per_epoch: int) -> Switches:
-    """The plan by which skips are removed or shortened in a phase of these epochs.
+    """The timetable by which skips are removed or shortened in a phase of these epochs.
 
     Raises ConfigError unless each is open at the phase's first step, they go one after another, and the last is closed
     at its last step.
@@ -63,8 +64,8 @@ def removal(config: Config, graph: Graph, epochs: float, updates_per_epoch: int)
     )
     parts = config.train.accumulate
     ramp = config_lib.steps(soften, updates_per_epoch, parts)
-    plan = switches(graph, every * updates_per_epoch, ramp, parts, _shortens(config))
-    at = [plan[unit[0]][2] for unit in units(graph, _shortens(config))]
+    timetable = switches(graph, every * updates_per_epoch, ramp, parts, _shortens(config))
+    at = [timetable[unit[0]][2] for unit in units(graph, _shortens(config))]
     steps = config_lib.steps(epochs, updates_per_epoch, parts)
     told = f'every {every:.4g} epochs of {updates_per_epoch:,} batches' + (f' in {parts:,} parts' if parts > 1 else '')
     key = f'config.removal.every_epochs is {given:g}' + (
@@ -86,7 +87,7 @@ def removal(config: Config, graph: Graph, epochs: float, updates_per_epoch: int)
             f'{key}: {told} the last of {len(at)} skips is closed after step {at[-1] + ramp} of {steps}, and none '
             'would train without it; ' + ('give less' if given else remedy)
         )
-    return plan
+    return timetable
 
 
 def _every_epochs(config: Config, graph: Graph, epochs: float) -> float:

@@ -1,6 +1,4 @@
-"""The chip that the engine runs a program on: DRAM, the memories of the stated sizes, and the count of every byte that
-DRAM moves.
-"""
+"""The chip that the engine runs a program on: DRAM, memories of the stated sizes, and a count of DRAM's bytes."""
 
 from __future__ import annotations
 

@@ -250,7 +250,7 @@ def _clone_call(graph: Graph, node: Node) -> str:
 def _input_stream(graph: Graph, node: Node, index: int) -> str:
     producer = node.inputs[index]
     is_port = graph[producer].op == 'input' and len(graph.consumers[producer]) == 1
-    return IN_PORT if is_port else planning.source(graph, node, index)
+    return IN_PORT if is_port else planning.source(node, index)
 
 
 def _output_stream(graph: Graph, name: str) -> str:

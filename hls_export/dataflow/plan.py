@@ -1,5 +1,4 @@
-"""What the exporter needs beyond the integers: reuse factors, the depth and storage of every FIFO, the device and its
-clock.
+"""What the exporter needs beyond the integers: reuse factors, depth and storage of each FIFO, device and clock.
 
 The FIFOs of a network are the edges between its processes (see `tailor_jax.streaming`): `producer__consumer`; a tensor
 with several readers goes through `producer__clone` into a clone process, whose outputs are `producer__consumer`. The
@@ -13,6 +12,7 @@ import re
 from collections.abc import Mapping
 
 from tailor_jax import streaming
+from tailor_jax.fields import is_integer
 from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.integers.qgraph import QGraph
 from tailor_jax.ops import WEIGHTED, listed
@@ -85,7 +85,7 @@ def readers(graph: Graph, name: str) -> tuple[str, ...]:
     )
 
 
-def source(graph: Graph, node: Node, index: int) -> str:
+def source(node: Node, index: int) -> str:
     """Name of the FIFO that a node's input `index` comes from."""
     name = node.inputs[index]
     return streaming.fifo_name(name, node.name) + ('__2' if name in node.inputs[:index] else '')
@@ -107,7 +107,7 @@ def fifos(graph: Graph) -> dict[str, str]:
 def skip_fifos(graph: Graph) -> tuple[str, ...]:
     """The FIFOs that feed the second input of an add: a skip tensor waits there."""
     names = fifos(graph)
-    skips = (source(graph, node, 1) for node in graph.nodes if node.op == 'add')
+    skips = (source(node, 1) for node in graph.nodes if node.op == 'add')
     return tuple(name for name in skips if name in names)
 
 
@@ -115,7 +115,7 @@ def check(graph: Graph, plan: Plan) -> None:
     """Raises GraphError where the plan does not fit: a FIFO missing or unknown, a reuse factor that does not divide, a
     negative latency, or what is no number or name: all of it is printed into sources and scripts."""
     latency, clock = plan.process_latency_cycles, plan.clock_mhz
-    if not _is_integer(latency) or not 0 <= latency <= MOST_LATENCY:
+    if not is_integer(latency) or not 0 <= latency <= MOST_LATENCY:
         raise GraphError(
             f'process_latency_cycles must be an integer, 0 or more, and at most {MOST_LATENCY}, got {latency!r}'
         )
@@ -133,7 +133,7 @@ def check(graph: Graph, plan: Plan) -> None:
     for name, fifo in plan.fifos.items():
         if fifo.storage not in STORAGE:
             raise GraphError(f'FIFO {name!r}: storage must be one of {", ".join(STORAGE)}, got {fifo.storage!r}')
-        if not _is_integer(fifo.depth) or not 1 <= fifo.depth <= MOST_DEPTH:
+        if not is_integer(fifo.depth) or not 1 <= fifo.depth <= MOST_DEPTH:
             raise GraphError(
                 f'FIFO {name!r}: depth must be a positive integer, at most {MOST_DEPTH}, got {fifo.depth!r}'
             )
@@ -142,10 +142,6 @@ def check(graph: Graph, plan: Plan) -> None:
             raise GraphError(
                 f'the plan gives {name!r} a reuse factor, but it is no {listed(WEIGHTED, "or")} node of the network'
             )
-        if not _is_integer(factor):
+        if not is_integer(factor):
             raise GraphError(f'node {name!r}: its reuse factor must be an integer, got {factor!r}')
         streaming.reuse_split(graph, graph[name], factor)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -46,8 +46,7 @@ def resnet(
     width: int | None = None,
     skips: str = 'long',
 ) -> Graph:
-    """A residual network: of ImageNet shape for depths 18, 34, 50, 101 and 152, of CIFAR shape for the other depths 6n
-    + 2.
+    """A residual network: of ImageNet shape for depths 18, 34, 50, 101, 152, of CIFAR shape for others of 6n + 2.
 
     CIFAR shape: a 3x3 stem, three stages of (depth - 2) / 6 basic blocks. ImageNet shape: a 7x7 stem of stride 2 and a
     max pool, four stages of basic (18, 34) or bottleneck blocks, whose stride sits on the 3x3 convolution.

@@ -1,5 +1,4 @@
-"""The description of a prepared set, looked at before TFDS does: features.json names the Python classes that TFDS then
-imports.
+"""The description of a prepared set, checked before TFDS: features.json names Python classes to import.
 
     check(directory)    raises DataError unless features.json and dataset_info.json are of sensible size and name
                         TFDS's own features only

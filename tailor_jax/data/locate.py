@@ -33,9 +33,7 @@ def data_root() -> Path:
 
 
 def latest_version(directory: Path) -> Path | None:
-    """Returns the prepared directory at or under `directory`: itself, its highest version, or that of its default or
-    only config.
-    """
+    """The prepared directory at or under `directory`: itself, its highest version, or its default or only config's."""
     if (directory / _INFO).is_file():
         return directory
     found = _versions(directory)
@@ -93,9 +91,7 @@ def in_directory(directory: Path, name: str) -> Path:
 
 
 def missing(name: str, root: Path) -> DataError:
-    """Builds the error for a set that is not under `root`: how to prepare a known one, the nearest known name
-    otherwise.
-    """
+    """The error for a set that is not under `root`: how to prepare a known one, else the nearest known name."""
     if name in PUBLIC:
         return DataError(
             f'data set {name!r} is not prepared in {root}. Prepare it once (needs the network and TensorFlow, which '

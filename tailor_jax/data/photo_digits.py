@@ -1,5 +1,4 @@
-"""The embedded set `photo_digits`: handwritten digits on photographs, 32x32x3, in the manner of MNIST-M, as a TFDS
-builder.
+"""The embedded set `photo_digits`: handwritten digits on photographs, 32x32x3, as MNIST-M, a TFDS builder.
 
 Made, not downloaded, from what scikit-learn ships: its 1,797 digits and its two photographs. Image i of a split is
 

@@ -29,8 +29,7 @@ _ORDER, _DRAWS = 0, 1  # which stream of the seed
 
 
 def default_augment(source: Source, **changes) -> Augment:
-    """Returns the customary augmentation of a set, with `changes` to it, as in default_augment(source, cutout=8,
-    mixup=0.2).
+    """Returns the customary augmentation of a set with `changes`, as in default_augment(source, cutout=8, mixup=0.2).
 
     Random resized crops and flips for images of varying size; shifts by a 16th of the side for digits; shifts by an 8th
     and flips otherwise; nothing for sequences, which have one row.
@@ -68,8 +67,7 @@ def train_batches(
     augment: Augment | None = None,
     threads: int | None = None,
 ) -> Iterator[Batch]:
-    """Yields this process's share of each training batch, from step `start_step` on, without end unless `steps` is
-    given.
+    """Yields this process's share of each batch from step `start_step` on, without end unless `steps` is given.
 
     Args:
       source: the data set.

@@ -95,9 +95,7 @@ class Records:
         raise IndexError(f'record {index} is past the end of split {self.split!r}')
 
     def encoded(self, indices: Iterable[int]) -> list[tuple[bytes | list[int], int]]:
-        """Reads records: a list of (undecoded image, label). Raises DataError for one that is unreadable or
-        mislabelled.
-        """
+        """Reads records: (undecoded image, label) each. Raises DataError for one that is unreadable or mislabelled."""
         rows = [int(i) for i in indices]
         try:
             messages = self.reader.__getitems__(rows)

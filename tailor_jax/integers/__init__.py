@@ -1,3 +1,1 @@
-"""The integer side: fixed-point types, the integer graph and its reference semantics, its file, lowering to it. Imports
-no jax.
-"""
+"""The integer side: fixed-point types, the integer graph, its semantics and file, lowering to it. No jax."""

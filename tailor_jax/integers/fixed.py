@@ -71,9 +71,7 @@ def quantize(x: np.ndarray, fixed: Fixed) -> np.ndarray:
 
 
 def requantize(accumulator: np.ndarray, shift: int, fixed: Fixed) -> np.ndarray:
-    """int64 accumulators of up to 61 bits, `shift` fractional bits finer than `fixed`, to int32 integers of that
-    type.
-    """
+    """int64 accumulators of up to 61 bits, `shift` fractional bits finer than `fixed`, to int32 of that type."""
     if shift > 0:
         shift = min(shift, 62)  # all that is below 2^61 is 0 from there on
         accumulator = (accumulator + (1 << (shift - 1))) >> shift
@@ -84,9 +82,7 @@ def requantize(accumulator: np.ndarray, shift: int, fixed: Fixed) -> np.ndarray:
 
 
 def lookup(function: Callable[[np.ndarray], np.ndarray], source: Fixed, out: Fixed) -> np.ndarray:
-    """The integers (int32) of `out` for function(x), computed in float64, at every x of `source` from the least to the
-    greatest.
-    """
+    """int32 integers of `out` for function(x), in float64, at every x of `source` from the least to the greatest."""
     values = function(np.arange(source.lo, source.hi + 1) * source.step)
     return np.clip(np.floor(values * 2.0**out.frac + 0.5), out.lo, out.hi).astype(np.int32)
 

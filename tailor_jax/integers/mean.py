@@ -32,9 +32,7 @@ _WIDEST_PRODUCT = 1 << 61  # of a sum and its reciprocal: it and its rounding fi
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """How a mean of `count` integers of a type is computed, see above; `frac` is how many fractional bits it has
-    beyond theirs.
-    """
+    """How a mean of `count` integers of a type is computed, see above; `frac` is its fractional bits beyond theirs."""
 
     count: int
     divisor: int

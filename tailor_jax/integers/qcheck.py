@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tailor_jax.fields import is_integer
 from tailor_jax.graph import Graph, GraphError, Node, weight_shape
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.mean import values
@@ -76,7 +77,7 @@ def check(graph: Graph, qnode: QNode, sources: Sequence[QNode]) -> None:
         raise _error(node, f'its accumulator has {qnode.acc.frac} fractional bits', f'{frac}')
     most = 1 << align[0] if node.op == 'leaky_relu' else 1
     if (
-        not _is_integer(qnode.multiplier)
+        not is_integer(qnode.multiplier)
         or not (node.op == 'leaky_relu' or qnode.multiplier == 1)
         or not 0 <= qnode.multiplier <= most
     ):
@@ -172,10 +173,6 @@ def _check_arrays(qnode: QNode, expected: dict[str, tuple[int, ...]]) -> None:
             raise _error(
                 node, f'its {name} has values from {given.min()} to {given.max()}', f'{fixed.lo}..{fixed.hi} of {fixed}'
             )
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _error(node: Node, given: str, expected: str) -> GraphError:

@@ -202,9 +202,7 @@ def convolve(x: np.ndarray, weight: np.ndarray, node: Node) -> np.ndarray:
 
 
 def check(qgraph: QGraph) -> None:
-    """Raises GraphError naming the first node whose integers do not fit its graph, its types or its inputs; see
-    `qcheck`.
-    """
+    """Raises GraphError naming the first node whose integers do not fit graph, types or inputs; see `qcheck`."""
     graph, by_name = qgraph.graph, qgraph.by_name
     for qnode in qgraph.nodes:
         qcheck.check(graph, qnode, [by_name[name] for name in qnode.node.inputs])

@@ -1,6 +1,4 @@
-"""The quantization types of a network: what `quant.calibrate` chooses, training computes in and lowering takes;
-quant.json.
-"""
+"""The quantization types of a network, quant.json: `quant.calibrate` chooses them, lowering takes them."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ FORMAT = ('quant', 1)
 
 @dataclasses.dataclass(frozen=True)
 class QuantSpec:
-    """Quantization types of a folded network, hashable: ((node, type of its output), ...) and ((node, type of its
-    kernel), ...).
-    """
+    """Quantization types of a folded network, hashable: ((node, type), ...) of outputs and of kernels."""
 
     activations: tuple[tuple[str, Fixed], ...]
     weights: tuple[tuple[str, Fixed], ...]
@@ -32,9 +28,7 @@ class QuantSpec:
 
     @classmethod
     def from_json(cls, data: Any, where: str = 'quant.json') -> QuantSpec:
-        """The types in what `to_json` gave. Raises FormatError naming `where`, the field, what was given and what was
-        expected.
-        """
+        """The types in what `to_json` gave. Raises FormatError naming `where`, the field, given and expected."""
         fields = Fields(data, where)
         fields.header(*FORMAT)
         activations, weights = (_types(fields.object(kind)) for kind in ('activations', 'weights'))

@@ -1,5 +1,4 @@
-"""Optimizers: SGD with Nesterov momentum for the network, Adam for the gates, each with its own learning rate
-(optax.partition).
+"""Optimizers: SGD with Nesterov momentum for the network, Adam for the gates, each at its own rate (optax.partition).
 
 learning rate   linear warm-up, then one of SCHEDULES:
                 cosine     to zero at the end of the phase

@@ -10,7 +10,7 @@ again),
 
     m_r <- m_r + dual_learning_rate * excess_r(p) where that excess is positive, else 0
 
-Gates that learn are drawn; gates that follow a plan (`Context.switches`) take its value; the others are open.
+Gates that learn are drawn; gates that follow a timetable (`Context.switches`) take its value; the others are open.
 
 The state is an ordinary replicated pytree: pmap takes it with in_axes=None, averages the gradients over the axis
 'batch' and returns it with out_axes=None. Every device draws the same gates, from fold_in(key(seed), step); batch
@@ -44,9 +44,7 @@ AXIS = 'batch'
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Everything that a checkpoint holds: `params` = {'net': by node, 'gates': log_alpha by gate}, `multipliers` by
-    constraint.
-    """
+    """A checkpoint's content: `params` = {'net': by node, 'gates': log_alpha by gate}, `multipliers` by constraint."""
 
     step: jax.Array
     params: dict
@@ -62,7 +60,7 @@ class Context(flax.struct.PyTreeNode):
       seed: of the gates' draws.
       teacher: variables of the teacher, {} without distillation.
       cost_weight: factor of the cost term.
-      switches: plan of the gates that do not learn, see `gates.scheduled`.
+      switches: timetable of the gates that do not learn, see `gates.scheduled`.
     """
 
     seed: jax.Array
@@ -122,9 +120,7 @@ class Objective:
 def init_state(
     variables: Mapping, gates: Mapping[str, jax.Array], recipe: Recipe, constraints: Iterable[str] = ()
 ) -> TrainState:
-    """A state at step 0 from a network's variables, its gates' parameters ({} for none) and the names of its
-    constraints.
-    """
+    """A state at step 0 from a network's variables, its gates' parameters ({} for none) and constraints' names."""
     params = {'net': dict(variables['params']), 'gates': dict(gates)}
     multipliers = {name: jnp.float32(0) for name in constraints}
     return TrainState(

@@ -7,14 +7,13 @@ import dataclasses
 import random
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from array_cases import FEW, targets
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from laws import check_gradient, check_monotone, price, random_setting
 from random_graphs import nested_graphs
-from tables import table_peak
 
 import costmodel
 from costmodel.array.evaluate import POLICIES
@@ -50,14 +49,6 @@ def fits(graph: Graph, target: costmodel.PEArray) -> bool:
         assert 'no alternative' in str(error)
         return False
     return True
-
-
-def random_setting(graph: Graph, rng: random.Random) -> dict[str, int]:
-    return {gate: rng.randint(0, 1) for gate in graph.gates}
-
-
-def price(graph: Graph, setting: dict[str, int], target: costmodel.PEArray) -> dict[str, int]:
-    return costmodel.evaluate(rewrite.binarize(graph, setting), target).total
 
 
 @settings(max_examples=FEW)
@@ -114,35 +105,15 @@ def test_a_cut_must_fit_in_every_setting_that_can_be():
 @settings(max_examples=max(3, FEW // 4))  # jax compiles anew for every table's shape
 @given(cases())
 def test_the_gradient_is_the_finite_difference(case):
-    """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative; for all resources mixed, under
-    jit.
-    """
     graph, target, rng = case
     assume(graph.gates)
-    target = pinned(graph, target, rng)
-    table = costmodel.tabulate(graph, target)
-    p = {gate: rng.uniform(0.05, 0.95) for gate in graph.gates}
-    weight = {name: rng.uniform(0.5, 1) / max(1.0, table_peak(table, name)) for name in table.resources}
-
-    def mixed(point):
-        value = costmodel.expected(table, point)
-        return sum(weight[name] * value[name] for name in table.resources)
-
-    gradient = jax.jit(jax.grad(mixed))({gate: jnp.float32(value) for gate, value in p.items()})
-    for gate in graph.gates:
-        assert float(gradient[gate]) == pytest.approx(mixed(p | {gate: 1}) - mixed(p | {gate: 0}), rel=1e-4, abs=1e-5)
+    check_gradient(graph, pinned(graph, target, rng), rng, lambda value: jax.jit(jax.grad(value)))
 
 
 @settings(max_examples=FEW)
 @given(cases())
 def test_removing_a_skip_never_raises_a_monotone_cost(case):
-    graph, target, rng = case
-    setting = random_setting(graph, rng)
-    before = price(graph, setting, target)
-    for gate in [gate for gate, value in setting.items() if value]:
-        after = price(graph, setting | {gate: 0}, target)
-        for name in costmodel.monotone(target):
-            assert after[name] <= before[name], f'{name} rises from {before[name]} to {after[name]} when {gate} closes'
+    check_monotone(*case)
 
 
 @settings(max_examples=FEW)
@@ -203,24 +174,20 @@ def test_shortcut_fusion_refuses_gates_that_change_which_cuts_there_are():
     cut in place of two.
     """
     target = costmodel.pe_array('shortcut_fusion', policy='shortcut_fusion', sram_bytes=3000)
-    for price in (costmodel.tabulate, costmodel.evaluate):
+    for told in (costmodel.tabulate, costmodel.evaluate):
         with pytest.raises(costmodel.CostError, match="block 'b5' has nodes of other blocks between its own"):
-            price(_torn('b5', 'u'), target)
+            told(_torn('b5', 'u'), target)
         with pytest.raises(
             costmodel.CostError, match='whether this network upsamples, and cuts=0 .* give cuts=1 or cuts=2'
         ):
-            price(_torn('b2', 'u'), target)
-        price(_torn('b2', 'a'), target)
+            told(_torn('b2', 'u'), target)
+        told(_torn('b2', 'a'), target)
     graph = _torn('b2', 'u')
     for target in (
         dataclasses.replace(target, cuts=cuts, sram_bytes=size) for cuts in (1, 2) for size in (1500, 3000, 6000)
     ):
         table = costmodel.tabulate(graph, target)
-        assert all(price_of(graph, {'g': value}, target) == costmodel.expected(table, {'g': value}) for value in (0, 1))
-
-
-def price_of(graph: Graph, setting: dict[str, int], target: costmodel.PEArray) -> dict[str, int]:
-    return costmodel.evaluate(rewrite.binarize(graph, setting), target).total
+        assert all(price(graph, {'g': value}, target) == costmodel.expected(table, {'g': value}) for value in (0, 1))
 
 
 def test_the_state_between_blocks_matters():

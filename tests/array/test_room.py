@@ -1,5 +1,4 @@
-"""Buffers of the PE array: the least that a network runs in is what the error says, and more of them never costs more
-traffic.
+"""Buffers of the PE array: the least that a network runs in is the error's, and more never costs more traffic.
 
 The default run takes few graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000.
 """

@@ -78,7 +78,7 @@ def test_an_add_may_read_one_tensor_twice(net, target):
 def test_an_add_that_reads_one_tensor_twice_is_simulated_as_priced():
     folded = reads_twice('conv')
     cost = costmodel.evaluate(folded, costmodel.dataflow(reuse_factor=1))
-    depths = {row['name']: row['depth'] for row in cost.fifos}
+    depths = cost.depths
     assert simulate(folded, cost.reuse_factors, depths).interval_cycles == cost.total['interval_cycles'] == 36
 
 

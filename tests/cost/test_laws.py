@@ -1,5 +1,4 @@
-"""The laws that every target owes (design.md, section 4), over random residual graphs with nested skips and shared
-gates.
+"""The laws that every target owes (design.md, section 4), over random graphs with nested skips and shared gates.
 
 The default run takes up to 25 graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000 (250 for the gradient).
 """
@@ -12,12 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from laws import check_gradient, check_monotone, price, random_setting
 from random_graphs import nested_graphs
 from tables import table_peak
 
 import costmodel
 from costmodel.expectation.table import MAX_GROUP_GATES
-from tailor_jax import build, rewrite
+from tailor_jax import build
 from tailor_jax.graph import Graph, Node
 
 
@@ -46,14 +46,6 @@ def targets(draw: st.DrawFn, graph: Graph) -> costmodel.Dataflow:
 def cases(draw: st.DrawFn, max_gates: int = 12) -> tuple[Graph, costmodel.Dataflow, random.Random]:
     graph = draw(nested_graphs(max_gates))
     return graph, draw(targets(graph)), random.Random(draw(st.integers(0, 1 << 32)))
-
-
-def random_setting(graph: Graph, rng: random.Random) -> dict[str, int]:
-    return {gate: rng.randint(0, 1) for gate in graph.gates}
-
-
-def price(graph: Graph, setting: dict[str, int], target: costmodel.Dataflow) -> dict[str, int]:
-    return costmodel.evaluate(rewrite.binarize(graph, setting), target).total
 
 
 @given(cases())
@@ -102,33 +94,14 @@ def test_the_expectation_is_the_mean_over_sampled_gates(case):
 @settings(max_examples=max(8, settings.default.max_examples // 4))  # jax compiles anew for every table's shape
 @given(cases())
 def test_the_gradient_is_the_finite_difference(case):
-    """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative, not an approximation of it; for
-    all resources mixed.
-    """
     graph, target, rng = case
     assume(graph.gates)
-    table = costmodel.tabulate(graph, target)
-    p = {gate: rng.uniform(0.05, 0.95) for gate in graph.gates}
-    weight = {name: rng.uniform(0.5, 1) / max(1.0, table_peak(table, name)) for name in table.resources}
-
-    def mixed(point):
-        value = costmodel.expected(table, point)
-        return sum(weight[name] * value[name] for name in table.resources)
-
-    gradient = jax.grad(mixed)({gate: jnp.float32(value) for gate, value in p.items()})
-    for gate in graph.gates:
-        assert float(gradient[gate]) == pytest.approx(mixed(p | {gate: 1}) - mixed(p | {gate: 0}), rel=1e-4, abs=1e-5)
+    check_gradient(graph, target, rng, jax.grad)
 
 
 @given(cases())
 def test_removing_a_skip_never_raises_a_monotone_cost(case):
-    graph, target, rng = case
-    setting = random_setting(graph, rng)
-    before = price(graph, setting, target)
-    for gate in [gate for gate, value in setting.items() if value]:
-        after = price(graph, setting | {gate: 0}, target)
-        for name in costmodel.monotone(target):
-            assert after[name] <= before[name], f'{name} rises from {before[name]} to {after[name]} when {gate} closes'
+    check_monotone(*case)
 
 
 def test_every_resource_is_monotone_under_full_map():

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 import pytest
-from fifo_depths import LATENCIES, depths, keeps_interval, one_token_less, pruned, simulated
+from fifo_depths import LATENCIES, keeps_interval, one_token_less, pruned, simulated
 from hypothesis import example, given
 from hypothesis import strategies as st
 from random_graphs import same_rate
@@ -35,15 +35,15 @@ def skip_over(convs: int, width: int, height: int = 6) -> Graph:
 def test_a_skip_over_n_convolutions_holds_n_rows_and_n_pixels_and_one(convs, width):
     """facts: W + 2 over one, 2 W + 3 over two, n (W + 1) + 1 over n, at equal rates."""
     cost = costmodel.evaluate(skip_over(convs, width), UNIT)
-    assert depths(cost)['stem__join'] == convs * (width + 1) + 1
-    assert all(depth == 2 for name, depth in depths(cost).items() if name != 'stem__join')
+    assert cost.depths['stem__join'] == convs * (width + 1) + 1
+    assert all(depth == 2 for name, depth in cost.depths.items() if name != 'stem__join')
 
 
 @pytest.mark.parametrize('latency', LATENCIES)
 @pytest.mark.parametrize('convs', [1, 2, 3])
 def test_each_convolution_under_a_skip_adds_its_latency_to_the_depth(convs, latency):
     cost = costmodel.evaluate(skip_over(convs, 8), costmodel.dataflow(reuse_factor=1, process_latency_cycles=latency))
-    assert depths(cost)['stem__join'] == convs * (8 + 1 + latency) + 1
+    assert cost.depths['stem__join'] == convs * (8 + 1 + latency) + 1
     # The stem counts too; the clone and the add.
     assert cost.total['latency_cycles'] == 6 * 8 + (convs + 1) * (8 + 1 + latency) + 2 * latency
 
@@ -53,15 +53,15 @@ def test_reuse_adds_the_cycles_of_the_passes_to_the_depth():
     graph = skip_over(2, 8)
     for reuse in (2, 3, 6):
         assert (
-            depths(costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse)))['stem__join']
+            costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse)).depths['stem__join']
             == 2 * 9 + 1 + (2 * (reuse - 1)) // reuse
         )
 
 
 def test_full_map_and_pow2():
     graph = skip_over(2, 8)
-    assert set(depths(costmodel.evaluate(graph, costmodel.dataflow(fifo_policy='full_map'))).values()) == {48}
-    assert depths(costmodel.evaluate(graph, costmodel.dataflow(fifo_policy='pow2', reuse_factor=1)))['stem__join'] == 32
+    assert set(costmodel.evaluate(graph, costmodel.dataflow(fifo_policy='full_map')).depths.values()) == {48}
+    assert costmodel.evaluate(graph, costmodel.dataflow(fifo_policy='pow2', reuse_factor=1)).depths['stem__join'] == 32
 
 
 def test_shortening_saves_no_bits_in_an_exactly_sized_pipeline():
@@ -87,9 +87,7 @@ def test_at_the_depths_given_the_network_keeps_the_interval_of_its_slowest_proce
     if not run.interval_images:  # images of a few pixels, all in before the first is out
         run = simulated(graph, cost, images=200)
     assert run.interval_cycles == cost.total['interval_cycles']
-    assert set(depths(cost)) == {
-        name for name in run.occupancy if name.split('__')[0] != 'input' or name in depths(cost)
-    }
+    assert set(cost.depths) == {name for name in run.occupancy if name.split('__')[0] != 'input' or name in cost.depths}
 
 
 @given(pruned())
@@ -155,7 +153,7 @@ def test_one_token_less_in_any_fifo_costs_throughput(case):
     assert keeps_interval(graph, cost)
     for row in cost.fifos:
         if row['depth'] > target.stream_depth:
-            assert not keeps_interval(graph, one_token_less(cost, row['name'])), (row['name'], depths(cost))
+            assert not keeps_interval(graph, one_token_less(cost, row['name'])), (row['name'], cost.depths)
 
 
 @given(same_rate(), st.sampled_from(LATENCIES))
@@ -164,7 +162,7 @@ def test_a_skip_fifo_fills_to_its_depth_and_one_less_stops_the_network(graph, la
     throughput or all.
     """
     cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, process_latency_cycles=latency))
-    given_depths = depths(cost)
+    given_depths = cost.depths
     names = {f'{node.inputs[1]}__{node.name}': node for node in graph.nodes if node.op == 'add'}
     images = 6 + 3 * sum(given_depths.values()) // math.prod(graph.input.shape[:2])  # enough tokens to fill every FIFO
     run = simulate(graph, cost.reuse_factors, {**given_depths}, images, process_latency_cycles=latency)
@@ -198,7 +196,7 @@ def test_without_room_for_bursts_a_strided_network_misses_its_interval():
     """Why plain FIFOs around strided layers are deeper than two: with two a network is a tenth slower or more."""
     graph = build.resnet(8, (16, 16, 3), width=8)
     cost = costmodel.evaluate(graph, costmodel.dataflow())
-    shallow = {name: depth if name.endswith('_long') else 2 for name, depth in depths(cost).items()}
+    shallow = {name: depth if name.endswith('_long') else 2 for name, depth in cost.depths.items()}
     run = simulate(rewrite.fold(graph), cost.reuse_factors, shallow)
     assert not run.deadlocked and run.interval_cycles > 1.1 * cost.total['interval_cycles']
 
@@ -208,7 +206,7 @@ def test_without_room_for_bursts_a_strided_network_misses_its_interval():
 def test_depths_found_without_latency_lose_throughput_on_a_machine_that_has_it(pace, latency):
     graph = build.resnet(8, (8, 8, 1), width=8)
     cost = costmodel.evaluate(graph, costmodel.dataflow(**pace))
-    run = simulate(rewrite.fold(graph), cost.reuse_factors, depths(cost), process_latency_cycles=latency)
+    run = simulate(rewrite.fold(graph), cost.reuse_factors, cost.depths, process_latency_cycles=latency)
     assert run.interval_cycles > cost.total['interval_cycles']
 
 
@@ -225,7 +223,7 @@ def test_deadlock_free_depths_run_and_one_less_does_not(case):
         reuse_factor=target.reuse_factor, interval_cycles=target.interval_cycles, process_latency_cycles=latency
     )
     cost = costmodel.evaluate(graph, target)
-    folded, full = rewrite.fold(graph), depths(cost)
+    folded, full = rewrite.fold(graph), cost.depths
     for name, least in deadlock_free_depths(graph, target).items():
         assert least <= full[name]
         if least > 1:
@@ -240,7 +238,7 @@ def test_deadlock_free_depths_run_and_one_less_does_not(case):
 def test_a_slow_projection_needs_more_for_throughput_than_against_deadlock():
     graph = build.resnet(8, (16, 16, 3), width=8)
     target = costmodel.dataflow()
-    full, least = depths(costmodel.evaluate(graph, target)), deadlock_free_depths(graph, target)
+    full, least = costmodel.evaluate(graph, target).depths, deadlock_free_depths(graph, target)
     assert least['stem_conv__s1b0_long'] == 2 * 16 + 3 == full['stem_conv__s1b0_long'] - 1
     assert all(least[name] <= full[name] for name in full)
 
@@ -253,7 +251,7 @@ def test_a_skip_from_the_line_buffer():
     cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, skip='line_buffer'))
     row = next(row for row in cost.fifos if row['name'] == 'stem__join')
     assert (row['tap_host'], row['tap_lag'], row['depth']) == ('conv0', 2 * 8 + 2, 2)
-    assert 'stem__clone' not in depths(cost)
+    assert 'stem__clone' not in cost.depths
     naive, tapped = 32 * (3 + 3 - 2) + 3 + 3 - 1, 32 * (3 - 1) + 3 - 1  # NN2FPGA's own count of the two, in tokens
     assert round(tapped / naive, 3) == 0.496
 
@@ -270,7 +268,7 @@ def test_the_simulator_absorbs_no_add_whose_convolution_others_read(stream_depth
     )
     cost = costmodel.evaluate(Graph(nodes), costmodel.dataflow(add='absorbed', stream_depth=stream_depth))
     run = simulated(Graph(nodes), cost)
-    assert set(run.occupancy) == set(depths(cost))
+    assert set(run.occupancy) == set(cost.depths)
     assert (run.deadlocked, run.interval_cycles, run.latency_cycles) == (
         False,
         cost.total['interval_cycles'],
@@ -283,6 +281,6 @@ def test_an_absorbed_add_has_no_process_and_no_stream_before_it():
     apart, within = (
         costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1, add=add)) for add in ('separate', 'absorbed')
     )
-    assert set(depths(apart)) - set(depths(within)) == {'conv1__join'}
-    assert depths(within)['stem__join'] == depths(apart)['stem__join']
+    assert set(apart.depths) - set(within.depths) == {'conv1__join'}
+    assert within.depths['stem__join'] == apart.depths['stem__join']
     assert within.total['lut'] < apart.total['lut']

@@ -41,12 +41,12 @@ def test_block_counts_are_equal_on_at_least_95_percent_of_points(resource):
     assert count >= 10 and equal >= 0.95 * count, wrong
 
 
-@pytest.mark.parametrize('fold', range(grid.FOLDS))
-def test_errors_on_held_out_points(fold):
-    """At most 10 % in the median and 25 % at the 95th percentile, of points that the fit has not seen; fold 0 is the
+@pytest.mark.parametrize('fifth', range(grid.FIFTHS))
+def test_errors_on_held_out_points(fifth):
+    """At most 10 % in the median and 25 % at the 95th percentile, of points that the fit has not seen; fifth 0 is the
     model's own.
     """
-    unseen = fit.held_out(MEASURED, fold)
+    unseen = fit.held_out(MEASURED, fifth)
     fitted = fit.fit(MEASURED, unseen)
     for resource in ('lut', 'ff'):
         found = fit.errors(fitted, {part: row for part, row in MEASURED.items() if part.key in unseen}, resource)

@@ -326,9 +326,7 @@ def test_config_json_begins_with_its_format_and_gives_the_config_back():
 
 
 def test_random_configs_build_or_are_refused_in_one_line():
-    """Through the whole check that a run makes before it writes anything; what it takes is a network with a price and a
-    plan.
-    """
+    """Through the whole check of a run before it writes anything; what it takes has a price and a timetable."""
     rng, built, refused = np.random.default_rng(1), 0, 0
     for _ in range(200):
         changes = draw(rng)

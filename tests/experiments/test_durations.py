@@ -1,4 +1,4 @@
-"""Plans in steps: when skips go, how long rounds and phases are, and which plans are refused; each against a replay of
+"""Timetables in steps: when skips go, how long rounds and phases are, which are refused; each against a replay of
 the phase's steps.
 """
 
@@ -28,7 +28,7 @@ GRAPHS = {
 }
 
 
-def planned(name, depth, **settings):
+def timed(name, depth, **settings):
     config = base()
     config.method, config.model.depth, config.model.skips = name, depth, METHODS[name].skips[0]
     for key, value in settings.items():
@@ -56,10 +56,10 @@ def replayed(switches, steps):
 def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_turn(
     name, depth, every, epochs, soften, updates, parts
 ):
-    """Over random settings: the plan is refused, or each skip is open at first and closed at last, one after another,
+    """Over random settings: the timetable is refused, or each skip is open at first and closed at last, one by one,
     each at its documented step.
     """
-    config, graph = planned(
+    config, graph = timed(
         name, depth, removal__every_epochs=every, train__student__epochs=epochs, removal__soften_epochs=soften
     )
     config.train.accumulate = parts
@@ -120,14 +120,14 @@ def test_every_skip_that_is_reported_removed_was_closed_in_training_each_in_its_
 )
 def test_a_plan_in_which_a_skip_does_not_go_on_its_own_is_refused_with_its_numbers(every, epochs, message):
     """ResNet-56 on digits at batch 64: 22 batches an epoch, 27 skips."""
-    config, graph = planned('remove', 56, removal__every_epochs=every, train__student__epochs=epochs)
+    config, graph = timed('remove', 56, removal__every_epochs=every, train__student__epochs=epochs)
     with pytest.raises(ConfigError, match=message):
         durations.check(config, graph, 22)
 
 
 def test_skips_that_were_never_closed_are_closed_now():
     """What used to lose three of 27: 0.16 epochs of 22 batches are 3.52 steps, not 4."""
-    config, graph = planned('remove', 56, removal__every_epochs=0.16, train__student__epochs=4.4)
+    config, graph = timed('remove', 56, removal__every_epochs=0.16, train__student__epochs=4.4)
     at = [values[2] for values in scheduled.removal(config, graph, 4.4, 22).values()]
     assert at == [round((k + 1) * (0.16 * 22)) for k in range(27)] and at[-1] == 95 < 97 == round(4.4 * 22)
 
@@ -142,7 +142,7 @@ def test_skips_that_were_never_closed_are_closed_now():
 def test_rounds_share_all_steps_of_the_phase_and_each_closes_and_trains_some_skips(
     depth, count, epochs, updates, parts
 ):
-    config, graph = planned('nonresnet', depth, removal__rounds=count, train__student__epochs=epochs)
+    config, graph = timed('nonresnet', depth, removal__rounds=count, train__student__epochs=epochs)
     config.train.accumulate = parts
     whole = round(epochs * updates)
     try:
@@ -214,7 +214,7 @@ def test_a_phase_in_parts_has_the_updates_of_the_phase_in_one(epochs, warmup, de
     ],
 )
 def test_a_phase_that_cannot_be_trained_is_refused(settings, message):
-    config, graph = planned(settings.pop('method', 'gates'), 8, **settings)
+    config, graph = timed(settings.pop('method', 'gates'), 8, **settings)
     with pytest.raises(ConfigError, match=message):
         durations.check(config, graph, 22)
 
@@ -273,7 +273,7 @@ def test_a_run_that_diverges_is_told_which_keys_to_change(name, failing, section
         return state
 
     monkeypatch.setattr(phase.loop, 'fit', fit)
-    config, _ = planned(name, 8)
+    config, _ = timed(name, 8)
     with pytest.raises(
         NotFiniteError,
         match=rf"phase '{failing}' .* at step 3; .* a lower config.train.{section}.learning_rate, or with config.train",
@@ -310,7 +310,7 @@ def test_a_network_whose_weights_are_finite_and_whose_values_are_not_is_refused_
         )
 
     monkeypatch.setattr(phase.loop, 'fit', fit)
-    config, _ = planned('keep', 8)
+    config, _ = timed('keep', 8)
     with pytest.raises(
         ConfigError, match=r'NaN or infinite, which have no scale. .* a lower config.train.finetune.learning_rate'
     ):

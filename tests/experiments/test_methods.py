@@ -1,4 +1,4 @@
-"""How skips go: plans of gates, aids to removal, budgets; each against another route to the same numbers."""
+"""How skips go: timetables of gates, aids to removal, budgets; each against another route to the same numbers."""
 
 import itertools
 import math
@@ -17,22 +17,22 @@ from tailor_jax.train import step
 from tailor_jax.train.optimizer import Recipe
 from tailor_jax.train.step import Context, Objective
 
-# ---- plans -----------------------------------------------------------------------------------------------------------
+# ---- timetables ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('ramp', [0, 4])
 def test_a_plan_switches_at_its_step(ramp):
-    plan = {'a': np.array([1, 0, 3, ramp], np.float32), 'b': np.array([0, 1, 5, ramp], np.float32)}
+    timetable = {'a': np.array([1, 0, 3, ramp], np.float32), 'b': np.array([0, 1, 5, ramp], np.float32)}
     for at in range(12):
-        for name, (start, end, first, _) in plan.items():
+        for name, (start, end, first, _) in timetable.items():
             done = float(at >= first) if ramp == 0 else min(max((at - first) / ramp, 0), 1)
-            assert float(gates.scheduled(plan, jnp.int32(at))[name]) == pytest.approx(start + (end - start) * done)
+            assert float(gates.scheduled(timetable, jnp.int32(at))[name]) == pytest.approx(start + (end - start) * done)
 
 
 def test_removal_goes_from_the_input_to_the_output_and_ends_without_skips():
     graph = net(depth=20)
-    plan = scheduled.switches(graph, every_updates=7.5, ramp_steps=0)
-    assert list(plan) == list(graph.gates) and [plan[gate][2] for gate in graph.gates] == [
+    timetable = scheduled.switches(graph, every_updates=7.5, ramp_steps=0)
+    assert list(timetable) == list(graph.gates) and [timetable[gate][2] for gate in graph.gates] == [
         round(7.5 * (index + 1)) for index in range(9)
     ]
     assert rewrite.binarize(graph, method.after(graph)) == net('none', depth=20)
@@ -50,9 +50,9 @@ def test_the_shortener_goes_block_by_block_from_one_long_skip_to_short_ones(dept
     adds = [node for node in teacher if node.op == 'add']
     assert len(adds) == len(method.units(graph, shortens=True))
     assert all(teacher[node.inputs[0]].op == 'relu' for node in adds)  # added after the ReLU
-    plan = scheduled.switches(graph, 10, 0, shortens=True)
+    timetable = scheduled.switches(graph, 10, 0, shortens=True)
     for number, unit in enumerate(method.units(graph, shortens=True), start=1):
-        assert len({graph[gate].block for gate in unit}) == 1 and {plan[gate][2] for gate in unit} == {10 * number}
+        assert len({graph[gate].block for gate in unit}) == 1 and {timetable[gate][2] for gate in unit} == {10 * number}
 
 
 def test_rounds_close_groups_of_skips():
@@ -62,15 +62,15 @@ def test_rounds_close_groups_of_skips():
     assert list(settings[0].values()) == [0] * 3 + [1] * 6
 
 
-def test_a_planned_gate_trains_as_the_pruned_network_once_it_is_closed():
-    """One step with every gate closed by the plan, and one of the pruned network: the same loss and the same next
+def test_a_timed_gate_trains_as_the_pruned_network_once_it_is_closed():
+    """One step with every gate closed by the timetable, and one of the pruned network: the same loss and the same next
     parameters.
     """
     graph, recipe = net(), Recipe(4, 0.05)
     pruned, variables = rewrite.remove(graph, graph.gates), lively(graph)
-    plan = {gate: np.array([1, 0, 0, 0], np.float32) for gate in graph.gates}
+    timetable = {gate: np.array([1, 0, 0, 0], np.float32) for gate in graph.gates}
     results = []
-    for each, start, switches in ((graph, variables, plan), (pruned, model.restrict(variables, pruned), {})):
+    for each, start, switches in ((graph, variables, timetable), (pruned, model.restrict(variables, pruned), {})):
         state, context = step.replicate(
             (step.init_state(start, {}, recipe), Context(jnp.uint32(0), {}, jnp.float32(0), switches)), ONE
         )
@@ -78,11 +78,11 @@ def test_a_planned_gate_trains_as_the_pruned_network_once_it_is_closed():
             state, {'image': IMAGES[None], 'label': LABELS[None]}, context
         )
         results.append((jax.device_get(state.params['net']), float(metrics['loss'])))
-    (planned, planned_loss), (removed, removed_loss) = results
-    assert planned_loss == pytest.approx(removed_loss, rel=1e-6)
+    (timed, timed_loss), (removed, removed_loss) = results
+    assert timed_loss == pytest.approx(removed_loss, rel=1e-6)
     for name, entry in removed.items():
         for key, value in entry.items():
-            np.testing.assert_allclose(planned[name][key], value, rtol=1e-4, atol=1e-6, err_msg=f'{name} {key}')
+            np.testing.assert_allclose(timed[name][key], value, rtol=1e-4, atol=1e-6, err_msg=f'{name} {key}')
 
 
 # ---- aids ------------------------------------------------------------------------------------------------------------

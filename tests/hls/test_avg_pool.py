@@ -30,17 +30,11 @@ from tailor_jax.integers import lower
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QGraph, run_int
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 FUZZ = int(os.environ.get('HLS_FUZZ', '2'))
 MODES = ('fast', 'strict', 'cycle')
 ZERO = (0, 0, 0, 0)
-
-
-@pytest.fixture(autouse=True, scope='module')
-def quick_compiler():
-    with pytest.MonkeyPatch.context() as patch:
-        for mode in MODES:
-            patch.setenv(f'OPTIMIZE_{mode}', '-O0')
-        yield
 
 
 def pool(name: str, source: Node, kernel=(2, 2), stride=(1, 1), padding=ZERO) -> Node:

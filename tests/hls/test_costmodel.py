@@ -23,12 +23,7 @@ from tailor_jax.graph import Graph, Node
 from tailor_jax.integers import lower
 from tailor_jax.integers.fixed import Fixed
 
-
-@pytest.fixture(autouse=True, scope='module')
-def quick_compiler():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('OPTIMIZE_cycle', '-O0')
-        yield
+pytestmark = pytest.mark.usefixtures('quick_compiler')
 
 
 def export(path, graph, target, count: int = 8, latency: int | None = None):

@@ -19,15 +19,10 @@ from hls_export.dataflow.plan import Plan
 from tailor_jax import streaming
 from tailor_jax.graph import Graph, Node
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 HEIGHT, WIDTH = 6, 8
 SAME = {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
-
-
-@pytest.fixture(autouse=True, scope='module')
-def quick_compiler():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('OPTIMIZE_cycle', '-O0')
-        yield
 
 
 def skip_network(convolutions: int, kernel: int = 3, channels: int = 2) -> Graph:

@@ -62,7 +62,7 @@ def test_images_that_the_end_of_the_batch_hurries_on_do_not_count():
     )
     graph, reuse = Graph(nodes), {'stem': 12, 'down': 4, 'skip': 1, 'less': 2, 'last': 16}
     cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse, process_latency_cycles=8))
-    depths = {row['name']: row['depth'] for row in cost.fifos}
+    depths = cost.depths
     for images in (8, 16, 64):
         run = simulate(graph, cost.reuse_factors, depths, images, process_latency_cycles=8)
         assert run.interval_cycles == cost.total['interval_cycles'] and run.interval_images > 1

@@ -5,20 +5,17 @@ import re
 
 import numpy as np
 import pytest
-from random_nets import random_images, random_qgraph
+from random_nets import small_project
 
 import hls_export
 from hls_export.dataflow import emit, plan
 from hls_export.dataflow.plan import Fifo, Plan
-from tailor_jax import build
 from tailor_jax.graph import GraphError
 
 
 @pytest.fixture(scope='module')
 def network():
-    net = random_qgraph(build.resnet(8, (6, 6, 1), 4, 2, 'long'), seed=1)
-    depths = dict.fromkeys(plan.skip_fifos(net.graph), 40)
-    return net, Plan.default(net, depths), random_images(net, 3), np.arange(3)
+    return small_project()
 
 
 def test_source_follows_the_plan(network):

@@ -13,14 +13,14 @@ import sys
 
 import numpy as np
 import pytest
-from random_nets import random_images, random_qgraph
+from random_nets import random_qgraph, small_project
 from run_processes import HOOK, ROOT
 
 import hls_export
 from hls_export import csim, project, toolchain
-from hls_export.dataflow import emit, plan
+from hls_export.dataflow import emit
 from hls_export.dataflow.plan import Fifo, Plan
-from tailor_jax import build, files
+from tailor_jax import files
 from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.integers import qgraph
 from tailor_jax.integers.qgraph import QGraph, QNode
@@ -28,9 +28,7 @@ from tailor_jax.integers.qgraph import QGraph, QNode
 
 @pytest.fixture(scope='module')
 def network():
-    net = random_qgraph(build.resnet(8, (6, 6, 1), 4, 2, 'long'), seed=1)
-    depths = dict.fromkeys(plan.skip_fifos(net.graph), 40)
-    return net, Plan.default(net, depths), random_images(net, 3), np.arange(3)
+    return small_project()
 
 
 def content(path) -> dict[str, bytes]:

@@ -28,16 +28,10 @@ from tailor_jax import build
 from tailor_jax.graph import Graph, Node
 from tailor_jax.integers import qgraph
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 CSYNTH = Path(__file__).parents[1] / 'support' / 'csynth.xml'
 STORED = 12
-
-
-@pytest.fixture(autouse=True, scope='module')
-def quick_compiler():
-    with pytest.MonkeyPatch.context() as patch:
-        for mode in toolchain.MODES:
-            patch.setenv(f'OPTIMIZE_{mode}', '-O0')
-        yield
 
 
 @pytest.fixture(scope='module')

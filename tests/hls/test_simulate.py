@@ -23,17 +23,9 @@ from tailor_jax.graph import Graph, Node
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QGraph, QNode, run_int
 
+pytestmark = pytest.mark.usefixtures('quick_compiler')
+
 FUZZ = int(os.environ.get('HLS_FUZZ', '2'))
-
-
-@pytest.fixture(autouse=True, scope='module')
-def quick_compiler():
-    """Most of the time goes into the compiler; these networks are small."""
-    levels = {f'OPTIMIZE_{mode}': '-O0' for mode in MODES}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, level in levels.items():
-            patch.setenv(name, level)
-        yield
 
 
 def roomy(qgraph: QGraph, reuse_factors: dict[str, int] | None = None) -> plan.Plan:

@@ -61,3 +61,11 @@ def test_the_page_has_the_table_and_what_it_says_of_qonnx_is_true(capsys):
     assert '\n'.join(ops.table()) in page
     assert f'QONNX export takes {ops.listed(qonnx.TRANSLATED)}.' in ' '.join(page.split())
     assert command.main(['--ops']) == 0 and capsys.readouterr().out.splitlines() == ops.table()
+
+
+def test_the_page_of_networks_has_the_fields_of_nodes(capsys):
+    assert list(command.FIELDS) == [field.name for field in dataclasses.fields(Node)]
+    assert '\n'.join(command.fields_table()) in PAGE.with_name('networks.md').read_text()
+    assert command.main(['--fields']) == 0 and capsys.readouterr().out.splitlines() == command.fields_table()
+    assert command.main(['--ops', '--fields']) == 1 and 'give one' in capsys.readouterr().err
+    assert command.main(['resnet8', '--fields']) == 1 and "leave out 'resnet8'" in capsys.readouterr().err

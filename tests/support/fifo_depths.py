@@ -13,10 +13,6 @@ from tailor_jax.graph import Graph
 LATENCIES = (0, 1, 8, 20)  # process_latency_cycles
 
 
-def depths(cost: costmodel.Cost) -> dict[str, int]:
-    return {row['name']: row['depth'] for row in cost.fifos}
-
-
 def paces(graph: Graph) -> list[dict]:
     height, width, _ = graph.input.shape
     return [{'reuse_factor': 1}, {}, {'interval_cycles': height * width}, {'interval_cycles': 5 * height * width}]
@@ -40,7 +36,7 @@ def pruned(draw: st.DrawFn) -> tuple[Graph, costmodel.Dataflow]:
 def simulated(graph: Graph, cost: costmodel.Cost, bounded: bool = True, images: int = 24):
     """The machine that the cost describes, token by token."""
     taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
-    room = depths(cost) if bounded else None
+    room = cost.depths if bounded else None
     return simulate(
         rewrite.fold(graph),
         cost.reuse_factors,

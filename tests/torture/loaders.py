@@ -1,5 +1,4 @@
-"""Every loader, fed with what it must refuse by name or read as what it was; and the check of configs, fed with random
-ones.
+"""Every loader, fed with what it must refuse by name or read as it was; and the check of random configs.
 
 A format that comes later joins `LOADERS`.
 """
@@ -171,7 +170,7 @@ def _alarm(seconds: int) -> Iterator[None]:
 
 
 def of_configs(base: Base, count: int, seed: int) -> Iterator[Try]:
-    """A random config is refused by name, or is valid: data, network, plan and costs check out."""
+    """A random config is refused by name, or is valid: data, network, timetable and costs check out."""
     from experiments import run
 
     for number in range(count):

@@ -278,9 +278,7 @@ def weight_tile(network: LayerGraph, node: Node, target: PEArray) -> int:
 
 
 def _accumulators(layer: Layer, target: PEArray, images: int, rows: int, summed: bool) -> int:
-    """Bytes of the partial sums of so many rows of so many images, one tile of channels, and of the sums of a global
-    average pool.
-    """
+    """Bytes of the partial sums of so many rows of so many images, one tile of channels, and of a global pool's."""
     node, average = layer.nodes[0], layer.member('global_avg_pool')
     tile = rows * node.shape[1] * min(node.shape[2], target.columns) if summed else 0
     sums = average.shape[2] if average else 0

@@ -27,8 +27,7 @@ from tailor_jax.graph import Graph
 
 @dataclasses.dataclass(frozen=True)
 class Traffic:
-    """What a layer moves between DRAM and the buffers, in bytes for the batch, and the most that the buffers hold
-    meanwhile.
+    """What a layer moves between DRAM and the buffers, in bytes a batch, and the most that they hold meanwhile.
 
     Attributes:
       input_bytes: main operands read.

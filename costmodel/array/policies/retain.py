@@ -1,5 +1,4 @@
-"""Retain: a tensor stays on chip from its layer to its last reader where there is room, in one buffer that everything
-shares.
+"""Retain: a tensor stays on chip from its layer to its last reader where there is room, in one shared buffer.
 
 A tensor stays through a layer if there is room for it, for those that come before it, and for tiles that move no more
 than they would with any room (`tiling.calm_room`):

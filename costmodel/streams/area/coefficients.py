@@ -1,5 +1,4 @@
-"""The coefficients of the logic equations: LUTs and flip-flops of one of each term of `equations`, as data in
-`coefficients.json`.
+"""The coefficients of the logic equations: LUTs and flip-flops of a term of `equations`, in `coefficients.json`.
 
     COEFFICIENTS    {'fifo_bram.lut': {'one': 22.9, 'address_bit': 1.07, 'bank_bit': 1.0}, ...}
 

@@ -1,5 +1,4 @@
-"""The streaming machine with bounded FIFOs as max-plus equations over arrays of times, an element a token or an
-iteration.
+"""The streaming machine with bounded FIFOs as max-plus equations over arrays of times, one a token or iteration.
 
 Every process and every clone is an actor. Iteration k takes cost_k cycles (`write_cycles` if it writes a token, else
 1), the tokens it reads are there in cycle arrival_k, and it may not end before cycle room_k. With S_k the sum of cost_j

@@ -41,8 +41,7 @@ CLONE = -1
 
 @dataclasses.dataclass(frozen=True)
 class Process:
-    """A node as the schedule sees it. Sources are positions in the segment (0 is the tensor that enters it) or taps of
-    its processes.
+    """A node as the schedule sees it. Sources: positions in the segment (0: what enters it) or taps of its processes.
 
     Attributes:
       in_size, out_size: (H, W) of the input and output map.
