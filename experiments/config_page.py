@@ -8,6 +8,7 @@ It is made of `experiments.keys`, which is where a key is changed.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +17,9 @@ from experiments.config import ConfigError
 from experiments.fidelity.markdown import markdown_table
 from experiments.keys import KEYS, SECTIONS, Choices, Key
 from experiments.methods import METHODS
+from experiments.network import SOURCES
 from tailor_jax import files
-from tailor_jax.build import SKIPS
+from tailor_jax.build import NETWORKS, SKIPS
 from tailor_jax.command import Parser, status
 
 OF_METHODS = {  # checked with the methods, which need a config to be checked
@@ -55,7 +57,18 @@ def _row(key: str, each: Key) -> list[str]:
             takes = ', '.join(f'`{name}`' for name in known)
         case _:
             takes = taken.expected
-    return [f'`{key}`', kind, default, takes, each.help]
+    return [f'`{key}`', kind, default, takes, each.help + _of_builders(key)]
+
+
+def _of_builders(key: str) -> str:
+    """What the builders of networks take where a key of `model` is None: '; 8 (`resnet`); 29 (`resnext29`)'."""
+    section, _, name = key.rpartition('.')
+    users: dict[str, list[str]] = {}
+    for network, builder in NETWORKS.items() if section == 'model' and name not in SOURCES else ():
+        parameter = inspect.signature(builder).parameters.get(name)
+        if parameter is not None and parameter.default is not None:
+            users.setdefault(str(parameter.default), []).append(f'`{network}`')
+    return ''.join(f'; {default} ({", ".join(names)})' for default, names in users.items())
 
 
 def main(argv: Sequence[str]) -> int:
