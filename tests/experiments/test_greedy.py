@@ -9,6 +9,7 @@ import socket
 import jax
 import numpy as np
 import pytest
+from hypothesis import settings
 from run_processes import FLAGS, HOOK, QUICK_TO_COMPILE, assert_same_run, end, start
 from small_config import small_config
 
@@ -172,6 +173,7 @@ def test_killed_again_and_again_it_ends_as_the_run_that_nothing_interrupts(tmp_p
     assert len(json.loads((tmp_path / 'whole' / 'summary.json').read_text())['removed']) == 3
 
 
+@pytest.mark.skipif(settings.default.max_examples <= 25, reason='a minute: with HYPOTHESIS_PROFILE=thorough, make laws')
 def test_two_processes_decide_as_one_with_two_devices(tmp_path):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))

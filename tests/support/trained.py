@@ -7,7 +7,8 @@ from typing import Any
 from tiny_set import CLASSES, tiny_config, tiny_set
 
 import costmodel
-from experiments import run
+from experiments import checks, run
+from experiments.config import defaults
 from experiments.cost import target_of
 from experiments.export import export
 from tailor_jax import build, graph, rewrite
@@ -25,6 +26,8 @@ def train_named(name: str, shape: tuple[int, int, int], settings: dict[str, Any]
     config.model.name = name
     for key, value in settings.items():
         config[key] = value
+    for key in checks.unused(config):
+        config[key] = defaults()[key]
     config.train.finetune.epochs = 0.0
     workdir = root / 'w'
     summary = run.train(config, workdir, quiet=True)
