@@ -24,3 +24,11 @@ def quick_compiler():
         for mode in MODES:
             patch.setenv(f'OPTIMIZE_{mode}', '-O0')
         yield
+
+
+# Files that take a minute or more come first, so that no worker is left with one of them at the end.
+LONGEST = ('test_torture.py', 'test_compare.py', 'test_network.py', 'test_greedy.py', 'test_cluster.py')
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
