@@ -21,6 +21,10 @@ from experiments.phase import student_phase
 from tailor_jax import data, model, rewrite
 from tailor_jax.train import variables as variables_lib
 
+LONG = pytest.mark.skipif(
+    settings.default.max_examples <= 25, reason='half a minute: with HYPOTHESIS_PROFILE=thorough, make laws'
+)
+
 IMAGES = 64
 
 
@@ -153,6 +157,7 @@ RUN = (
 )
 
 
+@LONG
 def test_killed_again_and_again_it_ends_as_the_run_that_nothing_interrupts(tmp_path):
     (tmp_path / 'sitecustomize.py').write_text(HOOK)
     environment = {
@@ -173,7 +178,7 @@ def test_killed_again_and_again_it_ends_as_the_run_that_nothing_interrupts(tmp_p
     assert len(json.loads((tmp_path / 'whole' / 'summary.json').read_text())['removed']) == 3
 
 
-@pytest.mark.skipif(settings.default.max_examples <= 25, reason='a minute: with HYPOTHESIS_PROFILE=thorough, make laws')
+@LONG
 def test_two_processes_decide_as_one_with_two_devices(tmp_path):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))

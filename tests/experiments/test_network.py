@@ -50,7 +50,7 @@ def test_every_network_is_trained_or_no_classifier():
 
 
 # The slowest to compile train where time is given: HYPOTHESIS_PROFILE=thorough, make laws.
-LONG = () if settings.default.max_examples > 25 else ('efficientnet_b1', 'squeezenet')
+LONG = () if settings.default.max_examples > 25 else ('efficientnet_b1', 'mobilenet_v2', 'squeezenet', 'vgg16')
 
 
 @pytest.mark.parametrize('name', [name for name in TRAINED if name not in LONG])
