@@ -10,6 +10,7 @@ expected. Integers of numpy are integers; a float, a bool or text is none.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 import math
@@ -26,19 +27,19 @@ MOST_RATE = 1e9  # of a clock or a bandwidth, and of its inverse
 
 
 @dataclasses.dataclass(frozen=True)
-class Check:
+class Check(abc.ABC):
     """What a setting may be. `kind` is the type of a value on a command line or in a config."""
 
     kind: ClassVar[type] = str
 
     @property
+    @abc.abstractmethod
     def expected(self) -> str:
         """What it may be, in words."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def __call__(self, key: str, value: Any) -> Any:
         """The value as a plain one."""
-        raise NotImplementedError
 
     def of_text(self, key: str, text: Any) -> Any:
         """What a value of type `kind` stands for, where that is not the value itself."""

@@ -60,7 +60,10 @@ def learning_rate(recipe: Recipe) -> optax.Schedule:
             return optax.warmup_cosine_decay_schedule(0.0 if warmup else peak, peak, warmup, max(recipe.steps, 1))
         case 'step':
             every = recipe.decay_steps or max(recipe.steps, 1)
-            after = lambda count: peak * recipe.decay_factor ** ((count + warmup) // every - warmup // every)  # noqa: E731
+
+            def after(count):
+                return peak * recipe.decay_factor ** ((count + warmup) // every - warmup // every)
+
         case 'constant':
             after = optax.constant_schedule(peak)
         case _:

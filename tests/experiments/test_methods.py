@@ -170,7 +170,10 @@ def priced():
 
 def test_settings_come_in_the_order_of_their_likelihood():
     p = dict(zip('abcdefg', RNG.uniform(0.02, 0.98, 7)))
-    likelihood = lambda setting: math.prod(p[gate] if value else 1 - p[gate] for gate, value in setting.items())  # noqa: E731
+
+    def likelihood(setting):
+        return math.prod(p[gate] if value else 1 - p[gate] for gate, value in setting.items())
+
     listed = list(settings_by_likelihood(p))
     assert {tuple(setting.items()) for setting in listed} == {
         tuple(zip(p, values)) for values in itertools.product((0, 1), repeat=7)
