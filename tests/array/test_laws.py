@@ -12,7 +12,7 @@ import pytest
 from array_cases import FEW, targets
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from laws import check_gradient, check_monotone, price, random_setting
+from laws import check_gradient, check_monotone, check_vertices, price, random_setting
 from random_graphs import nested_graphs
 
 import costmodel
@@ -54,19 +54,7 @@ def fits(graph: Graph, target: costmodel.PEArray) -> bool:
 @settings(max_examples=FEW)
 @given(cases())
 def test_the_expectation_at_a_vertex_is_the_cost_of_the_pruned_graph(case):
-    graph, target, rng = case
-    table = costmodel.tabulate(graph, target)
-    for setting in (
-        random_setting(graph, rng),
-        random_setting(graph, rng),
-        dict.fromkeys(graph.gates, 0),
-        dict.fromkeys(graph.gates, 1),
-    ):
-        exact = price(graph, setting, target)
-        expected = costmodel.expected(table, setting)
-        assert {name: exact[name] for name in table.resources} == {
-            name: float(value) for name, value in expected.items()
-        }
+    check_vertices(*case)
 
 
 @settings(max_examples=FEW)

@@ -21,6 +21,17 @@ def price(graph: Graph, setting: dict[str, int], target: Target) -> dict[str, in
     return costmodel.evaluate(rewrite.binarize(graph, setting), target).total
 
 
+def check_vertices(graph: Graph, target: Target, rng: random.Random) -> costmodel.CostTable:
+    """At 0 and 1 the expectation is the cost of the pruned graph, an integer. The table, for more."""
+    table = costmodel.tabulate(graph, target)
+    corners = [dict.fromkeys(graph.gates, value) for value in (0, 1)]
+    for setting in (random_setting(graph, rng), random_setting(graph, rng), *corners):
+        exact = price(graph, setting, target)
+        expected = costmodel.expected(table, setting)
+        assert {name: exact[name] for name in table.resources} == {name: float(each) for name, each in expected.items()}
+    return table
+
+
 def check_gradient(graph: Graph, target: Target, rng: random.Random, grad: Callable) -> None:
     """E is linear in each probability, so E(p_i = 1) - E(p_i = 0) is its derivative; for all resources mixed."""
     table = costmodel.tabulate(graph, target)
