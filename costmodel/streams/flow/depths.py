@@ -1,0 +1,170 @@
+"""FIFO depths from the cycle-level schedule of a part, and the latency of a network.
+
+Depths. A part is fed by a process that is as fast as the network needs and no faster: word n can be read from cycle
+n P / words on, and a cycle that it has to wait is lost, with
+
+    P = the largest period of the part's own processes and of those on the main branches, which no gate takes away
+
+Depths are enough if `Machine` has a steady state of the period P in which no entering word waits, if its bursts (below)
+are no larger than with room everywhere. With one word less in any one FIFO one of the two fails:
+
+    entry       the most words present if nothing behind is bounded, max over n of #{m >= n : placed_m < read_n + 1}; less is never enough
+    the others  from the same schedule downwards, the deepest first, each as small as the rest allows
+
+A schedule at P, stretched, is one at any longer interval, so the depths hold there, too. P depends on no gate outside the
+part. A machine that has a steady state does not deadlock, however slow what surrounds it is: which words are read and
+written does not depend on time.
+
+Bursts. What leaves a part does not leave evenly (words of a pixel come in a run, a strided layer writes a row of words,
+then nothing for a row), and its neighbours, which run at their own even pace, must not wait for each other. So the
+words that leave are handed on evenly: word n is released at r_n = theta + n P / words, theta the least offset with
+r_n >= left_n, and waits in the FIFO until then:
+
+    depth of the FIFO behind a part = max over n of #{m >= n : placed_m < read_n + 1}       placed_m in the part; read_n in the next, fed at r_n
+                                      burst + entry where the two have different P:          burst = max over n of #{m >= n : placed_m < r_n}
+
+This schedule exists at the network's pace, satisfies every FIFO's bound, and the machine, running as soon as it can, is
+never later than it: the network keeps the interval of its slowest process.
+
+Latency: the machine of the whole network with the depths chosen, from the first word in to the last word of the first
+image out, images following back to back and words coming as fast as they are taken.
+
+Times are exact integers: a cycle is `unit` ticks, such that even paces are whole numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from costmodel.streams.flow.machine import ENDLESS, Machine
+from costmodel.streams.flow.part import OUTSIDE, Edge, Part
+from tailor_jax.dataflow.process import Window, period_cycles
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Depths:
+    """Depths of a part, and what its neighbours must know of its schedule.
+
+    Attributes:
+      streams: the depth of each stream, in words; `behind` replaces that of the one through which words enter.
+      burst: words that leave before their even release, at most.
+      placed, read: times of one image, in ticks, at which words that leave take their places in the FIFO behind, the
+        latest just so that it can be read when it is released, and at which those that enter are read.
+      unit, period: ticks a cycle, cycles from one image to the next.
+    """
+
+    streams: Mapping[Edge, int]
+    burst: int
+    placed: np.ndarray
+    read: np.ndarray
+    unit: int
+    period: int
+
+
+def own_period(part: Part) -> int:
+    """The largest period of the part's processes; words enter no faster than one a cycle."""
+    return max(part.words, *(period_cycles(placed.process) for placed in part.actors))
+
+
+def entry(part: Part) -> Edge:
+    """The stream through which words enter."""
+    return next(
+        (number, slot)
+        for number, placed in enumerate(part.actors, 1)
+        for slot, (writer, _) in enumerate(placed.inlets)
+        if writer == OUTSIDE
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def depths(part: Part, period: int, floor: int = 1) -> Depths:
+    """Depths of a part that are enough, none of which could be less by one; see the module docstring.
+
+    Args:
+      part: of a design.
+      period: P, cycles from one image to the next.
+      floor: the least depth of any stream.
+    """
+    machine, most = _unbounded(part, period, floor)
+    chosen = dict(most.streams)
+    lowered = [edge for edge in chosen if edge != entry(part)]
+    machine.settle(chosen)
+
+    def enough(edge: Edge, depth: int) -> bool:
+        return machine.settle({edge: depth}, lambda: _depths(machine, part, period, {}).burst <= most.burst)
+
+    for edge in sorted(lowered, key=lambda edge: -chosen[edge]):
+        step = 1
+        while step and chosen[edge] > floor:
+            depth = max(floor, chosen[edge] - step)
+            if enough(edge, depth):
+                chosen[edge], step = depth, 2 * step
+            else:
+                step = (chosen[edge] - depth) // 2
+    return _depths(machine, part, period, chosen)
+
+
+def behind(before: Depths, after: Depths, part: Part) -> int:
+    """The depth of the stream through which words pass from a part to the next, which is given."""
+    alone = after.streams[entry(part)]
+    if before.period != after.period:
+        return before.burst + alone
+    unit = math.lcm(before.unit, after.unit)
+    placed, read = before.placed * (unit // before.unit), after.read * (unit // after.unit)
+    return max(alone, _presence(placed, read, unit, unit * after.period))
+
+
+def greatest(part: Part, period: int, floor: int = 1) -> Depths:
+    """Depths at which nothing in the part is ever held up."""
+    return _unbounded(part, period, floor)[1]
+
+
+def _unbounded(part: Part, period: int, floor: int) -> tuple[Machine, Depths]:
+    """The steady state with words entering evenly and room everywhere, and the most words in each stream."""
+    leaving = len(Machine(part, np.zeros(part.words, np.int64), period).leaving.trips)
+    unit = math.lcm(part.words // math.gcd(part.words, period), leaving // math.gcd(leaving, period))
+    entering = np.arange(part.words, dtype=np.int64) * (period * unit // part.words)
+    machine = Machine(part, entering, period * unit, unit)
+    machine.settle({})
+    streams = {edge: max(floor, _presence(*machine.times(edge), unit, machine.period)) for edge in machine.ends}
+    return machine, _depths(machine, part, period, streams)
+
+
+def _depths(machine: Machine, part: Part, period: int, streams: Mapping[Edge, int]) -> Depths:
+    left = machine.left()
+    release = np.arange(len(left)) * (machine.period // len(left))
+    placed = left - machine.leaving.delay - int((left - release).max())
+    burst = _presence(placed, release, 0, machine.period)
+    return Depths(streams, burst, placed, machine.times(entry(part))[1], machine.unit, period)
+
+
+def _presence(placed: np.ndarray, read: np.ndarray, unit: int, period: int) -> int:
+    """The most words present at once, #{m >= n: placed_m < read_n + unit} over all n, of times that repeat with the
+    period."""
+    images = 2 + max(0, int((read - placed).max())) // period
+    following = (np.arange(images)[:, None] * period + placed).ravel()
+    return int((np.searchsorted(following, read + unit, 'left') - np.arange(len(read))).max())
+
+
+def latency_cycles(part: Part, depths: Mapping[Edge, int]) -> int | None:
+    """Cycles from the first word in to the last word of the first image out, of a network with FIFOs of these depths;
+    None if it deadlocks. Streams that `depths` lacks are unbounded."""
+    lags = [0.0]  # of each actor: images that must come in before its first image is complete
+    for placed in part.actors:
+        reached = max(lags[writer] for writer, _ in placed.inlets)
+        lag = placed.process.lag_pixels / math.prod(placed.process.size) if isinstance(placed.process, Window) else 0
+        lags.append(reached + lag)
+    for images in range(1 + math.ceil(lags[-1]), 4 + math.ceil(lags[-1])):
+        machine = Machine(part, np.zeros(images * part.words, np.int64), ENDLESS, images=images)
+        machine.settle({})
+        last = len(machine.leaving.trips) // images  # of the first image, if nothing of it is missing
+        machine.settle(depths)
+        left = machine.left()
+        if len(left) >= last and left[last - 1] < ENDLESS // 2:
+            return int(left[last - 1])
+    return None

@@ -1,0 +1,184 @@
+"""The streaming machine with bounded FIFOs as max-plus equations over arrays of times, an element a word or a trip.
+
+Trip k of an actor takes cost_k cycles, what it reads can be read from cycle arrival_k on, and it may not end before cycle
+room_k (`tailor_jax.dataflow.process`). With S_k the sum of cost_j over j < k, the trip behind it begins no earlier than
+
+    next_k  = end_k + 1 = max(next_{k-1} + cost_k, arrival_k + cost_k, room_k + 1)
+            = S_{k+1} + max over j <= k of max(arrival_j - S_j, room_j + 1 - S_{j+1})
+    read_k  = max(next_{k-1}, arrival_k), or next_k - 1 where cost_k = 1
+
+For word n of a FIFO of depth d, written by an actor of latency L: arrival of the trip that reads it >= end of the trip
+that writes it + L + FORWARD_CYCLES, and room of the trip that writes word n + d >= read of word n + 1. The least solution
+is a machine that never waits without need. It is found by computing actors anew, each as a whole with one cumulative
+maximum, forward and backward in turn, until none moves.
+
+Times repeat: trip k of the next image is `period` later. So arrays hold one image, and the steady state is found without
+what precedes it. With the period `ENDLESS` the images stand alone: what comes before them is infinitely early, what comes
+after them never happens. That is a machine from its start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from costmodel.streams.flow.part import OUTSIDE, Edge, Part
+from tailor_jax.dataflow.process import FORWARD_CYCLES, program
+
+ENDLESS = 1 << 50
+
+
+@dataclasses.dataclass(eq=False)
+class _Actor:
+    """`before`, `after`: S_k and S_{k+1}; `single`: cost_k is 1; `read`, `ended`: read_k and next_k found so far; the
+    streams at its two ends."""
+
+    before: np.ndarray
+    after: np.ndarray
+    single: np.ndarray
+    read: np.ndarray
+    ended: np.ndarray
+    inlets: list[Edge] = dataclasses.field(default_factory=list)
+    outlets: list[Edge] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _End:
+    """An end of a stream: an actor (or OUTSIDE), for each word its trip, as a position and ticks later (whole periods),
+    and the ticks from the end of a trip to the cycle in which its word can be read."""
+
+    actor: int
+    trips: np.ndarray
+    position: np.ndarray
+    later: np.ndarray
+    delay: int
+
+
+class Machine:
+    """The actors and streams of a part."""
+
+    def __init__(self, part: Part, entering: np.ndarray, period: int, unit: int = 1, images: int = 0):
+        """Words of one image (images = 0), or of several from the start, come in at the times `entering`, the first cycles
+        in which they can be read. Times are in ticks, `unit` of them a cycle."""
+        self.part, self.period, self.unit, self.entering = part, period, unit, entering
+        self.actors: list[_Actor] = []
+        self.ends: dict[Edge, tuple[_End, _End]] = {}
+        self.depths: dict[Edge, int] = {}
+        programs = [program(placed.process, images) for placed in part.actors]
+        for each in programs:
+            after = np.cumsum(each.cost) * unit
+            never = np.full(len(each.cost), -ENDLESS)
+            self.actors.append(_Actor(after - each.cost * unit, after, each.cost == 1, never, never))
+        for number, (placed, each) in enumerate(zip(part.actors, programs), 1):
+            for slot, (writer, outlet) in enumerate(placed.inlets):
+                writing = np.arange(len(entering)) if writer == OUTSIDE else programs[writer - 1].writes[outlet]
+                self._connect((number, slot), writer, writing, number, each.reads[slot])
+        self.leaving = self._end(len(programs), programs[-1].writes[0])
+
+    def _end(self, actor: int, trips: np.ndarray) -> _End:
+        if actor == OUTSIDE:
+            return _End(actor, trips, trips, np.zeros(len(trips), np.int64), 0)
+        count = len(self.actors[actor - 1].before)
+        delay = (self.part.actors[actor - 1].latency_cycles + FORWARD_CYCLES) * self.unit
+        return _End(actor, trips, trips % count, trips // count * self.period, delay)
+
+    def _connect(self, edge: Edge, writer: int, writing: np.ndarray, reader: int, reading: np.ndarray) -> None:
+        self.ends[edge] = self._end(writer, writing), self._end(reader, reading)
+        self.actors[reader - 1].inlets.append(edge)
+        if writer != OUTSIDE:
+            self.actors[writer - 1].outlets.append(edge)
+
+    def times(self, edge: Edge) -> tuple[np.ndarray, np.ndarray]:
+        """[n] the cycle in which a word takes its place, and in which it is read: it counts in both and between."""
+        writer, reader = self.ends[edge]
+        return self._ended(writer), self.actors[reader.actor - 1].read[reader.position] + reader.later
+
+    def left(self) -> np.ndarray:
+        """[n] when the words that leave can be read."""
+        return self._ended(self.leaving) + self.leaving.delay
+
+    def _ended(self, end: _End) -> np.ndarray:
+        """[n] the last cycle of the trips."""
+        if end.actor == OUTSIDE:
+            return self.entering
+        return self.actors[end.actor - 1].ended[end.position] + end.later - self.unit
+
+    def settle(self, depths: Mapping[Edge, int], accepted: Callable[[], bool] = lambda: True) -> bool:
+        """Finds the least times when these streams, too, are bounded; whether there are any that are accepted. If not,
+        all stays as it was.
+
+        There are none if actors wait for one another for ever, if they lose more in every period, or if a word from
+        outside finds no room.
+        """
+        kept = self.depths, [(actor.read, actor.ended) for actor in self.actors]
+        self.depths = self.depths | dict(depths)
+        if self._settled() and accepted():
+            return True
+        self.depths = kept[0]
+        for actor, (read, ended) in zip(self.actors, kept[1]):
+            actor.read, actor.ended = read, ended
+        return False
+
+    def _settled(self) -> bool:
+        begun = [actor.ended for actor in self.actors]
+        most = sum(  # no path of waiting is longer
+            int(actor.after[-1]) + (placed.latency_cycles + FORWARD_CYCLES + 1) * self.unit * len(actor.after)
+            for actor, placed in zip(self.actors, self.part.actors)
+        )
+        moved, order = set(range(len(self.actors))), list(range(len(self.actors)))
+        while moved:
+            for index in order:
+                if index not in moved:
+                    continue
+                moved.discard(index)
+                actor = self.actors[index]
+                read, ended = self._times(actor)
+                if not np.array_equal(ended, actor.ended):
+                    moved.update(self.ends[edge][1].actor - 1 for edge in actor.outlets)
+                if not np.array_equal(read, actor.read):
+                    moved.update(self.ends[edge][0].actor - 1 for edge in actor.inlets if edge in self.depths)
+                    moved.discard(OUTSIDE - 1)
+                actor.read, actor.ended = read, ended
+                happens = (begun[index] > -ENDLESS) & (ended < ENDLESS // 2)
+                if (ended - begun[index])[happens].max(initial=0) > most or any(map(self._overflows, actor.inlets)):
+                    return False
+            order.reverse()
+        return True
+
+    def _times(self, actor: _Actor) -> tuple[np.ndarray, np.ndarray]:
+        """read_k and next_k of an actor from the times of its surroundings."""
+        arrival = np.full(len(actor.before), -ENDLESS)
+        for edge in actor.inlets:
+            writer, reader = self.ends[edge]
+            count = min(len(writer.position), len(reader.position))  # from the start, some words are not written yet
+            known = np.full(len(reader.position), ENDLESS)
+            known[:count] = (self._ended(writer) + writer.delay)[:count]
+            arrival[reader.position] = np.maximum(arrival[reader.position], known - reader.later)
+        waited = arrival - actor.before
+        for edge in actor.outlets:
+            if edge in self.depths:
+                writer = self.ends[edge][0]
+                free = self._freed(edge, len(writer.position)) + 2 * self.unit - writer.later
+                waited[writer.position] = np.maximum(waited[writer.position], free - actor.after[writer.position])
+        waited = np.maximum.accumulate(waited)
+        endless = self.period >= ENDLESS
+        if not endless:
+            waited = np.maximum(waited, waited[-1] + actor.after[-1] - self.period)
+        ended = np.minimum(waited + actor.after, ENDLESS)
+        before = np.concatenate([[-ENDLESS if endless else ended[-1] - self.period], ended[:-1]])
+        return np.where(actor.single, ended - self.unit, np.maximum(before, arrival)), ended
+
+    def _freed(self, edge: Edge, count: int) -> np.ndarray:
+        """[count] when word n - depth is read."""
+        read = self.times(edge)[1]
+        number = np.arange(count) - self.depths[edge]
+        back = self.period if self.period < ENDLESS else 4 * ENDLESS  # earlier than what never happens is late
+        return read[number % len(read)] + number // len(read) * back
+
+    def _overflows(self, edge: Edge) -> bool:
+        """Whether a word from outside finds no room."""
+        if self.ends[edge][0].actor != OUTSIDE or edge not in self.depths:
+            return False
+        return bool((self._freed(edge, len(self.entering)) + self.unit > self.entering).any())
