@@ -141,7 +141,7 @@ def _drafts(graph: Graph, folding: Folding, absorb: Mapping[str, str]) -> Iterat
         tensors = tuple((TENSOR, name) for name in node.inputs)
         made = (TENSOR, node.name)
         match node.op:
-            case 'conv' | 'dense':
+            case _ if node.weighted:
                 yield from _sums(graph, node, folding)
                 if node.name not in finished:
                     yield _Draft(node.name, '', _finish(graph, node, folding), ((SUMS, node.name),), made)
@@ -151,7 +151,7 @@ def _drafts(graph: Graph, folding: Folding, absorb: Mapping[str, str]) -> Iterat
                 yield _Draft(node.name, '', finish, ((SUMS, host.name), tensors[1]), made)
             case 'add' | 'relu' | 'leaky_relu':
                 yield _Draft(node.name, '', Words(words, inlets=len(tensors)), tensors, made)
-            case 'max_pool' | 'avg_pool':
+            case _ if node.windowed:
                 yield _Draft(node.name, 'window', _window(graph, node, folding), tensors, (WINDOW, node.name))
                 yield _Draft(node.name, '', Words(words), ((WINDOW, node.name),), made)
             case 'global_avg_pool':
@@ -186,7 +186,7 @@ def _finish(graph: Graph, node: Node, folding: Folding) -> Convert:
 
 def _window(graph: Graph, node: Node, folding: Folding) -> Window:
     height, width, channels = graph.in_shape(node)
-    pooled = node.op != 'conv'
+    pooled = not node.weighted
     lanes, taps = (folding.lanes[node.name], 'all') if pooled else (folding.layers[node.name].lanes, '')
     taps = taps or folding.layers[node.name].taps
     words = channels // lanes
@@ -260,7 +260,7 @@ def _lanes(graph: Graph, folding: Folding, thing: Thing) -> int:
     node = graph[name]
     if kind == TENSOR:
         return folding.lanes[name]
-    if node.op not in ('conv', 'dense'):
+    if not node.weighted:
         return folding.lanes[name] * math.prod(node.kernel)
     layer = folding.layers[name]
     if kind == SUMS:

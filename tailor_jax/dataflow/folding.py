@@ -18,10 +18,11 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 
-from tailor_jax.graph import Graph, GraphError, Node, window_shape
+from tailor_jax.graph import Graph, GraphError, Node
+from tailor_jax.ops import POOLS
 
 TAPS = ('all', 'column', 'one')
-SAME_LANES = ('add', 'relu', 'leaky_relu', 'max_pool', 'avg_pool', 'global_avg_pool', 'flatten')
+SAME_LANES = frozenset({'add', 'relu', 'leaky_relu', 'flatten', *POOLS})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,7 @@ def is_depthwise(graph: Graph, node: Node) -> bool:
 
 def has_window(node: Node) -> bool:
     """Whether a node looks at other pixels than the one that comes in, or leaves some out."""
-    return node.op in ('conv', 'max_pool', 'avg_pool') and (node.kernel, node.stride, node.padding) != (
+    return node.windowed and (node.kernel, node.stride, node.padding) != (
         (1, 1),
         (1, 1),
         (0, 0, 0, 0),
@@ -89,9 +90,9 @@ def check(graph: Graph, folding: Folding) -> None:
                         f'node {node.name!r} ({node.op}): its tensor has {lanes} lanes and that of {name!r} '
                         f'{folding.lanes[name]}; they must be equal'
                     )
-        if node.op in ('conv', 'dense'):
+        if node.weighted:
             _check_layer(graph, node, folding)
-    names = {node.name for node in graph.nodes if node.op in ('conv', 'dense')}
+    names = {node.name for node in graph.nodes if node.weighted}
     if odd := sorted(set(folding.layers) - names) + sorted(set(folding.lanes) - graph.by_name.keys()):
         raise GraphError(f'the folding names {odd[0]!r}, which the network does not have as such')
 
@@ -150,6 +151,3 @@ def kept(folding: Folding, graph: Graph) -> Folding:
         {name: lanes for name, lanes in folding.lanes.items() if name in left},
         {name: layer for name, layer in folding.layers.items() if name in left},
     )
-
-
-__all__ = ['Folding', 'Layer', 'check', 'classes', 'kept', 'slices_and_blocks', 'steps', 'taps_at_once', 'window_shape']

@@ -43,7 +43,7 @@ import numpy as np
 
 from costmodel.streams.flow.machine import ENDLESS, Machine
 from costmodel.streams.flow.part import OUTSIDE, Edge, Part
-from tailor_jax.dataflow.process import Window, period_cycles
+from tailor_jax.dataflow.process import Mac, Window, period_cycles
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,22 +91,36 @@ def depths(part: Part, period: int, floor: int = 1) -> Depths:
       floor: the least depth of any stream.
     """
     machine, most = _unbounded(part, period, floor)
-    chosen = dict(most.streams)
-    lowered = [edge for edge in chosen if edge != entry(part)]
-    machine.settle(chosen)
+    chosen: dict[Edge, int] = {}
 
-    def enough(edge: Edge, depth: int) -> bool:
+    def settles(edge: Edge, depth: int) -> bool:
         return machine.settle({edge: depth}, lambda: _depths(machine, part, period, {}).burst <= most.burst)
 
-    for edge in sorted(lowered, key=lambda edge: -chosen[edge]):
-        step = 1
-        while step and chosen[edge] > floor:
-            depth = max(floor, chosen[edge] - step)
-            if enough(edge, depth):
-                chosen[edge], step = depth, 2 * step
-            else:
-                step = (chosen[edge] - depth) // 2
-    return _depths(machine, part, period, chosen)
+    def lower(edges: Mapping[Edge, int]) -> None:
+        chosen.update(edges)
+        machine.settle(edges)
+        for edge in sorted(edges, key=lambda edge: -edges[edge]):
+            step = 1
+            while step and chosen[edge] > floor:
+                depth = max(floor, chosen[edge] - step)
+                if settles(edge, depth):
+                    chosen[edge], step = depth, 2 * step
+                else:
+                    step = (chosen[edge] - depth) // 2
+
+    lower({edge: depth for edge, depth in most.streams.items() if _is_wide(part, edge)})
+    # What waited inside nodes waits in front of them now, where words are narrower.
+    lower(
+        {edge: depth for edge, depth in _greatest(machine, floor).items() if edge not in chosen and edge != entry(part)}
+    )
+    return _depths(machine, part, period, {entry(part): most.streams[entry(part)], **chosen})
+
+
+def _is_wide(part: Part, edge: Edge) -> bool:
+    """Whether a stream is inside a node: between a window and what works on it, or of accumulators."""
+    writer, outlet = part.actors[edge[0] - 1].inlets[edge[1]]
+    process = part.actors[writer - 1].process if writer != OUTSIDE else None
+    return isinstance(process, Mac) or (isinstance(process, Window) and outlet == 0)
 
 
 def behind(before: Depths, after: Depths, part: Part) -> int:
@@ -131,8 +145,12 @@ def _unbounded(part: Part, period: int, floor: int) -> tuple[Machine, Depths]:
     entering = np.arange(part.words, dtype=np.int64) * (period * unit // part.words)
     machine = Machine(part, entering, period * unit, unit)
     machine.settle({})
-    streams = {edge: max(floor, _presence(*machine.times(edge), unit, machine.period)) for edge in machine.ends}
-    return machine, _depths(machine, part, period, streams)
+    return machine, _depths(machine, part, period, _greatest(machine, floor))
+
+
+def _greatest(machine: Machine, floor: int) -> dict[Edge, int]:
+    """The most words in each stream as the machine runs."""
+    return {edge: max(floor, _presence(*machine.times(edge), machine.unit, machine.period)) for edge in machine.ends}
 
 
 def _depths(machine: Machine, part: Part, period: int, streams: Mapping[Edge, int]) -> Depths:

@@ -7,9 +7,11 @@ or those of a whole network. What enters it is a stream of words, of one reader.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
-from tailor_jax.dataflow.design import Actor, Design
+from costmodel.expectation.groups import Segment, segments
+from tailor_jax.dataflow.design import CLONE, TENSOR, Actor, Design
 from tailor_jax.dataflow.process import Process
 
 Edge = tuple[int, int]  # of a stream: its reader (actors count from 1) and which inlet of it
@@ -54,3 +56,33 @@ def whole(design: Design, latency_cycles: dict[str, int]) -> Part:
     height, width, channels = design.graph.input.shape
     words = height * width * channels // design.folding.lanes[design.graph.input.name]
     return part(design.actors, design.actors[0].inlets[0], words, latency_cycles)
+
+
+@dataclasses.dataclass(frozen=True)
+class DesignSegment:
+    """The actors of a segment: those of its nodes, and the clone of the tensor that enters it."""
+
+    segment: Segment
+    actors: tuple[Actor, ...]
+    part: Part
+
+
+def design_segments(design: Design, latency_cycles: dict[str, int]) -> Iterator[DesignSegment]:
+    """The segments of a design in order."""
+    streams = {each.name: each for each in design.streams}
+    waiting = list(design.actors)
+    for segment in segments(design.graph):
+        inside = {node.name for node in segment.nodes}
+        cloned = inside - {segment.nodes[-1].name} | {segment.entry.name}
+        actors = tuple(each for each in waiting if each.node in (cloned if each.part == CLONE else inside))
+        waiting = [each for each in waiting if each not in actors]
+        entering = next(
+            name
+            for each in actors
+            for name in each.inlets
+            if streams[name].tensor == segment.entry.name
+            and streams[name].kind == TENSOR
+            and streams[name].producer not in {other.name for other in actors}
+        )
+        words = math.prod(segment.entry.shape) // design.folding.lanes[segment.entry.name]
+        yield DesignSegment(segment, actors, part(actors, entering, words, latency_cycles))
