@@ -33,6 +33,7 @@ So pipelines never stall, and depth counts what they hold.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -131,6 +132,50 @@ def program(process: Process, images: int = 0) -> Program:
             return Program(cost.ravel(), (trips,), (trips.reshape(cost.shape)[:, -1].ravel(),))
         case _:
             raise TypeError(f'no process: {process!r}')
+
+
+@functools.lru_cache(maxsize=4096)
+def repeats(process: Process) -> int:
+    """The greatest number of equal parts that the trips of an image are made of: each reads and writes as the one before,
+    as many words and trips later. A layer without stride does the same for every pixel."""
+    whole = program(process)
+    streams = (*whole.reads, *whole.writes)
+    left, count = math.gcd(len(whole.cost), *map(len, streams)), 1
+    for prime in _primes(left):
+        while left % prime == 0 and _repeats(whole, count * prime):
+            left, count = left // prime, count * prime
+    return count
+
+
+def _repeats(whole: Program, times: int) -> bool:
+    trips = len(whole.cost) // times
+    if not np.array_equal(whole.cost[trips:], whole.cost[:-trips]):
+        return False
+    return all(
+        (stream[len(stream) // times :] - stream[: -(len(stream) // times)] == trips).all()
+        for stream in (*whole.reads, *whole.writes)
+    )
+
+
+def _primes(number: int) -> list[int]:
+    """The prime factors of a number, each once."""
+    found, factor = [], 2
+    while factor * factor <= number:
+        if number % factor == 0:
+            found.append(factor)
+            while number % factor == 0:
+                number //= factor
+        factor += 1
+    return [*found, number] if number > 1 else found
+
+
+def part_of(whole: Program, times: int) -> Program:
+    """The first of so many equal parts of a program."""
+
+    def first(trips: np.ndarray) -> np.ndarray:
+        return trips[: len(trips) // times]
+
+    return Program(first(whole.cost), tuple(map(first, whole.reads)), tuple(map(first, whole.writes)))
 
 
 def period_cycles(process: Process) -> int:

@@ -43,7 +43,7 @@ import numpy as np
 
 from costmodel.streams.flow.machine import ENDLESS, Machine
 from costmodel.streams.flow.part import OUTSIDE, Edge, Part
-from tailor_jax.dataflow.process import Mac, Window, period_cycles
+from tailor_jax.dataflow.process import Mac, Window, period_cycles, program, repeats
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +56,7 @@ class Depths:
       placed, read: times of one image, in ticks, at which words that leave take their places in the FIFO behind, the
         latest just so that it can be read when it is released, and at which those that enter are read.
       unit, period: ticks a cycle, cycles from one image to the next.
+      repeats: equal parts of an image; `placed` and `read` are those of the first.
     """
 
     streams: Mapping[Edge, int]
@@ -64,6 +65,7 @@ class Depths:
     read: np.ndarray
     unit: int
     period: int
+    repeats: int
 
 
 def own_period(part: Part) -> int:
@@ -128,9 +130,16 @@ def behind(before: Depths, after: Depths, part: Part) -> int:
     alone = after.streams[entry(part)]
     if before.period != after.period:
         return before.burst + alone
-    unit = math.lcm(before.unit, after.unit)
-    placed, read = before.placed * (unit // before.unit), after.read * (unit // after.unit)
-    return max(alone, _presence(placed, read, unit, unit * after.period))
+    unit, equal = math.lcm(before.unit, after.unit), math.gcd(before.repeats, after.repeats)
+    placed = _stretched(before.placed, before, unit, equal)
+    read = _stretched(after.read, after, unit, equal)
+    return max(alone, _presence(placed, read, unit, unit * after.period // equal))
+
+
+def _stretched(times: np.ndarray, of: Depths, unit: int, equal: int) -> np.ndarray:
+    """Times in another unit, those of a longer equal part of an image."""
+    later = np.arange(of.repeats // equal) * (of.period * of.unit // of.repeats)
+    return ((later[:, None] + times) * (unit // of.unit)).ravel()
 
 
 def greatest(part: Part, period: int, floor: int = 1) -> Depths:
@@ -140,10 +149,11 @@ def greatest(part: Part, period: int, floor: int = 1) -> Depths:
 
 def _unbounded(part: Part, period: int, floor: int) -> tuple[Machine, Depths]:
     """The steady state with words entering evenly and room everywhere, and the most words in each stream."""
-    leaving = len(Machine(part, np.zeros(part.words, np.int64), period).leaving.trips)
+    leaving = len(program(part.actors[-1].process).writes[0])
     unit = math.lcm(part.words // math.gcd(part.words, period), leaving // math.gcd(leaving, period))
-    entering = np.arange(part.words, dtype=np.int64) * (period * unit // part.words)
-    machine = Machine(part, entering, period * unit, unit)
+    equal = math.gcd(part.words, *(repeats(placed.process) for placed in part.actors))
+    entering = np.arange(part.words // equal, dtype=np.int64) * (period * unit // part.words)
+    machine = Machine(part, entering, period * unit // equal, unit, repeats=equal)
     machine.settle({})
     return machine, _depths(machine, part, period, _greatest(machine, floor))
 
@@ -158,14 +168,15 @@ def _depths(machine: Machine, part: Part, period: int, streams: Mapping[Edge, in
     release = np.arange(len(left)) * (machine.period // len(left))
     placed = left - machine.leaving.delay - int((left - release).max())
     burst = _presence(placed, release, 0, machine.period)
-    return Depths(streams, burst, placed, machine.times(entry(part))[1], machine.unit, period)
+    equal = machine.unit * period // machine.period
+    return Depths(streams, burst, placed, machine.times(entry(part))[1], machine.unit, period, equal)
 
 
 def _presence(placed: np.ndarray, read: np.ndarray, unit: int, period: int) -> int:
     """The most words present at once, #{m >= n: placed_m < read_n + unit} over all n, of times that repeat with the
     period."""
-    images = 2 + max(0, int((read - placed).max())) // period
-    following = (np.arange(images)[:, None] * period + placed).ravel()
+    times = 2 + max(0, int((read - placed).max())) // period
+    following = (np.arange(times)[:, None] * period + placed).ravel()
     return int((np.searchsorted(following, read + unit, 'left') - np.arange(len(read))).max())
 
 

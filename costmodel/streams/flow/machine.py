@@ -12,22 +12,24 @@ that writes it + L + FORWARD_CYCLES, and room of the trip that writes word n + d
 is a machine that never waits without need. It is found by computing actors anew, each as a whole with one cumulative
 maximum, forward and backward in turn, until none moves.
 
-Times repeat: trip k of the next image is `period` later. So arrays hold one image, and the steady state is found without
-what precedes it. With the period `ENDLESS` the images stand alone: what comes before them is infinitely early, what comes
+Times repeat: trip k of the next image is `period` later. So arrays hold one image, or one of the equal parts that an image
+is made of (`process.repeats`), and the steady state is found without what precedes it. With the period `ENDLESS` the images stand alone: what comes before them is infinitely early, what comes
 after them never happens. That is a machine from its start.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from costmodel.streams.flow.causes import Causes
 from costmodel.streams.flow.part import OUTSIDE, Edge, Part
-from tailor_jax.dataflow.process import FORWARD_CYCLES, program
+from tailor_jax.dataflow.process import FORWARD_CYCLES, part_of, program
 
 ENDLESS = 1 << 50
+_ROUNDS = 4  # after so many it is noted why times still move
 
 
 @dataclasses.dataclass(eq=False)
@@ -59,14 +61,17 @@ class _End:
 class Machine:
     """The actors and streams of a part."""
 
-    def __init__(self, part: Part, entering: np.ndarray, period: int, unit: int = 1, images: int = 0):
-        """Words of one image (images = 0), or of several from the start, come in at the times `entering`, the first cycles
-        in which they can be read. Times are in ticks, `unit` of them a cycle."""
+    def __init__(
+        self, part: Part, entering: np.ndarray, period: int, unit: int = 1, images: int = 0, repeats: int = 1
+    ):
+        """Words come in at the times `entering`, the first cycles in which they can be read: those of one of `repeats` equal
+        parts of an image (images = 0), or of several images from the start. Times are in ticks, `unit` of them a cycle."""
         self.part, self.period, self.unit, self.entering = part, period, unit, entering
         self.actors: list[_Actor] = []
         self.ends: dict[Edge, tuple[_End, _End]] = {}
         self.depths: dict[Edge, int] = {}
-        programs = [program(placed.process, images) for placed in part.actors]
+        self.ran = False
+        programs = [part_of(program(placed.process, images), repeats) for placed in part.actors]
         for each in programs:
             after = np.cumsum(each.cost) * unit
             never = np.full(len(each.cost), -ENDLESS)
@@ -93,13 +98,13 @@ class Machine:
     def times(self, edge: Edge) -> tuple[np.ndarray, np.ndarray]:
         """[n] the cycle in which a word takes its place, and in which it is read: it counts in both and between."""
         writer, reader = self.ends[edge]
-        return self._ended(writer), self.actors[reader.actor - 1].read[reader.position] + reader.later
+        return self.ended(writer), self.actors[reader.actor - 1].read[reader.position] + reader.later
 
     def left(self) -> np.ndarray:
         """[n] when the words that leave can be read."""
-        return self._ended(self.leaving) + self.leaving.delay
+        return self.ended(self.leaving) + self.leaving.delay
 
-    def _ended(self, end: _End) -> np.ndarray:
+    def ended(self, end: _End) -> np.ndarray:
         """[n] the last cycle of the trips."""
         if end.actor == OUTSIDE:
             return self.entering
@@ -114,53 +119,64 @@ class Machine:
         """
         kept = self.depths, [(actor.read, actor.ended) for actor in self.actors]
         self.depths = self.depths | dict(depths)
-        if self._settled() and accepted():
+        if self._settled(depths) and accepted():
             return True
         self.depths = kept[0]
         for actor, (read, ended) in zip(self.actors, kept[1]):
             actor.read, actor.ended = read, ended
         return False
 
-    def _settled(self) -> bool:
+    def _settled(self, bounded: Iterable[Edge]) -> bool:
+        """Whether times come to rest. They were at rest before these streams were bounded, unless none of them had run."""
         begun = [actor.ended for actor in self.actors]
         most = sum(  # no path of waiting is longer
             int(actor.after[-1]) + (placed.latency_cycles + FORWARD_CYCLES + 1) * self.unit * len(actor.after)
             for actor, placed in zip(self.actors, self.part.actors)
         )
-        moved, order = set(range(len(self.actors))), list(range(len(self.actors)))
+        moved = {self.ends[edge][0].actor - 1 for edge in bounded} if self.ran else set(range(len(self.actors)))
+        moved.discard(OUTSIDE - 1)
+        order, rounds, self.ran = list(range(len(self.actors))), 0, True
+        causes: Causes | None = None
         while moved:
             for index in order:
                 if index not in moved:
                     continue
                 moved.discard(index)
                 actor = self.actors[index]
-                read, ended = self._times(actor)
+                read, ended = self.times_of(actor)
                 if not np.array_equal(ended, actor.ended):
                     moved.update(self.ends[edge][1].actor - 1 for edge in actor.outlets)
                 if not np.array_equal(read, actor.read):
                     moved.update(self.ends[edge][0].actor - 1 for edge in actor.inlets if edge in self.depths)
                     moved.discard(OUTSIDE - 1)
+                if causes:
+                    causes.note(self, index, read, ended)
                 actor.read, actor.ended = read, ended
                 happens = (begun[index] > -ENDLESS) & (ended < ENDLESS // 2)
                 if (ended - begun[index])[happens].max(initial=0) > most or any(map(self._overflows, actor.inlets)):
                     return False
             order.reverse()
+            rounds += 1
+            if causes and rounds % _ROUNDS == 0 and causes.circle():
+                return False
+            if rounds == _ROUNDS and self.period < ENDLESS:
+                causes = Causes(self)
         return True
 
-    def _times(self, actor: _Actor) -> tuple[np.ndarray, np.ndarray]:
+    def times_of(self, actor: _Actor) -> tuple[np.ndarray, np.ndarray]:
         """read_k and next_k of an actor from the times of its surroundings."""
         arrival = np.full(len(actor.before), -ENDLESS)
         for edge in actor.inlets:
             writer, reader = self.ends[edge]
             count = min(len(writer.position), len(reader.position))  # from the start, some words are not written yet
             known = np.full(len(reader.position), ENDLESS)
-            known[:count] = (self._ended(writer) + writer.delay)[:count]
+            known[:count] = (self.ended(writer) + writer.delay)[:count]
             arrival[reader.position] = np.maximum(arrival[reader.position], known - reader.later)
         waited = arrival - actor.before
         for edge in actor.outlets:
             if edge in self.depths:
                 writer = self.ends[edge][0]
-                free = self._freed(edge, len(writer.position)) + 2 * self.unit - writer.later
+                free = self.freed(edge, len(writer.position)) + 2 * self.unit - writer.later
                 waited[writer.position] = np.maximum(waited[writer.position], free - actor.after[writer.position])
         waited = np.maximum.accumulate(waited)
         endless = self.period >= ENDLESS
@@ -170,15 +186,20 @@ class Machine:
         before = np.concatenate([[-ENDLESS if endless else ended[-1] - self.period], ended[:-1]])
         return np.where(actor.single, ended - self.unit, np.maximum(before, arrival)), ended
 
-    def _freed(self, edge: Edge, count: int) -> np.ndarray:
+    def freed(self, edge: Edge, count: int) -> np.ndarray:
         """[count] when word n - depth is read."""
         read = self.times(edge)[1]
         number = np.arange(count) - self.depths[edge]
         back = self.period if self.period < ENDLESS else 4 * ENDLESS  # earlier than what never happens is late
         return read[number % len(read)] + number // len(read) * back
 
+    @property
+    def never(self) -> int:
+        """A time before all others."""
+        return -ENDLESS
+
     def _overflows(self, edge: Edge) -> bool:
         """Whether a word from outside finds no room."""
         if self.ends[edge][0].actor != OUTSIDE or edge not in self.depths:
             return False
-        return bool((self._freed(edge, len(self.entering)) + self.unit > self.entering).any())
+        return bool((self.freed(edge, len(self.entering)) + self.unit > self.entering).any())
