@@ -1,29 +1,42 @@
 """The exact cost of a graph on the dataflow target.
 
-    rows(graph, target)       a row of integers per node of the folded graph: all that the expectation is made of
-    evaluate(graph, target)   rows, blocks, totals, FIFOs, reuse factors, latency
-    couplings(graph, target)  the gates whose rows depend on one another beyond a segment
+    evaluate(graph, target)   rows of integers, blocks, totals, FIFOs, latency
+    chains(graph, target)     the costs of every setting of the gates, stretch by stretch
+    plan(graph, target)       the design as it is exported
 
-A gated add is priced as open. Where skips close, the graph is another graph: `rewrite.binarize` it and evaluate that.
+A gated add is priced as open. Where skips close, the graph is another graph: `rewrite.binarize` it and evaluate that,
+on the target of `settled`, whose folding is that of the network with every skip open.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
-from costmodel.expectation.groups import Segment, gate_groups, partition, segments
-from costmodel.streams.area import logic, memory
-from costmodel.streams.fifos import Fifo, Fork, built_segments, fifos, forks, smooths
-from costmodel.streams.settings import Dataflow, reuse_factors
-from costmodel.streams.timing import schedule
-from costmodel.streams.timing.processes import ProcessSegment, absorbed
-from tailor_jax import rewrite, streaming
-from tailor_jax.graph import Graph
-from tailor_jax.ops import FOLDING
+from costmodel.expectation.chain import Chain, Run, carried
+from costmodel.expectation.stretches import Stretch, stretches
+from costmodel.streams.area import fifo_area, logic
+from costmodel.streams.area.logic import Parts
+from costmodel.streams.fifos import Sized, sized
+from costmodel.streams.flow import depths as flow
+from costmodel.streams.flow.depths import Leaving
+from costmodel.streams.flow.part import edges, whole
+from costmodel.streams.settings import Dataflow
+from costmodel.streams.solved import options_of, settled
+from costmodel.streams.structure import Structure, pace, stream_bits, structure
+from tailor_jax import rewrite
+from tailor_jax.dataflow import design as designs
+from tailor_jax.dataflow.design import TENSOR, Stream
+from tailor_jax.dataflow.folding import Folding, kept
+from tailor_jax.dataflow.plan import Fifo, Plan
+from tailor_jax.dataflow.process import period_cycles
+from tailor_jax.graph import Graph, Node
 
 REDUCTIONS = {
     'bram18': 'sum',
@@ -46,130 +59,168 @@ _ALWAYS_MONOTONE = ('dsp', 'weight_memory_bits', 'line_buffer_bits', 'stream_bit
 def monotone(target: Dataflow) -> tuple[str, ...]:
     """The resources that removing a skip can never raise.
 
-    Under `full_map` all of them. Under `exact` and `pow2` a removal can lengthen other FIFOs (a skip that was the slow
-    branch no longer delays its neighbour; a strided layer's bursts are smoothed in one more place), so storage and
-    logic fall as a rule, but not by law.
+    FIFOs are not among them: a removal can lengthen others (a skip that was the slow branch no longer delays its
+    neighbour), so storage and logic fall as a rule, but not by law.
     """
-    return tuple(REDUCTIONS) if target.fifo_policy == 'full_map' else _ALWAYS_MONOTONE
+    return _ALWAYS_MONOTONE
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A folded graph, or a stretch of one, on a target: structure, depths, a row of integers a node."""
+
+    structure: Structure
+    sized: Sized
+    rows: list[dict[str, Any]]
 
 
 def evaluate(graph: Graph, target: Dataflow) -> Cost:
     """Prices a graph, with or without learnable gates (gated adds count as open).
 
     Raises:
-      GraphError, CostError: for a node without a dataflow process, an invalid reuse factor or an interval that cannot
-        be met.
+      GraphError, CostError: for a node without a dataflow process, a folding that does not fit, an interval that cannot
+        be met, FIFOs that cannot keep it.
     """
+    target = settled(graph, target)
     folded = rewrite.fold(graph)
-    reuse = reuse_factors(folded, target)
-    built = built_segments(folded, target, reuse)
-    streams = fifos(folded, target, built)
-    nodes = _rows(folded, target, reuse, built, streams)
-    total = reduced(nodes, REDUCTIONS) | {'latency_cycles': _latency_cycles(folded, built, streams)}
-    part = devices.device(target.device)
-    return Cost(target, total, nodes, by_block(nodes, REDUCTIONS), [_fifo_row(each, part) for each in streams], reuse)
+    built = _built(folded, target, pace_cycles(folded, target))
+    total = reduced(built.rows, REDUCTIONS) | {'latency_cycles': _latency_cycles(built)}
+    blocks = by_block(built.rows, REDUCTIONS)
+    return Cost(target, total, built.rows, blocks, _fifo_rows(built, target), _layer_rows(folded, target))
 
 
-def _latency_cycles(folded: Graph, built: list[ProcessSegment], streams: list[Fifo]) -> int:
-    if not built:  # the input is the output: a pixel a cycle
-        return streaming.period_cycles(folded, folded.input)
-    return schedule.latency_cycles(
-        schedule.joined([segment.graph for segment in built]), {each.stream: each.depth for each in streams}
+def pace_cycles(folded: Graph, target: Dataflow) -> int:
+    """The period of what no gate takes away."""
+    return pace(designs.design(folded, _folding(target)))
+
+
+def chains(graph: Graph, target: Dataflow) -> list[Chain]:
+    """The costs of every setting of the gates: a stretch hands on how words leave it."""
+    target = settled(graph, target)
+    cycles = pace_cycles(rewrite.fold(graph), target)
+
+    def run(part: Stretch, first: bool, setting: Mapping[str, int], state: Hashable) -> tuple[dict[str, int], Hashable]:
+        assert state is None or isinstance(state, Leaving)
+        folded = rewrite.fold(rewrite.binarize(part.graph, setting))
+        built = _built(folded, target, cycles, state, part.final)
+        rows = built.rows if first else built.rows[1:]  # the input of a stretch is a row of the one before
+        return reduced(rows or [dict.fromkeys(REDUCTIONS, 0)], REDUCTIONS), built.sized.leaving
+
+    parts: list[tuple[tuple[str, ...], Run]] = [
+        (part.graph.gates, functools.partial(run, part, index == 0)) for index, part in enumerate(stretches(graph))
+    ]
+    return [carried(parts, None, REDUCTIONS)]
+
+
+def plan(graph: Graph, target: Dataflow) -> Plan:
+    """The design of a graph, for `hls_export.write`."""
+    target = settled(graph, target)
+    folded, part = rewrite.fold(graph), devices.device(target.device)
+    built = _built(folded, target, pace_cycles(folded, target))
+    design, bits = built.structure.design, stream_bits(built.structure.design, built.structure.bits)
+    storages = logic.storages(design, built.structure.bits, options_of(target), part)
+    return Plan(
+        folding=kept(_folding(target), folded),
+        fifos={
+            name: Fifo(depth, fifo_area.choose(depth, bits[name], part)) for name, depth in built.sized.depths.items()
+        },
+        latency_cycles=built.structure.latency_cycles,
+        absorbed=built.structure.absorbed,
+        handed=built.structure.handed,
+        weights=storages.weights,
+        lines=storages.lines,
+        packed=storages.packed,
+        multiplier=target.multiplier,
+        part=part.part,
+        clock_mhz=target.clock_mhz,
     )
 
 
-def rows(graph: Graph, target: Dataflow) -> list[dict]:
-    """A row per node of the folded graph: {name, op, block, resource: integer}, and 'relu', whether one is fused.
-
-    Where a gate moves a ReLU onto a node and another gate can take that node away, the two interact, whatever the ReLU
-    costs there.
-    """
-    folded = rewrite.fold(graph)
-    reuse = reuse_factors(folded, target)
-    built = built_segments(folded, target, reuse)
-    found = _rows(folded, target, reuse, built, fifos(folded, target, built))
-    return [row | {'relu': node.relu} for row, node in zip(found, folded.nodes, strict=True)]
+def _folding(target: Dataflow) -> Folding:
+    assert isinstance(target.folding, Folding), 'a target is settled before it is built'
+    return target.folding
 
 
-def couplings(graph: Graph, target: Dataflow) -> list[tuple[str, ...]]:
-    """The gate groups of the graph on this target.
-
-    A segment whose maps change size sends bursts, and the FIFO behind it, which belongs to the next segment's first
-    node, holds them. If gates decide both, they interact: such a segment's gates join the next's. Segments that folding
-    or closed gates can reduce to nothing are passed over.
-    """
-    joined = gate_groups(graph)
-    if target.fifo_policy == 'full_map' or not smooths(target):
-        return joined
-    found = segments(graph)
-    for index, segment in enumerate(found):
-        if segment.gates and any(node.inputs and graph.in_shape(node)[:2] != node.shape[:2] for node in segment.nodes):
-            for following in found[index + 1 :]:
-                joined = partition(graph.gates, [*joined, segment.gates + following.gates])
-                if not _can_vanish(graph, following):
-                    break
-    return joined
+def _built(
+    folded: Graph, target: Dataflow, pace_cycles: int, before: Leaving | None = None, final: bool = True
+) -> Built:
+    made = structure(folded, target, pace_cycles, final)
+    found = sized(made, target, pace_cycles, before)
+    return Built(made, found, _rows(made, found, target))
 
 
-def _can_vanish(graph: Graph, segment: Segment) -> bool:
-    """Whether closed gates and folding can make the segment's last node stand for its entry."""
-    node = segment.nodes[-1]
-    while node.name != segment.entry.name and (node.gate or node.op in FOLDING):
-        node = graph[node.inputs[0]]
-    return node.name == segment.entry.name
+def _rows(made: Structure, found: Sized, target: Dataflow) -> list[dict[str, Any]]:
+    design, part, options = made.design, devices.device(target.device), options_of(target)
+    totals: dict[str, Parts] = collections.defaultdict(Parts)
+    more: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    periods: dict[str, int] = collections.Counter()
+    bits = stream_bits(design, made.bits)
+    for actor in design.actors:
+        row = found.row_of[actor.name]
+        totals[row] += logic.price(design, actor, made.bits, options, part)
+        periods[row] = max(periods[row], period_cycles(actor.process))
+    for stream in design.streams:
+        if stream.name in found.depths:
+            row, depth = found.row_of[stream.consumer], found.depths[stream.name]
+            totals[row] += logic.stream(depth, bits[stream.name], part)
+            more[row] += collections.Counter(fifo_bits=depth * bits[stream.name], stream_bits=_moved(design, stream, bits))
+    node = design.graph.input
+    periods[node.name] = math.prod(node.shape) // design.folding.lanes[node.name]
+    return [_row(each, totals[each.name], more[each.name], periods[each.name]) for each in design.graph.nodes]
 
 
-def _rows(
-    folded: Graph, target: Dataflow, reuse: dict[str, int], built: list[ProcessSegment], streams: list[Fifo]
-) -> list[dict]:
-    part = devices.device(target.device)
-    charged: dict[str, list[Fifo]] = collections.defaultdict(list)
-    for each in streams:
-        charged[each.row].append(each)
-    forked: dict[str, list[Fork]] = collections.defaultdict(list)
-    for segment in built:
-        for fork in forks(folded, segment):
-            forked[fork.row].append(fork)
-    hosts = absorbed(folded) if target.add == 'absorbed' else {}
-    found = []
-    for node in folded.nodes:
-        if node.name in hosts:
-            total = logic.absorbed_add(folded, node, folded[hosts[node.name]], target, reuse[hosts[node.name]])
-        else:
-            total = logic.parts(folded, node, target, reuse.get(node.name, 1))
-        for fork in forked[node.name]:
-            copy = logic.fork(fork.tensor, target, fork.tap)
-            total.lut, total.ff = total.lut + copy.lut, total.ff + copy.ff
-        for each in charged[node.name]:
-            total.add_memory(memory.fifo(each.depth, each.width_bits, part))
-        row = total.rounded()
-        row['fifo_bits'] = sum(each.fifo_bits for each in charged[node.name])
-        row['stream_bits'] = sum(
-            math.prod(folded[each.producer].shape[:2]) * each.width_bits for each in charged[node.name]
-        )
-        row['interval_cycles'] = streaming.period_cycles(folded, node, reuse.get(node.name, 1))
-        found.append(
-            {
-                'name': node.name,
-                'op': node.op,
-                'block': node.block,
-                **{resource: row[resource] for resource in REDUCTIONS},
-            }
-        )
+def _moved(design: designs.Design, stream: Stream, bits: Mapping[str, int]) -> int:
+    """The bits that a stream between nodes moves for an image."""
+    if stream.kind != TENSOR:
+        return 0
+    return math.prod(design.graph[stream.tensor].shape) // stream.lanes * bits[stream.name]
+
+
+def _row(node: Node, total: Parts, more: Mapping[str, int], period_cycles: int) -> dict[str, Any]:
+    known = total.rounded() | {'fifo_bits': 0, 'stream_bits': 0} | dict(more) | {'interval_cycles': period_cycles}
+    labels = {'name': node.name, 'op': node.op, 'block': node.block}
+    return labels | {resource: known[resource] for resource in REDUCTIONS}
+
+
+def _latency_cycles(built: Built) -> int:
+    made = built.structure
+    if not made.design.actors:  # the input is the output: a word a cycle
+        return built.rows[0]['interval_cycles']
+    names = edges(made.design.actors)
+    depths = {edge: built.sized.depths[name] for edge, name in names.items() if name in built.sized.depths}
+    found = flow.latency_cycles(whole(made.design, made.latency_cycles), depths)
+    assert found is not None, 'FIFOs that keep the interval do not deadlock'
     return found
 
 
-def _fifo_row(each: Fifo, part: devices.Device) -> dict:
-    mapped = memory.fifo(each.depth, each.width_bits, part)
-    return {
-        'name': each.name,
-        'node': each.row,
-        'producer': each.producer,
-        'consumer': each.consumer or 'clone',
-        'depth': each.depth,
-        'width_bits': each.width_bits,
-        'fifo_bits': each.fifo_bits,
-        **dataclasses.asdict(mapped),
-        'tap_host': each.tap_host,
-        'tap_lag': each.tap_lag,
-    }
+def _fifo_rows(built: Built, target: Dataflow) -> list[dict[str, Any]]:
+    made, part = built.structure, devices.device(target.device)
+    bits, rows = stream_bits(made.design, made.bits), []
+    for stream in made.design.streams:
+        if stream.name not in built.sized.depths:
+            continue
+        depth, width = built.sized.depths[stream.name], bits[stream.name]
+        taken = logic.stream(depth, width, part).rounded()
+        rows.append(
+            {
+                'name': stream.name,
+                'node': built.sized.row_of[stream.consumer],
+                'producer': stream.producer,
+                'consumer': stream.consumer,
+                'tensor': stream.tensor,
+                'kind': stream.kind,
+                'lanes': stream.lanes,
+                'depth': depth,
+                'width_bits': width,
+                'fifo_bits': depth * width,
+                'storage': fifo_area.choose(depth, width, part),
+                **{resource: taken[resource] for resource in ('bram18', 'uram', 'lut', 'ff')},
+            }
+        )
+    return rows
+
+
+def _layer_rows(folded: Graph, target: Dataflow) -> dict[str, dict[str, Any]]:
+    """{layer: how far it is unrolled}."""
+    layers = kept(_folding(target), folded).layers
+    return {name: dataclasses.asdict(layer) for name, layer in layers.items()}

@@ -46,26 +46,37 @@ from costmodel.streams.flow.part import OUTSIDE, Edge, Part
 from tailor_jax.dataflow.process import Mac, Window, period_cycles, program, repeats
 
 
+@dataclasses.dataclass(frozen=True)
+class Leaving:
+    """What the next part must know of how words leave one.
+
+    Attributes:
+      burst: words that leave before their even release, at most.
+      placed: int64 of one of the equal parts of an image, in ticks: when its words take their places in the FIFO behind,
+        the latest just so that it can be read when it is released.
+      unit, period, repeats: ticks a cycle, cycles from one image to the next, equal parts of an image.
+    """
+
+    burst: int
+    placed: bytes
+    unit: int
+    period: int
+    repeats: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Depths:
     """Depths of a part, and what its neighbours must know of its schedule.
 
     Attributes:
       streams: the depth of each stream, in words; `behind` replaces that of the one through which words enter.
-      burst: words that leave before their even release, at most.
-      placed, read: times of one image, in ticks, at which words that leave take their places in the FIFO behind, the
-        latest just so that it can be read when it is released, and at which those that enter are read.
-      unit, period: ticks a cycle, cycles from one image to the next.
-      repeats: equal parts of an image; `placed` and `read` are those of the first.
+      leaving: how words leave.
+      read: when those that enter are read, in ticks, of one of the equal parts of an image.
     """
 
     streams: Mapping[Edge, int]
-    burst: int
-    placed: np.ndarray
+    leaving: Leaving
     read: np.ndarray
-    unit: int
-    period: int
-    repeats: int
 
 
 def own_period(part: Part) -> int:
@@ -96,7 +107,7 @@ def depths(part: Part, period: int, floor: int = 1) -> Depths:
     chosen: dict[Edge, int] = {}
 
     def settles(edge: Edge, depth: int) -> bool:
-        return machine.settle({edge: depth}, lambda: _depths(machine, part, period, {}).burst <= most.burst)
+        return machine.settle({edge: depth}, lambda: _depths(machine, part, period, {}).leaving.burst <= most.leaving.burst)
 
     def lower(edges: Mapping[Edge, int]) -> None:
         chosen.update(edges)
@@ -125,21 +136,27 @@ def _is_wide(part: Part, edge: Edge) -> bool:
     return isinstance(process, Mac) or (isinstance(process, Window) and outlet == 0)
 
 
-def behind(before: Depths, after: Depths, part: Part) -> int:
+def behind(before: Leaving, after: Depths, part: Part) -> int:
     """The depth of the stream through which words pass from a part to the next, which is given."""
-    alone = after.streams[entry(part)]
-    if before.period != after.period:
+    alone, own = after.streams[entry(part)], after.leaving
+    if before.period != own.period:
         return before.burst + alone
-    unit, equal = math.lcm(before.unit, after.unit), math.gcd(before.repeats, after.repeats)
-    placed = _stretched(before.placed, before, unit, equal)
-    read = _stretched(after.read, after, unit, equal)
-    return max(alone, _presence(placed, read, unit, unit * after.period // equal))
+    unit, equal = math.lcm(before.unit, own.unit), math.gcd(before.repeats, own.repeats)
+    placed = _stretched(np.frombuffer(before.placed, np.int64), before, unit, equal)
+    read = _stretched(after.read, own, unit, equal)
+    return max(alone, _presence(placed, read, unit, unit * own.period // equal))
 
 
-def _stretched(times: np.ndarray, of: Depths, unit: int, equal: int) -> np.ndarray:
+def _stretched(times: np.ndarray, of: Leaving, unit: int, equal: int) -> np.ndarray:
     """Times in another unit, those of a longer equal part of an image."""
     later = np.arange(of.repeats // equal) * (of.period * of.unit // of.repeats)
     return ((later[:, None] + times) * (unit // of.unit)).ravel()
+
+
+def keeps(part: Part, period: int, depths: Mapping[Edge, int]) -> bool:
+    """Whether a part runs at a period with FIFOs of these depths, words entering evenly."""
+    machine, _ = _unbounded(part, period, 1)
+    return machine.settle(depths)
 
 
 def greatest(part: Part, period: int, floor: int = 1) -> Depths:
@@ -168,8 +185,8 @@ def _depths(machine: Machine, part: Part, period: int, streams: Mapping[Edge, in
     release = np.arange(len(left)) * (machine.period // len(left))
     placed = left - machine.leaving.delay - int((left - release).max())
     burst = _presence(placed, release, 0, machine.period)
-    equal = machine.unit * period // machine.period
-    return Depths(streams, burst, placed, machine.times(entry(part))[1], machine.unit, period, equal)
+    leaving = Leaving(burst, placed.tobytes(), machine.unit, period, machine.unit * period // machine.period)
+    return Depths(streams, leaving, machine.times(entry(part))[1])
 
 
 def _presence(placed: np.ndarray, read: np.ndarray, unit: int, period: int) -> int:
