@@ -152,13 +152,11 @@ def _drafts(graph: Graph, folding: Folding, absorb: Mapping[str, str]) -> Iterat
             case 'add' | 'relu' | 'leaky_relu':
                 yield _Draft(node.name, '', Words(words, inlets=len(tensors)), tensors, made)
             case _ if node.windowed:
-                yield _Draft(node.name, 'window', _window(graph, node, folding), tensors, (WINDOW, node.name))
+                taps = window(graph, node, 'all', folding.lanes[node.name])
+                yield _Draft(node.name, 'window', taps, tensors, (WINDOW, node.name))
                 yield _Draft(node.name, '', Words(words), ((WINDOW, node.name),), made)
             case 'global_avg_pool':
-                height, width, channels = graph.in_shape(node)
-                lanes = folding.lanes[node.name]
-                average = Average(height * width, channels // lanes, lanes - 1)
-                yield _Draft(node.name, '', average, tensors, made)
+                yield _Draft(node.name, '', average(graph, node, folding.lanes[node.name]), tensors, made)
             case _:
                 raise streaming.unsupported(node)
 
@@ -173,7 +171,8 @@ def _sums(graph: Graph, node: Node, folding: Folding) -> Iterator[_Draft]:
         yield _Draft(node.name, 'adapt', convert, (reads,), (ADAPTED, node.name))
         reads = (ADAPTED, node.name)
     if fold.has_window(node):
-        yield _Draft(node.name, 'window', _window(graph, node, folding), (reads,), (WINDOW, node.name))
+        taps = window(graph, node, layer.taps, layer.lanes)
+        yield _Draft(node.name, 'window', taps, (reads,), (WINDOW, node.name))
         reads = (WINDOW, node.name)
     slices, blocks = fold.slices_and_blocks(graph, node, layer)
     yield _Draft(node.name, 'mac', Mac(fold.steps(graph, node, layer), slices, blocks), (reads,), (SUMS, node.name))
@@ -184,14 +183,18 @@ def _finish(graph: Graph, node: Node, folding: Folding) -> Convert:
     return Convert(math.prod(node.shape) // outputs, max(1, lanes // outputs), max(1, outputs // lanes))
 
 
-def _window(graph: Graph, node: Node, folding: Folding) -> Window:
+def window(graph: Graph, node: Node, taps: str, lanes: int) -> Window:
+    """The window of a layer or pool that delivers these taps of so many lanes a cycle."""
     height, width, channels = graph.in_shape(node)
-    pooled = not node.weighted
-    lanes, taps = (folding.lanes[node.name], 'all') if pooled else (folding.layers[node.name].lanes, '')
-    taps = taps or folding.layers[node.name].taps
     words = channels // lanes
     emits = words * (math.prod(node.kernel) // fold.taps_at_once(node, taps))
     return Window((height, width), node.shape[:2], node.stride, streaming.lag(graph, node), words, emits)
+
+
+def average(graph: Graph, node: Node, lanes: int) -> Average:
+    """The global average of words of so many lanes, which share one multiplier."""
+    height, width, channels = graph.in_shape(node)
+    return Average(height * width, channels // lanes, lanes - 1)
 
 
 def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Mapping[str, Hand]) -> Design:

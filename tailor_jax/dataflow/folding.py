@@ -145,9 +145,15 @@ def classes(graph: Graph) -> Iterator[tuple[Node, ...]]:
 
 
 def kept(folding: Folding, graph: Graph) -> Folding:
-    """The folding of what is left of a network once skips are gone."""
-    left = graph.by_name.keys()
-    return Folding(
-        {name: lanes for name, lanes in folding.lanes.items() if name in left},
-        {name: layer for name, layer in folding.layers.items() if name in left},
-    )
+    """The folding of what is left of a network once skips are gone.
+
+    A ReLU that was fused onto an add, and stands alone where the add is gone since others read what it reads too, has
+    the lanes of that.
+    """
+    lanes: dict[str, int] = {}
+    for node in graph.nodes:
+        if node.name in folding.lanes:
+            lanes[node.name] = folding.lanes[node.name]
+        elif node.op == 'relu' and node.inputs[0] in lanes:
+            lanes[node.name] = lanes[node.inputs[0]]
+    return Folding(lanes, {name: layer for name, layer in folding.layers.items() if name in graph.by_name})
