@@ -1,8 +1,8 @@
 """A folded graph and its folding -> the processes and streams of a streaming design, in the order in which data flow.
 
     node                        processes, each named NODE or NODE__PART
-    conv, dense                 [NODE__adapt] [NODE__window] NODE__mac NODE        NODE requantizes, and takes in the skip of an
-                                                                                   add that is absorbed
+    conv, dense                 [NODE__adapt] [NODE__window] NODE__mac NODE      NODE requantizes, and takes in the skip
+                                                                                 of an add that is absorbed
     max_pool, avg_pool          NODE__window NODE
     add, relu, leaky_relu       NODE
     global_avg_pool             NODE
@@ -12,8 +12,8 @@ A window stands where a node looks at other pixels than the one that comes in; a
 and of the stream that it reads differ. A stream is named PRODUCER__CONSUMER after the processes' nodes, with the part
 where it is inside a node. The input and the output of the network are ports, which hold no words.
 
-`absorb` names the adds that the convolution before them takes in; `handed` names, for a tensor, the windowed reader that
-hands it on to the others and how many pixels later (`Hand`), in place of a clone.
+`absorb` names the adds that the convolution before them takes in; `handed` names, for a tensor, the windowed reader
+that hands it on to the others and how many pixels later (`Hand`), in place of a clone.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def design(
 
 @dataclasses.dataclass(frozen=True)
 class _Draft:
-    """An actor before its streams: what it reads, in order, and the one thing that it makes: (kind, name of the node)."""
+    """An actor before its streams: what it reads, in order, and the thing that it makes: (kind, name of the node)."""
 
     node: str
     part: str
@@ -248,7 +248,7 @@ def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Map
             names.append(made[draft.name, thing][index].name)
         process, handing = draft.process, hands.get(draft.name, [])
         if handing:
-            process = dataclasses.replace(process, taps_pixels=tuple(pixels for _, pixels in handing))  # type: ignore[call-arg]
+            process = dataclasses.replace(process, taps_pixels=tuple(pixels for _, pixels in handing))  # type: ignore[arg-type]
         streams_out = (*written[draft.name], *(name for name, _ in handing))
         actors.append(Actor(draft.name, draft.node, draft.part, process, tuple(names), streams_out))
         actors += [clones[draft.name]] if draft.name in clones else []

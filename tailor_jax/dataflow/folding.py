@@ -62,8 +62,8 @@ def has_window(node: Node) -> bool:
 
 
 def slices_and_blocks(graph: Graph, node: Node, layer: Layer) -> tuple[int, int]:
-    """(N_s, N_b) of a conv or dense node: words in and words out for each pixel and group; of a depthwise layer, for each
-    `lanes` groups."""
+    """(N_s, N_b) of a conv or dense node: words in and words out for each pixel and group; of a depthwise layer, for
+    each `lanes` groups."""
     channels, outputs = graph.in_shape(node)[2], node.shape[2]
     steps = math.prod(node.kernel) // taps_at_once(node, layer.taps)
     if is_depthwise(graph, node):

@@ -1,9 +1,9 @@
-"""What a folding can be made of: lanes of each class of tensors, (taps, lanes, outputs) of each layer, and their periods.
+"""What a folding can be made of: lanes of a class of tensors, (taps, lanes, outputs) of a layer, and their periods.
 
 A process keeps an interval if it takes no more cycles for an image. With words in = H W C / lanes of a layer's input
 stream and words out = Ho Wo C_out / lanes of its output stream, the processes of a layer take
 
-    adaptor    max(words in, H W C / lanes of the layer), the second of which its window takes too, or without one its mac
+    adaptor    max(words in, H W C / lanes of the layer), the second of which its window or else its mac takes too
     window     H W F and a trip more for each word beyond F that an output pixel takes
     mac        Ho Wo groups N_s N_b
     finish     max(Ho Wo C_out / outputs, words out), the first of which is at most the mac's

@@ -104,7 +104,8 @@ def catalogue(graph: Graph, price: Price, taps: Collection[str] = TAPS) -> Catal
             priced[key] = _vector(price.tensor(node, lanes), resources)
         return priced[key]
 
-    classes, index = [], {}
+    classes: list[TensorClass] = []
+    index: dict[str, int] = {}
     for members in fold.classes(graph):
         periods = candidates.lanes_periods(graph, members)
         amounts = [sum(of_tensor(node, lanes) for node in members) for lanes in periods]

@@ -1,9 +1,9 @@
 """Parts of a network that are built alike, so that a program counts the ways of one in place of choosing for each.
 
-A class of tensors that three or more ends of layers meet, as the tensor that goes through a stage of a residual network,
-is a hub. Hubs cut a network into paths of layers and classes: the layers of a block. Paths between the same hubs, whose
-layers and classes are alike, are copies of one. How often each lanes and way of a path is chosen determines what its
-copies are up to their order: of two layers that meet in a class any pair of equal lanes can be put together.
+A class of tensors that meets three or more ends of layers, as the tensor that goes through a stage of a residual
+network does, is a hub. Hubs cut a network into paths of layers and classes: the layers of a block. Paths between the
+same hubs, whose layers and classes are alike, are copies of one. How often each lanes and each way of a path is chosen
+tells what its copies are up to their order: where two layers meet in a class, any two of equal lanes go together.
 """
 
 from __future__ import annotations

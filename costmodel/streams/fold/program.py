@@ -1,9 +1,8 @@
 """The folding of least resources as an integer program, solved exactly by HiGHS (`scipy.optimize.milp`).
 
-    y[c, l]        how many of the m copies of class c have its l-th lanes:    sum over l y[c, l] = m
-    x[n, w]        how many of the copies of layer n are built in way w:       sum over w with lanes l in  x[n, w] = y[in(n), l]
-                                                                               sum over w with lanes l out x[n, w] = y[out(n), l]
-                                                                               (of a hub, which has no copies: m y)
+    y[c, l]        how many of the m copies of class c have its l-th lanes     sum over l = m
+    x[n, w]        how many of the m copies of layer n are built in way w      sum over w of lanes l in = y[in(n), l]
+                   (of a hub, which has no copies, y times m)                  sum over w of lanes l out = y[out(n), l]
     least          worth x amounts, summed over classes and layers
     limits         amounts of a resource, summed, <= its limit
 
@@ -16,7 +15,7 @@ million, and the result is the same on every run.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +45,9 @@ class _Ways(NamedTuple):
     layers: np.ndarray
     amounts: np.ndarray
 
+    def lanes(self, way: int) -> tuple[int, int]:
+        return int(self.arriving[way]), int(self.leaving[way])
+
 
 class _Variables(NamedTuple):
     """Of a class or a place, for all its copies: [variables] their columns; `times`: how many copies there are."""
@@ -56,7 +58,20 @@ class _Variables(NamedTuple):
 
 
 def least(known: Catalogue, interval_cycles: int, limits: Mapping[str, float]) -> Choice | None:
-    """The choice of the least sum that meets the interval; None where none keeps to the limits."""
+    """The choice of the least sum that meets the interval and keeps to limits {resource: most of it}, if there is one.
+
+    The least without limits is found sooner, and is that with limits if it keeps to them.
+    """
+    choice = _solved(known, interval_cycles, {})
+    if choice is None or not limits:
+        return choice
+    amounts = used(known, choice)
+    if all(amounts[resource] <= most for resource, most in limits.items()):
+        return choice
+    return _solved(known, interval_cycles, limits)
+
+
+def _solved(known: Catalogue, interval_cycles: int, limits: Mapping[str, float]) -> Choice | None:
     bounded = [known.resources.index(resource) for resource in limits]
     allowed = [np.flatnonzero(each.cycles <= interval_cycles) for each in known.classes]
     ways = _all_ways(known, allowed, interval_cycles, bounded)
@@ -64,7 +79,7 @@ def least(known: Catalogue, interval_cycles: int, limits: Mapping[str, float]) -
     of_class, of_place = _variables(known, allowed, ways, hubs, found)
     variables = [*of_class.values(), *of_place.values()]
     amounts = np.concatenate([each.amounts for each in variables])
-    constraints = [_linked(known, ways, of_class, of_place, len(amounts))]
+    constraints = [_linked(known, allowed, ways, of_class, of_place)]
     if bounded:
         constraints.append(optimize.LinearConstraint(amounts[:, bounded].T, ub=list(limits.values())))
     result = optimize.milp(
@@ -74,7 +89,7 @@ def least(known: Catalogue, interval_cycles: int, limits: Mapping[str, float]) -
         constraints=constraints,
         options={'mip_rel_gap': 0},
     )
-    if result.status == _INFEASIBLE and bounded:
+    if result.status == _INFEASIBLE:
         return None
     if result.status != _OPTIMAL:
         raise RuntimeError(f'the integer program of the folding was not solved: {result.message}')
@@ -82,7 +97,8 @@ def least(known: Catalogue, interval_cycles: int, limits: Mapping[str, float]) -
     lanes = {hub: int(allowed[hub][counts[of_class[hub].columns].argmax()]) for hub in hubs}
     layers: dict[int, int] = {}
     for path in found:
-        _tell_apart(known, path, ways, allowed, {each: counts[of_place[each].columns] for each in path.places[0]}, lanes, layers)
+        taken = {index: counts[of_place[index].columns] for index in path.places[0]}
+        _tell_apart(known, path, ways, taken, lanes, layers)
     return Choice(*(tuple(chosen[index] for index in range(len(chosen))) for chosen in (lanes, layers)))
 
 
@@ -102,13 +118,15 @@ def _variables(
 
     classes = {hub: of_class(hub, 1) for hub in hubs}
     classes |= {index: of_class(index, len(path.classes)) for path in found for index in path.classes[0]}
-    return classes, {
-        index: made(ways[index].amounts, len(path.places)) for path in found for index in path.places[0]
-    }
+    return classes, {index: made(ways[index].amounts, len(path.places)) for path in found for index in path.places[0]}
 
 
 def _linked(
-    known: Catalogue, ways: list[_Ways], of_class: dict[int, _Variables], of_place: dict[int, _Variables], count: int
+    known: Catalogue,
+    allowed: list[np.ndarray],
+    ways: list[_Ways],
+    of_class: dict[int, _Variables],
+    of_place: dict[int, _Variables],
 ) -> optimize.LinearConstraint:
     """As many choices of lanes for a class as it has copies, and ways that agree with them."""
     rows, columns, values = [], [], []
@@ -121,10 +139,11 @@ def _linked(
         place, built = known.places[number], ways[number]
         for index, choices in ((place.source, built.arriving), (place.target, built.leaving)):
             met = of_class[index]
-            rows += [len(sums) + choices, len(sums) + np.arange(len(met.columns))]
+            rows += [len(sums) + choices, len(sums) + allowed[index]]
             columns += [variables.columns, met.columns]
             values += [np.ones(len(choices)), np.full(len(met.columns), -variables.times / met.times)]
-            sums += [0] * len(met.columns)
+            sums += [0] * len(known.classes[index].lanes)
+    count = sum(len(each.columns) for each in (*of_class.values(), *of_place.values()))
     where = np.concatenate(rows), np.concatenate(columns)
     matrix = sparse.csr_array((np.concatenate(values), where), (len(sums), count))
     return optimize.LinearConstraint(matrix, sums, sums)
@@ -148,32 +167,26 @@ def _tell_apart(
     known: Catalogue,
     path: Path,
     ways: list[_Ways],
-    allowed: list[np.ndarray],
     counts: dict[int, np.ndarray],
     lanes: dict[int, int],
     layers: dict[int, int],
 ) -> None:
-    """Writes down lanes and layers of the copies of a path, of which `counts` says how often each way is taken."""
+    """Writes down lanes and layers of the copies of a path. `counts`: how often each way of a place is taken."""
     left = {first: np.repeat(np.arange(len(times)), times).tolist() for first, times in counts.items()}
     for copy in path.places:
         for first, number in zip(path.places[0], copy):
-            place, built = known.places[number], ways[number]
-
-            def ends(way: int) -> dict[int, int]:
-                return {
-                    place.source: int(allowed[place.source][built.arriving[way]]),
-                    place.target: int(allowed[place.target][built.leaving[way]]),
-                }
-
-            way = next(way for way in left[first] if all(lanes.get(c, l) == l for c, l in ends(way).items()))
+            built, ends = ways[number], known.places[number].ends
+            way = next(
+                each
+                for each in left[first]
+                if all(lanes.get(end, index) == index for end, index in zip(ends, built.lanes(each)))
+            )
             left[first].remove(way)
-            lanes |= ends(way)
+            lanes.update(zip(ends, built.lanes(way)))
             layers[number] = int(built.layers[way])
 
 
-def _all_ways(
-    known: Catalogue, allowed: list[np.ndarray], interval_cycles: int, bounded: list[int]
-) -> list[_Ways]:
+def _all_ways(known: Catalogue, allowed: list[np.ndarray], interval_cycles: int, bounded: list[int]) -> list[_Ways]:
     """Of every place; places alike share theirs."""
     made: dict[tuple, _Ways] = {}
     found = []
@@ -198,14 +211,14 @@ def _ways(
     """`ends`: indices of the lanes in and out that may be; `same`: they are those of one class."""
     fast = np.flatnonzero(kind.cycles <= interval_cycles)
     arriving, leaving, layers, amounts = [], [], [], []
-    for i, lanes_in in enumerate(ends[0]):
-        for o, lanes_out in enumerate(ends[1]):
-            if same and i != o:
+    for lanes_in in ends[0]:
+        for lanes_out in ends[1]:
+            if same and lanes_in != lanes_out:
                 continue
             each = kind.own[fast] + kind.adapt[lanes_in, fast] + kind.finish[lanes_out, fast]
             kept = _frontier(np.column_stack([each @ worth, each[:, bounded]]))
-            arriving.append(np.full(len(kept), i))
-            leaving.append(np.full(len(kept), o))
+            arriving.append(np.full(len(kept), lanes_in))
+            leaving.append(np.full(len(kept), lanes_out))
             layers.append(fast[kept])
             amounts.append(each[kept])
     return _Ways(*map(np.concatenate, (arriving, leaving, layers, amounts)))
@@ -225,9 +238,7 @@ def _frontier(costs: np.ndarray) -> np.ndarray:
 
 def folding(known: Catalogue, choice: Choice) -> Folding:
     """What a choice stands for."""
-    lanes = {
-        node.name: each.lanes[index] for each, index in zip(known.classes, choice.lanes) for node in each.members
-    }
+    lanes = {node.name: each.lanes[index] for each, index in zip(known.classes, choice.lanes) for node in each.members}
     layers = {place.node.name: place.kind.layers[index] for place, index in zip(known.places, choice.layers)}
     return Folding({node.name: lanes[node.name] for node in known.graph.nodes}, layers)
 

@@ -36,9 +36,10 @@ def solve(
     """
     known = catalogue(graph, price, taps)
     _check_interval(known, interval_cycles)
-    choice = _least(known, interval_cycles, limits or {})
+    choice = program.least(known, interval_cycles, limits or {})
     if choice is None:
-        raise CostError(f'no folding that meets {interval_cycles} cycles keeps to {_listed(limits or {})}')
+        kept = f' and keeps to {_listed(limits)}' if limits else ''
+        raise CostError(f'no folding of this network meets {interval_cycles} cycles{kept}')
     return program.folding(known, choice)
 
 
@@ -52,15 +53,15 @@ def fastest(
       CostError: where the limits are less than the slowest folding takes, naming the resource and how much it takes.
     """
     known = catalogue(graph, price, taps)
-    periods = {int(cycles) for each in (*known.classes, *(place.kind for place in known.places)) for cycles in each.cycles}
+    periods = {int(cycles) for each in _cycles(known) for cycles in each}
     intervals = sorted(cycles for cycles in periods if cycles >= nearest(known))
-    best = _least(known, intervals[-1], limits)
+    best = program.least(known, intervals[-1], limits)
     if best is None:
         raise CostError(_too_little(known, intervals[-1], limits))
     low, high = 0, len(intervals) - 1  # the shortest is among intervals[low..high], and `best` is of intervals[high]
     while low < high:
         middle = (low + high) // 2
-        found = _least(known, intervals[middle], limits)
+        found = program.least(known, intervals[middle], limits)
         if found is None:
             low = middle + 1
         else:
@@ -68,19 +69,14 @@ def fastest(
     return intervals[high], program.folding(known, best)
 
 
-def _least(known: Catalogue, interval_cycles: int, limits: Mapping[str, float]) -> program.Choice | None:
-    """As `program.least`: the least without limits, which is found sooner, is that with limits if it keeps to them."""
-    choice = program.least(known, interval_cycles, {})
-    if choice is not None and limits:
-        amounts = program.used(known, choice)
-        if any(amounts[resource] > most for resource, most in limits.items()):
-            return program.least(known, interval_cycles, limits)
-    return choice
-
-
 def nearest(known: Catalogue) -> int:
     """The shortest interval that any folding meets: the most unrolled layers fit any lanes."""
-    return max(int(each.cycles.min()) for each in (*known.classes, *(place.kind for place in known.places)))
+    return max(int(each.min()) for each in _cycles(known))
+
+
+def _cycles(known: Catalogue) -> list[np.ndarray]:
+    """The periods of every choice of a class, and of a layer."""
+    return [*(each.cycles for each in known.classes), *(place.kind.cycles for place in known.places)]
 
 
 def _check_interval(known: Catalogue, interval_cycles: int) -> None:
@@ -103,10 +99,12 @@ def _too_little(known: Catalogue, interval_cycles: int, limits: Mapping[str, flo
     """What to say where no folding of the longest interval keeps to the limits."""
     for resource, most in limits.items():
         alone = dataclasses.replace(known, worth=np.array([float(each == resource) for each in known.resources]))
-        least = program.used(alone, program.least(alone, interval_cycles, {}))[resource]
-        if least > most:
-            return f'{resource}: every folding of this network takes at least {least:g}, and {most:g} are given'
-    return f'every folding of this network takes more than the limits {_listed(limits)} together'
+        choice = program.least(alone, interval_cycles, {})
+        assert choice is not None, 'a channel a cycle takes as long as anything'
+        needed = program.used(alone, choice)[resource]
+        if needed > most:
+            return f'{resource}: every folding of this network takes at least {needed:g}, and {most:g} are given'
+    return f'no folding of this network keeps to {_listed(limits)} together'
 
 
 def _listed(limits: Mapping[str, float]) -> str:
