@@ -1,8 +1,8 @@
 """A folded graph and its folding -> the processes and streams of a streaming design, in the order in which data flow.
 
     node                        processes, each named NODE or NODE__PART
-    conv, dense                 [NODE__adapt] [NODE__window] NODE__mac NODE        NODE requantizes, and takes in the skip of an
-                                                                                   add that is absorbed
+    conv, dense                 [NODE__adapt] [NODE__window] NODE__mac NODE      NODE requantizes, and takes in the skip
+                                                                                 of an add that is absorbed
     max_pool, avg_pool          NODE__window NODE
     add, relu, leaky_relu       NODE
     global_avg_pool             NODE
@@ -12,8 +12,8 @@ A window stands where a node looks at other pixels than the one that comes in; a
 and of the stream that it reads differ. A stream is named PRODUCER__CONSUMER after the processes' nodes, with the part
 where it is inside a node. The input and the output of the network are ports, which hold no words.
 
-`absorb` names the adds that the convolution before them takes in; `handed` names, for a tensor, the windowed reader that
-hands it on to the others and how many pixels later (`Hand`), in place of a clone.
+`absorb` names the adds that the convolution before them takes in; `handed` names, for a tensor, the windowed reader
+that hands it on to the others and how many pixels later (`Hand`), in place of a clone.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def design(
 
 @dataclasses.dataclass(frozen=True)
 class _Draft:
-    """An actor before its streams: what it reads, in order, and the one thing that it makes: (kind, name of the node)."""
+    """An actor before its streams: what it reads, in order, and the thing that it makes: (kind, name of the node)."""
 
     node: str
     part: str
@@ -152,13 +152,11 @@ def _drafts(graph: Graph, folding: Folding, absorb: Mapping[str, str]) -> Iterat
             case 'add' | 'relu' | 'leaky_relu':
                 yield _Draft(node.name, '', Words(words, inlets=len(tensors)), tensors, made)
             case _ if node.windowed:
-                yield _Draft(node.name, 'window', _window(graph, node, folding), tensors, (WINDOW, node.name))
+                taps = window(graph, node, 'all', folding.lanes[node.name])
+                yield _Draft(node.name, 'window', taps, tensors, (WINDOW, node.name))
                 yield _Draft(node.name, '', Words(words), ((WINDOW, node.name),), made)
             case 'global_avg_pool':
-                height, width, channels = graph.in_shape(node)
-                lanes = folding.lanes[node.name]
-                average = Average(height * width, channels // lanes, lanes - 1)
-                yield _Draft(node.name, '', average, tensors, made)
+                yield _Draft(node.name, '', average(graph, node, folding.lanes[node.name]), tensors, made)
             case _:
                 raise streaming.unsupported(node)
 
@@ -173,7 +171,8 @@ def _sums(graph: Graph, node: Node, folding: Folding) -> Iterator[_Draft]:
         yield _Draft(node.name, 'adapt', convert, (reads,), (ADAPTED, node.name))
         reads = (ADAPTED, node.name)
     if fold.has_window(node):
-        yield _Draft(node.name, 'window', _window(graph, node, folding), (reads,), (WINDOW, node.name))
+        taps = window(graph, node, layer.taps, layer.lanes)
+        yield _Draft(node.name, 'window', taps, (reads,), (WINDOW, node.name))
         reads = (WINDOW, node.name)
     slices, blocks = fold.slices_and_blocks(graph, node, layer)
     yield _Draft(node.name, 'mac', Mac(fold.steps(graph, node, layer), slices, blocks), (reads,), (SUMS, node.name))
@@ -184,14 +183,18 @@ def _finish(graph: Graph, node: Node, folding: Folding) -> Convert:
     return Convert(math.prod(node.shape) // outputs, max(1, lanes // outputs), max(1, outputs // lanes))
 
 
-def _window(graph: Graph, node: Node, folding: Folding) -> Window:
+def window(graph: Graph, node: Node, taps: str, lanes: int) -> Window:
+    """The window of a layer or pool that delivers these taps of so many lanes a cycle."""
     height, width, channels = graph.in_shape(node)
-    pooled = not node.weighted
-    lanes, taps = (folding.lanes[node.name], 'all') if pooled else (folding.layers[node.name].lanes, '')
-    taps = taps or folding.layers[node.name].taps
     words = channels // lanes
     emits = words * (math.prod(node.kernel) // fold.taps_at_once(node, taps))
     return Window((height, width), node.shape[:2], node.stride, streaming.lag(graph, node), words, emits)
+
+
+def average(graph: Graph, node: Node, lanes: int) -> Average:
+    """The global average of words of so many lanes, which share one multiplier."""
+    height, width, channels = graph.in_shape(node)
+    return Average(height * width, channels // lanes, lanes - 1)
 
 
 def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Mapping[str, Hand]) -> Design:
@@ -245,7 +248,7 @@ def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Map
             names.append(made[draft.name, thing][index].name)
         process, handing = draft.process, hands.get(draft.name, [])
         if handing:
-            process = dataclasses.replace(process, taps_pixels=tuple(pixels for _, pixels in handing))  # type: ignore[call-arg]
+            process = dataclasses.replace(process, taps_pixels=tuple(pixels for _, pixels in handing))  # type: ignore[arg-type]
         streams_out = (*written[draft.name], *(name for name, _ in handing))
         actors.append(Actor(draft.name, draft.node, draft.part, process, tuple(names), streams_out))
         actors += [clones[draft.name]] if draft.name in clones else []

@@ -62,8 +62,8 @@ def has_window(node: Node) -> bool:
 
 
 def slices_and_blocks(graph: Graph, node: Node, layer: Layer) -> tuple[int, int]:
-    """(N_s, N_b) of a conv or dense node: words in and words out for each pixel and group; of a depthwise layer, for each
-    `lanes` groups."""
+    """(N_s, N_b) of a conv or dense node: words in and words out for each pixel and group; of a depthwise layer, for
+    each `lanes` groups."""
     channels, outputs = graph.in_shape(node)[2], node.shape[2]
     steps = math.prod(node.kernel) // taps_at_once(node, layer.taps)
     if is_depthwise(graph, node):
@@ -145,9 +145,15 @@ def classes(graph: Graph) -> Iterator[tuple[Node, ...]]:
 
 
 def kept(folding: Folding, graph: Graph) -> Folding:
-    """The folding of what is left of a network once skips are gone."""
-    left = graph.by_name.keys()
-    return Folding(
-        {name: lanes for name, lanes in folding.lanes.items() if name in left},
-        {name: layer for name, layer in folding.layers.items() if name in left},
-    )
+    """The folding of what is left of a network once skips are gone.
+
+    A ReLU that was fused onto an add, and stands alone where the add is gone since others read what it reads too, has
+    the lanes of that.
+    """
+    lanes: dict[str, int] = {}
+    for node in graph.nodes:
+        if node.name in folding.lanes:
+            lanes[node.name] = folding.lanes[node.name]
+        elif node.op == 'relu' and node.inputs[0] in lanes:
+            lanes[node.name] = lanes[node.inputs[0]]
+    return Folding(lanes, {name: layer for name, layer in folding.layers.items() if name in graph.by_name})
