@@ -1,7 +1,10 @@
 """project.json: the mark of a project of ours, the plan that it was written for, and what its test data must be.
 
-{'format': 'tailor_jax.project', 'version': 1, 'part', 'clock_mhz', 'process_latency_cycles',
- 'reuse_factors': {node: factor}, 'fifos': {name: {'depth', 'storage'}},
+{'format': 'tailor_jax.project', 'version': 2, 'part', 'clock_mhz', 'multiplier',
+ 'folding': {'lanes': {node: lanes}, 'layers': {node: {'taps', 'lanes', 'outputs'}}},
+ 'absorbed': {add: conv}, 'handed': {tensor: {'host', 'pixels'}},
+ 'latency_cycles': {process: cycles}, 'fifos': {stream: {'depth', 'storage'}},
+ 'weights': {node: memory}, 'lines': {process: memory}, 'packed': [node],
  'images': how many, 'test_data': {file in tb_data: {'bytes', 'sha256'}}}
 """
 
@@ -12,20 +15,26 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from hls_export.dataflow.plan import MOST_CLOCK_MHZ, MOST_DEPTH, MOST_LATENCY, PART, STORAGE, Fifo, Plan
 from tailor_jax import files
-from tailor_jax.fields import FormatError, header, parse_json, read_fields, read_text
+from tailor_jax.dataflow import plan as planning
+from tailor_jax.dataflow.design import Hand
+from tailor_jax.dataflow.folding import TAPS, Folding, Layer
+from tailor_jax.dataflow.plan import Fifo, Plan
+from tailor_jax.fields import Fields, FormatError, header, parse_json, read_fields, read_text
 from tailor_jax.files import LockedError
 from tailor_jax.graph import GraphError
+from tailor_jax.node import MOST_CHANNELS, MOST_PIXELS, NAME
 
 MARKER = 'project.json'
-FORMAT = ('project', 1)
+FORMAT = ('project', 2)
 TEST_DATA = ('images.bin', 'expected.bin', 'labels.bin')  # in tb_data
 MOST_IMAGES, MOST_BYTES = 1 << 31, 1 << 36
 _SHA256 = re.compile('[0-9a-f]{64}')
+_Value = TypeVar('_Value')
 
 
 class ExportError(Exception):
@@ -67,9 +76,18 @@ def to_json(index: Index) -> str:
         **header(*FORMAT),
         'part': plan.part,
         'clock_mhz': plan.clock_mhz,
-        'process_latency_cycles': plan.process_latency_cycles,
-        'reuse_factors': dict(plan.reuse_factors),
+        'multiplier': plan.multiplier,
+        'folding': {
+            'lanes': dict(plan.folding.lanes),
+            'layers': {name: dataclasses.asdict(layer) for name, layer in plan.folding.layers.items()},
+        },
+        'absorbed': dict(plan.absorbed),
+        'handed': {name: dataclasses.asdict(hand) for name, hand in plan.handed.items()},
+        'latency_cycles': dict(plan.latency_cycles),
         'fifos': {name: dataclasses.asdict(fifo) for name, fifo in plan.fifos.items()},
+        'weights': dict(plan.weights),
+        'lines': dict(plan.lines),
+        'packed': list(plan.packed),
         'images': index.images,
         'test_data': {name: dataclasses.asdict(found) for name, found in index.test_data.items()},
     }
@@ -83,15 +101,7 @@ def load(path: str | os.PathLike) -> Index:
         fields = read_fields(file, *FORMAT, ExportError)
     except (FileNotFoundError, NotADirectoryError):
         raise ExportError(f'{str(path)!r} is not a project that hls_export.write made: it has no {MARKER}') from None
-    part, clock_mhz = fields.text('part', PART), fields.number('clock_mhz', 0, MOST_CLOCK_MHZ)
-    latency = fields.integer('process_latency_cycles', 0, MOST_LATENCY)
-    factors, rows = fields.object('reuse_factors'), fields.object('fifos')
-    reuse_factors = {name: factors.integer(name, 1, MOST_DEPTH) for name in factors.names()}
-    fifos = {}
-    for name in rows.names():
-        row = rows.object(name)
-        fifos[name] = Fifo(row.integer('depth', 1, MOST_DEPTH), row.text('storage', choices=STORAGE))
-        row.end()
+    plan = _plan(fields)
     images, stored = fields.integer('images', 1, MOST_IMAGES), fields.object('test_data')
     test_data = {}
     for name in TEST_DATA:
@@ -100,7 +110,61 @@ def load(path: str | os.PathLike) -> Index:
         row.end()
     stored.end()
     fields.end()
-    return Index(Plan(reuse_factors, fifos, part, clock_mhz, latency), images, test_data)
+    return Index(plan, images, test_data)
+
+
+def _plan(fields: Fields) -> Plan:
+    """The plan among the fields of a project.json; whether it fits a network is `plan.check`'s to say."""
+    return Plan(
+        _folding(fields.object('folding')),
+        _each(
+            fields.object('fifos'),
+            lambda row: Fifo(
+                row.integer('depth', 1, planning.MOST_DEPTH), row.text('storage', choices=planning.STORAGE)
+            ),
+        ),
+        _values(fields, 'latency_cycles', lambda row, name: row.integer(name, 0, planning.MOST_LATENCY)),
+        _values(fields, 'absorbed', lambda row, name: row.text(name, NAME)),
+        _each(
+            fields.object('handed'), lambda row: Hand(row.text('host', NAME), row.integer('pixels', 0, MOST_PIXELS))
+        ),
+        _values(fields, 'weights', lambda row, name: row.text(name, choices=planning.WEIGHTS)),
+        _values(fields, 'lines', lambda row, name: row.text(name, choices=planning.LINES)),
+        fields.texts('packed', NAME),
+        fields.text('multiplier', choices=planning.MULTIPLIERS),
+        fields.text('part', planning.PART),
+        fields.number('clock_mhz', 0, planning.MOST_CLOCK_MHZ),
+    )
+
+
+def _folding(fields: Fields) -> Folding:
+    lanes = _values(fields, 'lanes', lambda row, name: row.integer(name, 1, MOST_CHANNELS))
+    layers = _each(
+        fields.object('layers'),
+        lambda row: Layer(
+            row.text('taps', choices=TAPS),
+            row.integer('lanes', 1, MOST_CHANNELS),
+            row.integer('outputs', 1, MOST_CHANNELS),
+        ),
+    )
+    fields.end()
+    return Folding(lanes, layers)
+
+
+def _values(fields: Fields, key: str, value: Callable[[Fields, str], _Value]) -> dict[str, _Value]:
+    """An object whose keys are data, of plain values."""
+    rows = fields.object(key)
+    return {name: value(rows, name) for name in rows.names()}
+
+
+def _each(rows: Fields, value: Callable[[Fields], _Value]) -> dict[str, _Value]:
+    """An object whose keys are data, of objects."""
+    found = {}
+    for name in rows.names():
+        row = rows.object(name)
+        found[name] = value(row)
+        row.end()
+    return found
 
 
 def check_test_data(path: str | os.PathLike, index: Index) -> None:

@@ -6,10 +6,10 @@ write(path, qgraph, plan, images, labels)    a new directory, whole or not there
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import glob
 import json
+import math
 import os
 import re
 import shutil
@@ -23,8 +23,8 @@ import numpy as np
 
 from hls_export import index as indexing
 from hls_export.dataflow import emit
-from hls_export.dataflow.plan import Plan
 from hls_export.index import ExistsError, ExportError, Index, is_project
+from tailor_jax.dataflow.plan import Plan
 from tailor_jax.files import LOCK, LockedError, locked
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import qgraph as qg
@@ -53,7 +53,7 @@ def write(
     Args:
       path: the directory to make.
       qgraph: the integer graph.
-      plan: reuse factors, FIFOs, device.
+      plan: folding, FIFOs, latencies, device.
       images: integers of the input's type [n, h, w, c]; labels: class of each, [n]. Expected outputs come from
         `run_int`.
       hardware: written as hardware.json.
@@ -93,11 +93,8 @@ def write(
         | _build_files(qgraph, plan)
         | {f'tb_data/{name}': content for name, content in test_data.items()}
     )
-    weighted = {qnode.name: plan.reuse_factor(qnode.name) for qnode in qgraph.nodes if qnode.weight is not None}
     digests = {name: indexing.digest(content) for name, content in test_data.items()}
-    files[indexing.MARKER] = indexing.to_json(
-        Index(dataclasses.replace(plan, reuse_factors=weighted), len(images), digests)
-    )
+    files[indexing.MARKER] = indexing.to_json(Index(plan, len(images), digests))
     if hardware is not None:
         files['hardware.json'] = _json(hardware)
     with _telling_failures(path):
@@ -220,11 +217,11 @@ def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'part': plan.part,
         'clock_mhz': f'{plan.clock_mhz:g}',
         'clock_ns': f'{1000 / plan.clock_mhz:.3f}',
-        'nodes': len(qgraph.nodes) - 1,
+        'processes': len(plan.latency_cycles),
         'fifos': len(plan.fifos),
-        'output_tokens': qgraph.output.node.shape[0] * qgraph.output.node.shape[1],
-        'process_latency_cycles': plan.process_latency_cycles,
-        'pipeline_depth': plan.process_latency_cycles + 1,
+        'input_lanes': plan.folding.lanes[qgraph.input.name],
+        'output_lanes': plan.folding.lanes[qgraph.output.name],
+        'output_words': math.prod(qgraph.output.node.shape) // plan.folding.lanes[qgraph.output.name],
     }
     package = resources.files('hls_export.dataflow')
     return {name: string.Template((package / 'templates' / name).read_text()).substitute(values) for name in _TEXTS}

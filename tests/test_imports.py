@@ -21,7 +21,10 @@ ALLOWED = {
 GRAPH_SIDE = ('array_schedule', 'command', 'fields', 'files', 'graph', 'ops', 'streaming')
 OF_TAILOR_JAX = {
     'costmodel': (*GRAPH_SIDE, 'build', 'rewrite'),
-    'hls_export': (*GRAPH_SIDE, 'array_isa', 'integers.fixed', 'integers.mean', 'integers.qgraph'),
+    'hls_export': (
+        *(*GRAPH_SIDE, 'array_isa', 'node', 'integers.fixed', 'integers.mean', 'integers.qgraph'),
+        *('dataflow.design', 'dataflow.folding', 'dataflow.plan', 'dataflow.process'),
+    ),
 }
 # Parts of the libraries that do: what is differentiable, and what reads its tables.
 WITH_JAX = ('costmodel.expectation.budget', 'costmodel.expectation.expected')

@@ -149,7 +149,7 @@ def pace(design: Design) -> int:
     layers = [
         period_cycles(actor.process)
         for actor in design.actors
-        if actor.node in on_path and (actor.part in (ADAPTED, WINDOW, 'mac') or isinstance(actor.process, Average))
+        if actor.node in on_path and (actor.part in (ADAPTED, WINDOW, MAC) or isinstance(actor.process, Average))
     ]
     return max(*words, *layers) if layers else max(words)
 

@@ -30,8 +30,8 @@ from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.streaming import fifo_name
 
 IN_PORT, OUT_PORT = 'input_stream', 'output_stream'
-TENSOR, ADAPTED, WINDOW, SUMS, CLONE = 'tensor', 'adapt', 'window', 'sums', 'clone'
-PARTS = (ADAPTED, WINDOW, SUMS, CLONE, 'mac')
+TENSOR, ADAPTED, WINDOW, SUMS, CLONE, MAC = 'tensor', 'adapt', 'window', 'sums', 'clone', 'mac'
+PARTS = (ADAPTED, WINDOW, SUMS, CLONE, MAC)
 Thing = tuple[str, str]  # what flows: its kind, the node that it is of
 
 
@@ -153,7 +153,7 @@ def _drafts(graph: Graph, folding: Folding, absorb: Mapping[str, str]) -> Iterat
                 yield _Draft(node.name, '', Words(words, inlets=len(tensors)), tensors, made)
             case _ if node.windowed:
                 taps = window(graph, node, 'all', folding.lanes[node.name])
-                yield _Draft(node.name, 'window', taps, tensors, (WINDOW, node.name))
+                yield _Draft(node.name, WINDOW, taps, tensors, (WINDOW, node.name))
                 yield _Draft(node.name, '', Words(words), ((WINDOW, node.name),), made)
             case 'global_avg_pool':
                 yield _Draft(node.name, '', average(graph, node, folding.lanes[node.name]), tensors, made)
@@ -168,14 +168,14 @@ def _sums(graph: Graph, node: Node, folding: Folding) -> Iterator[_Draft]:
     if layer.lanes != arriving:
         count = math.prod(graph.in_shape(node)) // arriving
         convert = Convert(count, max(1, layer.lanes // arriving), max(1, arriving // layer.lanes))
-        yield _Draft(node.name, 'adapt', convert, (reads,), (ADAPTED, node.name))
+        yield _Draft(node.name, ADAPTED, convert, (reads,), (ADAPTED, node.name))
         reads = (ADAPTED, node.name)
     if fold.has_window(node):
         taps = window(graph, node, layer.taps, layer.lanes)
-        yield _Draft(node.name, 'window', taps, (reads,), (WINDOW, node.name))
+        yield _Draft(node.name, WINDOW, taps, (reads,), (WINDOW, node.name))
         reads = (WINDOW, node.name)
     slices, blocks = fold.slices_and_blocks(graph, node, layer)
-    yield _Draft(node.name, 'mac', Mac(fold.steps(graph, node, layer), slices, blocks), (reads,), (SUMS, node.name))
+    yield _Draft(node.name, MAC, Mac(fold.steps(graph, node, layer), slices, blocks), (reads,), (SUMS, node.name))
 
 
 def _finish(graph: Graph, node: Node, folding: Folding) -> Convert:
@@ -223,7 +223,7 @@ def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Map
             return (stream(producer, found[0].name, found[0].node, thing),)
         if thing[1] in handed:
             hand = handed[thing[1]]
-            host = next(draft for draft in found if draft.node == hand.host and draft.part == 'window')
+            host = next(draft for draft in found if draft.node == hand.host and draft.part == WINDOW)
             for draft in found:
                 if draft is not host:
                     name = stream(host.name, draft.name, draft.node, thing)

@@ -11,8 +11,9 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
-from hls_export.dataflow import plan
+from plans import plan_of
 from tailor_jax import build, rewrite
+from tailor_jax.dataflow.plan import Plan
 from tailor_jax.graph import Graph, Node, weight_shape, window_shape
 from tailor_jax.integers import lower, qnode
 from tailor_jax.integers.fixed import Fixed
@@ -63,11 +64,10 @@ def random_images(qgraph: QGraph, count: int, seed: int = 0) -> np.ndarray:
     return images
 
 
-def small_project() -> tuple[QGraph, plan.Plan, np.ndarray, np.ndarray]:
+def small_project() -> tuple[QGraph, Plan, np.ndarray, np.ndarray]:
     """What `hls_export.write` takes: a ResNet-8 with random integers, its plan, three images and their labels."""
     net = random_qgraph(build.resnet(8, (6, 6, 1), 4, 2, 'long'), seed=1)
-    depths = dict.fromkeys(plan.skip_fifos(net.graph), 40)
-    return net, plan.Plan.default(net, depths), random_images(net, 3), np.arange(3)
+    return net, plan_of(net.graph), random_images(net, 3), np.arange(3)
 
 
 @st.composite

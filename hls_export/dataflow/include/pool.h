@@ -1,72 +1,26 @@
-// Pooling: the maximum of a window, with padding at minus infinity; the mean of a window, with padding at zero, or of a whole image, by an
-// integer factor.
+// Pooling: what becomes of the taps of a window, or of all pixels of an image: the maximum, or the mean by an integer factor.
 #pragma once
 
-#include "window.h"
+#include "words.h"
 
 namespace tailor {
 
-// A token a window, each channel what `reduction::of` makes of its taps. Reads and writes as conv.h does with one pass: one trip an
-// iteration.
-template <class cfg, class reduction>
-void window_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
-                 hls::stream<pixel<typename reduction::out_t, cfg::channels_in>>& out) {
-#pragma HLS INLINE
-    using shape = window_shape<cfg>;
-    constexpr int lag = shape::lag;
-    typename shape::line_buffers lines;
-#pragma HLS ARRAY_PARTITION variable=lines type=complete dim=1
-#pragma HLS ARRAY_RESHAPE variable=lines type=complete dim=3
-#pragma HLS BIND_STORAGE variable=lines type=ram_s2p
-    typename shape::registers window;
-#pragma HLS ARRAY_PARTITION variable=window type=complete dim=0
-    clear<cfg>(lines, window);
-
-    anchor<cfg> at;
-    constexpr int image_trips = cfg::height * cfg::width + lag;
-    const int tokens = images * (cfg::height * cfg::width);
-    int column = 0;
-pixels:
-    for (int k = 0; k < tokens + lag; ++k) {
-#pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
-#pragma HLS PIPELINE II=1 style=flp
-#pragma HLS DEPENDENCE variable=lines type=inter direction=RAW distance=cfg::width dependent=true
-        TRIP();
-        typename shape::token token = {};
-        if (k < tokens) token = in.read();
-        shift_in<cfg>(token, column, lines, window);
-        column = column == cfg::width - 1 ? 0 : column + 1;
-        if (k < lag) continue;
-        if (at.on_grid()) {
-            pixel<typename reduction::out_t, cfg::channels_in> result;
-#pragma HLS AGGREGATE variable=result
-            for (int c = 0; c < cfg::channels_in; ++c) {
-#pragma HLS UNROLL
-                result[c] = reduction::of(window, at, c);
-            }
-            out.write(result);
-        }
-        at.advance();
-    }
-}
-
-// The largest tap inside the image.
+// The largest tap; those outside the image are the lowest value of the type.
 template <class cfg> struct largest {
-    using out_t = typename cfg::in_t;
-    static out_t of(const typename window_shape<cfg>::registers& window, const anchor<cfg>& at, const int c) {
+    static typename cfg::in_t of(const word<typename cfg::in_t, cfg::taps * cfg::lanes>& window, const int c) {
 #pragma HLS INLINE
-        out_t value = out_t(cfg::in_lo);
-        for (int i = 0; i < cfg::kernel_h; ++i)
-            for (int j = 0; j < cfg::kernel_w; ++j)
-                if (at.inside(i, j) && window[i][j][c] > value) value = window[i][j][c];
+        typename cfg::in_t value = window[c];
+        for (int tap = 1; tap < cfg::taps; ++tap)
+            if (window[tap * cfg::lanes + c] > value) value = window[tap * cfg::lanes + c];
         return value;
     }
 };
 
 template <class cfg>
-void max_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
-              hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& out) {
-    window_pool<cfg, largest<cfg>>(images, in, out);
+void max_pool(const int images, hls::stream<word<typename cfg::in_t, cfg::taps * cfg::lanes>>& in,
+              hls::stream<word<typename cfg::in_t, cfg::lanes>>& out) {
+#pragma HLS INLINE
+    each_word<cfg, largest<cfg>>(images, in, out);
 }
 
 // requantize((sum * multiplier + offset) >> divide): the shift to the right rounds to the output's scale, so that the requantizer only
@@ -74,56 +28,71 @@ void max_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::chann
 template <class cfg> inline typename cfg::out_t quotient(const typename cfg::sum_t sum) {
 #pragma HLS INLINE
     using product_t = typename cfg::product_t;
-    const product_t scaled = product<product_t>(typename cfg::multiplier_t(cfg::multiplier), sum) + product_t(cfg::offset);
+    const product_t scaled = product_t(typename cfg::multiplier_t(cfg::multiplier)) * product_t(sum) + product_t(cfg::offset);
     return requantize<cfg>(typename cfg::acc_t(scaled >> cfg::divide));
 }
 
-// The quotient of the sum of all taps, those outside the image at zero.
+// The quotient of the sum of all taps; those outside the image are zero.
 template <class cfg> struct average {
-    using out_t = typename cfg::out_t;
-    static out_t of(const typename window_shape<cfg>::registers& window, const anchor<cfg>& at, const int c) {
+    static typename cfg::out_t of(const word<typename cfg::in_t, cfg::taps * cfg::lanes>& window, const int c) {
 #pragma HLS INLINE
-        using sum_t = typename cfg::sum_t;
-        sum_t sum = 0;
-        for (int i = 0; i < cfg::kernel_h; ++i)
-            for (int j = 0; j < cfg::kernel_w; ++j) sum += at.inside(i, j) ? sum_t(window[i][j][c]) : sum_t(0);
+        typename cfg::sum_t sum = 0;
+        for (int tap = 0; tap < cfg::taps; ++tap) sum += typename cfg::sum_t(window[tap * cfg::lanes + c]);
         return quotient<cfg>(sum);
     }
 };
 
 template <class cfg>
-void avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels_in>>& in,
-              hls::stream<pixel<typename cfg::out_t, cfg::channels_in>>& out) {
-    window_pool<cfg, average<cfg>>(images, in, out);
+void avg_pool(const int images, hls::stream<word<typename cfg::in_t, cfg::taps * cfg::lanes>>& in,
+              hls::stream<word<typename cfg::out_t, cfg::lanes>>& out) {
+#pragma HLS INLINE
+    each_word<cfg, average<cfg>>(images, in, out);
 }
 
-// The quotient of the sum of the image's pixels, written in the trip that reads the image's last token.
+template <class cfg> using pool_sums = word<typename cfg::sum_t, cfg::lanes>[cfg::words];
+
+// The quotients of the sums of an image's pixels. With the last pixel the lanes of a word are divided one after another, by one
+// multiplier: a trip of so many cycles.
 template <class cfg>
-void global_avg_pool(const int images, hls::stream<pixel<typename cfg::in_t, cfg::channels>>& in,
-                     hls::stream<pixel<typename cfg::out_t, cfg::channels>>& out) {
+void global_avg_pool(const int images, hls::stream<word<typename cfg::in_t, cfg::lanes>>& in, hls::stream<word<typename cfg::out_t, cfg::lanes>>& out,
+                     pool_sums<cfg>& memory) {
+#pragma HLS INLINE
+    constexpr int image_trips = cfg::words * (cfg::pixels - 1 + cfg::lanes);
     using sum_t = typename cfg::sum_t;
-    sum_t sum[cfg::channels];
-#pragma HLS ARRAY_PARTITION variable=sum type=complete dim=0
-    constexpr int image_trips = cfg::height * cfg::width;
-    const int tokens = images * image_trips;
-    int place = 0;
-pixels:
-    for (int k = 0; k < tokens; ++k) {
+    poison(memory);
+    word<sum_t, cfg::lanes> sums;
+    word<typename cfg::out_t, cfg::lanes> result;
+#pragma HLS AGGREGATE variable=sums
+#pragma HLS AGGREGATE variable=result
+    int place = 0, lane = 0;
+    counter<cfg::pixels> at;
+trips:
+    while (at.image < images) {
 #pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
 #pragma HLS PIPELINE II=1 style=flp
-        TRIP();
-        const bool last = place == cfg::height * cfg::width - 1;
-        const pixel<typename cfg::in_t, cfg::channels> token = in.read();
-        pixel<typename cfg::out_t, cfg::channels> result;
-#pragma HLS AGGREGATE variable=result
-        for (int c = 0; c < cfg::channels; ++c) {
-#pragma HLS UNROLL
-            const sum_t value = place == 0 ? sum_t(token[c]) : sum_t(sum[c] + token[c]);
-            sum[c] = value;
-            if (last) result[c] = quotient<cfg>(value);
+#pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
+#pragma HLS DEPENDENCE variable=memory type=inter direction=RAW distance=cfg::words dependent=true
+        const bool divides = at.trip == cfg::pixels - 1;
+        if (lane == 0) {
+            TRIP(divides ? cfg::lanes : 1);
+            const word<typename cfg::in_t, cfg::lanes> value = in.read();
+            const word<sum_t, cfg::lanes> before = memory[place];
+            for (int c = 0; c < cfg::lanes; ++c) sums[c] = at.trip == 0 ? sum_t(value[c]) : sum_t(before[c] + sum_t(value[c]));
+            memory[place] = sums;
         }
-        if (last) out.write(result);
-        place = last ? 0 : place + 1;
+        if (divides) {
+            word<typename cfg::out_t, 1> divided;
+            divided[0] = quotient<cfg>(sums[0]);
+            pass<1>(divided, result);
+            word<sum_t, 1> gone;
+            pass<1>(sums, gone);
+            if (lane == cfg::lanes - 1) out.write(result);
+            lane = next<cfg::lanes>(lane);
+        }
+        if (lane == 0) {
+            place = next<cfg::words>(place);
+            if (place == 0) at.advance();
+        }
     }
 }
 

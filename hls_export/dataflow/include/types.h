@@ -1,4 +1,4 @@
-// Numbers, tokens and the process macros that every layer shares. Written against AMD's ap_int.h and hls_stream.h; the g++
+// Numbers, words and the process macros that every layer shares. Written against AMD's ap_int.h and hls_stream.h; the g++
 // simulations put other headers of those names on the include path (see the Makefile):
 //
 //     strict   AMD's own             fast   sim/native: native integers, plain queues        cycle   sim/cycle: bounded queues with a clock
@@ -7,16 +7,16 @@
 #include "ap_int.h"
 #include "hls_stream.h"
 
-// PROCESS(name, call) is the call itself; JOIN_PROCESSES() and TRIP() are nothing. The cycle simulation runs each process in a fiber
-// of its own, waits for all of them, and advances the process's clock by one cycle a trip of its pipelined loop.
+// PROCESS(name, call) is the call itself; JOIN_PROCESSES() and TRIP(cycles) are nothing. The cycle simulation runs each process in a
+// fiber of its own, waits for all of them, and ends the trip that is open when the next one begins.
 #ifdef TAILOR_CYCLE
-#define PROCESS(name, ...) sim::spawn(#name, [&] { __VA_ARGS__; })
+#define PROCESS(name, ...) sim::spawn(#name, latency_##name, [&] { __VA_ARGS__; })
 #define JOIN_PROCESSES() sim::run()
-#define TRIP() sim::trip()
+#define TRIP(cycles) sim::trip(cycles)
 #else
 #define PROCESS(name, ...) __VA_ARGS__
 #define JOIN_PROCESSES()
-#define TRIP()
+#define TRIP(cycles) static_cast<void>(0)
 #endif
 
 namespace tailor {
@@ -34,28 +34,71 @@ template <> struct rom_carrier<4> { using type = int; };
 template <int bits> using rom = typename rom_carrier<(bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8)>::type;
 #endif
 
-// The reuse split of a layer. The fast simulation does all passes over the multipliers in one trip: integer sums do not depend on order.
+// A size as the design is folded, and as the fast simulation takes it: whole pixels, all taps, every output channel at once. Integer
+// sums do not depend on order.
 #ifdef TAILOR_FAST
-constexpr int passes(int) { return 1; }
+constexpr int fold(int, int whole) { return whole; }
 #else
-constexpr int passes(int count) { return count; }
+constexpr int fold(int folded, int) { return folded; }
 #endif
 
-// One token: all channels of one pixel.
-template <class T, int channels> struct pixel {
-    T data[channels];
-    T& operator[](int channel) { return data[channel]; }
-    const T& operator[](int channel) const { return data[channel]; }
+constexpr int smaller(int one, int other) { return one < other ? one : other; }
+
+// One word of a stream: some channels of a pixel, taps of them, or sums.
+template <class T, int size> struct word {
+    T data[size];
+    T& operator[](int index) { return data[index]; }
+    const T& operator[](int index) const { return data[index]; }
 };
 
-// The product of a weight and an input, exact: in the width of both operands in hardware, in the accumulator's carrier otherwise.
-template <class acc_t, class weight_t, class in_t> inline acc_t product(const weight_t weight, const in_t input) {
-#ifdef TAILOR_NATIVE
-    return acc_t(weight) * acc_t(input);
-#else
-    return weight * input;
-#endif
+// What a simulation finds where nothing was written: a value that would show. Hardware finds anything.
+template <class T, int size> inline void poison(word<T, size>& value) {
+    if (synthesis) return;
+    for (T& each : value.data) each = T(0x55);
 }
+
+template <class T, int size, int count> inline void poison(word<T, size> (&memory)[count]) {
+    if (synthesis) return;
+    for (auto& each : memory) poison(each);
+}
+
+template <class T, int size> inline word<T, size> unread() {
+#pragma HLS INLINE
+    word<T, size> value;
+    poison(value);
+    return value;
+}
+
+// The lowest values of `from` enter `into` at its top; both shift down. So a word is put together, or taken apart, without an index.
+template <int step, class T, int from_size, int into_size> inline void pass(word<T, from_size>& from, word<T, into_size>& into) {
+#pragma HLS INLINE
+    for (int c = 0; c + step < into_size; ++c) into[c] = into[c + step];
+    for (int c = 0; c < step; ++c) into[into_size - step + c] = from[c];
+    for (int c = 0; c + step < from_size; ++c) from[c] = from[c + step];
+}
+
+// The trips of an image, and images, counted apart.
+template <int trips> struct counter {
+    int image = 0, trip = 0;
+    void advance() {
+#pragma HLS INLINE
+        trip = trip == trips - 1 ? 0 : trip + 1;
+        if (trip == 0) ++image;
+    }
+};
+
+// Position `value` of `count`, and the one behind it.
+template <int count> inline int next(const int value) {
+#pragma HLS INLINE
+    return value == count - 1 ? 0 : value + 1;
+}
+
+// An operand of a product whose result fits a type: of that type where integers are native, of its own width elsewhere.
+#ifdef TAILOR_NATIVE
+template <class product_t, class operand_t> inline product_t operand(const operand_t value) { return product_t(value); }
+#else
+template <class product_t, class operand_t> inline operand_t operand(const operand_t value) { return value; }
+#endif
 
 // value * 2^shift, of a negative value too; acc_t has room for it.
 template <int shift, class acc_t> inline acc_t shifted(const acc_t value) {
@@ -80,8 +123,5 @@ template <class cfg> inline typename cfg::out_t requantize(const typename cfg::a
     if (value < cfg::out_lo) return typename cfg::out_t(cfg::out_lo);
     return typename cfg::out_t(value);
 }
-
-// How many of `count` output channels one accumulator tile holds: the largest divisor up to 16, which g++ keeps in vector registers.
-constexpr int tile(int count, int lanes = 16) { return count % lanes == 0 ? lanes : tile(count, lanes - 1); }
 
 }  // namespace tailor

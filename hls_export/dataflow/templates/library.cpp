@@ -9,7 +9,7 @@ static std::string report;
 
 // images: int32 [count][height][width][channels]; logits: int32 [count][values]. Returns 0, 1 if values are missing, 3 on a deadlock.
 EXPORTED int tailor_simulate(const std::int32_t* images, int count, std::int32_t* logits) {
-    std::memset(logits, 0, sizeof(std::int32_t) * count * output_pixels * output_channels);
+    std::memset(logits, 0, sizeof(std::int32_t) * count * output_words * output_lanes);
     const simulation result = simulate(images, count, logits);
     char head[160];
     std::snprintf(head, sizeof head, "{\"images\": %d, \"seconds\": %.6g, \"images_per_second\": %.6g", count, result.seconds, count / result.seconds);
@@ -18,8 +18,8 @@ EXPORTED int tailor_simulate(const std::int32_t* images, int count, std::int32_t
 }
 
 // Values of an image, and of its result.
-EXPORTED int tailor_inputs() { return input_pixels * input_channels; }
-EXPORTED int tailor_values() { return output_pixels * output_channels; }
+EXPORTED int tailor_inputs() { return input_words * input_lanes; }
+EXPORTED int tailor_values() { return output_words * output_lanes; }
 
 // What the last call measured, as JSON.
 EXPORTED const char* tailor_report() { return report.c_str(); }

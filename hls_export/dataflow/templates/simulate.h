@@ -19,35 +19,35 @@ struct simulation {
     std::string deadlock;    // in the cycle simulation: JSON of who waits for whom
 };
 
-// images: [count][height][width][channels]; logits: [count][values], values = out_height * out_width * out_channels.
+// images: [count][height][width][channels]; logits: [count][values], values = output_words * output_lanes.
 template <class integer> inline int run_batch(const integer* images, int count, std::int32_t* logits) {
 #ifdef TAILOR_CYCLE
-    hls::stream<pixel_input> in("input_port", true);
-    hls::stream<pixel_output> out("output_port", true);
+    hls::stream<input_word> in("input_port", true);
+    hls::stream<output_word> out("output_port", true);
 #else
-    hls::stream<pixel_input> in("input_port");
-    hls::stream<pixel_output> out("output_port");
+    hls::stream<input_word> in("input_port");
+    hls::stream<output_word> out("output_port");
 #endif
-    for (std::ptrdiff_t k = 0; k < std::ptrdiff_t(count) * input_pixels; ++k) {
-        pixel_input token;
-        for (int c = 0; c < input_channels; ++c) token[c] = *images++;
-        in.write(token);
+    for (std::ptrdiff_t k = 0; k < std::ptrdiff_t(count) * input_words; ++k) {
+        input_word value;
+        for (int c = 0; c < input_lanes; ++c) value[c] = *images++;
+        in.write(value);
     }
     tailor_top(count, in, out);
     int missing = 0;
-    for (std::ptrdiff_t k = 0; k < std::ptrdiff_t(count) * output_pixels; ++k) {
+    for (std::ptrdiff_t k = 0; k < std::ptrdiff_t(count) * output_words; ++k) {
         if (out.empty()) {
-            missing += output_channels;
+            missing += output_lanes;
             continue;
         }
 #ifdef TAILOR_CYCLE
-        const pixel_output token = out.take();
+        const output_word value = out.take();
 #else
-        const pixel_output token = out.read();
+        const output_word value = out.read();
 #endif
-        for (int c = 0; c < output_channels; ++c) *logits++ = static_cast<std::int32_t>(token[c]);
+        for (int c = 0; c < output_lanes; ++c) *logits++ = static_cast<std::int32_t>(value[c]);
     }
-    for (; !out.empty(); missing += output_channels) out.read();
+    for (; !out.empty(); missing += output_lanes) out.read();
     return missing;
 }
 
@@ -61,8 +61,8 @@ template <class integer> inline simulation simulate(const integer* images, int c
     const auto work = [&] {
         for (int first; (first = next.fetch_add(chunk)) < count;) {
             const int images_here = count - first < chunk ? count - first : chunk;
-            missing += run_batch(images + std::ptrdiff_t(first) * input_pixels * input_channels, images_here,
-                                 logits + std::ptrdiff_t(first) * output_pixels * output_channels);
+            missing += run_batch(images + std::ptrdiff_t(first) * input_words * input_lanes, images_here,
+                                 logits + std::ptrdiff_t(first) * output_words * output_lanes);
             const int finished = done += images_here;
             if (progress) std::fprintf(stderr, "\r%d of %d images%s", finished, count, finished == count ? "\n" : "");
         }
@@ -78,7 +78,7 @@ template <class integer> inline simulation simulate(const integer* images, int c
 #ifdef TAILOR_CYCLE
     sim::recorded().fifos.clear();
     sim::recorded().output_times.clear();
-    sim::recorded().first_read = sim::recorded().driven_until = -1;
+    sim::recorded().driven_until = -1;
 #endif
     result.missing_values = run_batch(images, count, logits);
 #ifdef TAILOR_CYCLE
@@ -91,12 +91,12 @@ template <class integer> inline simulation simulate(const integer* images, int c
 
 #ifdef TAILOR_CYCLE
 // The cycles between images that neither the start nor the end of the batch has moved. An image that left while every
-// process still had tokens to read left when it would have if images followed for ever; of these the first half fills
+// process still had words to read left when it would have if images followed for ever; of these the first half fills
 // the FIFOs. Intervals may alternate: of a pattern that comes at least twice, whole repetitions are taken.
 inline std::vector<sim::cycles> steady_intervals(const sim::record& seen) {
     std::vector<sim::cycles> gaps;
-    for (std::size_t next = 2 * output_pixels - 1; next < seen.output_times.size() && seen.output_times[next] <= seen.driven_until; next += output_pixels)
-        gaps.push_back(seen.output_times[next] - seen.output_times[next - output_pixels]);
+    for (std::size_t next = 2 * output_words - 1; next < seen.output_times.size() && seen.output_times[next] <= seen.driven_until; next += output_words)
+        gaps.push_back(seen.output_times[next] - seen.output_times[next - output_words]);
     gaps.erase(gaps.begin(), gaps.begin() + std::ptrdiff_t(gaps.size() / 2));
     std::size_t period = 1;
     while (2 * period <= gaps.size() && !std::equal(gaps.begin() + std::ptrdiff_t(period), gaps.end(), gaps.begin())) ++period;
@@ -120,15 +120,15 @@ inline std::string cycle_members(const simulation& result, int count) {
 #ifdef TAILOR_CYCLE
     const sim::record& seen = sim::recorded();
     const std::vector<sim::cycles>& times = seen.output_times;
-    const auto last_output = [&](int image) { return times[std::size_t(image + 1) * output_pixels - 1]; };
-    const int finished = int(times.size() / output_pixels);
+    const auto last_output = [&](int image) { return times[std::size_t(image + 1) * output_words - 1]; };
+    const int finished = int(times.size() / output_words);
     const std::vector<sim::cycles> intervals = result.deadlock.empty() ? steady_intervals(seen) : std::vector<sim::cycles>();
     std::string text;
-    // Both ends count: an image that is read and written in one cycle has a latency of one cycle.
-    text += ",\n \"latency_cycles\": " + (finished > 0 ? std::to_string(last_output(0) - seen.first_read + 1) : "null");
+    // From cycle 0, in which the first word can be read, to the one in which the last word can.
+    text += ",\n \"latency_cycles\": " + (finished > 0 ? std::to_string(last_output(0)) : "null");
     text += ",\n \"interval_cycles\": " + mean_of(intervals);
     text += ",\n \"interval_images\": " + std::to_string(intervals.size());
-    text += ",\n \"total_cycles\": " + (finished > 0 ? std::to_string(last_output(finished - 1) - seen.first_read + 1) : "null");
+    text += ",\n \"total_cycles\": " + (finished > 0 ? std::to_string(last_output(finished - 1)) : "null");
     text += ",\n \"deadlock\": " + (result.deadlock.empty() ? "null" : result.deadlock);
     text += ",\n \"fifos\": [";
     for (auto fifo = seen.fifos.rbegin(); fifo != seen.fifos.rend(); ++fifo)  // streams are destroyed last to first

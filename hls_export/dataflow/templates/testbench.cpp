@@ -1,6 +1,6 @@
 // Runs the images of tb_data through the design and compares every value with the integer reference.
 //
-//     testbench [--images=N] [--json=FILE] [--trace=FILE] [--progress]
+//     testbench [--images=N] [--json=FILE] [--trace=FILE] [--stall=SEED] [--progress]
 //
 // tb_data (little-endian, no header): images.bin, tb_pixel_t [images][height][width][channels]; expected.bin, int32 [images][values];
 // labels.bin, int32 [images]. Exit status: 0 all values equal, 1 a mismatch, 2 unusable input, 3 a deadlock (cycle simulation).
@@ -40,7 +40,7 @@ static void write_trace(const char* path) {
     std::fprintf(file, "fifo,cycle,occupancy\n");
     const auto& fifos = sim::recorded().fifos;
     for (auto fifo = fifos.rbegin(); fifo != fifos.rend(); ++fifo)
-        for (const auto& change : fifo->changes) std::fprintf(file, "%s,%lld,%d\n", fifo->name.c_str(), change.time, change.tokens);
+        for (const auto& change : fifo->changes) std::fprintf(file, "%s,%lld,%d\n", fifo->name.c_str(), change.time, change.words);
     std::fclose(file);
 #else
     std::fprintf(stderr, "testbench: only the cycle simulation can write a trace, not to %s\n", path);
@@ -48,19 +48,26 @@ static void write_trace(const char* path) {
 #endif
 }
 
+// The number behind an option, of 1 or more.
+static int number(const char* option, const char* text) {
+    char* end = nullptr;
+    const long given = std::strtol(text, &end, 10);
+    if (end == text || *end || given < 1 || given > 2147483647) {
+        std::fprintf(stderr, "testbench: %s must be a positive number, got %s\n", option, text);
+        std::exit(2);
+    }
+    return int(given);
+}
+
 int main(int argc, char** argv) {
-    int count = -1;
+    int count = -1, stall = 0;
     const char *json = nullptr, *trace = nullptr;
     bool progress = false;
     for (int i = 1; i < argc; ++i) {
         if (!std::strncmp(argv[i], "--images=", 9)) {
-            char* end = nullptr;
-            const long asked = std::strtol(argv[i] + 9, &end, 10);
-            if (end == argv[i] + 9 || *end || asked < 1 || asked > 2147483647) {
-                std::fprintf(stderr, "testbench: --images must be a positive number, got %s\n", argv[i] + 9);
-                return 2;
-            }
-            count = int(asked);
+            count = number("--images", argv[i] + 9);
+        } else if (!std::strncmp(argv[i], "--stall=", 8)) {
+            stall = number("--stall", argv[i] + 8);
         } else if (!std::strncmp(argv[i], "--json=", 7)) {
             json = argv[i] + 7;
         } else if (!std::strncmp(argv[i], "--trace=", 8)) {
@@ -68,18 +75,18 @@ int main(int argc, char** argv) {
         } else if (!std::strcmp(argv[i], "--progress")) {
             progress = true;
         } else {
-            std::fprintf(stderr, "testbench: unknown argument %s; known are --images=N, --json=FILE, --trace=FILE, --progress\n", argv[i]);
+            std::fprintf(stderr, "testbench: unknown argument %s; known are --images=N, --json=FILE, --trace=FILE, --stall=SEED, --progress\n", argv[i]);
             return 2;
         }
     }
-    constexpr int values = output_pixels * output_channels;
+    constexpr int values = output_words * output_lanes;
     const auto images = load<tb_pixel_t>("tb_data/images.bin");
     const auto expected = load<std::int32_t>("tb_data/expected.bin");
     const auto labels = load<std::int32_t>("tb_data/labels.bin");
     const int stored = int(labels.size());
-    if (images.size() != std::size_t(stored) * input_pixels * input_channels || expected.size() != std::size_t(stored) * values) {
+    if (images.size() != std::size_t(stored) * input_words * input_lanes || expected.size() != std::size_t(stored) * values) {
         std::fprintf(stderr, "testbench: tb_data holds %d labels, but %zu pixel values and %zu expected values; this design has %d and %d an image\n",
-                     stored, images.size(), expected.size(), input_pixels * input_channels, values);
+                     stored, images.size(), expected.size(), input_words * input_lanes, values);
         return 2;
     }
     if (stored == 0 || count > stored) {
@@ -90,6 +97,12 @@ int main(int argc, char** argv) {
 
 #ifdef TAILOR_CYCLE
     sim::recorded().trace = trace != nullptr;
+    sim::recorded().stall_seed = unsigned(stall);
+#else
+    if (stall) {
+        std::fprintf(stderr, "testbench: only the cycle simulation can stall\n");
+        return 2;
+    }
 #endif
     std::vector<std::int32_t> got(std::size_t(count) * values, 0);
     const simulation result = simulate(images.data(), count, got.data(), progress);

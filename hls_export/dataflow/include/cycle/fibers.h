@@ -1,11 +1,13 @@
 // The clock of the cycle simulation. Every process runs in a fiber and keeps its own time; no global clock ticks.
 //
-//     t(trip) = max(t(previous trip) + 1, write time of every token it reads, release time + 1 - L of every place it writes to)
+//     begin(trip) = max(end(previous trip) + 1, t of every word it reads)                t: cycle from which a word can be read
+//     end(trip)   = max(begin + cycles - 1, cycle behind the read that frees each place it writes to)
+//     t           = end + latency + forward_cycles
 //
-// A trip of a pipelined loop reads in the cycle t and writes in the cycle t + L, L = process_latency_cycles being the depth of the pipeline
-// (timing.h); another trip can start every cycle. A token written in cycle t can be read in cycle t; the place that a read frees in cycle t
-// can be written in cycle t + 1. Because t depends on tokens
-// only by their position in their FIFO, the times are exact and the same in whatever order the fibers run.
+// A trip of one cycle reads when it ends, a longer one when it begins; a word takes its place in a FIFO when the trip that writes it
+// ends, and gives it back behind the cycle of its read. So nothing that is under way ever waits. `latency` is that of the process's
+// pipeline (timing.h). Because times depend on words only by their position in their FIFO, they are exact and the same in whatever
+// order the fibers run.
 #pragma once
 
 #include <sys/mman.h>
@@ -29,8 +31,8 @@ using cycles = long long;
 struct channel {
     virtual ~channel() = default;
     virtual bool has_place() const = 0;
-    virtual cycles place_free_since() const = 0;
-    virtual void commit_write(cycles time) = 0;
+    virtual cycles place_free_from() const = 0;
+    virtual void commit_write(cycles placed, cycles readable) = 0;
     virtual void commit_read(cycles time) = 0;
     std::string name;
     int depth = 0;
@@ -39,13 +41,15 @@ struct channel {
 
 struct fiber {
     std::string name;
+    cycles latency = 0;
     std::function<void()> body;
     ucontext_t context;
     void* stack = nullptr;
-    cycles time = 0;        // of the trip that is open, or the first cycle after the last one
-    bool trip_open = false, finished = false;
+    cycles time = 0;   // the beginning of the trip that is open, or the first cycle after the last one
+    cycles lasts = 0;  // cycles of the open trip; 0 if none is
+    bool finished = false;
     std::vector<channel*> reads, writes;  // of the open trip
-    const channel* waits_for = nullptr;
+    channel* waits_for = nullptr;
     bool waits_to_write = false;
 };
 
@@ -80,25 +84,26 @@ inline void wake(fiber*& waiting) {
     waiting = nullptr;
 }
 
-// Ends the open trip: waits for its places, then reads, and writes as many cycles later as the pipeline is deep.
+// Ends the open trip: waits for its places, then reads and writes.
 inline void end_trip() {
     fiber& self = *state().current;
-    if (!self.trip_open) return;
+    if (self.lasts == 0) return;
+    cycles end = self.time + self.lasts - 1;
     for (channel* each : self.writes) {
         while (!each->has_place()) wait_for(*each, true);
-        if (each->place_free_since() > self.time + process_latency_cycles) self.time = each->place_free_since() - process_latency_cycles;
+        if (each->place_free_from() > end) end = each->place_free_from();
     }
-    for (channel* each : self.reads) each->commit_read(self.time);
-    for (channel* each : self.writes) each->commit_write(self.time + process_latency_cycles);
+    for (channel* each : self.reads) each->commit_read(end);
+    for (channel* each : self.writes) each->commit_write(end, end + self.latency + forward_cycles);
     self.reads.clear();
     self.writes.clear();
-    ++self.time;
-    self.trip_open = false;
+    self.time = end + 1;
+    self.lasts = 0;
 }
 
-inline void trip() {
+inline void trip(cycles lasts) {
     end_trip();
-    state().current->trip_open = true;
+    state().current->lasts = lasts;
 }
 
 inline void fiber_main() {
@@ -109,10 +114,11 @@ inline void fiber_main() {
     swapcontext(&self.context, &state().main);
 }
 
-inline void spawn(const char* name, std::function<void()> body) {
+inline void spawn(const char* name, cycles latency, std::function<void()> body) {
     state().fibers.emplace_back(new fiber);
     fiber& made = *state().fibers.back();
     made.name = name;
+    made.latency = latency;
     made.body = std::move(body);
     made.stack = mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (made.stack == MAP_FAILED) {
@@ -127,18 +133,13 @@ inline void spawn(const char* name, std::function<void()> body) {
     state().ready.push_back(&made);
 }
 
-// The process at one end of a FIFO, by its name: producer__consumer, where a tensor with several readers goes through producer__clone.
+// The process at one end of a FIFO; none at the outer end of a port.
 inline fiber* process_at(const channel& place, bool writer) {
-    const auto split = place.name.find("__");
-    const std::string producer = place.name.substr(0, split), rest = split == std::string::npos ? "" : place.name.substr(split + 2);
-    const std::string consumer = rest.substr(0, rest.find("__"));  // a node that reads a tensor twice does so by `producer__consumer__2`
-    const std::string clone = producer + "__clone";
-    fiber *exact = nullptr, *copy = nullptr;
-    for (auto& each : state().fibers) {
-        if (each->name == (writer ? producer : consumer)) exact = each.get();
-        if (each->name == clone) copy = each.get();
-    }
-    return copy && (writer ? consumer != "clone" : consumer == "clone") ? copy : exact;
+    for (const auto& row : fifo_ends)
+        if (place.name == row.fifo)
+            for (auto& each : state().fibers)
+                if (each->name == (writer ? row.producer : row.consumer)) return each.get();
+    return nullptr;
 }
 
 inline std::string waiting(const fiber& process) {

@@ -1,6 +1,9 @@
-// A FIFO bounded to the depth of its `#pragma HLS STREAM`, whose tokens carry times (see fibers.h). The Makefile takes the depths from
+// A FIFO bounded to the depth of its `#pragma HLS STREAM`, whose words carry times (see fibers.h). The Makefile takes the depths from
 // the pragmas of tailor_top.cpp, so what is simulated is what the generated source says.
 #pragma once
+
+#include <algorithm>
+#include <cstdint>
 
 #include "fibers.h"
 
@@ -18,7 +21,7 @@ constexpr depth_row depths[] = {
 
 struct occupancy_change {
     cycles time;
-    int tokens;
+    int words;
 };
 
 struct fifo_record {
@@ -30,19 +33,34 @@ struct fifo_record {
 
 struct record {
     bool trace = false;
+    unsigned stall_seed = 0;  // 0: words come as they are taken, and are taken as they come
     std::vector<fifo_record> fifos;
-    cycles first_read = -1;    // of the input port
-    cycles driven_until = -1;  // when the first process to do so read the last token of its last image
+    cycles driven_until = -1;          // when the first process to do so read the last word of its last image
+    std::vector<cycles> output_times;  // when each word of the output port can be read
     void ends(cycles last_read) {
         if (driven_until < 0 || last_read < driven_until) driven_until = last_read;
     }
-    std::vector<cycles> output_times;   // of the output port's tokens
 };
 
 inline record& recorded() {
     static record instance;
     return instance;
 }
+
+// Cycles that a source or a sink idles before its next word, drawn from a seed: mostly none, sometimes many.
+class stalls {
+    std::uint64_t state;
+
+public:
+    explicit stalls(unsigned seed) : state(seed * 0x9e3779b97f4a7c15ull) {}
+    cycles next() {
+        if (state == 0) return 0;
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        return state % 16 ? 0 : cycles(state >> 8 & 255);
+    }
+};
 
 }  // namespace sim
 
@@ -51,38 +69,41 @@ namespace hls {
 template <class T> class stream : public sim::channel {
     struct slot {
         T value;
-        sim::cycles written;
+        sim::cycles readable;
     };
-    std::deque<slot> tokens;              // written and not yet released
-    std::deque<sim::cycles> freed;        // when each place that is free now was freed (ports: none)
-    std::vector<sim::cycles> writes_at, reads_at;  // of every token so far, both ascending (ports: the last read)
-    T staged;                             // what the open trip writes
+    std::deque<slot> words;                         // written and not yet read
+    std::deque<sim::cycles> freed;                  // from when each place that is free now is so (ports: see below)
+    std::vector<sim::cycles> placed_at, reads_at;   // of every word so far, both ascending (ports: the last read)
+    T staged;                                       // what the open trip writes
+    sim::stalls stalled;
+    sim::cycles outside = 0;                        // of a port that stalls: when the other side handles its next word
 
-    // A fiber may run ahead of another, so who is present when is only known at the end: token m meets the write of token n >= m, in
+    // A fiber may run ahead of another, so who is present when is only known at the end: word m meets the placing of word n >= m, in
     // cycle w, if it is read in w or later.
     sim::fifo_record measured() const {
         sim::fifo_record result{name, depth, 0, {}};
         const bool trace = sim::recorded().trace;
         size_t gone = 0;
-        for (size_t n = 0; n < writes_at.size(); ++n) {
-            for (; gone < reads_at.size() && reads_at[gone] < writes_at[n]; ++gone)
+        for (size_t n = 0; n < placed_at.size(); ++n) {
+            for (; gone < reads_at.size() && reads_at[gone] < placed_at[n]; ++gone)
                 if (trace) result.changes.push_back({reads_at[gone] + 1, int(n - gone) - 1});
             const int present = int(n + 1 - gone);
             if (present > result.max_occupancy) result.max_occupancy = present;
-            if (trace) result.changes.push_back({writes_at[n], present});
+            if (trace) result.changes.push_back({placed_at[n], present});
         }
-        for (; trace && gone < reads_at.size(); ++gone) result.changes.push_back({reads_at[gone] + 1, int(writes_at.size() - gone) - 1});
+        for (; trace && gone < reads_at.size(); ++gone) result.changes.push_back({reads_at[gone] + 1, int(placed_at.size() - gone) - 1});
         return result;
     }
 
 public:
     const bool is_port;
 
-    explicit stream(const char* label, bool port = false) : is_port(port) {
+    // A port that stalls takes two words before its sink must have taken one.
+    explicit stream(const char* label, bool port = false) : stalled(port ? sim::recorded().stall_seed : 0), is_port(port) {
         name = label;
         for (const auto& row : sim::depths)
             if (depth == 0 && (!row.name || name == row.name)) depth = row.depth;
-        if (!port) freed.assign(depth, 0);
+        freed.assign(port ? 2 : depth, 0);
     }
     ~stream() {
         if (!reads_at.empty()) sim::recorded().ends(reads_at.back());
@@ -91,55 +112,62 @@ public:
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
 
-    bool empty() const { return tokens.empty(); }
+    bool empty() const { return words.empty(); }
 
     T read() {
         sim::fiber* self = sim::state().current;
         if (!self) return take();  // the testbench, outside any process
-        while (tokens.empty()) sim::wait_for(*this, false);
-        if (tokens.front().written > self->time) self->time = tokens.front().written;
-        self->reads.push_back(this);
-        return tokens.front().value;
+        while (words.empty()) sim::wait_for(*this, false);
+        const slot& first = words.front();
+        if (first.readable > self->time) self->time = first.readable;
+        const T value = first.value;
+        if (self->lasts > 1) {
+            commit_read(self->time);
+        } else {
+            self->reads.push_back(this);
+        }
+        return value;
     }
 
-    void write(const T& token) {
+    void write(const T& value) {
         sim::fiber* self = sim::state().current;
         if (!self) {
-            tokens.push_back({token, 0});
+            outside += stalled.next();
+            words.push_back({value, outside});
             return;
         }
-        staged = token;
+        staged = value;
         self->writes.push_back(this);
     }
 
     T take() {
-        const T value = tokens.front().value;
-        tokens.pop_front();
+        const T value = words.front().value;
+        words.pop_front();
         return value;
     }
 
-    bool has_place() const override { return is_port || !freed.empty(); }
-    sim::cycles place_free_since() const override { return is_port ? 0 : freed.front(); }
+    bool has_place() const override { return !freed.empty(); }
+    sim::cycles place_free_from() const override { return freed.front(); }
 
-    void commit_write(sim::cycles time) override {
-        tokens.push_back({staged, time});
+    void commit_write(sim::cycles placed, sim::cycles readable) override {
+        words.push_back({staged, readable});
+        freed.pop_front();
         if (is_port) {
-            sim::recorded().output_times.push_back(time);
+            sim::recorded().output_times.push_back(readable);
+            outside = sim::recorded().stall_seed ? std::max(outside + 1, readable) + stalled.next() : -1;
+            freed.push_back(outside + 1);
         } else {
-            freed.pop_front();
-            writes_at.push_back(time);
+            placed_at.push_back(placed);
         }
         sim::wake(reader_waits);
     }
 
     void commit_read(sim::cycles time) override {
+        words.pop_front();
         if (is_port) {
-            if (sim::recorded().first_read < 0) sim::recorded().first_read = time;
-            tokens.pop_front();
             reads_at.assign(1, time);
             return;
         }
-        tokens.pop_front();
         reads_at.push_back(time);
         freed.push_back(time + 1);
         sim::wake(writer_waits);

@@ -7,7 +7,7 @@
 namespace hls {
 
 template <class T> class stream {
-    std::vector<T> tokens;
+    std::vector<T> words;
     std::size_t head = 0;
 
 public:
@@ -15,15 +15,15 @@ public:
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
 
-    bool empty() const { return head == tokens.size(); }
-    void write(const T& token) { tokens.push_back(token); }
+    bool empty() const { return head == words.size(); }
+    void write(const T& value) { words.push_back(value); }
     T read() {
-        const T token = tokens.at(head);  // throws where hardware would wait for ever
-        if (++head == tokens.size()) {
-            tokens.clear();
+        const T value = words.at(head);  // throws where hardware would wait for ever
+        if (++head == words.size()) {
+            words.clear();
             head = 0;
         }
-        return token;
+        return value;
     }
 };
 

@@ -1,0 +1,210 @@
+// Sums of products: a pixel and group comes in as N_s words of SIMD = taps x lanes values, and N_b words of PE sums go out, without bias.
+//
+// The first of N_b passes reads the words, a cycle each, and keeps them; the others read them again, N_s cycles each. The ROM has a word
+// a cycle: SIMD weights for each of PE outputs; of a depthwise layer, a weight for each tap of each lane. No address is computed.
+#pragma once
+
+#include "types.h"
+
+namespace tailor {
+
+template <class cfg> struct mac_shape {
+    static constexpr int window = cfg::kernel_h * cfg::kernel_w;
+    static constexpr int group_in = cfg::channels_in / cfg::groups, group_out = cfg::channels_out / cfg::groups;
+    static constexpr int simd = cfg::taps * cfg::lanes;
+    static constexpr int steps = window / cfg::taps;  // words of a lane's window
+    static constexpr int group_words = cfg::depthwise ? 1 : group_in / cfg::lanes;
+    static constexpr int slices = steps * group_words, blocks = cfg::depthwise ? 1 : group_out / cfg::outputs;
+    static constexpr int groups = cfg::depthwise ? cfg::groups / cfg::lanes : cfg::groups;
+    static constexpr int rom_words = groups * blocks * slices, rom_values = cfg::depthwise ? simd : cfg::outputs * simd;
+    using inputs = word<typename cfg::in_t, fold(simd, window * cfg::channels_in)>;
+    using sums = word<typename cfg::sum_t, fold(cfg::outputs, cfg::channels_out)>;
+    using weights = rom<cfg::weight_bits>[rom_words][rom_values];
+    using replay = inputs[blocks > 1 ? slices : 1];
+};
+
+// What multiplies: a choice of the tool's, a DSP block, or LUTs. The product is exact.
+enum multipliers { any, dsp, fabric };
+
+template <multipliers kind> struct multiplier;
+
+template <> struct multiplier<any> {
+    template <class product_t, class weight_t, class in_t> static product_t times(const weight_t weight, const in_t input) {
+#pragma HLS INLINE
+        const auto result = operand<product_t>(weight) * operand<product_t>(input);
+        return product_t(result);
+    }
+};
+
+template <> struct multiplier<dsp> {
+    template <class product_t, class weight_t, class in_t> static product_t times(const weight_t weight, const in_t input) {
+#pragma HLS INLINE
+        const auto result = operand<product_t>(weight) * operand<product_t>(input);
+#pragma HLS BIND_OP variable=result op=mul impl=dsp
+        return product_t(result);
+    }
+};
+
+template <> struct multiplier<fabric> {
+    template <class product_t, class weight_t, class in_t> static product_t times(const weight_t weight, const in_t input) {
+#pragma HLS INLINE
+        const auto result = operand<product_t>(weight) * operand<product_t>(input);
+#pragma HLS BIND_OP variable=result op=mul impl=fabric
+        return product_t(result);
+    }
+};
+
+// Two products of one input by one multiplier: (high 2^18 + low) input. The low product is the low 18 bits with their sign; where it is
+// negative it has borrowed from the high one.
+template <class product_t> struct pair {
+    product_t low, high;
+};
+
+template <class product_t, class weight_t, class in_t> inline pair<product_t> two_products(const weight_t low, const weight_t high, const in_t input) {
+#pragma HLS INLINE
+    using packed_t = ap_int<27>;
+    using both_t = ap_int<37>;
+    const packed_t weights = packed_t(packed_t(high) * packed_t(1 << 18)) + packed_t(low);
+    const both_t both = both_t(weights) * both_t(input);
+#pragma HLS BIND_OP variable=both op=mul impl=dsp
+    const both_t upper = both >> 18, lower = both & both_t((1 << 18) - 1);
+    const bool borrowed = lower >= both_t(1 << 17);
+    return {product_t(borrowed ? both_t(lower - both_t(1 << 18)) : lower), product_t(borrowed ? both_t(upper + both_t(1)) : upper)};
+}
+
+// A pass's products of one ROM word, summed for each output.
+template <class cfg> inline typename mac_shape<cfg>::sums products(const rom<cfg::weight_bits> (&weight)[mac_shape<cfg>::rom_values],
+                                                                  const typename mac_shape<cfg>::inputs& values) {
+#pragma HLS INLINE
+    using sum_t = typename cfg::sum_t;
+    using weight_t = typename cfg::weight_t;
+    constexpr int simd = mac_shape<cfg>::simd;
+    typename mac_shape<cfg>::sums result;
+#pragma HLS AGGREGATE variable=result
+    for (int o = 0; o < cfg::outputs; ++o) {
+        sum_t sum = 0, above = 0;
+        if (cfg::depthwise) {
+            for (int i = 0; i < cfg::taps; ++i)
+                sum += multiplier<cfg::multiply>::template times<sum_t>(weight_t(weight[o * cfg::taps + i]), values[i * cfg::lanes + o]);
+        } else if (!cfg::packed || (o % 2 == 0 && o + 1 == cfg::outputs)) {
+            for (int s = 0; s < simd; ++s) sum += multiplier<cfg::multiply>::template times<sum_t>(weight_t(weight[o * simd + s]), values[s]);
+        } else if (o % 2 == 0) {
+            for (int s = 0; s < simd; ++s) {
+                const pair<sum_t> both = two_products<sum_t>(weight_t(weight[o * simd + s]), weight_t(weight[(o + 1) * simd + s]), values[s]);
+                sum += both.low;
+                above += both.high;
+            }
+            result[o + 1] = above;
+        } else {
+            continue;  // it went with the output before it
+        }
+        result[o] = sum;
+    }
+    return result;
+}
+
+#ifdef TAILOR_FAST
+
+// The ROM as [product][output channel], a product being (tap, channel of the group): laid anew once, for whole pixels.
+template <class cfg> struct whole_weights {
+    using shape = mac_shape<cfg>;
+    using weight_t = typename cfg::weight_t;
+    weight_t data[shape::window * shape::group_in][cfg::channels_out];
+
+    explicit whole_weights(const typename shape::weights& rom_words) {
+        for (int t = 0; t < shape::rom_words; ++t)
+            for (int v = 0; v < shape::rom_values; ++v) {
+                const int slice = t % shape::slices, block = t / shape::slices % shape::blocks, group = t / shape::slices / shape::blocks;
+                const int output = cfg::depthwise ? v / cfg::taps : v / shape::simd;
+                const int tap = cfg::depthwise ? v % cfg::taps : v % shape::simd / cfg::lanes;
+                const int channel = cfg::depthwise ? 0 : slice % shape::group_words * cfg::lanes + v % cfg::lanes;
+                const int product = (tap * shape::steps + slice / shape::group_words) * shape::group_in + channel;
+                const int first = cfg::depthwise ? group * cfg::lanes : group * shape::group_out + block * cfg::outputs;
+                data[product][first + output] = weight_t(rom_words[t][v]);
+            }
+    }
+};
+
+// How many of `count` output channels one tile of sums holds: the largest divisor up to 16, which g++ keeps in vector registers.
+constexpr int tile(int count, int lanes = 16) { return count % lanes == 0 ? lanes : tile(count, lanes - 1); }
+
+template <class cfg>
+void mac(const int images, hls::stream<typename mac_shape<cfg>::inputs>& in, hls::stream<typename mac_shape<cfg>::sums>& out,
+         const typename mac_shape<cfg>::weights& rom_words, typename mac_shape<cfg>::replay&) {
+    using shape = mac_shape<cfg>;
+    using sum_t = typename cfg::sum_t;
+    constexpr int channels = cfg::channels_in, inner = shape::group_in, size = tile(shape::group_out);
+    static const whole_weights<cfg> weight(rom_words);
+    for (int image = 0; image < images; ++image)
+        for (int pixel = 0; pixel < cfg::pixels; ++pixel) {
+            const typename shape::inputs values = in.read();
+            typename shape::sums result;
+            if (cfg::depthwise) {
+                for (int c = 0; c < channels; ++c) result[c] = 0;
+                for (int tap = 0; tap < shape::window; ++tap)
+                    for (int c = 0; c < channels; ++c) result[c] += sum_t(weight.data[tap][c]) * sum_t(values[tap * channels + c]);
+            } else {
+                for (int first = 0; first < cfg::channels_out; first += size) {
+                    const int offset = first / shape::group_out * inner;  // of the group's channels
+                    sum_t sum[size] = {};
+                    for (int tap = 0; tap < shape::window; ++tap)
+                        for (int c = 0; c < inner; ++c) {
+                            const sum_t value = values[tap * channels + offset + c];
+                            for (int o = 0; o < size; ++o) sum[o] += sum_t(weight.data[tap * inner + c][first + o]) * value;
+                        }
+                    for (int o = 0; o < size; ++o) result[first + o] = sum[o];
+                }
+            }
+            out.write(result);
+        }
+}
+
+#else
+
+template <class cfg>
+void mac(const int images, hls::stream<typename mac_shape<cfg>::inputs>& in, hls::stream<typename mac_shape<cfg>::sums>& out,
+         const typename mac_shape<cfg>::weights& weight, typename mac_shape<cfg>::replay& replay) {
+#pragma HLS INLINE
+#pragma HLS ARRAY_RESHAPE variable=weight type=complete dim=2
+    using shape = mac_shape<cfg>;
+    using sum_t = typename cfg::sum_t;
+    constexpr int slices = shape::slices, blocks = shape::blocks;
+    poison(replay);
+    typename shape::sums sums;
+#pragma HLS AGGREGATE variable=sums
+    int slice = 0, block = 0, entry = 0;  // entry: of the ROM
+    counter<cfg::pixels * shape::groups> at;
+trips:
+    while (at.image < images) {
+#pragma HLS LOOP_TRIPCOUNT min=cfg::image_trips max=cfg::image_trips
+#pragma HLS PIPELINE II=1 style=flp
+#pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
+#pragma HLS DEPENDENCE variable=replay type=inter direction=RAW distance=slices dependent=true
+        if (block == 0) {
+            TRIP(1);
+        } else if (slice == 0) {
+            TRIP(slices);
+        }
+        typename shape::inputs values;
+#pragma HLS AGGREGATE variable=values
+        if (block == 0) {
+            values = in.read();
+            if (blocks > 1) replay[slice] = values;
+        } else {
+            values = replay[slice];
+        }
+        const typename shape::sums part = products<cfg>(weight[entry], values);
+        for (int o = 0; o < cfg::outputs; ++o) sums[o] = slice == 0 ? part[o] : sum_t(sums[o] + part[o]);
+        if (slice == slices - 1) {
+            out.write(sums);
+            block = next<blocks>(block);
+            if (block == 0) at.advance();
+        }
+        slice = next<slices>(slice);
+        entry = next<shape::rom_words>(entry);
+    }
+}
+
+#endif
+
+}  // namespace tailor

@@ -1,0 +1,81 @@
+"""Weights and biases as the words of ROMs, in the order in which they are read: a word a cycle, so that no address is
+computed.
+
+With taps m of a word of a window, q of its kh kw / m words a lane, w of the words of a group, block b of PE outputs:
+
+    conv, dense    word ((g N_b + b) steps + q) words + w    [o][i][lane] = weight of tap i steps + q, channel w lanes + lane
+    depthwise      word g steps + q                          [lane][i]    = weight of tap i steps + q, channel g lanes + lane
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow.design import Design
+from tailor_jax.graph import GraphError
+from tailor_jax.integers.fixed import Fixed
+from tailor_jax.integers.qgraph import QNode
+
+
+def integers(qnode: QNode) -> tuple[np.ndarray, np.ndarray, Fixed]:
+    """(weight, bias, type of the weight) of a weighted node."""
+    if qnode.weight is None or qnode.bias is None or qnode.weight_type is None:
+        raise GraphError(
+            f'node {qnode.name!r} ({qnode.node.op}): the integer graph holds no weight, bias or weight type for it'
+        )
+    return qnode.weight, qnode.bias, qnode.weight_type
+
+
+def bias_bits(qnode: QNode) -> int:
+    """The narrowest signed width that holds every bias."""
+    _, bias, _ = integers(qnode)
+    return max(int(value).bit_length() if value >= 0 else int(-value - 1).bit_length() for value in bias) + 1
+
+
+def weight_words(design: Design, qnode: QNode) -> np.ndarray:
+    """[words of the ROM, values of a word]; see the module docstring."""
+    node, layer = qnode.node, design.folding.layers[qnode.name]
+    weight, _, _ = integers(qnode)
+    channels_out = node.shape[2]
+    channels_in = weight.shape[-2]
+    taps = fold.taps_at_once(node, layer.taps)
+    steps = math.prod(node.kernel) // taps
+    if fold.is_depthwise(design.graph, node):
+        lanes = weight.reshape(taps, steps, channels_out // layer.lanes, layer.lanes)
+        return lanes.transpose(2, 1, 3, 0).reshape(-1, layer.lanes * taps)
+    blocks = channels_out // node.groups // layer.outputs
+    words = channels_in // layer.lanes
+    parts = weight.reshape(taps, steps, words, layer.lanes, node.groups, blocks, layer.outputs)
+    return parts.transpose(4, 5, 1, 2, 6, 0, 3).reshape(node.groups * blocks * steps * words, -1)
+
+
+def text(design: Design, qnode: QNode) -> str:
+    """The header of a node's weights and biases."""
+    name, layer = qnode.name, design.folding.layers[qnode.name]
+    _, bias, weight_type = integers(qnode)
+    words = weight_words(design, qnode)
+    digits = max(len(str(words.min())), len(str(words.max())))
+    rows = ['    {' + ', '.join(f'{value:{digits}d}' for value in row) + '},' for row in words.tolist()]
+    channels, step = len(bias), min(layer.outputs, design.folding.lanes[name])
+    shape = f'[tailor::fold({channels // step}, 1)][tailor::fold({step}, {channels})]'
+    return '\n'.join(
+        [
+            f'// {qnode.node.op} {name}: weights {weight_type}, a row a cycle; biases of the scale of the sums, '
+            f'2^-{qnode.acc.frac}, a row for every word that is made.',
+            '#pragma once',
+            '',
+            '#include "../include/types.h"',
+            '',
+            f'static const tailor::rom<{weight_type.bits}> weight_{name}[{len(words)}][{words.shape[1]}] = {{',
+            *rows,
+            '};',
+            '',
+            f'static const tailor::rom<{bias_bits(qnode)}> bias_{name}{shape} = {{',
+            '    ' + ', '.join(str(int(value)) for value in bias),
+            '};',
+            '',
+        ]
+    )
