@@ -1,7 +1,7 @@
 """Prices a network from the command line.
 
     python -m costmodel resnet20 --target=dataflow --fifo_policy=full_map --keep=none
-    python -m costmodel resnet8_short --input=8x8x1 --reuse_factor=1 --json
+    python -m costmodel resnet8_short --input=8x8x1 --interval_cycles=4096 --json
     python -m costmodel my_graph.json --device=kv260 --plot=cost.png
     python -m costmodel resnet50 --target=pe_array --preset=shortcut_fusion --sram_bytes=2000000 --json
 
@@ -24,8 +24,9 @@ from costmodel import report, targets
 from costmodel.cost import Cost, CostError
 from costmodel.plot import bars, check_picture
 from costmodel.settings import Blocks, ByNode, Check, OneOf, Setting, Text
-from costmodel.streams.timing.deadlock import deadlock_free_depths
-from costmodel.streams.timing.simulate import simulate
+
+from costmodel.streams.evaluate import built_whole
+from costmodel.streams.flow.simulate import simulate
 from costmodel.targets import Target
 from tailor_jax import build, rewrite
 from tailor_jax.command import Parser, status
@@ -47,9 +48,8 @@ def _run(argv: Sequence[str]) -> int:
     kept = keep(graph, args.keep)
     if args.plot is not None:
         check_picture('--plot', args.plot)
+    target = targets.settled(graph, target)
     before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
-    if args.deadlock:
-        after = _with_deadlock_free_depths(kept, after)
     measured = _simulated(kept, after) if args.simulate else {}
     if args.plot is not None:
         bars(before, after, args.plot, network)
@@ -57,7 +57,7 @@ def _run(argv: Sequence[str]) -> int:
         print(json.dumps(report.to_json(after, network, before) | measured, indent=1))
     else:
         print(report.text(before, after, network))
-        if args.deadlock or measured:
+        if measured:
             print('\n' + _fifo_text(after, measured.get('simulated')))
     return 0
 
@@ -114,11 +114,10 @@ def _parser() -> Parser:
     add('--classes', type=int)
     add('--keep', default='all', metavar='all|none|NAMES', help='gates whose skips stay, separated by commas')
     add('--json', action='store_true', help='print JSON')
-    add('--deadlock', action='store_true', help='also find the least depth of each FIFO that avoids deadlock')
     add(
         '--simulate',
         action='store_true',
-        help='also run the kept network token by token: interval, latency and occupancy as measured',
+        help='also run the kept network word by word: interval, latency and occupancy as measured',
     )
     add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
     users: dict[str, list[str]] = {}
@@ -155,10 +154,9 @@ def _option(check: Check) -> dict[str, Any]:
 def _target(args: argparse.Namespace) -> Target:
     """The target with the settings that were given; those of another target are an error."""
     module = targets.TARGETS[args.target]
-    for flag in ('deadlock', 'simulate'):
-        if not module.HAS_FIFOS and getattr(args, flag):
-            having = ' or '.join(f'--target={name}' for name, each in targets.TARGETS.items() if each.HAS_FIFOS)
-            raise CostError(f'--{flag} is for {having}; a {args.target} has no FIFOs')
+    if not module.HAS_FIFOS and args.simulate:
+        having = ' or '.join(f'--target={name}' for name, each in targets.TARGETS.items() if each.HAS_FIFOS)
+        raise CostError(f'--simulate is for {having}; a {args.target} has no FIFOs')
     texts = {key: getattr(args, key) for each in targets.TARGETS.values() for key in each.SETTINGS}
     given = {key: value for key, value in texts.items() if value is not None}
     for key in given:
@@ -178,24 +176,11 @@ def _value(check: Check, key: str, value: Any) -> Any:
     return check.of_text(f'--{key}', value)
 
 
-def _with_deadlock_free_depths(graph: Graph, cost: Cost) -> Cost:
-    least = deadlock_free_depths(graph, cost.target)
-    return dataclasses.replace(cost, fifos=[row | {'deadlock_free_depth': least[row['name']]} for row in cost.fifos])
-
-
 def _simulated(graph: Graph, cost: Cost) -> dict:
     if len(graph.nodes) == 1:
         raise CostError('--simulate: the kept network is its input alone, so there is no process to run')
-    depths = cost.depths
-    taps = {row['name']: (row['tap_host'], row['tap_lag']) for row in cost.fifos if row['tap_host']}
-    run = simulate(
-        rewrite.fold(graph),
-        cost.reuse_factors,
-        depths,
-        absorb=cost.target.add == 'absorbed',
-        taps=taps,
-        process_latency_cycles=cost.target.process_latency_cycles,
-    )
+    built, _ = built_whole(graph, cost.target)
+    run = simulate(built.structure.design, built.structure.latency_cycles, built.sized.depths)
     return {
         'simulated': {
             'interval_cycles': run.interval_cycles,
@@ -210,7 +195,7 @@ def _simulated(graph: Graph, cost: Cost) -> dict:
 def _fifo_text(cost: Cost, measured: dict | None) -> str:
     """The FIFOs, deepest first, with what the simulation saw of them."""
     rows = [
-        {key: row[key] for key in ('name', 'storage', 'width_bits', 'depth', 'deadlock_free_depth') if key in row}
+        {key: row[key] for key in ('name', 'storage', 'width_bits', 'depth')}
         | ({'max_occupancy': measured['max_occupancy'][row['name']]} if measured else {})
         for row in cost.fifos
     ]
@@ -221,10 +206,10 @@ def _fifo_text(cost: Cost, measured: dict | None) -> str:
     if not measured:
         return text
     if measured['deadlocked']:
-        return f'{text}\n\nSimulated token by token: DEADLOCK'
+        return f'{text}\n\nSimulated word by word: DEADLOCK'
     pace = (
         f'{measured["interval_cycles"]} cycles (the mean over {measured["interval_images"]} images)'
         if measured['interval_images']
         else 'not settled'
     )
-    return f'{text}\n\nSimulated token by token: interval {pace}, latency {measured["latency_cycles"]} cycles'
+    return f'{text}\n\nSimulated word by word: interval {pace}, latency {measured["latency_cycles"]} cycles'

@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tailor_jax.dataflow.folding import Folding
+
 
 class CostError(ValueError):
     """A target, a setting or a network that cannot be priced. The message names what was given and what is possible."""
@@ -39,7 +41,7 @@ class Cost:
       blocks: a row a block, op 'block'.
       fifos: a row a stream: {name, node, depth, width_bits, fifo_bits, storage, ...}; empty for targets without
         streams.
-      reuse_factors: {node: reuse factor} of the layers with weights; empty for targets without.
+      folding: how far the layers of a streaming design are unrolled; None for targets without.
     """
 
     target: Any
@@ -47,11 +49,11 @@ class Cost:
     nodes: list[dict[str, Any]]
     blocks: list[dict[str, Any]]
     fifos: list[dict[str, Any]]
-    reuse_factors: dict[str, int]
+    folding: Folding | None = None
 
     @property
     def depths(self) -> dict[str, int]:
-        """{FIFO: its depth in tokens}."""
+        """{FIFO: its depth in words}."""
         return {row['name']: row['depth'] for row in self.fifos}
 
 

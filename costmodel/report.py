@@ -52,14 +52,14 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
     Returns:
       {'format', 'version', 'network', 'target': {setting: value}, 'total': {resource: number}, 'before': {resource:
       number}, 'device': {resource: number}, 'share': {resource: fraction of the device}, 'fits': bool,
-      'images_per_second', 'blocks', 'nodes'}; of a dataflow design also 'roofline', 'fifos' and 'reuse_factors'.
+      'images_per_second', 'blocks', 'nodes'}; of a dataflow design also 'roofline', 'fifos' and 'folding'.
     """
     available = capacity(cost.target)
     return (
         header('hardware', 1)
         | {
             'network': network,
-            'target': {'name': targets.name(cost.target), **dataclasses.asdict(cost.target)},
+            'target': {'name': targets.name(cost.target), **_settings(cost)},
             'total': cost.total,
             'before': (before or cost).total,
             'device': available,
@@ -70,11 +70,16 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
             'nodes': cost.nodes,
         }
         | (
-            {'roofline': roofline(cost), 'fifos': cost.fifos, 'reuse_factors': cost.reuse_factors}
-            if cost.fifos or cost.reuse_factors
-            else {}
+            {}
+            if cost.folding is None
+            else {'roofline': roofline(cost), 'fifos': cost.fifos, 'folding': dataclasses.asdict(cost.folding)}
         )
     )
+
+
+def _settings(cost: Cost) -> dict[str, Any]:
+    """The settings of the target; a folding stands in the report by itself."""
+    return {key: value for key, value in dataclasses.asdict(cost.target).items() if key != 'folding'}
 
 
 def shares(total: Mapping[str, int], available: Mapping[str, int]) -> dict[str, float]:

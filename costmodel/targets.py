@@ -61,6 +61,9 @@ class Module(Protocol):
     def HAS_FIFOS(self) -> bool:
         """Whether its designs have FIFOs, whose depths can be found and simulated."""
 
+    def settled(self, graph: Graph, target: Any) -> Any:
+        """The target with all that is decided once for a network with every skip open; see `settled` below."""
+
     def evaluate(self, graph: Graph, target: Any) -> Cost:
         """The exact cost of a graph; see `evaluate` below."""
 
@@ -106,6 +109,18 @@ def evaluate(graph: Graph, target: Target) -> Cost:
     """
     check_names(graph, target)
     return module(target).evaluate(graph, target)
+
+
+def settled(graph: Graph, target: Target) -> Target:
+    """The target with all that is decided once for a network, with every skip open: how far the layers of a streaming
+    design are unrolled. Costs of the same network with other gates compare only on one settled target, which
+    `Cost.target` is, too.
+
+    Raises:
+      GraphError, CostError: as `evaluate`.
+    """
+    check_names(graph, target)
+    return module(target).settled(graph, target)
 
 
 def monotone(target: Target) -> tuple[str, ...]:

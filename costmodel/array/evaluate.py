@@ -73,7 +73,7 @@ def evaluate(graph: Graph, target: PEArray) -> Cost:
     fitting = [each for each, size in zip(tried, taken) if size <= target.sram_bytes]
     moved, chosen = min(fitting, key=lambda each: sum(traffic.dram_bytes for traffic in each[0]))
     nodes = price(network, moved, chosen)
-    return Cost(chosen, reduced(nodes, REDUCTIONS), nodes, by_block(nodes, REDUCTIONS), [], {})
+    return Cost(chosen, reduced(nodes, REDUCTIONS), nodes, by_block(nodes, REDUCTIONS), [])
 
 
 def chains(graph: Graph, target: PEArray) -> list[Chain]:

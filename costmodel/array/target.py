@@ -9,6 +9,7 @@ from costmodel.array.settings import PEArray as Settings
 from costmodel.array.settings import pe_array as make
 from costmodel.cost import Cost
 from costmodel.expectation.chain import Evaluator
+from tailor_jax.graph import Graph
 
 __all__ = [
     'HAS_FIFOS',
@@ -26,6 +27,7 @@ __all__ = [
     'make',
     'monotone',
     'parts',
+    'settled',
 ]
 
 TOTALS = ()
@@ -43,6 +45,11 @@ _MOVED = {
 
 def evaluator(target: Settings) -> Evaluator:
     return Evaluator(REDUCTIONS, lambda graph: array.chains(graph, target), array.choice(target))
+
+
+def settled(graph: Graph, target: Settings) -> Settings:
+    """Nothing of it is decided network by network."""
+    return target
 
 
 def capacity(target: Settings) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
     evaluate(graph, target)   rows of integers, blocks, totals, FIFOs, latency
     chains(graph, target)     the costs of every setting of the gates, stretch by stretch
-    plan(graph, target)       the design as it is exported
 
 A gated add is priced as open. Where skips close, the graph is another graph: `rewrite.binarize` it and evaluate that,
 on the target of `settled`, whose folding is that of the network with every skip open.
@@ -21,20 +20,19 @@ from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
 from costmodel.expectation.chain import Chain, Run, carried
 from costmodel.expectation.stretches import Stretch, stretches
-from costmodel.streams.area import fifo_area, logic
+from costmodel.streams.area import fifo_area, logic, memory
 from costmodel.streams.area.logic import Parts
 from costmodel.streams.fifos import Sized, sized
 from costmodel.streams.flow import depths as flow
 from costmodel.streams.flow.depths import Leaving
 from costmodel.streams.flow.part import edges, whole
 from costmodel.streams.settings import Dataflow
-from costmodel.streams.solved import options_of, settled
+from costmodel.streams.solved import options_of, solved
 from costmodel.streams.structure import Structure, pace, stream_bits, structure
 from tailor_jax import rewrite
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow.design import TENSOR, Stream
-from tailor_jax.dataflow.folding import Folding, kept
-from tailor_jax.dataflow.plan import Fifo, Plan
+from tailor_jax.dataflow.folding import Folding
 from tailor_jax.dataflow.process import period_cycles
 from tailor_jax.graph import Graph, Node
 
@@ -74,6 +72,37 @@ class Built:
     rows: list[dict[str, Any]]
 
 
+def settled(graph: Graph, target: Dataflow) -> Dataflow:
+    """The target with the folding that the graph's layers have on it, whatever its gates do: the one given, or the one
+    of least resources, with weights in block RAM as far as that lessens the greater share of the device, LUTs or block
+    RAM.
+
+    Raises:
+      GraphError: for a node that is no streaming process, or a folding that does not fit.
+      CostError: for an interval that cannot be met; the message names the node and the nearest interval.
+    """
+    if isinstance(target.folding, Folding):
+        return target
+    folded = rewrite.fold(graph)
+    given = dataclasses.replace(target, folding=solved(folded, target))
+    if target.folding:
+        return given
+    built, part, options = (
+        _built(folded, given, pace_cycles(folded, given)),
+        devices.device(target.device),
+        options_of(given),
+    )
+    total, bits = reduced(built.rows, REDUCTIONS), built.structure.bits
+    choices = {
+        name: logic.weights(folded, folded[name], layer, bits, options, part)
+        for name, layer in _folding(given).layers.items()
+    }
+    lut = total['lut'] - sum(each['lut'].lut for each in choices.values())
+    chosen = memory.balanced(choices, lut, total['bram18'], part)
+    layers = {name: dataclasses.replace(layer, weights=chosen[name]) for name, layer in _folding(given).layers.items()}
+    return dataclasses.replace(given, folding=dataclasses.replace(_folding(given), layers=layers))
+
+
 def evaluate(graph: Graph, target: Dataflow) -> Cost:
     """Prices a graph, with or without learnable gates (gated adds count as open).
 
@@ -81,12 +110,16 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
       GraphError, CostError: for a node without a dataflow process, a folding that does not fit, an interval that cannot
         be met, FIFOs that cannot keep it.
     """
-    target = settled(graph, target)
-    folded = rewrite.fold(graph)
-    built = _built(folded, target, pace_cycles(folded, target))
+    built, target = built_whole(graph, target)
     total = reduced(built.rows, REDUCTIONS) | {'latency_cycles': _latency_cycles(built)}
     blocks = by_block(built.rows, REDUCTIONS)
-    return Cost(target, total, built.rows, blocks, _fifo_rows(built, target), _layer_rows(folded, target))
+    return Cost(target, total, built.rows, blocks, _fifo_rows(built, target), built.structure.design.folding)
+
+
+def built_whole(graph: Graph, target: Dataflow) -> tuple[Built, Dataflow]:
+    """A graph on a target, and the target with its folding. Raises as `evaluate`."""
+    target, folded = settled(graph, target), rewrite.fold(graph)
+    return _built(folded, target, pace_cycles(folded, target)), target
 
 
 def pace_cycles(folded: Graph, target: Dataflow) -> int:
@@ -110,30 +143,6 @@ def chains(graph: Graph, target: Dataflow) -> list[Chain]:
         (part.graph.gates, functools.partial(run, part, index == 0)) for index, part in enumerate(stretches(graph))
     ]
     return [carried(parts, None, REDUCTIONS)]
-
-
-def plan(graph: Graph, target: Dataflow) -> Plan:
-    """The design of a graph, for `hls_export.write`."""
-    target = settled(graph, target)
-    folded, part = rewrite.fold(graph), devices.device(target.device)
-    built = _built(folded, target, pace_cycles(folded, target))
-    design, bits = built.structure.design, stream_bits(built.structure.design, built.structure.bits)
-    storages = logic.storages(design, built.structure.bits, options_of(target), part)
-    return Plan(
-        folding=kept(_folding(target), folded),
-        fifos={
-            name: Fifo(depth, fifo_area.choose(depth, bits[name], part)) for name, depth in built.sized.depths.items()
-        },
-        latency_cycles=built.structure.latency_cycles,
-        absorbed=built.structure.absorbed,
-        handed=built.structure.handed,
-        weights=storages.weights,
-        lines=storages.lines,
-        packed=storages.packed,
-        multiplier=target.multiplier,
-        part=part.part,
-        clock_mhz=target.clock_mhz,
-    )
 
 
 def _folding(target: Dataflow) -> Folding:
@@ -163,7 +172,9 @@ def _rows(made: Structure, found: Sized, target: Dataflow) -> list[dict[str, Any
         if stream.name in found.depths:
             row, depth = found.row_of[stream.consumer], found.depths[stream.name]
             totals[row] += logic.stream(depth, bits[stream.name], part)
-            more[row] += collections.Counter(fifo_bits=depth * bits[stream.name], stream_bits=_moved(design, stream, bits))
+            more[row] += collections.Counter(
+                fifo_bits=depth * bits[stream.name], stream_bits=_moved(design, stream, bits)
+            )
     node = design.graph.input
     periods[node.name] = math.prod(node.shape) // design.folding.lanes[node.name]
     return [_row(each, totals[each.name], more[each.name], periods[each.name]) for each in design.graph.nodes]
@@ -218,9 +229,3 @@ def _fifo_rows(built: Built, target: Dataflow) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _layer_rows(folded: Graph, target: Dataflow) -> dict[str, dict[str, Any]]:
-    """{layer: how far it is unrolled}."""
-    layers = kept(_folding(target), folded).layers
-    return {name: dataclasses.asdict(layer) for name, layer in layers.items()}

@@ -95,7 +95,9 @@ def _by_policy(
 
 def _full(built: Structure, stream: Stream, exact: int) -> int:
     """The words of a whole map, of a stream between nodes."""
-    return max(2, math.prod(built.design.graph[stream.tensor].shape) // stream.lanes) if stream.kind == TENSOR else exact
+    return (
+        max(2, math.prod(built.design.graph[stream.tensor].shape) // stream.lanes) if stream.kind == TENSOR else exact
+    )
 
 
 def _check_runs(segment: DesignSegment, chosen: Mapping[str, int], exact: Mapping[str, int], period: int) -> None:
@@ -103,7 +105,7 @@ def _check_runs(segment: DesignSegment, chosen: Mapping[str, int], exact: Mappin
     if short and not flow.keeps(segment.part, period, _on_edges(segment.actors, chosen)):
         name = max(short, key=lambda each: exact[each] - short[each])
         raise CostError(
-            f"FIFO {name!r}: a whole map is {short[name]} words, and it needs {exact[name]} to run at {period} cycles "
+            f'FIFO {name!r}: a whole map is {short[name]} words, and it needs {exact[name]} to run at {period} cycles '
             f"an image; use fifo_policy='exact'"
         )
 

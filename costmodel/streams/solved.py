@@ -6,16 +6,13 @@ streams, of pools, adds and activations, and of a short FIFO for every reader of
 
 from __future__ import annotations
 
-import dataclasses
-
 from costmodel.cost import CostError
-from costmodel.devices import device
+from costmodel.devices import Device, device
 from costmodel.streams.area import logic
 from costmodel.streams.area.logic import Options, Parts, Widths
 from costmodel.streams.fold.catalogue import Amounts, Price
 from costmodel.streams.fold.solve import solve
 from costmodel.streams.settings import Dataflow, interval_wanted
-from tailor_jax import rewrite
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow import folding_file
 from tailor_jax.dataflow.folding import Folding, Layer
@@ -24,21 +21,11 @@ from tailor_jax.graph import Graph, Node
 _COUNTED = ('lut', 'dsp', 'bram18', 'uram')
 
 
-def settled(graph: Graph, target: Dataflow) -> Dataflow:
-    """The target with the folding that the graph's layers have on it, whatever its gates do.
-
-    Raises:
-      GraphError: for a node that is no streaming process, or a folding that does not fit.
-      CostError: for an interval that cannot be met; the message names the node and the nearest interval.
-    """
-    folded = rewrite.fold(graph)
-    if isinstance(target.folding, Folding):
-        fold.check(folded, fold.kept(target.folding, folded))
-        return target
-    if target.folding:
-        return dataclasses.replace(target, folding=_loaded(folded, target.folding))
-    found = solve(folded, interval_wanted(folded, target), price(folded, target))
-    return dataclasses.replace(target, folding=found)
+def solved(folded: Graph, target: Dataflow) -> Folding:
+    """The folding of the file that a target names, or the one of least resources; see `evaluate.settled`."""
+    if isinstance(target.folding, str):
+        return _loaded(folded, target.folding)
+    return solve(folded, interval_wanted(folded, target), price(folded, target))
 
 
 def _loaded(folded: Graph, path: str) -> Folding:
@@ -60,7 +47,7 @@ def price(graph: Graph, target: Dataflow) -> Price:
         return _amounts(total)
 
     def tensor(node: Node, lanes: int) -> Amounts:
-        total = logic.tensor(graph, node, lanes, bits, part)
+        total = _alone(graph, node, lanes, bits, part)
         for _ in graph.consumers[node.name]:
             total += logic.stream(target.stream_depth, lanes * bits.tensors[node.name], part)
         return _amounts(total)
@@ -74,7 +61,9 @@ def price(graph: Graph, target: Dataflow) -> Price:
 
 
 def options_of(target: Dataflow) -> Options:
-    return Options(multiplier=target.multiplier, packing=target.dsp_packing)
+    layers = target.folding.layers if isinstance(target.folding, Folding) else {}
+    weights = {name: layer.weights for name, layer in layers.items()}
+    return Options(multiplier=target.multiplier, packing=target.dsp_packing, weights=weights)
 
 
 def _inner_bits(graph: Graph, node: Node, folded: Layer, arriving: int, bits: Widths) -> list[int]:
@@ -88,7 +77,16 @@ def _inner_bits(graph: Graph, node: Node, folded: Layer, arriving: int, bits: Wi
     return found
 
 
+def _alone(graph: Graph, node: Node, lanes: int, bits: Widths, part: Device) -> Parts:
+    """The processes of a node that is no layer."""
+    total = Parts()
+    if node.weighted or not node.inputs:
+        return total
+    if node.windowed:
+        total += logic.window(graph, node, 'all', lanes, 0, bits, part)
+    total += logic.elementwise(graph, node, lanes, bits, part)
+    return total
+
+
 def _amounts(total: Parts) -> Amounts:
     return {resource: getattr(total, resource) for resource in _COUNTED}
-
-

@@ -18,10 +18,11 @@ from costmodel.streams.area import logic
 from costmodel.streams.area.logic import Widths
 from costmodel.streams.flow import depths as flow
 from costmodel.streams.flow.part import edges, whole
-from costmodel.streams.settings import Dataflow
+from costmodel.streams.settings import Dataflow, activation_bits
 from costmodel.streams.solved import options_of
 from tailor_jax.dataflow import design as designs
-from tailor_jax.dataflow.design import ADAPTED, WINDOW, Design, Hand
+from tailor_jax.dataflow.design import ADAPTED, MAC, WINDOW, Design, Hand
+from tailor_jax.dataflow.folding import Folding
 from tailor_jax.dataflow.plan import taps_pixels
 from tailor_jax.dataflow.process import Average, period_cycles
 from tailor_jax.graph import Graph, Node
@@ -54,7 +55,10 @@ def structure(graph: Graph, target: Dataflow, pace_cycles: int, logits: bool = T
       pace_cycles: see `pace`.
       logits: whether the graph's last node is the network's.
     """
-    bits = logic.widths(graph, target, logits)
+    bits = logic.widths(graph, target)
+    if not logits:  # the last node is like any other
+        last = {graph.output.name: activation_bits(target, graph.output)}
+        bits = dataclasses.replace(bits, tensors=dict(bits.tensors) | last)
     absorbed = designs.absorbable(graph) if target.add == 'absorbed' else {}
     handed: dict[str, Hand] = {}
     if target.skip == 'line_buffer':
@@ -67,7 +71,7 @@ def structure(graph: Graph, target: Dataflow, pace_cycles: int, logits: bool = T
 def _made(
     graph: Graph, target: Dataflow, bits: Widths, absorbed: Mapping[str, str], handed: Mapping[str, Hand]
 ) -> Structure:
-    assert target.folding is not None, 'a target is settled before it is built'
+    assert isinstance(target.folding, Folding), 'a target is settled before it is built'
     inside = {add: conv for add, conv in absorbed.items() if add in graph.by_name}
     design = designs.design(graph, target.folding, inside, handed)
     part, options = device(target.device), options_of(target)
@@ -101,13 +105,14 @@ def _handed(
 def _hosts(graph: Graph, tensor: str, target: Dataflow) -> Iterator[Node]:
     """The readers of a tensor that can hand it on to the others: they read it once, as it is, through a window of all
     taps, and wait for none of the others."""
-    readers = graph.consumers[tensor]
+    assert isinstance(target.folding, Folding), 'a target is settled before it is built'
+    readers, folding = graph.consumers[tensor], target.folding
     for name in readers if len(readers) > 1 else ():
         node = graph[name]
         others = set(readers) - {name}
         if node.windowed and len(taps_pixels(graph, node)) > 1 and readers.count(name) == 1:
-            layer = target.folding.layers.get(name) if target.folding else None
-            as_it_is = layer is None or (layer.taps, layer.lanes) == ('all', target.folding.lanes[tensor])  # type: ignore[union-attr]
+            layer = folding.layers.get(name)
+            as_it_is = layer is None or (layer.taps, layer.lanes) == ('all', folding.lanes[tensor])
             if as_it_is and not others & _before(graph, name):
                 yield node
 

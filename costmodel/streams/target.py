@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 from costmodel import devices
 from costmodel.cost import Cost
-from costmodel.expectation.chain import Evaluator, independent
+from costmodel.expectation.chain import Evaluator
 from costmodel.streams import evaluate as streams
-from costmodel.streams.evaluate import REDUCTIONS, evaluate, monotone
+from costmodel.streams.evaluate import REDUCTIONS, evaluate, monotone, settled
 from costmodel.streams.settings import SETTINGS
 from costmodel.streams.settings import Dataflow as Settings
 from costmodel.streams.settings import dataflow as make
@@ -29,6 +27,7 @@ __all__ = [
     'make',
     'monotone',
     'parts',
+    'settled',
 ]
 
 TOTALS = ('latency_cycles',)
@@ -39,8 +38,7 @@ PICTURED = ('bram18', 'lut', 'ff')
 
 
 def evaluator(target: Settings) -> Evaluator:
-    rows = functools.partial(streams.rows, target=target)
-    return Evaluator(REDUCTIONS, lambda graph: [independent(graph, rows, REDUCTIONS, streams.couplings(graph, target))])
+    return Evaluator(REDUCTIONS, lambda graph: streams.chains(graph, target))
 
 
 def capacity(target: Settings) -> dict[str, int]:

@@ -22,16 +22,19 @@ from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.ops import POOLS
 
 TAPS = ('all', 'column', 'one')
+WEIGHTS = ('lut', 'bram')
 SAME_LANES = frozenset({'add', 'relu', 'leaky_relu', 'flatten', *POOLS})
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """See the module docstring. `taps` is one of `TAPS`; 'all' where there is a single one."""
+    """See the module docstring. `taps` is one of `TAPS`; 'all' where there is a single one. `weights`: the memory that
+    they are in, one of `WEIGHTS`."""
 
     taps: str
     lanes: int
     outputs: int
+    weights: str = 'lut'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,9 @@ class Folding:
 
     lanes: Mapping[str, int]
     layers: Mapping[str, Layer]
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.lanes.items()), frozenset(self.layers.items())))
 
 
 def taps_at_once(node: Node, taps: str) -> int:
@@ -104,6 +110,8 @@ def _check_layer(graph: Graph, node: Node, folding: Folding) -> None:
     if layer.taps not in TAPS or (layer.taps != 'all' and node.kernel == (1, 1)):
         known = TAPS if node.kernel != (1, 1) else ('all',)
         raise GraphError(f'node {node.name!r}: taps must be one of {", ".join(known)}, got {layer.taps!r}')
+    if layer.weights not in WEIGHTS:
+        raise GraphError(f'node {node.name!r}: weights must be in one of {", ".join(WEIGHTS)}, got {layer.weights!r}')
     depthwise = is_depthwise(graph, node)
     inner = node.groups if depthwise else graph.in_shape(node)[2] // node.groups
     _check_divides(node, 'lanes of its window', layer.lanes, inner)

@@ -2,7 +2,7 @@
 
     {"format": "tailor_jax.folding", "version": 1, "interval_cycles": 32768,
      "lanes": {"stem_conv": 1, ...},
-     "layers": {"stem_conv": {"taps": "all", "lanes": 1, "outputs": 2}, ...}}
+     "layers": {"stem_conv": {"taps": "all", "lanes": 1, "outputs": 2, "weights": "lut"}, ...}}
 
 `lanes` are of the tensors of all nodes of the folded graph with every skip open, `layers` its convolutions and dense
 layers (`folding.Layer`). `interval_cycles` is what the folding was made for; the interval of an edited one is that of
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tailor_jax import files
 from tailor_jax.dataflow import folding as fold
-from tailor_jax.dataflow.folding import TAPS, Folding, Layer
+from tailor_jax.dataflow.folding import TAPS, WEIGHTS, Folding, Layer
 from tailor_jax.fields import Fields, header, read_fields, shown
 from tailor_jax.graph import Graph, GraphError
 from tailor_jax.node import MOST_CHANNELS, NAME
@@ -77,6 +77,7 @@ def _layer(fields: Fields) -> Layer:
         fields.text('taps', choices=TAPS),
         fields.integer('lanes', 1, MOST_CHANNELS),
         fields.integer('outputs', 1, MOST_CHANNELS),
+        fields.text('weights', choices=WEIGHTS),
     )
     fields.end()
     return layer

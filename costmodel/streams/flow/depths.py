@@ -107,7 +107,9 @@ def depths(part: Part, period: int, floor: int = 1) -> Depths:
     chosen: dict[Edge, int] = {}
 
     def settles(edge: Edge, depth: int) -> bool:
-        return machine.settle({edge: depth}, lambda: _depths(machine, part, period, {}).leaving.burst <= most.leaving.burst)
+        return machine.settle(
+            {edge: depth}, lambda: _depths(machine, part, period, {}).leaving.burst <= most.leaving.burst
+        )
 
     def lower(edges: Mapping[Edge, int]) -> None:
         chosen.update(edges)

@@ -61,9 +61,7 @@ class _End:
 class Machine:
     """The actors and streams of a part."""
 
-    def __init__(
-        self, part: Part, entering: np.ndarray, period: int, unit: int = 1, images: int = 0, repeats: int = 1
-    ):
+    def __init__(self, part: Part, entering: np.ndarray, period: int, unit: int = 1, images: int = 0, repeats: int = 1):
         """Words come in at the times `entering`, the first cycles in which they can be read: those of one of `repeats` equal
         parts of an image (images = 0), or of several images from the start. Times are in ticks, `unit` of them a cycle."""
         self.part, self.period, self.unit, self.entering = part, period, unit, entering

@@ -1,0 +1,54 @@
+"""The design of a graph as it is exported: `tailor_jax.dataflow.plan.Plan`."""
+
+from __future__ import annotations
+
+from costmodel.devices import Device, device
+from costmodel.streams.area import fifo_area, logic, memory
+from costmodel.streams.area.logic import Options
+from costmodel.streams.evaluate import Built, built_whole
+from costmodel.streams.settings import Dataflow
+from costmodel.streams.solved import options_of
+from costmodel.streams.structure import stream_bits
+from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow.design import WINDOW, Actor
+from tailor_jax.dataflow.plan import Fifo, Plan
+from tailor_jax.graph import Graph, Node
+
+
+def plan(graph: Graph, target: Dataflow) -> Plan:
+    """The plan of a graph on a target; `costmodel.settled` for a graph whose skips are gone. Raises as `evaluate`."""
+    built, target = built_whole(graph, target)
+    made, part, options = built.structure, device(target.device), options_of(target)
+    folding, bits = made.design.folding, stream_bits(made.design, made.bits)
+    return Plan(
+        folding=folding,
+        fifos={
+            name: Fifo(depth, fifo_area.choose(depth, bits[name], part)) for name, depth in built.sized.depths.items()
+        },
+        latency_cycles=made.latency_cycles,
+        absorbed=made.absorbed,
+        handed=made.handed,
+        weights={name: layer.weights for name, layer in folding.layers.items()},
+        lines={actor.name: _lines(built, actor, part) for actor in made.design.actors if actor.part == WINDOW},
+        packed=tuple(name for name in folding.layers if _is_packed(built, made.design.graph[name], options, part)),
+        multiplier=target.multiplier,
+        part=part.part,
+        clock_mhz=target.clock_mhz,
+    )
+
+
+def _lines(built: Built, actor: Actor, part: Device) -> str:
+    """The memory of the rows of a window."""
+    made = built.structure
+    node, folding = made.design.graph[actor.node], made.design.folding
+    layer = folding.layers.get(node.name)
+    taps, lanes = (layer.taps, layer.lanes) if layer else ('all', folding.lanes[node.name])
+    return memory.choose(logic.lines(made.design.graph, node, taps, lanes, made.bits, part), part)
+
+
+def _is_packed(built: Built, node: Node, options: Options, part: Device) -> bool:
+    """Whether a layer's DSPs make two products each."""
+    made = built.structure
+    graph, outputs = made.design.graph, made.design.folding.layers[node.name].outputs
+    weight, source = made.bits.weights[node.name], made.bits.tensors[node.inputs[0]]
+    return logic.multiplier(options, weight, source, outputs, fold.is_depthwise(graph, node), part) == 'pair'

@@ -1,1 +1,0 @@
-"""When a dataflow design does what: processes, schedules, the machine with bounded FIFOs, and its simulator."""
