@@ -253,8 +253,21 @@ def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Map
         actors.append(Actor(draft.name, draft.node, draft.part, process, tuple(names), streams_out))
         actors += [clones[draft.name]] if draft.name in clones else []
     by_name = {each.name: each for group in made.values() for each in group}
-    order = [name for actor in actors for name in actor.inlets]
-    return Design(graph, folding, tuple(actors), tuple(by_name[name] for name in (*order, OUT_PORT)))
+    in_order = _in_order(actors)
+    order = [name for actor in in_order for name in actor.inlets]
+    return Design(graph, folding, in_order, tuple(by_name[name] for name in (*order, OUT_PORT)))
+
+
+def _in_order(actors: list[Actor]) -> tuple[Actor, ...]:
+    """Each behind those that it reads from, otherwise as they stand: who reads what a window hands on comes behind it."""
+    found: list[Actor] = []
+    written, waiting = {IN_PORT}, actors
+    while waiting:
+        ready = next(actor for actor in waiting if written.issuperset(actor.inlets))
+        found.append(ready)
+        written.update(ready.outlets)
+        waiting = [actor for actor in waiting if actor is not ready]
+    return tuple(found)
 
 
 def _lanes(graph: Graph, folding: Folding, thing: Thing) -> int:
