@@ -130,17 +130,17 @@ def pace_cycles(folded: Graph, target: Dataflow) -> int:
 def chains(graph: Graph, target: Dataflow) -> list[Chain]:
     """The costs of every setting of the gates: a stretch hands on how words leave it."""
     target = settled(graph, target)
-    cycles = pace_cycles(rewrite.fold(graph), target)
+    folded = rewrite.fold(graph)
+    cycles = pace_cycles(folded, target)
 
     def run(part: Stretch, first: bool, setting: Mapping[str, int], state: Hashable) -> tuple[dict[str, int], Hashable]:
         assert state is None or isinstance(state, Leaving)
-        folded = rewrite.fold(rewrite.binarize(part.graph, setting))
-        built = _built(folded, target, cycles, state, part.final)
+        built = _built(rewrite.fold(rewrite.binarize(part.graph, setting)), target, cycles, state, part.final)
         rows = built.rows if first else built.rows[1:]  # the input of a stretch is a row of the one before
         return reduced(rows or [dict.fromkeys(REDUCTIONS, 0)], REDUCTIONS), built.sized.leaving
 
     parts: list[tuple[tuple[str, ...], Run]] = [
-        (part.graph.gates, functools.partial(run, part, index == 0)) for index, part in enumerate(stretches(graph))
+        (part.graph.gates, functools.partial(run, part, index == 0)) for index, part in enumerate(stretches(folded))
     ]
     return [carried(parts, None, REDUCTIONS)]
 
