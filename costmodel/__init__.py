@@ -2,7 +2,7 @@
 
     target = costmodel.dataflow(device='zcu104', fifo_policy='exact', weight_bits=8)    # a streaming design on an FPGA
     target = costmodel.pe_array(preset='shortcut_fusion', policy='layer_by_layer')      # a PE array with DRAM
-    target = costmodel.settled(graph, target)    # how far layers are unrolled: once for a network, whatever its gates do
+    target = costmodel.settled(graph, target)    # how far layers are unrolled, once for all gates
     cost   = costmodel.evaluate(graph, target)   # cost.total['bram18'], cost.nodes, cost.blocks, cost.fifos: integers
     table  = costmodel.tabulate(graph, target)   # every setting of every gate group
     value  = costmodel.expected(table, p)        # {resource: scalar} for p = {gate: probability}; differentiable
@@ -18,6 +18,7 @@ from costmodel import devices
 from costmodel.array.settings import PEArray, pe_array
 from costmodel.cost import Cost, CostError
 from costmodel.report import to_json
+from costmodel.streams.plan import plan
 from costmodel.streams.settings import Dataflow, dataflow
 from costmodel.targets import evaluate, monotone, settled
 
@@ -37,6 +38,7 @@ __all__ = [
     'expected',
     'monotone',
     'pe_array',
+    'plan',
     'settled',
     'tabulate',
     'to_json',

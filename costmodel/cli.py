@@ -13,7 +13,6 @@ networks: as given, with all skips ('before'), and as kept ('after').
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -24,7 +23,6 @@ from costmodel import report, targets
 from costmodel.cost import Cost, CostError
 from costmodel.plot import bars, check_picture
 from costmodel.settings import Blocks, ByNode, Check, OneOf, Setting, Text
-
 from costmodel.streams.evaluate import built_whole
 from costmodel.streams.flow.simulate import simulate
 from costmodel.targets import Target

@@ -12,9 +12,11 @@ network and the target.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import costmodel
@@ -23,8 +25,11 @@ from costmodel.targets import Target
 from experiments.config import Config, ConfigError, bits_of
 from experiments.keys import KEYS, RESOURCES
 from tailor_jax import rewrite
+from tailor_jax.dataflow import folding_file
+from tailor_jax.dataflow.folding import Folding, covers
 from tailor_jax.graph import Graph, GraphError
 
+FOLDING = 'folding.json'
 EXPORTED = 'dataflow'  # the target of every run's design, whatever its skips are priced on
 
 
@@ -108,6 +113,55 @@ def dataflow_of(config: Config) -> costmodel.Dataflow:
     return cast(costmodel.Dataflow, target_of(config, EXPORTED))
 
 
+def settled_of(config: Config, graph: Graph, name: str = '') -> Target:
+    """The target of a config with all that is decided once for a network. Raises ConfigError as `cost_of` does."""
+    name = name or config.cost.target
+    target = target_of(config, name)
+    with _telling(config, name):
+        return targets.settled(graph, target)
+
+
+def comparable(graph: Graph, target: Target) -> Target:
+    """The target for a network that is none of those it was settled for: settled anew, where its folding lacks a node."""
+    folding = getattr(target, 'folding', None)
+    if folding is None or covers(folding, rewrite.fold(graph)):
+        return target
+    return targets.settled(graph, dataclasses.replace(cast(Any, target), folding=None))
+
+
+@contextlib.contextmanager
+def _telling(config: Config, name: str) -> Iterator[None]:
+    """Errors of a target as those of a config."""
+    try:
+        yield
+    except costmodel.CostError as error:
+        raise ConfigError(f'{config.cost[name].where}: {error}') from None
+    except GraphError as error:
+        hint = '; cost.target=pe_array prices every op' if name == config.cost.target == 'dataflow' else ''
+        raise ConfigError(f'config.cost.target is {name!r}: {error}{hint}') from None
+
+
+def keep_folding(config: Config, graph: Graph, workdir: Path) -> None:
+    """Writes how far the layers of a run's design are unrolled, whichever skips will be left, to W/folding.json."""
+    if not (workdir / FOLDING).exists():
+        target = cast(costmodel.Dataflow, settled_of(config, graph, EXPORTED))
+        assert isinstance(target.folding, Folding), 'it is settled'
+        interval_cycles = costmodel.evaluate(graph, target).total['interval_cycles']
+        folding_file.save(workdir / FOLDING, target.folding, interval_cycles)
+
+
+def kept_design(config: Config, graph: Graph, workdir: Path) -> costmodel.Dataflow:
+    """The streaming design of a finished run: the target with the folding of W/folding.json.
+
+    Args:
+      config: of the run.
+      graph: with every skip.
+      workdir: W.
+    """
+    folding, _ = folding_file.load(workdir / FOLDING, rewrite.fold(graph))
+    return dataclasses.replace(dataflow_of(config), folding=folding)
+
+
 def check_sections(config: Config) -> None:
     """Raises ConfigError for a setting of a target that neither prices the skips nor is exported."""
     for name in targets.TARGETS:
@@ -126,21 +180,10 @@ def cost_of(config: Config, graph: Graph, charged: bool = True) -> HardwareCost:
     training is `charged` for it, for a cost that no skip adds to.
     """
     check_sections(config)
-    cost = HardwareCost(graph, target_of(config), tuple(config.cost.resources) or RESOURCES[config.cost.target])
-    for name in dict.fromkeys((EXPORTED, config.cost.target)):  # the design before training, not at the export
-        try:
-            targets.check_names(graph, target_of(config, name))
-        except costmodel.CostError as error:
-            raise ConfigError(f'{config.cost[name].where}: {error}') from None
-    try:
+    cost = HardwareCost(graph, settled_of(config, graph), tuple(config.cost.resources) or RESOURCES[config.cost.target])
+    settled_of(config, graph, EXPORTED)  # the design before training, not at the export
+    with _telling(config, config.cost.target):
         priced = cost.table.resources
-    except costmodel.CostError as error:
-        raise ConfigError(f'{config.cost[config.cost.target].where}: {error}') from None
-    except GraphError as error:
-        raise ConfigError(
-            f'config.cost.target is {config.cost.target!r}: {error}'
-            + ('; cost.target=pe_array prices every op' if config.cost.target == 'dataflow' else '')
-        ) from None
     for resource in cost.resources:
         if resource not in priced:
             raise ConfigError(

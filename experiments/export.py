@@ -20,9 +20,9 @@ import numpy as np
 
 import costmodel
 import hls_export
-from experiments import cli, dataset
+from experiments import cli, dataset, network
 from experiments.config import Config, ConfigError
-from experiments.cost import dataflow_of
+from experiments.cost import kept_design
 from experiments.summary import read_summary
 from experiments.workdir import read_config
 from hls_export import qonnx
@@ -41,16 +41,9 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     given.
     """
     config, integers = _finished(workdir)
-    target = dataflow_of(config)
-    cost = costmodel.evaluate(_graph(workdir, integers), target)
-    device = costmodel.devices.device(target.device)
-    plan = hls_export.Plan(
-        reuse_factors=cost.reuse_factors,
-        fifos={fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos},
-        part=device.part,
-        clock_mhz=target.clock_mhz,
-        process_latency_cycles=target.process_latency_cycles,
-    )
+    target = kept_design(config, network.kept(workdir), workdir)
+    pruned = _graph(workdir, integers)
+    cost, plan = costmodel.evaluate(pruned, target), costmodel.plan(pruned, target)
     images, labels = _test_split(config, integers)
     hls_export.write(
         out,

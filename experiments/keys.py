@@ -116,22 +116,17 @@ def _phase(name: str, epochs: float, learning_rate: float, weight_decay: float =
     }
 
 
-# Settings of a target that are other keys, or none, since the exported design has but one value of them.
+# Settings of a target that are other keys.
 _OF_QUANT = ('weight_bits', 'activation_bits', 'weight_bits_of', 'activation_bits_of')
-_NOT_EMITTED = {'dataflow': ('multiplier', 'add', 'skip', 'dsp_packing')}
-# Where training takes another default than the target. A pipeline of 8 cycles is an estimate until synthesis says
-# better: a FIFO read, an operand multiplexer, a multiplier of two or three stages, an adder tree of several levels a
-# cycle, a requantizer. Too few lose throughput or deadlock; too many cost a few tokens of the skip FIFOs.
-_FOR_TRAINING = {'cost.dataflow.process_latency_cycles': 8}
 
 
 def _of_target(target: str) -> Iterator[tuple[str, Key]]:
     """The keys of a target's settings."""
     for name, each in targets.TARGETS[target].SETTINGS.items():
-        if name in (*_OF_QUANT, *_NOT_EMITTED.get(target, ())):
+        if name in _OF_QUANT:
             continue
         key, kind = f'cost.{target}.{name}', each.check.kind
-        default = _FOR_TRAINING.get(key, each.default)
+        default = each.default
         policies = f' ({", ".join(each.policies)})' if each.policies else ''
         yield key, Key(None if default is None else kind(default), each.help + policies, _taken(each.check), kind)
 
@@ -317,10 +312,7 @@ RANGES = {key: each.takes for key, each in KEYS.items() if isinstance(each.takes
 # {section: {name that is no key of it: where it went, or why}}, for errors.
 ELSEWHERE: dict[str, dict[str, str]] = {
     'cost': {
-        **{
-            name: f'is now config.cost.dataflow.{name}'
-            for name in ('device', 'fifo_policy', 'interval_cycles', 'process_latency_cycles')
-        },
+        **{name: f'is now config.cost.dataflow.{name}' for name in ('device', 'fifo_policy', 'interval_cycles')},
         **{
             name: f'is now config.cost.pe_array.{name}'
             for name in ('preset', 'policy', 'rows', 'columns', 'sram_bytes', 'bandwidth_gb_s', 'batch', 'fuse_add')
@@ -330,11 +322,11 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     **{
         f'cost.{target}': {
             **{name: f'is config.quant.{name}, of every target' for name in _OF_QUANT},
-            **{
-                name: 'is no key: the exported design has one value of it; python -m costmodel prices others'
-                for name in _NOT_EMITTED.get(target, ())
-            },
         }
         for target in targets.TARGETS
     },
+}
+ELSEWHERE['cost.dataflow'] |= {
+    'reuse_factor': 'is now config.cost.dataflow.folding, a file',
+    'process_latency_cycles': 'is gone: every process has the latency of its own structure',
 }

@@ -124,7 +124,7 @@ def keep(graph: Graph, workdir: Path) -> None:
     path = workdir / FILE
     if not path.exists():
         files.write(path, graph_lib.to_json(graph))
-    elif _kept(path) != graph:
+    elif kept(path) != graph:
         raise FileExistsError(
             f'{path} is another network than config.model gives now, so its graph file or builder has changed; choose '
             'another --workdir, or put back what it was'
@@ -135,14 +135,14 @@ def check_teacher(graph: Graph, workdir: Path) -> None:
     """Raises ConfigError unless the run at `train.teacher_workdir` is of the same network."""
     where = f'config.train.teacher_workdir is {str(workdir)!r}'
     try:
-        theirs = _kept(workdir / FILE)
+        theirs = kept(workdir / FILE)
     except FileNotFoundError:
         raise ConfigError(f'{where}, but no {FILE} is there; give the workdir of a run') from None
     if theirs != graph:
         raise ConfigError(f'{where}, whose {FILE} is another network than config.model gives now')
 
 
-def _kept(path: Path) -> Graph:
+def kept(path: Path) -> Graph:
     try:
         return graph_lib.load(path)
     except GraphError as error:

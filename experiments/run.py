@@ -21,7 +21,7 @@ from experiments import config as config_lib
 from experiments import dataset, network
 from experiments.checks import Checked, check
 from experiments.config import Config
-from experiments.cost import cost_of
+from experiments.cost import comparable, cost_of, keep_folding
 from experiments.methods import METHODS
 from experiments.methods.method import Method, Net, Student, completed
 from experiments.network import build_graph
@@ -50,6 +50,7 @@ def train(config: Config, workdir: Path, quiet: bool = False) -> dict:
     checked = check(config)
     with held(workdir, 'config.json', config), _opened(config, checked.source, workdir, quiet) as run:
         network.keep(checked.graph, workdir)
+        keep_folding(config, checked.graph, workdir)
         summary = _phases(run, checked)
         summary |= {
             'seconds': round(time.monotonic() - start, 2),
@@ -110,7 +111,8 @@ def _summary(
     config: Config, checked: Checked, whole: Graph, pruned: Graph, student: Student, measured: Mapping[str, float]
 ) -> dict:
     """The content of summary.json but for how long it took; see docs/training.md."""
-    before, after = (costmodel.evaluate(each, checked.cost.target).total for each in (whole, pruned))
+    target = checked.cost.target
+    before, after = (costmodel.evaluate(each, comparable(each, target)).total for each in (whole, pruned))
     return {
         **summary_header(),
         'accuracy': measured,
@@ -138,6 +140,7 @@ def teacher_accuracy(config: Config, workdir: Path) -> float:
         check_kept(config, checked.graph, workdir)
         files.write(workdir / 'config.json', config_lib.to_json(config))  # runs that differ elsewhere share a teacher
         network.keep(checked.graph, workdir)
+        keep_folding(config, checked.graph, workdir)
         with _opened(config, checked.source, workdir, quiet=False) as run:
             return accuracy(run, 'teacher', graph, teacher_of(run, graph, distills=False).variables)
 

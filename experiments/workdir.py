@@ -25,6 +25,7 @@ FINISHED = ('graph.json', 'qgraph.npz', 'summary.json')  # what a run writes at 
 RUN = (
     'config.json',
     'network.json',
+    'folding.json',
     *FINISHED,
     'metrics.jsonl',
     'quant.json',

@@ -24,9 +24,9 @@ from costmodel.array.policies.retain import RETAIN
 from costmodel.array.policies.shortcut_fusion import SHORTCUT_FUSION, block
 from costmodel.array.policies.shortcut_mining import SHORTCUT_MINING
 from costmodel.array.settings import PEArray
-from costmodel.expectation.stretches import Stretch, stretches
 from costmodel.cost import Cost, CostError, TooSmall, by_block, reduced
 from costmodel.expectation.chain import Chain, Choice, Run, carried, settings
+from costmodel.expectation.stretches import Stretch, stretches
 from tailor_jax import rewrite
 from tailor_jax.array_schedule import LayerGraph
 from tailor_jax.graph import Graph

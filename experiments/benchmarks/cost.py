@@ -18,11 +18,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from costmodel.streams.timing import schedule, taps
 
 import costmodel
 from costmodel.array import evaluate as array
 from costmodel.array import tiling
-from costmodel.streams.timing import schedule, taps
 from experiments import cli
 from tailor_jax import build, rewrite
 

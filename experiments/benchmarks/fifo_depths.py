@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import costmodel
 from costmodel.streams.timing.simulate import simulate
+
+import costmodel
 from experiments import cli
 from experiments.config import ConfigError
 from tailor_jax import build, rewrite

@@ -165,3 +165,9 @@ def kept(folding: Folding, graph: Graph) -> Folding:
         elif node.op == 'relu' and node.inputs[0] in lanes:
             lanes[node.name] = lanes[node.inputs[0]]
     return Folding(lanes, {name: layer for name, layer in folding.layers.items() if name in graph.by_name})
+
+
+def covers(folding: Folding, graph: Graph) -> bool:
+    """Whether a folding has all nodes of a folded graph."""
+    left = kept(folding, graph)
+    return all(node.name in left.lanes and (not node.weighted or node.name in left.layers) for node in graph.nodes)
