@@ -199,9 +199,8 @@ def _latency_cycles(built: Built) -> int:
         return built.rows[0]['interval_cycles']
     names = edges(made.design.actors)
     depths = {edge: built.sized.depths[name] for edge, name in names.items() if name in built.sized.depths}
-    found = flow.latency_cycles(whole(made.design, made.latency_cycles), depths)
-    assert found is not None, 'FIFOs that keep the interval do not deadlock'
-    return found
+    interval_cycles = max(row['interval_cycles'] for row in built.rows)
+    return flow.latency_cycles(whole(made.design, made.latency_cycles), interval_cycles, depths)
 
 
 def _fifo_rows(built: Built, target: Dataflow) -> list[dict[str, Any]]:

@@ -164,7 +164,8 @@ def kept(folding: Folding, graph: Graph) -> Folding:
             lanes[node.name] = folding.lanes[node.name]
         elif node.op == 'relu' and node.inputs[0] in lanes:
             lanes[node.name] = lanes[node.inputs[0]]
-    return Folding(lanes, {name: layer for name, layer in folding.layers.items() if name in graph.by_name})
+    layers = {name: each for name, each in folding.layers.items() if name in graph.by_name and graph[name].weighted}
+    return Folding(lanes, layers)
 
 
 def covers(folding: Folding, graph: Graph) -> bool:

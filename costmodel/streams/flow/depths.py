@@ -26,8 +26,8 @@ r_n >= left_n, and waits in the FIFO until then:
 This schedule exists at the network's pace, satisfies every FIFO's bound, and the machine, running as soon as it can, is
 never later than it: the network keeps the interval of its slowest process.
 
-Latency: the machine of the whole network with the depths chosen, from the first word in to the last word of the first
-image out, images following back to back and words coming as fast as they are taken.
+Latency: from the first word of an image in to its last one out of the whole network with the depths chosen, words coming
+in evenly at the network's pace, image after image.
 
 Times are exact integers: a cycle is `unit` ticks, such that even paces are whole numbers.
 """
@@ -199,20 +199,9 @@ def _presence(placed: np.ndarray, read: np.ndarray, unit: int, period: int) -> i
     return int((np.searchsorted(following, read + unit, 'left') - np.arange(len(read))).max())
 
 
-def latency_cycles(part: Part, depths: Mapping[Edge, int]) -> int | None:
-    """Cycles from the first word in to the last word of the first image out, of a network with FIFOs of these depths;
-    None if it deadlocks. Streams that `depths` lacks are unbounded."""
-    lags = [0.0]  # of each actor: images that must come in before its first image is complete
-    for placed in part.actors:
-        reached = max(lags[writer] for writer, _ in placed.inlets)
-        lag = placed.process.lag_pixels / math.prod(placed.process.size) if isinstance(placed.process, Window) else 0
-        lags.append(reached + lag)
-    for images in range(1 + math.ceil(lags[-1]), 4 + math.ceil(lags[-1])):
-        machine = Machine(part, np.zeros(images * part.words, np.int64), ENDLESS, images=images)
-        machine.settle({})
-        last = len(machine.leaving.trips) // images  # of the first image, if nothing of it is missing
-        machine.settle(depths)
-        left = machine.left()
-        if len(left) >= last and left[last - 1] < ENDLESS // 2:
-            return int(left[last - 1])
-    return None
+def latency_cycles(part: Part, period: int, depths: Mapping[Edge, int]) -> int:
+    """Cycles from the first word of an image in to its last one out, images following one another at a period."""
+    machine, _ = _unbounded(part, period, 1)
+    assert machine.settle(depths), 'FIFOs that keep the period do not deadlock'
+    equal = machine.unit * period // machine.period
+    return -(-(int(machine.left()[-1]) + (equal - 1) * machine.period) // machine.unit)
