@@ -41,18 +41,15 @@ def terms(point: Point) -> dict[str, Terms]:
         case 'convert':
             return equations.convert(point['in'], point['out'], point['bits'])
         case 'finish':
-            return equations.finish(
-                point['pe'], point['lanes'], point['acc'], point['bits'], point['shift'], bool(point['relu']),
-                point['depth'], bool(point['add']),
-            )  # fmt: skip
+            units, sums = (point['pe'], point['lanes']), (point['acc'], point['bits'], point['shift'])
+            return equations.finish(*units, *sums, point['depth'], bool(point['add']))
         case 'window':
             return equations.window(
-                point.text('style'), *_kernel_and_size(point), point['words'], point['width'], bool(point['hand'])
+                point.text('style'), *_kernel_and_size(point), point['words'], point['width'], point['hand']
             )
         case 'ring':
-            return equations.ring(
-                point.text('style'), bool(point['column']), *_kernel_and_size(point), point['words'], point['group'], point['width']
-            )  # fmt: skip
+            sizes = (point['words'], point['group'], point['width'])
+            return equations.ring(point.text('style'), bool(point['column']), *_kernel_and_size(point), *sizes)
         case 'mac':
             return equations.mac(
                 point.text('multiplier'), point.text('style'), point['slices'], point['blocks'], parts.products(point),
@@ -85,7 +82,7 @@ def blocks(point: Point) -> dict[str, int]:
         case 'mac', _ if point.text('multiplier') != 'lut':
             pairs = point.text('multiplier') == 'pair'
             found['dsp'] = parts.products(point) * (math.ceil(point['pe'] / 2) if pairs else point['pe'])
-        case ('mean' | 'average'), _:
+        case (('mean' | 'average'), _):
             found['dsp'] = parts.quotient(point)['MULTIPLY'] * (point['lanes'] if kind == 'mean' else 1)
     return found
 

@@ -1,5 +1,5 @@
-"""The points that are synthesized: sizes as folded networks have them, words of 1 to 16 lanes, products up to one filter
-of 144.
+"""The points that are synthesized: sizes as folded networks have them, words of 1 to 16 lanes, products up to one
+filter of 144.
 
 Every fifth point, in an order drawn once, is held out: coefficients are fitted to the others and judged on these.
 """
@@ -21,7 +21,9 @@ def points() -> list[Point]:
     found += _thinned(
         [
             point('add', lanes=c, bits=b, align=align, shift=shift, relu=r)
-            for c, b, (align, shift), r in product((1, 2, 4, 8, 16), (2, 3, 4, 6, 8, 12, 16), ((0, 0), (0, 1), (2, 2)), (0, 1))
+            for c, b, (align, shift), r in product(
+                (1, 2, 4, 8, 16), (2, 3, 4, 6, 8, 12, 16), ((0, 0), (0, 1), (2, 2)), (0, 1)
+            )
         ],
         20,
     )
@@ -33,9 +35,7 @@ def points() -> list[Point]:
     ]
     found += _finishes()
     found += [point('rom', style='lut', depth=d, width=w) for d, w in product((16, 32, 48, 128), (16, 72))]
-    found += [
-        point('rom', style='bram', depth=d, width=w) for d, w in product((72, 288, 576, 1152), (16, 72, 144))
-    ]
+    found += [point('rom', style='bram', depth=d, width=w) for d, w in product((72, 288, 576, 1152), (16, 72, 144))]
     found += _windows()
     found += _rings()
     found += _macs('dsp', ((4, 8), (6, 6), (8, 8), (8, 16), (16, 16)), 20)
@@ -75,7 +75,8 @@ def _finishes() -> list[Point]:
         ],
         36,
     ) + [
-        point('finish', pe=pe, lanes=pe, acc=acc, bits=acc, shift=0, relu=0, depth=5, add=0) for pe, acc in ((1, 21), (2, 18))
+        point('finish', pe=pe, lanes=pe, acc=acc, bits=acc, shift=0, relu=0, depth=5, add=0)
+        for pe, acc in ((1, 21), (2, 18))
     ]
 
 
@@ -87,7 +88,9 @@ def _windows() -> list[Point]:
     ]
     bram = [
         point('window', style='bram', kh=k, kw=k, height=c, columns=c, stride=s, words=f, width=w, hand=h)
-        for k, c, s, f, w, h in product((2, 3), (16, 32, 56, 112), (1, 2), (1, 2, 4, 8, 16, 32), (8, 16, 32, 64), (0, 1))
+        for k, c, s, f, w, h in product(
+            (2, 3), (16, 32, 56, 112), (1, 2), (1, 2, 4, 8, 16, 32), (8, 16, 32, 64), (0, 1)
+        )
         if k * k * w <= 600 and 128 <= c * f <= 4096
     ]
     odd = [
@@ -126,7 +129,18 @@ def _macs(multiplier: str, widths: tuple[tuple[int, int], ...], count: int) -> l
     if multiplier == 'pair':
         return _thinned(found, count)
     deep = [
-        point('mac', multiplier=multiplier, style='lutram', slices=n, blocks=1, simd=9 * c // n, pe=c, w=4, a=8, depthwise=1)
+        point(
+            'mac',
+            multiplier=multiplier,
+            style='lutram',
+            slices=n,
+            blocks=1,
+            simd=9 * c // n,
+            pe=c,
+            w=4,
+            a=8,
+            depthwise=1,
+        )
         for n, c in ((1, 2), (3, 4), (9, 8))
     ]
     return _thinned(found, count - 3) + deep

@@ -237,7 +237,9 @@ def _given(part: Point, name: str) -> str:
         given |= quotient(part)
     if part.kind == 'mac':
         given['CHAIN'] = chain(part)
-    pairs = [f'.{key}({value if isinstance(value, int) else chr(34) + value + chr(34)})' for key, value in given.items()]
+    pairs = [
+        f'.{key}({value if isinstance(value, int) else chr(34) + value + chr(34)})' for key, value in given.items()
+    ]
     if part.kind == 'rom' and part.text('style') == 'bram':
         pairs.append(f'.FILE("{name}.hex")')
     elif part.kind in ('rom', 'finish'):
@@ -257,7 +259,8 @@ def _roms(part: Point, name: str) -> str:
     for k in range(count):
         lines.append(f'wire [{whole - 1}:0] words{k};')
         at = f'rom_at[{k * address} +: {address}]'
-        lines.append(f'rom #(.STYLE("bram"), .DEPTH({depth}), .WIDTH({whole}), .FILE("{name}.hex")) rom{k} (clk, {at}, words{k});')
+        sizes = f'.STYLE("bram"), .DEPTH({depth}), .WIDTH({whole}), .FILE("{name}.hex")'
+        lines.append(f'rom #({sizes}) rom{k} (clk, {at}, words{k});')
     if depth == 1:
         lines = [f"wire [{whole - 1}:0] words{k} = {whole}'h{contents(part)[0]:x};" for k in range(count)]
     chains = math.ceil(inner / count)

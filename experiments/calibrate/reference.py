@@ -23,7 +23,9 @@ def stimulus(part: Point) -> list[Words]:
     count = {
         'window': lambda: _images(part),
         'ring': lambda: _images(part),
-        'mac': lambda: part['slices'] * min(40, max(6, 4000 // (part['slices'] * part['blocks'] * part['simd'] * part['pe']))),
+        'mac': lambda: (
+            part['slices'] * min(40, max(6, 4000 // (part['slices'] * part['blocks'] * part['simd'] * part['pe'])))
+        ),
         'average': lambda: 3 * part['pixels'] * part['words'],
         'convert': lambda: 40 * max(1, part['out'] // part['in']),
         'rom': lambda: 2 * part['depth'],
@@ -32,6 +34,12 @@ def stimulus(part: Point) -> list[Words]:
     if part.kind == 'rom':
         return [[k % part['depth'] for k in range(count)]]
     return found
+
+
+def _pixels(part: Point) -> int:
+    """Of a mac: fewer of a large one."""
+    work = part['slices'] * part['blocks'] * part['simd'] * part['pe']
+    return min(40, max(6, 4000 // work))
 
 
 def _images(part: Point) -> int:
@@ -119,7 +127,7 @@ def _rounded(total: int, count: int) -> int:
 
 
 def _windows(part: Point, words: Words) -> list[Words]:
-    """Whole windows of pixels whose anchor is on the grid: visit k completes the one anchored `lag` pixels before it."""
+    """Windows of pixels whose anchor is on the grid: visit k completes the one anchored `lag` pixels before it."""
     kh, kw, height, columns, size = part['kh'], part['kw'], part['height'], part['columns'], part['words']
     top, left = (kh - 1) // 2, (kw - 1) // 2
     lag = (kh - 1 - top) * columns + kw - 1 - left

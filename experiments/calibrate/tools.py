@@ -57,9 +57,12 @@ def simulate(part: Point) -> int:
             for index, (stream, outlet) in enumerate(zip(wanted, found)):
                 values = [value for _, value in outlet]
                 if values != stream:
-                    at = next((k for k, (x, y) in enumerate(zip(values, stream)) if x != y), min(len(values), len(stream)))
+                    at = next(
+                        (k for k, (x, y) in enumerate(zip(values, stream)) if x != y), min(len(values), len(stream))
+                    )
                     raise ToolError(
-                        f'{part.key}: output {index} differs from word {at} on; {len(values)} of {len(stream)} words came out'
+                        f'{part.key}: output {index} differs from word {at} on; {len(values)} of {len(stream)} words '
+                        'came out'
                     )
             if not stalls:
                 _check_cycles(part, words, found)
@@ -68,7 +71,7 @@ def simulate(part: Point) -> int:
 
 def _compile(folder: Path, part: Point, words: list[list[int]], wanted: list[list[int]]) -> None:
     """The part in its bench."""
-    sources, sinks = (list(each) + [0] for each in parts.streams(part))
+    sources, sinks = ([*each, 0] for each in parts.streams(part))
     settings = {
         **{f'IN{k}': sources[k] for k in (0, 1)},
         **{f'OUT{k}': sinks[k] for k in (0, 1)},
@@ -106,7 +109,9 @@ def _check_cycles(part: Point, words: list[list[int]], found: list[list[tuple[in
         wanted = [int(start + ends[trip]) for trip in writes if trip < len(ends)]
         if cycles != wanted[: len(cycles)]:
             at = next(k for k, pair in enumerate(zip(cycles, wanted)) if pair[0] != pair[1])
-            raise ToolError(f'{part.key}: output {index}, word {at} was promised in cycle {cycles[at]}, not {wanted[at]}')
+            raise ToolError(
+                f'{part.key}: output {index}, word {at} was promised in cycle {cycles[at]}, not {wanted[at]}'
+            )
 
 
 def synthesize(points: Sequence[Point]) -> list[dict[str, int | str]]:

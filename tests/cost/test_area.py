@@ -1,4 +1,4 @@
-"""What processes take: chains of packed products against arithmetic, designs against their layers, laws of the terms."""
+"""What processes take: chains of packed products against arithmetic, designs against layers, laws of the terms."""
 
 import dataclasses
 import itertools
@@ -12,12 +12,14 @@ from random_graphs import nested_graphs
 
 import costmodel
 from costmodel.devices import DEVICES
-from costmodel.streams.area import equations, latency, logic
-from costmodel.streams.area.logic import Options, Parts
+from costmodel.streams.area import equations, fifo_area, latency, logic, unit, widths
+from costmodel.streams.area.logic import Parts
+from costmodel.streams.area.unit import Options, dsp_count
 from tailor_jax import build, rewrite, streaming
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow.folding import Folding, Layer
+from tailor_jax.dataflow.process import Mac
 from tailor_jax.graph import Graph, Node, macs
 
 KV260, PYNQ = DEVICES['kv260'], DEVICES['pynq_z2']
@@ -27,8 +29,8 @@ BITS = st.integers(1, 8)
 
 @given(BITS, BITS, st.integers(1, 30), st.data())
 def test_two_sums_of_packed_products_come_apart(w, a, products, data):
-    """As many products as `chain` says, added as they come out of the multiplier: the low 18 bits are the one sum, what is
-    above them, and the borrow, the other; also where all products are extreme.
+    """As many products as `chain` says, added as they come out of the multiplier: the low 18 bits are the one sum, what
+    is above them, and the borrow, the other; also where all products are extreme.
     """
     count = latency.chain('pair', products, w, a)
     lo, hi = -(1 << (w - 1)), (1 << (w - 1)) - 1
@@ -46,7 +48,10 @@ def test_chains_hold_all_products_and_are_as_few_as_can_be(kind, products, w, a)
     count = latency.chain(kind, products, w, a)
     places = latency.places(products, count)
     assert sum(places) == products and 1 <= count <= latency.CHAIN and list(places) == sorted(places)
-    assert math.ceil(products / count) == math.ceil(products / latency.chain('dsp', 1000 * products, w, a)) or kind != 'dsp'
+    assert (
+        math.ceil(products / count) == math.ceil(products / latency.chain('dsp', 1000 * products, w, a))
+        or kind != 'dsp'
+    )
 
 
 def test_a_ninth_eight_bit_product_waits_no_longer_than_the_others():
@@ -73,7 +78,7 @@ def priced(graph: Graph, folding: Folding, options: Options = Options(), **setti
     """Of each actor."""
     target = costmodel.dataflow(device='kv260', **settings)
     design = designs.design(graph, folding)
-    bits = logic.widths(graph, target)
+    bits = widths.widths(graph, target)
     for actor in design.actors:
         assert logic.latency_cycles(design, actor, bits, options, KV260) >= 0
     return {actor.name: logic.price(design, actor, bits, options, KV260) for actor in design.actors}
@@ -89,7 +94,7 @@ def folded(draw):
 @given(folded())
 def test_a_design_is_priced_as_its_layers_are(case):
     graph, folding = case
-    bits, options = logic.widths(graph, costmodel.dataflow(device='kv260')), Options()
+    bits, options = widths.widths(graph, costmodel.dataflow(device='kv260')), Options()
     found = priced(graph, folding)
     for node in graph.nodes:
         if node.weighted:
@@ -119,6 +124,41 @@ def test_multipliers_and_weights_of_a_design(case):
     assert sum(each.macs for each in packed.values()) == macs(graph)
 
 
+@given(folded())
+def test_storages_are_there_for_all_and_lessen_the_greater_share(case):
+    graph, folding = case
+    design = designs.design(graph, folding)
+    bits = widths.widths(graph, costmodel.dataflow(device='kv260'))
+    deep = [actor.node for actor in design.actors if isinstance(actor.process, Mac) and actor.process.blocks > 1]
+    for options in (Options(), Options(weights=dict.fromkeys(deep[:1], 'bram'))):
+        made = logic.stored(design, bits, options, KV260, Parts(lut=20_000, bram18=10))
+        assert made.weights.keys() == folding.layers.keys() and set(made.weights.values()) <= {'lut', 'bram'}
+        assert made.lines.keys() == {actor.name for actor in design.actors if actor.part == 'window'}
+        assert made.weights.items() >= options.weights.items()
+
+        def greater(each, design=design):
+            total = Parts(lut=20_000, bram18=10)
+            for actor in design.actors:
+                total += logic.price(design, actor, bits, each, KV260)
+            return max(total.lut / KV260.lut, total.bram18 / KV260.bram18)
+
+        if not options.weights:
+            assert greater(made) <= greater(options) + 1e-9
+
+
+def test_a_storage_that_there_is_not_is_refused():
+    graph, layer = EDGES[-1]
+    folding = Folding({'input': 1, 'layer': 2}, {'layer': layer})
+    with pytest.raises(
+        costmodel.CostError, match=r"the weights of 'layer' cannot be stored in 'bram'; expected one of lut"
+    ):
+        priced(graph, folding, Options(weights={'layer': 'bram'}))
+    with pytest.raises(
+        costmodel.CostError, match=r"the rows of 'layer' cannot be stored in 'srl'; expected one of lut, bram"
+    ):
+        priced(graph, folding, Options(lines={'layer__window': 'srl'}))
+
+
 def test_multiplications_of_resnet20():
     graph = rewrite.fold(build.resnet(20))
     lanes = {node.name: 1 for node in graph.nodes}
@@ -138,16 +178,23 @@ def test_bops_of_one_convolution():
 
 def test_multipliers():
     """Two 8-bit products share a DSP of an UltraScale part; wider ones and other families' do not."""
-    assert logic.dsp_count(9, 16, 8, 8, KV260, shared=True) == 72
-    assert logic.dsp_count(9, 15, 8, 8, KV260, shared=True) == 72
-    assert logic.dsp_count(9, 16, 8, 8, KV260, shared=False) == 144
-    assert logic.dsp_count(9, 16, 8, 8, PYNQ, shared=True) == 144
-    assert logic.dsp_count(9, 16, 16, 16, KV260, shared=True) == 144
-    assert logic.dsp_count(9, 16, 20, 20, KV260, shared=True) == 288
-    kinds = [logic.multiplier(Options(**given), w, a, outputs, depthwise, KV260) for given, w, a, outputs, depthwise in (
-        ({}, 4, 4, 2, False), ({}, 8, 8, 2, False), ({}, 8, 8, 1, False), ({}, 8, 8, 2, True), ({'packing': False}, 8, 8, 2, False),
-        ({'multiplier': 'dsp'}, 4, 4, 2, False), ({'multiplier': 'lut'}, 16, 16, 2, False), ({}, 9, 8, 2, False),
-    )]  # fmt: skip
+    assert dsp_count(9, 16, 8, 8, KV260, shared=True) == 72
+    assert dsp_count(9, 15, 8, 8, KV260, shared=True) == 72
+    assert dsp_count(9, 16, 8, 8, KV260, shared=False) == 144
+    assert dsp_count(9, 16, 8, 8, PYNQ, shared=True) == 144
+    assert dsp_count(9, 16, 16, 16, KV260, shared=True) == 144
+    assert dsp_count(9, 16, 20, 20, KV260, shared=True) == 288
+    cases = [
+        ({}, 4, 4, 2, False),
+        ({}, 8, 8, 2, False),
+        ({}, 8, 8, 1, False),
+        ({}, 8, 8, 2, True),
+        ({'packing': False}, 8, 8, 2, False),
+        ({'multiplier': 'dsp'}, 4, 4, 2, False),
+        ({'multiplier': 'lut'}, 16, 16, 2, False),
+        ({}, 9, 8, 2, False),
+    ]
+    kinds = [unit.multiplier(Options(**given), *sizes, KV260) for given, *sizes in cases]
     assert kinds == ['lut', 'pair', 'dsp', 'dsp', 'dsp', 'pair', 'lut', 'dsp']
 
 
@@ -187,8 +234,8 @@ AMOUNTS = st.tuples(KINDS, *(st.integers(1, 20) for _ in range(4)), BITS, BITS)
 
 @given(AMOUNTS, st.integers(0, 5))
 def test_a_larger_unit_takes_no_less(sizes, which):
-    """Another pass, product or output, or a wider operand: no fewer LUTs or flip-flops, up to what longer chains save."""
-    kind, slices, blocks, products, outputs, w, a = sizes
+    """Another pass, product or output, or a wider operand: no fewer LUTs, nor flip-flops but for words kept in LUTs."""
+    kind, slices, _, products, _, w, a = sizes
     larger = list(sizes)
     larger[which + 1] += 1
     if which == 2:  # a multiple, so that chains stay as they are
@@ -205,8 +252,6 @@ def test_a_larger_unit_takes_no_less(sizes, which):
 
 @given(st.integers(1, 4000), st.integers(1, 200))
 def test_a_stream_takes_its_fifo_and_the_count_of_promises(depth, bits):
-    from costmodel.streams.area import fifo_area
-
     built, found = fifo_area.build(depth, bits, KV260), logic.stream(depth, bits, KV260)
     assert (found.bram18, found.uram) == (built.bram18, built.uram)
     assert 2 <= found.lut - built.lut <= 40

@@ -1,4 +1,4 @@
-"""Memories of processes: closed forms against what they must hold and against counts of other tools; the cheapest storage."""
+"""Memories of processes: closed forms against what they must hold and other tools' counts; the cheapest storage."""
 
 import dataclasses
 import math
@@ -81,8 +81,7 @@ LAYERS = st.lists(st.tuples(st.integers(1, 2000), st.integers(8, 600)), min_size
 
 @given(LAYERS, st.integers(0, 100_000), st.integers(0, 300))
 def test_weights_are_balanced(layers, lut, bram18):
-    """Moving one more layer into block RAM lessens the greater share no further, and with no memory to spare nothing moves.
-    """
+    """One more layer in block RAM lessens the greater share no further; with no memory to spare nothing moves."""
     options = {f'layer{k}': memory.rom(words, (bits,)) for k, (words, bits) in enumerate(layers)}
     found = memory.balanced(options, lut, bram18, KV260)
 

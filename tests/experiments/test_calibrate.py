@@ -27,9 +27,16 @@ def test_the_results_are_those_of_the_grid_and_were_all_simulated():
     assert [part.key for part in MEASURED] == [part.key for part in grid.points()]
     assert len(MEASURED) >= 290 and len(HELD_OUT) >= len(MEASURED) // 5
     assert all(int(row['simulated_words']) >= 3 for row in table.raw())
-    assert {part.kind for part in MEASURED} == {
-        path.stem for path in parts.RTL.glob('*.v')
-    } - {'bench', 'primitives', 'ram', 'anchor', 'dsp', 'tree', 'value', 'quotient'}
+    assert {part.kind for part in MEASURED} == {path.stem for path in parts.RTL.glob('*.v')} - {
+        'bench',
+        'primitives',
+        'ram',
+        'anchor',
+        'dsp',
+        'tree',
+        'value',
+        'quotient',
+    }
 
 
 def test_the_counts_are_those_of_the_cells():
@@ -235,6 +242,7 @@ EACH = [
     point('average', pixels=9, words=1, lanes=3, bits=8),
     point('rom', style='lut', depth=20, width=9),
     point('rom', style='lut', depth=300, width=9),
+    point('rom', style='lut', depth=1100, width=3),
     point('finish', pe=2, lanes=4, acc=20, bits=8, shift=7, relu=0, depth=8, add=1),
     point('finish', pe=6, lanes=2, acc=20, bits=8, shift=7, relu=1, depth=9, add=1),
     point('finish', pe=4, lanes=1, acc=20, bits=8, shift=5, relu=0, depth=32, add=0),

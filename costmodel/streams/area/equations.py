@@ -51,7 +51,13 @@ def relu(lanes: int, bits: int) -> dict[str, Terms]:
 def add(lanes: int, bits: int, align: int, shift: int, relu: bool) -> dict[str, Terms]:
     """Adders, saturation, a register."""
     kept = lanes * (bits - 1)  # below the sign
-    lut: Terms = {'one': 1, 'adder_bit': lanes * bits, 'kept_bit': kept, 'aligned': lanes * (shift == align), 'signed': lanes * (not relu)}
+    lut: Terms = {
+        'one': 1,
+        'adder_bit': lanes * bits,
+        'kept_bit': kept,
+        'aligned': lanes * (shift == align),
+        'signed': lanes * (not relu),
+    }
     return {'lut': lut, 'ff': {'one': 1, 'bit': lanes * bits}}
 
 
@@ -68,9 +74,9 @@ def convert(source: int, out: int, bits: int) -> dict[str, Terms]:
     return {'lut': lut, 'ff': {'one': 1, 'counter_bit': times * (1 + splits), 'bit': max(source, out) * bits}}
 
 
-def finish(outputs: int, lanes: int, acc: int, bits: int, shift: int, relu: bool, depth: int, adds: bool) -> dict[str, Terms]:
-    """Of PE = `outputs` sums: the bias of `depth` words, saturation of min(PE, lanes) at once, gathering or splitting, and
-    where an add is absorbed its adders, one a lane.
+def finish(outputs: int, lanes: int, acc: int, bits: int, shift: int, depth: int, adds: bool) -> dict[str, Terms]:
+    """Of PE = `outputs` sums: the bias of `depth` words, saturation of min(PE, lanes) at once, gathering or splitting,
+    and where an add is absorbed its adders, one a lane.
     """
     units, splits = min(outputs, lanes), outputs > lanes
     times = max(outputs, lanes) // units
@@ -131,7 +137,7 @@ def mean(taps: int, lanes: int, bits: int) -> dict[str, Terms]:
 
 
 def average(pixels: int, words: int, lanes: int, bits: int) -> dict[str, Terms]:
-    """Counters; an adder a lane on a memory of `words` sums; the sums of the last words held and shifted; a quotient."""
+    """Counters; an adder a lane on a memory of `words` sums; the last words' sums held and shifted; a quotient."""
     multiplies, wide = bool(pixels & (pixels - 1)), bits + address_bits(pixels)
     counters = address_bits(words) + address_bits(pixels) + 2 * address_bits(lanes)
     lut: Terms = {
@@ -148,14 +154,14 @@ def average(pixels: int, words: int, lanes: int, bits: int) -> dict[str, Terms]:
 
 
 def window(
-    style: str, kernel: tuple[int, int], size: tuple[int, int], words: int, width: int, hand: bool
+    style: str, kernel: tuple[int, int], size: tuple[int, int], words: int, width: int, hands: int
 ) -> dict[str, Terms]:
     """Counters, masks; the memories of rows and of earlier columns; the register of the word that goes out."""
     (rows, columns), (high, wide) = kernel, size
     counters = address_bits(words) + address_bits(wide * words) + address_bits(wide) + address_bits(high)
-    waits = address_bits((rows - 1) * wide + columns) * hand
+    waits = address_bits((rows - 1) * wide + columns) * hands
     above, earlier = (rows - 1) * width, (columns - 1) * rows * width
-    held = rows * columns * width + width + width * hand
+    held = rows * columns * width + width + width * hands
     if style == 'lutram':
         held += above
     lut: Terms = {
@@ -184,15 +190,15 @@ def ring(
     address = address_bits(wide * words)
     counters = address + address_bits(words) + address_bits(wide) + address_bits(high) + address_bits(group)
     counters += address_bits(words // group) + address_bits(columns) + address_bits(rows) * (2 if column else 4)
-    taps = rows if column else 1
+    taps, one = rows if column else 1, memory.ring(column, rows, wide * words, width)
     lut: Terms = {
         'one': 1,
         'counter_bit': counters,
         'step_bit': address,
         'edge': rows + columns,
         'choice': taps * width * choose_luts(taps),
-        'memory_lut': memory.lutram_luts(*memory.ring(column, rows, wide * words, width)) * taps if style == 'lutram' else 0,
-        'ram_mux': memory.bram_luts(*memory.ring(column, rows, wide * words, width)) * taps if style == 'bram' else 0,
+        'memory_lut': memory.lutram_luts(*one) * taps if style == 'lutram' else 0,
+        'ram_mux': memory.bram_luts(*one) * taps if style == 'bram' else 0,
     }
     held = taps * width * (2 if style == 'lutram' else 1)
     return {'lut': lut, 'ff': {'one': 1, 'counter_bit': counters + address, 'edge': rows + columns, 'bit': held}}

@@ -1,15 +1,15 @@
 """How long the pipeline of a process is: cycles from the end of a trip to its word's entry into a FIFO.
 
-    Window    2                                     memories; the register that masks
-    Mac       m + ceil(log2 n) + s                  m = 3 + C behind DSPs that add C products one after another, 2 behind products in
-                                                    LUTs; n sums (or products) meet in a tree with a register a level; s = 1 where
-                                                    slices are added up, or pairs of products taken apart
-    Convert   1; finish: 2, 3 where it splits       bias; saturation; and 1 for an absorbed add
-    Words     1; clone 0; pools ceil(log2 taps)     a mean: 1 more for its rounding, 4 if it multiplies
+    Window    2                                 memories; the register that masks
+    Mac       m + ceil(log2 n) + s              m = 3 + C behind DSPs that add C products one after another, 2 behind
+                                                products in LUTs; n sums (or products) meet in a tree with a register a
+                                                level; s = 1 where slices are added up, or pairs of products come apart
+    Convert   1; finish: 2, 3 where it splits   bias; saturation; and 1 for an absorbed add
+    Words     1; clone 0; max ceil(log2 taps)   a mean: 1 more for its rounding, 4 if it multiplies
     Average   2, 5 if it multiplies
 
-These are the registers of the Verilog in `experiments/calibrate/rtl`, whose test bench checks that every word comes just
-then.
+These are the registers of the Verilog in `experiments/calibrate/rtl`, whose test bench checks that every word comes
+just then.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def places(products: int, chain: int) -> tuple[int, ...]:
 
 
 def mac(multiplier: str, slices: int, products: int, weight_bits: int, activation_bits: int) -> int:
-    """Of a matrix-vector unit that adds `products` products an output and cycle; `multiplier`: 'dsp', 'pair' or 'lut'."""
+    """Of a matrix-vector unit that adds `products` an output and cycle; `multiplier`: 'dsp', 'pair' or 'lut'."""
     count = chain(multiplier, products, weight_bits, activation_bits)
     added = slices > 1 or multiplier == 'pair'
     if multiplier == 'lut':

@@ -1,15 +1,15 @@
 """What a process of a streaming design takes beside its FIFOs: multipliers, adders, memories, control.
 
-With SIMD = taps x lanes values in and PE = `outputs` sums out, N_s slices, N_b blocks (`folding`), K products an output,
-weights of w bits, activations of a bits, sums of acc = a + w + ceil(log2 K) + 1 bits (the bias adds one):
+With SIMD = taps x lanes values in and PE = `outputs` sums out, N_s slices, N_b blocks (`folding`), K products an
+output, weights of w bits, activations of a bits, sums of acc bits (`widths`):
 
-    window    (kh - 1) W F words of `lanes` values in a row memory, kh (kw - 1) F in memories of F words; or the ring of kh
-              rows; kh kw a lanes bits of registers, whose reset is the mask of what lies outside the image
-    mac       SIMD PE products: as many DSPs (wider operands: more); SIMD ceil(PE / 2) with two of a pair of 8-bit weights
-              each. C products (`latency.chain`) are added within DSPs; ceil(SIMD / C) - 1 adders an output; N_s > 1: an
-              accumulator of acc bits an output. Weights: N_s N_b words of SIMD PE w bits. N_b > 1: SIMD a N_s bits kept
+    window    (kh - 1) W F words of `lanes` values in a row memory, kh (kw - 1) F in memories of F words; or the ring of
+              kh rows; kh kw a lanes bits of registers, whose reset is the mask of what lies outside the image
+    mac       `unit`: multipliers and weights. C products (`latency.chain`) are added within DSPs; ceil(SIMD / C) - 1
+              adders an output; N_s > 1: an accumulator of acc bits an output; N_b > 1: SIMD a N_s bits kept
     finish    min(PE, lanes) biases, roundings and saturations at once: the rounding is in the ROM of biases
-    pools     kh kw - 1 comparisons or adders a lane; a mean over no power of two multiplies: a DSP a lane, an image's one
+    pools     kh kw - 1 comparisons or adders a lane; a mean over no power of two multiplies: a DSP a lane, for a whole
+              image one
     BOPS      H W m K (w a + w + a + log2 K) for m output channels (Karbachevsky et al. 2021)
 
 LUTs and flip-flops are those of the parts in `equations`; FIFOs are priced by `stream`. The rounding shift, which
@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 from costmodel.devices import Device
 from costmodel.streams.area import equations, fifo_area, latency, memory
 from costmodel.streams.area.memory import Memory
-from costmodel.streams.settings import Dataflow, activation_bits, weight_bits
+from costmodel.streams.area.unit import Options, dsp_count, unit, weights
+from costmodel.streams.area.widths import Widths
 from tailor_jax import streaming
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow.design import ADAPTED, CLONE, SUMS, WINDOW, Actor, Design
@@ -66,53 +66,6 @@ class Parts:
         return {field.name: math.ceil(getattr(self, field.name) - 1e-6) for field in dataclasses.fields(self)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Widths:
-    """Bits: of a node's tensor, of its weights, of its sums with their bias."""
-
-    tensors: Mapping[str, int]
-    weights: Mapping[str, int]
-    sums: Mapping[str, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a design is built.
-
-    Attributes:
-      multiplier: 'dsp', 'lut', or 'auto': LUTs up to 16 bits of w x a, else DSPs.
-      packing: two products of narrow operands share a DSP.
-      weights: {node: 'lut' or 'bram'}; LUTs where a node is missing. See `memory.balanced`.
-      lines: {window: 'lut', 'bram' or 'uram'}; the cheapest where a window is missing.
-    """
-
-    multiplier: str = 'auto'
-    packing: bool = True
-    weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-def accumulator_bits(graph: Graph, node: Node, target: Dataflow) -> int:
-    """Width that holds any sum of the products of a weighted node, and its bias."""
-    count, _ = streaming.products(graph, node)
-    return activation_bits(target, graph[node.inputs[0]]) + weight_bits(target, node) + math.ceil(math.log2(count)) + 1
-
-
-def is_logits(graph: Graph, node: Node) -> bool:
-    """A dense node that ends the network: its sums are the result."""
-    return node.op == 'dense' and node.name == graph.output.name
-
-
-def widths(graph: Graph, target: Dataflow) -> Widths:
-    """The widths of a folded graph on a target; logits are as wide as their sums."""
-    weighted = [node for node in graph.nodes if node.weighted]
-    sums = {node.name: accumulator_bits(graph, node, target) for node in weighted}
-    tensors = {
-        node.name: sums[node.name] if is_logits(graph, node) else activation_bits(target, node) for node in graph.nodes
-    }
-    return Widths(tensors, {node.name: weight_bits(target, node) for node in weighted}, sums)
-
-
 def stream(depth: int, width_bits: int, device: Device) -> Parts:
     """What a FIFO takes that holds `depth` words, with the counter of those that were promised to it."""
     built = fifo_area.build(depth, width_bits, device)
@@ -142,6 +95,31 @@ def price(design: Design, actor: Actor, bits: Widths, options: Options, device: 
     if host := _host(design, actor):
         return finish(graph, host, folding.layers[host.name], lanes, bits, node if node.op == 'add' else None)
     return elementwise(graph, node, lanes, bits, device)
+
+
+def stored(design: Design, bits: Widths, options: Options, device: Device, streams: Parts) -> Options:
+    """The options with a storage for the weights of every layer and the rows of every window, where none is given.
+
+    Args:
+      streams: what all FIFOs take; weights are balanced against it and all processes. Decided once, with every skip
+        open.
+    """
+    graph, total, rows, roms = design.graph, Parts(), {}, {}
+    total += streams
+    for actor in design.actors:
+        total += price(design, actor, bits, options, device)
+        node = graph[actor.node]
+        if actor.part == WINDOW:
+            folded = design.folding.layers.get(node.name)
+            taps, lanes = _window_folding(folded) if folded else ('all', design.folding.lanes[node.name])
+            rows[actor.name] = memory.choose(lines(graph, node, taps, lanes, bits, device), device)
+        elif actor.part == 'mac':
+            roms[node.name] = weights(graph, node, design.folding.layers[node.name], bits, options, device)
+    for name, found in roms.items():
+        taken = memory.named(found, options.weights.get(name, 'lut'), f'the weights of {name!r}')
+        total.lut, total.bram18 = total.lut - taken.lut, total.bram18 - taken.bram18
+    balanced = memory.balanced(roms, total.lut, total.bram18, device)
+    return dataclasses.replace(options, weights=balanced | dict(options.weights), lines=rows | dict(options.lines))
 
 
 def layer(
@@ -210,74 +188,9 @@ def window(
         terms = equations.ring(style, taps == 'column', node.kernel, size, words, group, word)
         total.add_part(f'ring_{part}', terms)
         total.line_buffer_bits = node.kernel[0] * width * channels * value
-    total.add_memory(dataclasses.replace(options[storage], lut=0))  # LUTs are among the terms
+    taken = memory.named(options, storage, f'the rows of {node.name!r}')
+    total.add_memory(dataclasses.replace(taken, lut=0))  # LUTs are among the terms
     return total
-
-
-def multiplier(options: Options, weight: int, source: int, outputs: int, depthwise: bool, device: Device) -> str:
-    """'lut', 'dsp' or 'pair', of products of these widths for so many outputs."""
-    if options.multiplier == 'lut' or (options.multiplier == 'auto' and weight * source <= 16):
-        return 'lut'
-    shared = options.packing and outputs > 1 and not depthwise
-    return 'pair' if shared and max(weight, source) <= device.family.dsp_pair_bits else 'dsp'
-
-
-def dsp_count(products: int, outputs: int, weight: int, source: int, device: Device, shared: bool) -> int:
-    """DSPs of `products` for each of `outputs`; `shared`: two take one where widths allow."""
-    if shared and max(weight, source) <= device.family.dsp_pair_bits:
-        return products * math.ceil(outputs / 2)
-    wide, narrow = device.family.dsp_bits
-    operands = sorted((weight, source))
-    return products * outputs * math.ceil(operands[1] / wide) * math.ceil(operands[0] / narrow)
-
-
-@dataclasses.dataclass(frozen=True)
-class Unit:
-    """The sizes of a matrix-vector unit; `products` an output and cycle."""
-
-    slices: int
-    blocks: int
-    products: int
-    outputs: int
-    weight: int
-    source: int
-    depthwise: bool
-    kind: str  # of multiplier
-
-    @property
-    def values(self) -> int:
-        """SIMD."""
-        return self.products * (self.outputs if self.depthwise else 1)
-
-    @property
-    def chain(self) -> int:
-        """Products that are added within DSPs."""
-        return latency.chain(self.kind, self.products, self.weight, self.source)
-
-    @property
-    def rom_widths(self) -> tuple[int, ...]:
-        """Bits of the words of each ROM, one for each place of a chain."""
-        at = latency.places(self.products, self.chain)
-        return tuple(each * self.outputs * self.weight for each in at)
-
-
-def unit(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options, device: Device) -> Unit:
-    """The matrix-vector unit of a folded layer."""
-    slices, blocks = fold.slices_and_blocks(graph, node, folded)
-    depthwise = fold.is_depthwise(graph, node)
-    taps = fold.taps_at_once(node, folded.taps)
-    products = taps * (1 if depthwise else folded.lanes)
-    weight, source = bits.weights[node.name], bits.tensors[node.inputs[0]]
-    kind = multiplier(options, weight, source, folded.outputs, depthwise, device)
-    if depthwise:
-        blocks = node.groups // folded.lanes  # other weights, but no word is read again
-    return Unit(slices, blocks * (1 if depthwise else node.groups), products, folded.outputs, weight, source, depthwise, kind)
-
-
-def weights(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options, device: Device) -> dict[str, Memory]:
-    """The storages of a layer's weights."""
-    made = unit(graph, node, folded, bits, options, device)
-    return memory.rom(made.slices * made.blocks, made.rom_widths)
 
 
 def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options, device: Device) -> Parts:
@@ -297,7 +210,7 @@ def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options,
     sizes = (made.slices, passes, made.products, made.outputs, made.weight, made.source, made.depthwise)
     total.add_part('mac', equations.mac(made.kind, style, *sizes))
     roms = weights(graph, node, folded, bits, options, device)
-    total.add_memory(roms[options.weights.get(node.name, 'lut')])
+    total.add_memory(memory.named(roms, options.weights.get(node.name, 'lut'), f'the weights of {node.name!r}'))
 
     count, channels = streaming.products(graph, node)
     total.weight_memory_bits = count * channels * made.weight
@@ -312,8 +225,7 @@ def finish(graph: Graph, node: Node, folded: Layer, lanes: int, bits: Widths, ad
     wide, out, total = bits.sums[node.name], bits.tensors[node.name], Parts()
     shift = 0 if out >= wide else max(1, bits.weights[node.name] - 1)
     depth = node.shape[2] // min(folded.outputs, lanes)
-    relu = adds.relu if adds else node.relu
-    terms = equations.finish(folded.outputs, lanes, wide, out, shift, relu, depth, adds is not None)
+    terms = equations.finish(folded.outputs, lanes, wide, out, shift, depth, adds is not None)
     total.add_part('finish', terms)
     total.weight_memory_bits = node.shape[2] * wide
     return total
@@ -355,8 +267,6 @@ def _quotient_dsps(count: int, source: int, device: Device) -> int:
 def _multiplies(count: int) -> bool:
     """Whether a mean of so many values takes a multiplication."""
     return bool(count & (count - 1))
-
-
 
 
 def latency_cycles(design: Design, actor: Actor, bits: Widths, options: Options, device: Device) -> int:

@@ -1,8 +1,8 @@
 """Memories of processes: what they take, and which of LUTs, block RAM and UltraRAM is cheapest.
 
     weights   a ROM of N_s N_b words for each place k of the DSP chains, of PE x (products at that place) weights
-    lines     taps = all: W F words of (kh - 1) x lanes values; column: kh memories of W F words of lanes values; one: the
-              same rows one behind another, rows at powers of two
+    lines     taps = all: W F words of (kh - 1) x lanes values; column: kh memories of W F words of lanes values; one:
+              the same rows one behind another, rows at powers of two
     replay    N_s words of SIMD values, where there are further passes over them
 
     ROM in LUTs   ceil(bits / 2) LUTs a word up to 32 words, else bits ceil(words / 64); F7 to F9 join up to 512 words
@@ -11,8 +11,8 @@
 
 Of the storages of rows and of what is replayed the one with the least share of the device is taken (`share`), so that a
 RAMB18 is exchanged for device.lut / device.bram18 LUTs. Weights would all be in LUTs by that: 407 LUTs of a KV260 hold
-26,048 bits of ROM, a RAMB18 18,432. So `balanced` puts those into block RAM that save most LUTs for each RAMB18, as long as
-the greater of both shares falls. UltraRAM cannot be initialized and so holds no weights.
+26,048 bits of ROM, a RAMB18 18,432. So `balanced` puts those into block RAM that save most LUTs for each RAMB18, as
+long as the greater of both shares falls. UltraRAM cannot be initialized and so holds no weights.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+from costmodel.cost import CostError
 from costmodel.devices import ULTRASCALE, Device
 from costmodel.streams.area import slices
 
@@ -46,6 +47,13 @@ def share(taken: Memory, device: Device) -> float:
 def choose(options: Mapping[str, Memory], device: Device) -> str:
     """The cheapest storage; of equals the first."""
     return min(options, key=lambda storage: share(options[storage], device))
+
+
+def named(options: Mapping[str, Memory], storage: str, what: str) -> Memory:
+    """The memory of a storage. Raises CostError that says which there are of `what`."""
+    if storage not in options:
+        raise CostError(f'{what} cannot be stored in {storage!r}; expected one of {", ".join(options)}')
+    return options[storage]
 
 
 def balanced(options: Mapping[str, Mapping[str, Memory]], lut: float, bram18: int, device: Device) -> dict[str, str]:
@@ -108,7 +116,9 @@ def rom(words: int, widths: tuple[int, ...]) -> dict[str, Memory]:
     """The storages of ROMs of so many words and these widths."""
     found = {'lut': Memory('lut', sum(rom_luts(words, bits) for bits in widths))}
     if words > 1:
-        found['bram'] = Memory('bram', sum(bram_luts(words, bits) for bits in widths), sum(bram18(words, bits) for bits in widths))
+        found['bram'] = Memory(
+            'bram', sum(bram_luts(words, bits) for bits in widths), sum(bram18(words, bits) for bits in widths)
+        )
     return found
 
 

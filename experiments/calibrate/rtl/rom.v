@@ -39,7 +39,8 @@ module rom #(parameter STYLE = "lut", DEPTH = 16, WIDTH = 8, WORDS = 0, FILE = "
                         localparam LEVEL = $clog2(k + 2) - 1;  // from the output: the highest bit of the address decides at the root
                         if (WIDE - LEVEL == 1) MUXF7 mux (.O(node[k]), .I0(node[2*k+1]), .I1(node[2*k+2]), .S(from[6]));
                         else if (WIDE - LEVEL == 2) MUXF8 mux (.O(node[k]), .I0(node[2*k+1]), .I1(node[2*k+2]), .S(from[7]));
-                        else MUXF9 mux (.O(node[k]), .I0(node[2*k+1]), .I1(node[2*k+2]), .S(from[8]));
+                        else if (WIDE - LEVEL == 3) MUXF9 mux (.O(node[k]), .I0(node[2*k+1]), .I1(node[2*k+2]), .S(from[8]));
+                        else assign node[k] = address[5+WIDE-LEVEL] ? node[2*k+2] : node[2*k+1];
                     end
                 end
             end
