@@ -1,7 +1,6 @@
-"""FPGA parts: what they hold, and how their family maps memories and multipliers.
+"""FPGA parts: what they hold, and how their family multiplies.
 
-Totals are those of the vendor's product tables, named in `source`. A RAMB36 counts as two `bram18`. Thresholds are data
-of the family, so that another tool or vendor is another row, not another branch in the code.
+Totals are those of the vendor's product tables, named in `source`. A RAMB36 counts as two `bram18`.
 """
 
 from __future__ import annotations
@@ -14,28 +13,14 @@ from tailor_jax.fields import hint
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """How a family's tools map memories and products.
+    """What multiplies in a family; its memories are `slices.PRIMITIVES`.
 
     Attributes:
-      srl_max_depth, srl_max_bits: a FIFO at most so deep, or holding at most so many bits, becomes shift registers
-        (Vitis HLS default).
-      lutram_max_depth: memories at most so deep become distributed RAM (yosys memory_libmap and Vitis agree on 64 for
-        wide words).
-      lutram_max_bits: memories holding at most so many bits become distributed RAM whatever their depth.
-      rom_lut_max_depth: weight ROMs at most so deep become LUTs (one LUT6 is a 64 x 1 ROM); deeper ones block RAM.
-      uram_min_bits: memories of at least so many bits go to UltraRAM where the part has it (one URAM288 holds 294,912
-        bits).
       dsp_bits: operand widths of one DSP multiplier.
       dsp_pair_bits: two products that share an operand fit one DSP when no operand is wider than this.
     """
 
     name: str
-    srl_max_depth: int = 2
-    srl_max_bits: int = 1024
-    lutram_max_depth: int = 64
-    lutram_max_bits: int = 1024
-    rom_lut_max_depth: int = 64
-    uram_min_bits: int = 262_144
     dsp_bits: tuple[int, int] = (27, 18)
     dsp_pair_bits: int = 8
 

@@ -58,7 +58,7 @@ def _run(argv: Sequence[str]) -> int:
     unseen = fit.held_out(measured)
     fitted = fit.fit(measured, unseen)
     print(report(fitted, measured, unseen))
-    return _written(known, Calibration(known.base | fitted), args.write)
+    return _written(known, Calibration(known.base | fitted if args.csynth else fitted), args.write)
 
 
 def _written(known: Calibration, found: Calibration, wanted: bool) -> int:

@@ -13,65 +13,77 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from costmodel.streams.area import equations, primitives
+from costmodel.streams.area import equations, memory
 from costmodel.streams.area.coefficients import Coefficients
 from costmodel.streams.area.equations import Terms
-from experiments.calibrate import grid
+from experiments.calibrate import grid, parts
 from experiments.calibrate.parts import Point
 
 
 def part(point: Point) -> str:
     """The name under which the part's coefficients stand."""
-    if point.kind == 'fifo' and point.style == 'srl' and point['depth'] <= 2:
-        return 'fifo_register'
-    if point.kind == 'requantize':
-        return 'requantize_relu' if point['relu'] else 'requantize'
     if point.kind == 'mac':
-        return 'mac'  # adders, accumulators and multiplexers are the same whatever multiplies
-    return f'{point.kind}_{point.style}' if point.style else point.kind
+        return 'mac'  # adders and accumulators are the same whatever multiplies
+    style = {'uram': 'bram'}.get(point.text('style'), point.text('style'))  # the same around both
+    return f'{point.kind}_{style}' if style else point.kind
 
 
 def terms(point: Point) -> dict[str, Terms]:
     """The amounts that its LUTs and flip-flops are made of."""
+    given = {name: value for name, value in point.parameters if name not in parts.TEXTS}
     match point.kind:
-        case 'fifo':
-            return equations.fifo(point.style, point['depth'], point['width'])
         case 'clone':
-            return equations.clone(point['width'])
+            return equations.clone(point['count'])
+        case 'credit' | 'relu' | 'maximum' | 'mean' | 'average':
+            return getattr(equations, point.kind)(**given)
         case 'add':
-            return equations.add(point['channels'], point['bits'], point['shift'], bool(point['relu']))
-        case 'requantize':
-            return equations.requantize(point['channels'], point['acc'], point['bits'], point['shift'])
-        case 'maximum':
-            return equations.maximum(point['taps'], point['channels'], point['bits'])
+            return equations.add(point['lanes'], point['bits'], point['align'], point['shift'], bool(point['relu']))
+        case 'convert':
+            return equations.convert(point['in'], point['out'], point['bits'])
+        case 'finish':
+            units, sums = (point['pe'], point['lanes']), (point['acc'], point['bits'], point['shift'])
+            return equations.finish(*units, *sums, point['depth'], bool(point['add']))
         case 'window':
             return equations.window(
-                point.style, (point['kernel'], point['kernel']), point['height'], point['columns'], point['width'], True
+                point.text('style'), *_kernel_and_size(point), point['words'], point['width'], point['hand']
             )
+        case 'ring':
+            sizes = (point['words'], point['group'], point['width'])
+            return equations.ring(point.text('style'), bool(point['column']), *_kernel_and_size(point), *sizes)
         case 'mac':
             return equations.mac(
-                point.style, point['slices'], point['products'], point['channels'], point['w'], point['a']
-            )
+                point.text('multiplier'), point.text('style'), point['slices'], point['blocks'], parts.products(point),
+                point['pe'], point['w'], point['a'], bool(point['depthwise']),
+            )  # fmt: skip
         case 'rom':
-            return equations.rom(point.style, point['depth'], point['width'])
+            return equations.rom(point.text('style'), point['depth'], point['width'])
         case _:
             raise ValueError(f'no equations for parts of the kind {point.kind!r}')
+
+
+def _kernel_and_size(point: Point) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (point['kh'], point['kw']), (point['height'], point['columns'])
 
 
 def blocks(point: Point) -> dict[str, int]:
     """The closed forms' block RAMs, UltraRAMs and DSPs."""
     found = {'bram18': 0, 'uram': 0, 'dsp': 0}
-    match point.kind, point.style:
-        case (('fifo' | 'rom'), 'bram'):
-            found['bram18'] = primitives.bram18_count(point['depth'], point['width'])
-        case 'window', 'bram':
-            found['bram18'] = (point['kernel'] - 1) * primitives.bram18_count(point['columns'], point['width'])
-        case 'fifo', 'uram':
-            found['uram'] = primitives.uram_count(point['depth'], point['width'])
-        case 'mac', ('dsp' | 'pair') as style:
-            found['dsp'] = point['products'] * (
-                math.ceil(point['channels'] / 2) if style == 'pair' else point['channels']
-            )
+    style, kind = point.text('style'), point.kind
+    match kind, style:
+        case 'rom', 'bram':
+            found['bram18'] = memory.bram18(point['depth'], point['width'])
+        case 'window', 'bram' if point['kh'] > 1:
+            found['bram18'] = memory.bram18(point['columns'] * point['words'], (point['kh'] - 1) * point['width'])
+        case 'window', 'uram':
+            found['uram'] = memory.uram(point['columns'] * point['words'], (point['kh'] - 1) * point['width'])
+        case 'ring', 'bram':
+            one = memory.ring(bool(point['column']), point['kh'], point['columns'] * point['words'], point['width'])
+            found['bram18'] = memory.bram18(*one) * (point['kh'] if point['column'] else 1)
+        case 'mac', _ if point.text('multiplier') != 'lut':
+            pairs = point.text('multiplier') == 'pair'
+            found['dsp'] = parts.products(point) * (math.ceil(point['pe'] / 2) if pairs else point['pe'])
+        case (('mean' | 'average'), _):
+            found['dsp'] = parts.quotient(point)['MULTIPLY'] * (point['lanes'] if kind == 'mean' else 1)
     return found
 
 
@@ -98,6 +110,8 @@ def solve(pairs: list[tuple[Terms, int]], rounds: int = 30) -> dict[str, float]:
     from scipy.optimize import nnls
 
     names = list(dict.fromkeys(name for amounts, _ in pairs for name in amounts))
+    if not names:
+        return {}
     matrix = np.array([[amounts.get(name, 0.0) for name in names] for amounts, _ in pairs], float)
     wanted = np.maximum(1.0, np.array([value for _, value in pairs], float))
     matrix /= wanted[:, None]

@@ -1,5 +1,5 @@
-"""The points that are synthesized: sizes as networks have them, from a few channels to 32 of 8 bits, and products up to
-one filter of 144.
+"""The points that are synthesized: sizes as folded networks have them, words of 1 to 16 lanes, products up to one
+filter of 144.
 
 Every fifth point, in an order drawn once, is held out: coefficients are fitted to the others and judged on these.
 """
@@ -12,71 +12,48 @@ from itertools import product
 from experiments.calibrate.parts import Point, point
 
 FIFTHS = 5
-WIDTHS = (16, 32, 72, 128, 256)
 
 
 def points() -> list[Point]:
     """All points."""
-    found = [
-        point('fifo', style='srl', depth=d, width=w) for d, w in product((3, 4, 8, 16, 24, 32, 34, 64, 67), (16, 128))
-    ]
-    found += [point('fifo', style='srl', depth=2, width=w) for w in WIDTHS]
-    found += [
-        point('fifo', style='lutram', depth=d, width=w) for d, w in product((12, 16, 32, 34, 48, 64), (16, 72, 256))
-    ]
-    found += [
-        point('fifo', style='bram', depth=d, width=w)
-        for d, w in product((65, 100, 128, 256, 512, 600, 1024, 1089, 2048, 4096), (16, 32, 72, 256))
-    ]
-    found += [
-        point('fifo', style='uram', depth=d, width=w)
-        for d, w in product((1024, 2048, 3136, 4096, 5000, 8192), (72, 256))
-    ]
-    found += [point('clone', width=w) for w in (8, 16, 32, 48, 64, 72, 128, 256, 384, 512)]
+    found = [point('clone', count=2, width=width) for width in (8, 64)]
+    found += [point('credit', depth=depth) for depth in (2, 3, 4, 7, 8, 16, 31, 64, 200, 1024)]
     found += _thinned(
         [
-            point('add', channels=c, bits=b, shift=s, relu=r)
-            for c, b, s, r in product((4, 8, 16, 32), (2, 3, 4, 6, 8, 12, 16), (0, 1), (0, 1))
-        ],
-        30,
-    )
-    found += _thinned(
-        [
-            point('requantize', channels=c, acc=acc, bits=b, shift=s, relu=r)
-            for c, acc, b, s, r in product(
-                (2, 4, 8, 16), (8, 12, 16, 20, 24, 32, 40), (2, 4, 6, 8, 16), (2, 3, 5, 7, 11, 15), (0, 1)
+            point('add', lanes=c, bits=b, align=align, shift=shift, relu=r)
+            for c, b, (align, shift), r in product(
+                (1, 2, 4, 8, 16), (2, 3, 4, 6, 8, 12, 16), ((0, 0), (0, 1), (2, 2)), (0, 1)
             )
-            if acc - s - b >= 2 and acc - s >= 7
         ],
-        48,
+        20,
     )
-    found += _thinned(
-        [point('maximum', taps=t, channels=c, bits=b) for t, c, b in product((2, 4, 9), (4, 8, 16), (4, 6, 8, 16))], 15
-    )
-    found += _thinned(
-        [
-            point('window', style='lutram', kernel=k, height=c, columns=c, width=w)
-            for k, c, w in product((2, 3, 5), (8, 14, 16, 32, 56, 64), WIDTHS)
-            if k * k * w <= 1200
-        ],
-        26,
-    )
-    found += _thinned(
-        [
-            point('window', style='bram', kernel=k, height=c, columns=c, width=w)
-            for k, c, w in product((2, 3), (80, 112, 224), WIDTHS)
-        ],
-        12,
-    )
-    found += _macs('lut', ((2, 2), (2, 4), (3, 3), (4, 4), (3, 6), (4, 8), (6, 6), (8, 8)), 40)
-    narrow = product((4, 9), (2, 4), ((1, 2), (1, 4), (1, 8), (2, 6), (2, 8)))
-    found += [point('mac', multiplier='lut', slices=1, products=k, channels=c, w=w, a=a) for k, c, (w, a) in narrow]
-    found += _macs('dsp', ((4, 8), (6, 6), (8, 8), (8, 16), (16, 16)), 34)
-    found += _macs('pair', ((4, 8), (6, 6), (8, 8)), 26)
-    found += [point('rom', style='lut', depth=d, width=w) for d, w in product((4, 8, 16, 32, 64), (16, 72, 144))]
+    found += [point('relu', lanes=c, bits=b) for c, b in product((1, 4, 16), (4, 8))]
     found += [
-        point('rom', style='bram', depth=d, width=w) for d, w in product((72, 128, 288, 576, 1024), (16, 72, 256))
+        point('convert', **{'in': size, 'out': other, 'bits': bits})
+        for (one, two), bits in product(((1, 2), (1, 4), (4, 8), (1, 16)), (4, 8))
+        for size, other in ((one, two), (two, one))
     ]
+    found += _finishes()
+    found += [point('rom', style='lut', depth=d, width=w) for d, w in product((16, 32, 48, 128), (16, 72))]
+    found += [point('rom', style='bram', depth=d, width=w) for d, w in product((72, 288, 576, 1152), (16, 72, 144))]
+    found += _windows()
+    found += _rings()
+    found += _macs('dsp', ((4, 8), (6, 6), (8, 8), (8, 16), (16, 16)), 20)
+    found += _macs('pair', ((4, 8), (6, 6), (8, 8), (8, 8)), 30)
+    found += _macs('lut', ((2, 2), (2, 4), (3, 3), (4, 4), (3, 6), (4, 8), (6, 6), (8, 8)), 28)
+    found += [
+        point('mac', multiplier='lut', style='lutram', slices=1, blocks=1, simd=9, pe=2, w=w, a=a, depthwise=0)
+        for w, a in ((1, 1), (1, 2), (1, 4), (1, 8), (2, 1), (2, 6), (2, 8), (8, 1))
+    ]
+    found += [point('maximum', taps=t, lanes=c, bits=b) for t, c, b in product((2, 4, 9), (1, 4), (4, 8))]
+    found += [point('mean', taps=t, lanes=c, bits=b) for t, c, b in product((4, 9, 16), (1, 3), (4, 8))]
+    found += _thinned(
+        [
+            point('average', pixels=p, words=f, lanes=c, bits=b)
+            for p, f, c, b in product((16, 49, 64), (1, 4, 16, 64), (1, 2, 4, 8), (4, 8))
+        ],
+        16,
+    )
     return found
 
 
@@ -87,19 +64,88 @@ def held_out(points: list[Point], fifth: int = 0) -> set[str]:
     return set(keys[fifth::FIFTHS])
 
 
-def _macs(multiplier: str, widths: tuple[tuple[int, int], ...], count: int) -> list[Point]:
-    """Of every shape with at most 4,000 bits of products."""
-    sizes = product((1, 2, 4, 8), (1, 2, 3, 4, 6, 9, 16, 27, 36, 72, 144), (1, 2, 4, 8), widths)
+def _finishes() -> list[Point]:
     return _thinned(
         [
-            point('mac', multiplier=multiplier, slices=slices, products=k, channels=c, w=w, a=a)
-            for slices, k, c, (w, a) in sizes
-            if k * c >= 4 and k * c * w * a <= 4000 and slices * k <= 288 and (c > 1 or multiplier != 'pair')
+            point('finish', pe=pe, lanes=lanes, acc=acc, bits=bits, shift=shift, relu=relu, depth=depth, add=add)
+            for pe, lanes in product((1, 2, 4, 8, 16), repeat=2)
+            for acc, (bits, shift), relu, depth, add in product(
+                (14, 20, 24), ((4, 3), (8, 5), (8, 7), (8, 9)), (0, 1), (1, 8, 32, 64), (0, 1)
+            )
         ],
-        count,
-    )
+        36,
+    ) + [
+        point('finish', pe=pe, lanes=pe, acc=acc, bits=acc, shift=0, relu=0, depth=5, add=0)
+        for pe, acc in ((1, 21), (2, 18))
+    ]
+
+
+def _windows() -> list[Point]:
+    lutram = [
+        point('window', style='lutram', kh=k, kw=k, height=c, columns=c, stride=s, words=f, width=w, hand=h)
+        for k, c, s, f, w, h in product((2, 3, 5), (8, 14, 16, 32), (1, 2), (1, 2, 4, 8, 16), (8, 16, 32, 64), (0, 1))
+        if k * k * w <= 600 and c * f <= 128
+    ]
+    bram = [
+        point('window', style='bram', kh=k, kw=k, height=c, columns=c, stride=s, words=f, width=w, hand=h)
+        for k, c, s, f, w, h in product(
+            (2, 3), (16, 32, 56, 112), (1, 2), (1, 2, 4, 8, 16, 32), (8, 16, 32, 64), (0, 1)
+        )
+        if k * k * w <= 600 and 128 <= c * f <= 4096
+    ]
+    odd = [
+        point('window', style='lutram', kh=kh, kw=kw, height=16, columns=16, stride=s, words=f, width=16, hand=0)
+        for kh, kw, s, f in ((1, 1, 2, 1), (1, 1, 2, 8), (1, 3, 1, 4), (3, 1, 1, 4))
+    ]
+    large = [
+        point('window', style='uram', kh=3, kw=3, height=c, columns=c, stride=1, words=f, width=w, hand=0)
+        for c, f, w in ((112, 32, 32), (112, 32, 64), (224, 16, 36), (56, 64, 48))
+    ]
+    return _thinned(lutram, 20) + _thinned(bram, 16) + odd + large
+
+
+def _rings() -> list[Point]:
+    found = [
+        point(
+            'ring', style=style, column=v, kh=k, kw=k, height=c, columns=c, stride=s, words=f, group=min(f, g), width=w
+        )
+        for style, v, k, c, s, f, g, w in product(
+            ('lutram', 'bram'), (0, 1), (2, 3, 5), (8, 14, 16, 32, 56), (1, 2), (1, 4, 16), (1, 64), (8, 32, 64)
+        )
+        if (c * f >= 128) == (style == 'bram') and k * w <= 200 and c * f <= 512
+    ]
+    return _thinned(list(dict.fromkeys(found)), 24)
+
+
+def _macs(multiplier: str, widths: tuple[tuple[int, int], ...], count: int) -> list[Point]:
+    """Of every shape with at most 4,000 bits of products; some of LUTs and single DSPs depthwise."""
+    sizes = product((1, 2, 4, 8, 16), (1, 2, 3, 8), (1, 2, 3, 4, 6, 9, 18, 27, 36, 72, 144), (1, 2, 3, 4, 8), widths)
+    most = 2500 if multiplier == 'lut' else 8000
+    found = [
+        point('mac', multiplier=multiplier, style='lutram', slices=n, blocks=b, simd=k, pe=c, w=w, a=a, depthwise=0)
+        for n, b, k, c, (w, a) in sizes
+        if k * c >= 4 and k * c * w * a <= most and n * k <= 600 and (c > 1 or multiplier != 'pair')
+    ]
+    if multiplier == 'pair':
+        return _thinned(found, count)
+    deep = [
+        point(
+            'mac',
+            multiplier=multiplier,
+            style='lutram',
+            slices=n,
+            blocks=1,
+            simd=9 * c // n,
+            pe=c,
+            w=4,
+            a=8,
+            depthwise=1,
+        )
+        for n, c in ((1, 2), (3, 4), (9, 8))
+    ]
+    return _thinned(found, count - 3) + deep
 
 
 def _thinned(candidates: list[Point], count: int) -> list[Point]:
     """So many of them, drawn once."""
-    return random.Random(1).sample(candidates, count)
+    return random.Random(1).sample(candidates, min(count, len(candidates)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from experiments.calibrate import table, tools
 from experiments.calibrate.parts import Point
 
-BATCH = 24
+BATCH = 16
 
 
 def measure(points: Sequence[Point], path: Path = table.PARTS_CSV) -> int:
@@ -18,29 +18,22 @@ def measure(points: Sequence[Point], path: Path = table.PARTS_CSV) -> int:
     done = {row['part']: row for row in table.raw(path)}
     new = [part for part in points if part.key not in done]
     random.Random(0).shuffle(new)  # so that every batch is a mixture, and the time left can be told
-    comments = (tools.version(), f'synth_xilinx {tools.FLAGS}; mac multiplier=lut: also -nodsp')
+    comments = (tools.version(), f'synth_xilinx {tools.FLAGS}')
     started = time.perf_counter()
     count = 0
-    for batch in _batches(new):
-        tokens = [tools.simulate(part) for part in batch]
-        for part, checked, found in zip(batch, tokens, tools.synthesize(batch)):
+    for batch in (new[first : first + BATCH] for first in range(0, len(new), BATCH)):
+        words = [tools.simulate(part) for part in batch]
+        for part, checked, found in zip(batch, words, tools.synthesize(batch)):
             done[part.key] = {
                 'part': part.key,
                 **{name: str(found[name]) for name in tools.COLUMNS},
-                'simulated_tokens': str(checked),
+                'simulated_words': str(checked),
             }
         rows = [done[part.key] for part in points if part.key in done]
-        table.write(path, comments, [*tools.COLUMNS, 'simulated_tokens'], rows)
+        table.write(path, comments, [*tools.COLUMNS, 'simulated_words'], rows)
         seconds, count = time.perf_counter() - started, count + len(batch)
         print(
             f'{count:4} of {len(new)} points, {seconds:5.0f} s, {seconds / count * (len(new) - count):5.0f} s left',
             flush=True,
         )
     return len(new)
-
-
-def _batches(points: Sequence[Point]) -> list[Sequence[Point]]:
-    """Multipliers in LUTs apart from all others (see `tools.synthesize`)."""
-    logic = [part for part in points if part.kind == 'mac' and part.style == 'lut']
-    others = [part for part in points if part not in logic]
-    return [group[first : first + BATCH] for group in (others, logic) for first in range(0, len(group), BATCH)]

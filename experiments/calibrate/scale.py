@@ -29,10 +29,9 @@ MOST = 1e12
 KINDS = {
     'layers': (
         STREAMED - {'input', 'add'},
-        ('mac', 'window', 'requantize', 'maximum', 'rom'),
+        ('mac', 'window', 'ring', 'rom', 'finish', 'convert', 'maximum', 'mean', 'average', 'relu'),
     ),
     'adds, clones': ({'add'}, ('add', 'clone')),
-    'FIFOs': ({''}, ('fifo',)),
 }
 
 

@@ -10,13 +10,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from costmodel.cost import CostError
-from experiments.calibrate import parts
+from experiments.calibrate import parts, reference
 from experiments.calibrate.parts import RTL, Point
+from tailor_jax.dataflow.process import program
 
 TOOLS = ('yosys', 'iverilog')
+PRIMITIVES = RTL / 'primitives.v'
 # wide functions from LUTs and multiplexers would take four times the LUTs
-FLAGS = '-family xcup -flatten -noiopad -noclkbuf -nowidelut'
+# DSPs are instances; what multiplies otherwise is to be made of LUTs
+FLAGS = '-family xcup -flatten -noiopad -noclkbuf -nowidelut -nodsp'
 COLUMNS = ('lut', 'ff', 'bram18', 'uram', 'dsp', 'lut_ram', 'carry', 'cells')
 
 
@@ -36,64 +41,94 @@ def version() -> str:
 
 
 def simulate(part: Point) -> int:
-    """Tokens of a part compared with `parts.reference` under random stalls. Raises ToolError at a difference."""
-    tokens = parts.stimulus(part)
-    wanted = parts.reference(part, tokens)
-    sources, sinks = (*parts.streams(part)[0], 0)[:2], (*parts.streams(part)[1], 0)[:2]
-    counts = [len(stream) for stream in tokens] + [0]
-    hold = part['depth'] + 20 if part.kind == 'fifo' else 0
-    settings = dict(
-        IN0=sources[0],
-        IN1=sources[1],
-        OUT0=sinks[0],
-        OUT1=sinks[1],
-        COUNT0=counts[0],
-        COUNT1=counts[1],
-        EXPECTED=len(wanted[0]),
-        HOLD=hold,
-    )
+    """Words of a part compared with `reference`: under random stalls, and without, where each must also be promised in
+    the cycle that `parts.process` says. Raises ToolError at a difference.
+    """
+    words = reference.stimulus(part)
+    wanted = reference.reference(part, words)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _prepare(folder, part, 'part')
-        for index, stream in enumerate(tokens):
-            (folder / f'in{index}.hex').write_text('\n'.join(f'{token:x}' for token in stream))
-        given = [f'-Pbench.{key}={value}' for key, value in settings.items()]
-        sources_v = [str(RTL / 'bench.v'), 'part.v', *map(str, parts.files(part))]
-        _run(['iverilog', '-g2012', '-s', 'bench', *given, '-o', 'bench.vvp', *sources_v], folder)
-        said = _run(['vvp', '-n', 'bench.vvp'], folder)
-        for index, stream in enumerate(wanted):
-            found = [
-                int(line, 16) for line in (folder / f'out{index}.hex').read_text().split() if not set(line) & set('xz')
-            ]
-            if found != stream:
-                at = next(
-                    (k for k, pair in enumerate(zip(found, stream)) if pair[0] != pair[1]), min(len(found), len(stream))
-                )
-                raise ToolError(
-                    f'{part.key}: output {index} differs from token {at} on; {len(found)} of {len(stream)} tokens '
-                    'came out'
-                )
-    if hold and f'accepted {part["depth"]}\n' not in said:
-        raise ToolError(f'{part.key}: it must hold {part["depth"]} tokens, but {said.strip()}')
+        _prepare(folder, part, 'part', simulated=True)
+        for index, stream in enumerate(words):
+            (folder / f'in{index}.hex').write_text('\n'.join(f'{word:x}' for word in stream))
+        _compile(folder, part, words, wanted)
+        for stalls in (1, 0):
+            found = _run_bench(folder, part, len(wanted), stalls)
+            for index, (stream, outlet) in enumerate(zip(wanted, found)):
+                values = [value for _, value in outlet]
+                if values != stream:
+                    at = next(
+                        (k for k, (x, y) in enumerate(zip(values, stream)) if x != y), min(len(values), len(stream))
+                    )
+                    raise ToolError(
+                        f'{part.key}: output {index} differs from word {at} on; {len(values)} of {len(stream)} words '
+                        'came out'
+                    )
+            if not stalls:
+                _check_cycles(part, words, found)
     return sum(map(len, wanted))
+
+
+def _compile(folder: Path, part: Point, words: list[list[int]], wanted: list[list[int]]) -> None:
+    """The part in its bench."""
+    sources, sinks = ([*each, 0] for each in parts.streams(part))
+    settings = {
+        **{f'IN{k}': sources[k] for k in (0, 1)},
+        **{f'OUT{k}': sinks[k] for k in (0, 1)},
+        **{f'COUNT{k}': len((*words, [])[k]) for k in (0, 1)},
+        **{f'EXPECTED{k}': len((*wanted, [])[k]) for k in (0, 1)},
+        'LATENCY': parts.latency_cycles(part),
+    }
+    given = [f'-Pbench.{key}={value}' for key, value in settings.items()]
+    sources_v = [str(RTL / 'bench.v'), 'part.v', str(RTL / 'rom.v')]
+    sources_v += [str(path) for path in parts.files(part) if path.name != 'rom.v']
+    _run(['iverilog', '-g2012', '-s', 'bench', *given, '-o', 'bench.vvp', *sources_v, str(PRIMITIVES)], folder)
+
+
+def _run_bench(folder: Path, part: Point, outputs: int, stalls: int) -> list[list[tuple[int, int]]]:
+    """For each output (cycle of the promise, word)."""
+    said = _run(['vvp', '-n', 'bench.vvp', f'+stalls={stalls}'], folder)
+    if error := next((line for line in said.splitlines() if 'ERROR' in line), ''):
+        raise ToolError(f'{part.key}: {error}')
+    found = []
+    for index in range(outputs):
+        rows = (line.split() for line in (folder / f'out{index}.hex').read_text().splitlines())
+        found.append([(int(cycle), -1 if set(word) & set('xz') else int(word, 16)) for cycle, word in rows])
+    return found
+
+
+def _check_cycles(part: Point, words: list[list[int]], found: list[list[tuple[int, int]]]) -> None:
+    """Nothing waits: the promises come as the trips of the process end."""
+    process = parts.process(part, len(words[0]))
+    images = 2 if part.kind in ('window', 'ring') else 3 if part.kind == 'average' else 1
+    trips = program(process, images)
+    ends = np.cumsum(trips.cost) - 1
+    start = found[0][0][0] - ends[trips.writes[0][0]]
+    for index, (outlet, writes) in enumerate(zip(found, trips.writes)):
+        cycles = [cycle for cycle, _ in outlet]
+        wanted = [int(start + ends[trip]) for trip in writes if trip < len(ends)]
+        if cycles != wanted[: len(cycles)]:
+            at = next(k for k, pair in enumerate(zip(cycles, wanted)) if pair[0] != pair[1])
+            raise ToolError(
+                f'{part.key}: output {index}, word {at} was promised in cycle {cycles[at]}, not {wanted[at]}'
+            )
 
 
 def synthesize(points: Sequence[Point]) -> list[dict[str, int | str]]:
     """What yosys `synth_xilinx` makes of each part, {column: number}, see COLUMNS.
 
-    One run: the parts keep their hierarchy, each is flattened. Multipliers in LUTs need a run of their own.
+    One run: the parts keep their hierarchy, each is flattened.
     """
     with tempfile.TemporaryDirectory() as name:
         folder, used = Path(name), sorted({file for part in points for file in parts.files(part)})
         for index, part in enumerate(points):
-            _prepare(folder, part, f'part{index}')
+            _prepare(folder, part, f'part{index}', simulated=False)
         instances = '\n'.join(f'    (* keep *) part{index} u{index} (.clk(clk));' for index in range(len(points)))
         (folder / 'all.v').write_text(f'module all (input clk);\n{instances}\nendmodule\n')
         read = ' '.join(
             ['read_verilog -sv -defer all.v', *(f'part{index}.v' for index in range(len(points))), *map(str, used)]
         )
-        logic = ' -nodsp' if points[0].style == 'lut' and points[0].kind == 'mac' else ''
-        script = f'{read}; synth_xilinx {FLAGS}{logic} -top all; tee -q -o stat.json stat -json'
+        script = f'{read}; synth_xilinx {FLAGS} -top all; tee -q -o stat.json stat -json'
         _run(['yosys', '-q', '-p', script], folder)
         text = (folder / 'stat.json').read_text()
     modules = json.loads(text[text.index('{') :])['modules']
@@ -119,7 +154,7 @@ def counted(cells: dict[str, int]) -> dict[str, int | str]:
     )
     memory += sum(count for name, count in cells.items() if name.startswith('SRL'))
     return {
-        'lut': memory + sum(count for name, count in cells.items() if re.fullmatch(r'LUT\d', name)),
+        'lut': memory + sum(count for name, count in cells.items() if re.fullmatch(r'LUT\d(_2)?', name)),
         'ff': sum(count for name, count in cells.items() if re.fullmatch(r'FD[RSCP]E(_1)?', name)),
         'bram18': sum(count * (2 if '36' in name else 1) for name, count in cells.items() if name.startswith('RAMB')),
         'uram': sum(count for name, count in cells.items() if name.startswith('URAM')),
@@ -130,10 +165,10 @@ def counted(cells: dict[str, int]) -> dict[str, int | str]:
     }
 
 
-def _prepare(folder: Path, part: Point, name: str) -> None:
-    (folder / f'{name}.v').write_text(parts.top(part, name))
-    if part.kind == 'rom':
-        (folder / f'{name}.hex').write_text('\n'.join(f'{word:x}' for word in parts.words(part)))
+def _prepare(folder: Path, part: Point, name: str, simulated: bool) -> None:
+    (folder / f'{name}.v').write_text(parts.top(part, name, simulated))
+    if words := parts.contents(part):
+        (folder / f'{name}.hex').write_text('\n'.join(f'{word:x}' for word in words))
 
 
 def _run(command: list[str], folder: Path) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import costmodel
 from costmodel.cost import CostError
-from costmodel.streams.area import primitives
+from costmodel.streams.area import memory
 from experiments.fidelity import array, figures
 from experiments.fidelity.markdown import change, filled, markdown_table
 from tailor_jax import build, files, rewrite, streaming
@@ -103,12 +103,12 @@ def _hls4ml() -> str:
                 len(own),
                 f'{size / 1e6:.2f}',
                 f'{100 * size / bits:.0f} %',
-                sum(primitives.bram18_count(*each) for each in own),
+                sum(memory.bram18(*each) for each in own),
             )
         )
-    mapped = sum(primitives.bram18_count(depth, width) for _, depth, width in streams)
+    mapped = sum(memory.bram18(depth, width) for _, depth, width in streams)
     copies = next(row[4] for row in rows if row[0] == 'clone copies')
-    eight = sum(primitives.bram18_count(depth, width) for _, depth, width in hls4ml_streams(folded, word=8))
+    eight = sum(memory.bram18(depth, width) for _, depth, width in hls4ml_streams(folded, word=8))
     narrow = [
         (name, total(graph, fifo_policy='full_map', activation_bits=bits))
         for name, bits in (('8', 8), ('16', 16), ('32', 32))
@@ -148,9 +148,9 @@ def _skip_memories() -> str:
         (
             depth,
             known,
-            primitives.bram18_count(depth, 256),
-            primitives.srl_lut(depth, 256),
-            f'{primitives.lutram_lut(depth, 256):.0f}',
+            memory.bram18(depth, 256),
+            256 * -(-depth // 32),
+            f'{memory.lutram_luts(depth, 256):.0f}',
         )
         for depth, known in depths
     ]

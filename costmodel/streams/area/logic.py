@@ -1,22 +1,19 @@
-"""What a process takes beside its FIFOs: multipliers, adders, memories, control.
+"""What a process of a streaming design takes beside its FIFOs: multipliers, adders, memories, control.
 
-With K products per output channel, C_out channels, reuse factor R = slices x blocks (`streaming.reuse_split`), per pass
-K' = K / slices and C' = C_out / blocks; weights of w bits, activations of a bits, accumulators of acc = a + w +
-ceil(log2 K) + 1 bits (the bias adds one):
+With SIMD = taps x lanes values in and PE = `outputs` sums out, N_s slices, N_b blocks (`folding`), K products an
+output, weights of w bits, activations of a bits, sums of acc bits (`widths`):
 
-    multipliers    M = K' C' products: M DSPs (wider operands: more); K' ceil(C'/2) with `dsp_packing`, two channels
-                   sharing an activation
-    sums           K' - 1 adders a channel as a tree; slices > 1: operand multiplexers and an accumulator of acc bits a
-                   channel; the bias
-    requantizer    per channel in parallel: round off w - 1 bits, saturate to a bits; none at a dense layer that ends
-                   the network: logits are sums
-    weights        ROM of depth R, M w bits wide; bias ROM of depth blocks, C' acc bits
-    line buffer    fh - 1 memories of depth W, C a bits wide; window registers fh fw C a bits; taps outside the image
-                   masked if padded
-    BOPS           H W m K (w a + w + a + log2 K) for m output channels (Karbachevsky et al. 2021), K = n k^2 products
-    roofline       bits moved: see docs/cost_model.md
+    window    (kh - 1) W F words of `lanes` values in a row memory, kh (kw - 1) F in memories of F words; or the ring of
+              kh rows; kh kw a lanes bits of registers, whose reset is the mask of what lies outside the image
+    mac       `unit`: multipliers and weights. C products (`latency.chain`) are added within DSPs; ceil(SIMD / C) - 1
+              adders an output; N_s > 1: an accumulator of acc bits an output; N_b > 1: SIMD a N_s bits kept
+    finish    min(PE, lanes) biases, roundings and saturations at once: the rounding is in the ROM of biases
+    pools     kh kw - 1 comparisons or adders a lane; a mean over no power of two multiplies: a DSP a lane, for a whole
+              image one
+    BOPS      H W m K (w a + w + a + log2 K) for m output channels (Karbachevsky et al. 2021)
 
-LUTs and flip-flops are those of the parts in `equations`; a row is rounded up once.
+LUTs and flip-flops are those of the parts in `equations`; FIFOs are priced by `stream`. The rounding shift, which
+training decides, is taken as w - 1 of a layer, 1 of an add. What is emitted is `experiments/calibrate/rtl`.
 """
 
 from __future__ import annotations
@@ -24,18 +21,23 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from costmodel.devices import Device, device
-from costmodel.streams.area import equations, memory
-from costmodel.streams.area.coefficients import COEFFICIENTS
-from costmodel.streams.area.memory import MappedMemory
-from costmodel.streams.settings import Dataflow, activation_bits, weight_bits
+from costmodel.devices import Device
+from costmodel.streams.area import equations, fifo_area, latency, memory
+from costmodel.streams.area.memory import Memory
+from costmodel.streams.area.unit import Options, dsp_count, unit, weights
+from costmodel.streams.area.widths import Widths
 from tailor_jax import streaming
+from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow.design import ADAPTED, CLONE, SUMS, WINDOW, Actor, Design
+from tailor_jax.dataflow.folding import Layer
+from tailor_jax.dataflow.process import Window
 from tailor_jax.graph import Graph, Node, macs
+from tailor_jax.integers.fixed import FLOAT32_EXACT
 
 
 @dataclasses.dataclass
 class Parts:
-    """A running sum over the parts of one row."""
+    """A running sum over the parts of a process, or of a row."""
 
     bram18: int = 0
     uram: int = 0
@@ -47,11 +49,13 @@ class Parts:
     macs: int = 0
     bops: int = 0
 
-    def add_memory(self, part: MappedMemory, copies: int = 1) -> None:
-        self.bram18 += copies * part.bram18
-        self.uram += copies * part.uram
-        self.lut += copies * part.lut
-        self.ff += copies * part.ff
+    def __iadd__(self, other: Parts) -> Parts:
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        return self
+
+    def add_memory(self, taken: Memory) -> None:
+        self.lut, self.bram18, self.uram = self.lut + taken.lut, self.bram18 + taken.bram18, self.uram + taken.uram
 
     def add_part(self, part: str, terms: dict[str, equations.Terms]) -> None:
         lut, ff = equations.price(part, terms)
@@ -62,163 +66,234 @@ class Parts:
         return {field.name: math.ceil(getattr(self, field.name) - 1e-6) for field in dataclasses.fields(self)}
 
 
-def accumulator_bits(graph: Graph, node: Node, target: Dataflow) -> int:
-    """Width that holds any sum of the products of a weighted node, and its bias."""
-    count, _ = streaming.products(graph, node)
-    return activation_bits(target, graph[node.inputs[0]]) + weight_bits(target, node) + math.ceil(math.log2(count)) + 1
+def stream(depth: int, width_bits: int, device: Device) -> Parts:
+    """What a FIFO takes that holds `depth` words, with the counter of those that were promised to it."""
+    built = fifo_area.build(depth, width_bits, device)
+    total = Parts(built.bram18, built.uram, built.lut, built.ff)
+    total.add_part('credit', equations.credit(depth))
+    return total
 
 
-def parts(graph: Graph, node: Node, target: Dataflow, reuse_factor: int) -> Parts:
-    """What the node's process takes, its FIFOs and clones apart."""
-    total, part = Parts(), device(target.device)
-    bits = activation_bits(target, node)
+def price(design: Design, actor: Actor, bits: Widths, options: Options, device: Device) -> Parts:
+    """What an actor of a design takes, its FIFOs apart."""
+    graph, folding = design.graph, design.folding
+    node = graph[actor.node]
+    lanes = folding.lanes[node.name]
+    if actor.part == CLONE:
+        total = Parts()
+        total.add_part('clone', equations.clone(len(actor.outlets)))
+        return total
+    if actor.part == WINDOW:
+        assert isinstance(actor.process, Window)
+        taps, words = ('all', lanes) if not node.weighted else _window_folding(folding.layers[node.name])
+        hands = len(actor.process.taps_pixels)
+        return window(graph, node, taps, words, hands, bits, device, options.lines.get(actor.name, ''))
+    if actor.part == ADAPTED:
+        return adapt(folding.lanes[node.inputs[0]], folding.layers[node.name].lanes, bits.tensors[node.inputs[0]])
+    if actor.part == 'mac':
+        return mac(graph, node, folding.layers[node.name], bits, options, device)
+    if host := _host(design, actor):
+        return finish(graph, host, folding.layers[host.name], lanes, bits, node if node.op == 'add' else None)
+    return elementwise(graph, node, lanes, bits, device)
+
+
+def stored(design: Design, bits: Widths, options: Options, device: Device, streams: Parts) -> Options:
+    """The options with a storage for the weights of every layer and the rows of every window, where none is given.
+
+    Args:
+      streams: what all FIFOs take; weights are balanced against it and all processes. Decided once, with every skip
+        open.
+    """
+    graph, total, rows, roms = design.graph, Parts(), {}, {}
+    total += streams
+    for actor in design.actors:
+        total += price(design, actor, bits, options, device)
+        node = graph[actor.node]
+        if actor.part == WINDOW:
+            folded = design.folding.layers.get(node.name)
+            taps, lanes = _window_folding(folded) if folded else ('all', design.folding.lanes[node.name])
+            rows[actor.name] = memory.choose(lines(graph, node, taps, lanes, bits, device), device)
+        elif actor.part == 'mac':
+            roms[node.name] = weights(graph, node, design.folding.layers[node.name], bits, options, device)
+    for name, found in roms.items():
+        taken = memory.named(found, options.weights.get(name, 'lut'), f'the weights of {name!r}')
+        total.lut, total.bram18 = total.lut - taken.lut, total.bram18 - taken.bram18
+    balanced = memory.balanced(roms, total.lut, total.bram18, device)
+    return dataclasses.replace(options, weights=balanced | dict(options.weights), lines=rows | dict(options.lines))
+
+
+def layer(
+    graph: Graph, node: Node, folded: Layer, arriving: int, leaving: int, bits: Widths, options: Options, device: Device
+) -> Parts:
+    """All processes of a conv or dense node whose streams have so many lanes, its FIFOs apart."""
+    total = Parts()
+    if folded.lanes != arriving:
+        total += adapt(arriving, folded.lanes, bits.tensors[node.inputs[0]])
+    if fold.has_window(node):
+        total += window(graph, node, *_window_folding(folded), 0, bits, device)
+    total += mac(graph, node, folded, bits, options, device)
+    total += finish(graph, node, folded, leaving, bits)
+    return total
+
+
+def _window_folding(folded: Layer) -> tuple[str, int]:
+    return folded.taps, folded.lanes
+
+
+def _host(design: Design, actor: Actor) -> Node | None:
+    """The layer whose sums an actor finishes."""
+    found = {each.name: each for each in design.streams}[actor.inlets[0]]
+    return design.graph[found.tensor] if found.kind == SUMS else None
+
+
+def adapt(arriving: int, leaving: int, tensor_bits: int) -> Parts:
+    """Words of so many lanes into words of so many others."""
+    total = Parts()
+    total.add_part('convert', equations.convert(arriving, leaving, tensor_bits))
+    return total
+
+
+def lines(graph: Graph, node: Node, taps: str, lanes: int, bits: Widths, device: Device) -> dict[str, Memory]:
+    """The storages of the rows that a window keeps, of `taps` 'all', 'column' or 'one'."""
+    (_, width, channels), value = graph.in_shape(node), bits.tensors[node.inputs[0]]
+    words, rows = width * channels // lanes, node.kernel[0]
+    if _at_once(node, taps):
+        one = memory.ram(words, (rows - 1) * lanes * value, 1, device) if rows > 1 else {'lut': Memory('lut')}
+        return {'lut': Memory('lut')} if words == 1 else one
+    column = taps == 'column'
+    return memory.ram(*memory.ring(column, rows, words, lanes * value), rows if column else 1, device)
+
+
+def _at_once(node: Node, taps: str) -> bool:
+    """Whether all taps go out in a word."""
+    return taps == 'all' or (taps == 'column' and node.kernel[1] == 1)
+
+
+def window(
+    graph: Graph, node: Node, taps: str, lanes: int, hands: int, bits: Widths, device: Device, storage: str = ''
+) -> Parts:
+    """Of a window that hands its input on to `hands` readers; `storage` of its rows, '' for the cheapest."""
+    (height, width, channels), value = graph.in_shape(node), bits.tensors[node.inputs[0]]
+    words, word = channels // lanes, lanes * value
+    options = lines(graph, node, taps, lanes, bits, device)
+    storage = storage or memory.choose(options, device)
+    style = 'lutram' if storage == 'lut' else storage
+    part = 'lutram' if storage == 'lut' else 'bram'  # the logic around block RAM and UltraRAM is the same
+    total, size = Parts(), (height, width)
+    if _at_once(node, taps):
+        total.add_part(f'window_{part}', equations.window(style, node.kernel, size, words, word, hands))
+        total.line_buffer_bits = (node.kernel[0] - 1) * width * channels * value
+    else:
+        group = max(1, words // node.groups)
+        terms = equations.ring(style, taps == 'column', node.kernel, size, words, group, word)
+        total.add_part(f'ring_{part}', terms)
+        total.line_buffer_bits = node.kernel[0] * width * channels * value
+    taken = memory.named(options, storage, f'the rows of {node.name!r}')
+    total.add_memory(dataclasses.replace(taken, lut=0))  # LUTs are among the terms
+    return total
+
+
+def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options, device: Device) -> Parts:
+    """Multipliers, trees, accumulators, weights and the words that are kept."""
+    made, total = unit(graph, node, folded, bits, options, device), Parts()
+    _, passes = fold.slices_and_blocks(graph, node, folded)
+    if made.kind != 'lut':
+        total.dsp = dsp_count(made.products, made.outputs, made.weight, made.source, device, made.kind == 'pair')
+    style = 'lutram'
+    if passes > 1 and made.slices > 1:
+        kept = memory.ram(made.slices, made.values * made.source, 1, device)
+        kept.pop('uram', None)
+        kept['bram'] = dataclasses.replace(kept['bram'], lut=made.values * made.source)
+        storage = memory.choose(kept, device)
+        style = 'bram' if storage == 'bram' else 'lutram'
+        total.bram18 += kept[storage].bram18
+    sizes = (made.slices, passes, made.products, made.outputs, made.weight, made.source, made.depthwise)
+    total.add_part('mac', equations.mac(made.kind, style, *sizes))
+    roms = weights(graph, node, folded, bits, options, device)
+    total.add_memory(memory.named(roms, options.weights.get(node.name, 'lut'), f'the weights of {node.name!r}'))
+
+    count, channels = streaming.products(graph, node)
+    total.weight_memory_bits = count * channels * made.weight
+    total.macs = macs(graph, node)
+    each = made.weight * made.source + made.weight + made.source + math.log2(count)
+    total.bops = math.ceil(total.macs * each - 1e-6)
+    return total
+
+
+def finish(graph: Graph, node: Node, folded: Layer, lanes: int, bits: Widths, adds: Node | None = None) -> Parts:
+    """Of the sums of a layer into words of `lanes`; `adds`: the add that is absorbed."""
+    wide, out, total = bits.sums[node.name], bits.tensors[node.name], Parts()
+    shift = 0 if out >= wide else max(1, bits.weights[node.name] - 1)
+    depth = node.shape[2] // min(folded.outputs, lanes)
+    terms = equations.finish(folded.outputs, lanes, wide, out, shift, depth, adds is not None)
+    total.add_part('finish', terms)
+    total.weight_memory_bits = node.shape[2] * wide
+    return total
+
+
+def elementwise(graph: Graph, node: Node, lanes: int, bits: Widths, device: Device) -> Parts:
+    """Of a node without weights, its window apart."""
+    total, source = Parts(), bits.tensors[node.inputs[0]] if node.inputs else 0
+    taps = math.prod(node.kernel)
     match node.op:
-        case 'input':
-            pass  # a port: what feeds it is no part of the network
-        case 'conv':
-            _window(total, graph, node, target, part)
-            _products(total, graph, node, target, part, reuse_factor)
-        case 'dense':
-            _products(total, graph, node, target, part, reuse_factor)
-        case 'max_pool':
-            _window(total, graph, node, target, part)
-            total.add_part('maximum', equations.maximum(math.prod(node.kernel), node.shape[2], bits))
         case 'add':
-            wide = max(bits, *(activation_bits(target, graph[name]) for name in node.inputs))
-            total.add_part('add', equations.add(node.shape[2], wide, 1, node.relu))
-        case 'avg_pool':
-            _window(total, graph, node, target, part)
-            _window_mean(total, graph, node, target)
-        case 'global_avg_pool':
-            _pool(total, graph, node, target)
+            wide = max(bits.tensors[node.name], *(bits.tensors[name] for name in node.inputs))
+            total.add_part('add', equations.add(lanes, wide, 0, 1, node.relu))
         case 'relu':
-            total.add_part('requantize_relu', equations.requantize(node.shape[2], bits + 2, bits, 1))
+            total.add_part('relu', equations.relu(lanes, source))
+        case 'leaky_relu':  # what is below zero times a constant, rounded and saturated as a sum is
+            total.dsp = lanes * dsp_count(1, 1, source, (FLOAT32_EXACT - 1).bit_length(), device, shared=False)
+            total.add_part('add', equations.add(lanes, bits.tensors[node.name], 0, 1, relu=False))
+        case 'max_pool':
+            total.add_part('maximum', equations.maximum(taps, lanes, source))
+        case 'avg_pool':
+            total.dsp = lanes * _quotient_dsps(taps, source, device)
+            total.add_part('mean', equations.mean(taps, lanes, source))
+        case 'global_avg_pool':
+            height, width, channels = graph.in_shape(node)
+            total.dsp = _quotient_dsps(height * width, source, device)
+            total.add_part('average', equations.average(height * width, channels // lanes, lanes, source))
         case _:
             raise streaming.unsupported(node)
     return total
 
 
-def fork(tensor: Node, target: Dataflow, tap: bool) -> Parts:
-    """A reader of a tensor beyond its first: a two-way clone, or a tap, which needs only the handshake."""
-    total = Parts()
-    total.add_part('clone', equations.clone(0 if tap else tensor.shape[2] * activation_bits(target, tensor)))
-    return total
+def _quotient_dsps(count: int, source: int, device: Device) -> int:
+    """DSPs of one multiplication of a sum of `count` values by a reciprocal of as many bits, none by a power of two."""
+    wide = source + math.ceil(math.log2(count))
+    return dsp_count(1, 1, wide, wide, device, shared=False) if _multiplies(count) else 0
 
 
-def absorbed_add(graph: Graph, node: Node, conv: Node, target: Dataflow, reuse_factor: int) -> Parts:
-    """An add that its convolution takes in: the skip's token joins the bias, one adder a parallel channel."""
-    channels = conv.shape[2] // streaming.reuse_split(graph, conv, reuse_factor)[1]
-    total = Parts(lut=_adders(channels * accumulator_bits(graph, conv, target)))
-    # The skip's token is held through the passes.
-    total.add_part('clone', equations.clone(node.shape[2] * activation_bits(target, graph[node.inputs[1]])))
-    return total
+def _multiplies(count: int) -> bool:
+    """Whether a mean of so many values takes a multiplication."""
+    return bool(count & (count - 1))
 
 
-def _rounding(node: Node) -> str:
-    return 'requantize_relu' if node.relu else 'requantize'
-
-
-def _adders(bits: int) -> float:
-    """LUTs of adders of so many bits in all."""
-    return COEFFICIENTS['mac.lut']['adder_bit'] * bits
-
-
-def _window(total: Parts, graph: Graph, node: Node, target: Dataflow, part: Device) -> None:
-    """Line buffers, window registers and the masking of taps outside the image."""
-    height, width, channels = graph.in_shape(node)
-    token = channels * activation_bits(target, graph[node.inputs[0]])
-    rows, line = node.kernel[0] - 1, memory.buffer(width, token, part)
-    if rows:
-        total.add_memory(line, rows)
-        total.line_buffer_bits += rows * width * token
-    style = 'lutram' if rows and line.storage == 'lutram' else 'bram'
-    total.add_part(f'window_{style}', equations.window(style, node.kernel, height, width, token, any(node.padding)))
-
-
-def _products(total: Parts, graph: Graph, node: Node, target: Dataflow, part: Device, reuse_factor: int) -> None:
-    """Multipliers, adder trees, accumulators, requantizers and ROMs of a weighted node."""
-    count, channels_out = streaming.products(graph, node)
-    slices, blocks = streaming.reuse_split(graph, node, reuse_factor)
-    parallel, channels = count // slices, channels_out // blocks
-    weight, source, wide = (
-        weight_bits(target, node),
-        activation_bits(target, graph[node.inputs[0]]),
-        accumulator_bits(graph, node, target),
-    )
-    logits = node.op == 'dense' and node.name == graph.output.name
-    bits = wide if logits else activation_bits(target, node)
-
-    multiplier = 'lut'
-    if not in_lut(target, weight, source):
-        shared = target.dsp_packing and (node.op == 'dense' or channels_out // node.groups > 1)
-        multiplier = 'pair' if shared and channels > 1 and max(weight, source) <= part.family.dsp_pair_bits else 'dsp'
-        total.dsp += dsp_count(parallel, channels, weight, source, part, shared)
-    terms = equations.mac(multiplier, slices, parallel, channels, weight, source)
-    terms['lut']['mux_bit'] *= min(node.groups, channels)  # with groups, channels do not share their activations
-    total.add_part('mac', terms)
-    total.lut += _adders(channels * wide) * node.biased
-    if not logits:
-        total.add_part(_rounding(node), equations.requantize(channels, wide, bits, max(1, weight - 1)))
-    if blocks > 1:
-        total.ff += channels_out * bits  # the token is gathered over the passes
-
-    total.add_memory(memory.rom(reuse_factor, parallel * channels * weight, part))
-    total.add_memory(memory.rom(blocks, channels * wide, part))
-    total.weight_memory_bits += count * channels_out * weight + channels_out * wide
-    total.macs += macs(graph, node)
-    total.bops += math.ceil(macs(graph, node) * (weight * source + weight + source + math.log2(count)) - 1e-6)
-
-
-def in_lut(target: Dataflow, weight: int, source: int) -> bool:
-    """Whether products of these widths are made of LUTs."""
-    return target.multiplier == 'lut' or (target.multiplier == 'auto' and weight * source <= 16)
-
-
-def dsp_count(parallel: int, channels: int, weight: int, source: int, part: Device, shared: bool) -> int:
-    """DSPs of `parallel` products for each of `channels` outputs; `shared`: two take one where widths allow."""
-    if shared and max(weight, source) <= part.family.dsp_pair_bits:
-        return parallel * math.ceil(channels / 2)
-    wide, narrow = part.family.dsp_bits
-    operands = sorted((weight, source))
-    return parallel * channels * math.ceil(operands[1] / wide) * math.ceil(operands[0] / narrow)
-
-
-def _pool(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
-    """Global average: an accumulator a channel, and the quotient."""
-    height, width, channels = graph.in_shape(node)
-    wide = _sum_bits(graph, node, target, height * width)
-    total.lut += _adders(channels * wide)
-    total.ff += channels * wide
-    _quotient(total, graph, node, target, height * width)
-
-
-def _window_mean(total: Parts, graph: Graph, node: Node, target: Dataflow) -> None:
-    """Average of a window: a tree over its taps a channel, priced as that of a layer's products, and the quotient."""
-    taps, source = math.prod(node.kernel), activation_bits(target, graph[node.inputs[0]])
-    channels, wide = node.shape[2], _sum_bits(graph, node, target, taps)
-    adders, rows = equations.tree_bits(taps, source), equations.carry_save_bits(taps, source)
-    total.add_part(
-        'mac',
-        {
-            'lut': {'adder_bit': channels * adders, 'carry_save_bit': channels * rows},
-            'ff': {'sum_bit': channels * wide, 'tree_bit': channels * equations.tree_registers(taps, source)},
-        },
-    )
-    _quotient(total, graph, node, target, taps)
-
-
-def _sum_bits(graph: Graph, node: Node, target: Dataflow, count: int) -> int:
-    """Width that holds any sum of `count` values of the node's input."""
-    return activation_bits(target, graph[node.inputs[0]]) + math.ceil(math.log2(count))
-
-
-def _quotient(total: Parts, graph: Graph, node: Node, target: Dataflow, count: int) -> None:
-    """Of a sum of `count` values a channel: the rounding and, unless the count is a power of two, a multiplication.
-
-    The multiplication by a reciprocal of about as many bits as the sum divides and rounds (`mean.reciprocal`).
-    """
-    channels, bits, wide = node.shape[2], activation_bits(target, node), _sum_bits(graph, node, target, count)
-    divided = math.ceil(math.log2(count))
-    total.add_part(_rounding(node), equations.requantize(channels, wide, bits, max(1, divided)))
-    if count & (count - 1):
-        total.dsp += dsp_count(1, channels, wide, wide, device(target.device), shared=False)
+def latency_cycles(design: Design, actor: Actor, bits: Widths, options: Options, device: Device) -> int:
+    """How long the pipeline of an actor is, see `latency`."""
+    graph, folding = design.graph, design.folding
+    node = graph[actor.node]
+    lanes = folding.lanes[node.name]
+    if actor.part == CLONE:
+        return latency.CLONE
+    if actor.part == WINDOW:
+        return latency.WINDOW
+    if actor.part == ADAPTED:
+        return latency.CONVERT
+    if actor.part == 'mac':
+        made = unit(graph, node, folding.layers[node.name], bits, options, device)
+        return latency.mac(made.kind, made.slices, made.products, made.weight, made.source)
+    if host := _host(design, actor):
+        return latency.finish(folding.layers[host.name].outputs, lanes, node.op == 'add')
+    taps = math.prod(node.kernel)
+    match node.op:
+        case 'max_pool':
+            return latency.levels(taps)
+        case 'avg_pool':
+            return latency.mean(taps, _multiplies(taps))
+        case 'global_avg_pool':
+            return latency.average(_multiplies(math.prod(graph.in_shape(node)[:2])))
+        case 'leaky_relu':
+            return latency.DSP_CYCLES + latency.WORDS
+        case _:
+            return latency.WORDS

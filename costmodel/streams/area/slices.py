@@ -159,13 +159,13 @@ def _memory(storage: str, depth: int, width_bits: int, family: Family, word: int
             rows, bits = min((bits, rows) for rows, bits in primitives(family).uram if bits >= min(width_bits, 72))[
                 ::-1
             ]
-            count = max(1, depth // rows) * math.ceil(width_bits / bits)
+            count = math.ceil(depth / rows) * math.ceil(width_bits / bits)
             return (Slice(storage, depth, width_bits, count, rows, word),)
         case 'bram':
             found, bit = [], 0
             for rows, bits, columns in bram18_columns(depth, width_bits, family):
                 wide = min(bits * columns, width_bits - bit)
-                found.append(Slice(storage, depth, wide, columns * max(1, depth // rows), rows, word, bit))
+                found.append(Slice(storage, depth, wide, columns * math.ceil(depth / rows), rows, word, bit))
                 bit += wide
             return tuple(found)
         case _:
@@ -200,7 +200,7 @@ def lutram_luts(depth: int, width_bits: int, family: Family) -> int:
 
 def bram18_count(depth: int, width_bits: int, family: Family) -> int:
     """RAMB18 of a part whose depth is a power of two."""
-    return sum(columns * max(1, depth // rows) for rows, _, columns in bram18_columns(depth, width_bits, family))
+    return sum(columns * math.ceil(depth / rows) for rows, _, columns in bram18_columns(depth, width_bits, family))
 
 
 @functools.lru_cache(maxsize=65536)
@@ -229,7 +229,7 @@ def bram18_columns(depth: int, width_bits: int, family: Family) -> tuple[tuple[i
 
 def _column(depth: int, rows: int, bits: int, used: int) -> tuple[int, float]:
     """RAMB18 of one column, and its LUTs of multiplexers."""
-    return max(1, depth // rows), min(bits, used) * mux_luts(math.ceil(depth / (2 * rows)))
+    return math.ceil(depth / rows), min(bits, used) * mux_luts(math.ceil(depth / (2 * rows)))
 
 
 def mux_luts(banks: int) -> float:

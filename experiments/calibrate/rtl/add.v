@@ -1,23 +1,21 @@
-// Adds the tokens of two streams channel by channel, rounds and saturates (see requantize.v); an output register.
-module add #(parameter CHANNELS = 4, BITS = 8, SHIFT = 1, RELU = 0) (
+// Adds the words of two streams lane by lane, rounds and saturates (see value.v); a register.
+module add #(parameter LANES = 4, BITS = 8, ALIGN = 0, SHIFT = 1, RELU = 0) (
     input clk, input rst,
-    input [2*CHANNELS*BITS-1:0] in_data, input [1:0] in_valid, output [1:0] in_ready,
-    output reg [CHANNELS*BITS-1:0] out_data, output reg out_valid, input out_ready
+    input [2*LANES*BITS-1:0] in_data, input [1:0] in_valid, output [1:0] in_take,
+    output reg [LANES*BITS-1:0] out_data, input out_room, output out_promise, output reg out_valid
 );
-    wire [CHANNELS*BITS-1:0] values;
-    wire take = (&in_valid) && (!out_valid || out_ready);
-    assign in_ready = {2{take}};
+    wire go = (&in_valid) && out_room;
+    assign in_take = {2{go}};
+    assign out_promise = go;
+    wire [LANES*BITS-1:0] values;
     genvar c;
     generate
-        for (c = 0; c < CHANNELS; c = c + 1) begin : channel
-            wire signed [BITS-1:0] a = in_data[c*BITS +: BITS], b = in_data[(CHANNELS+c)*BITS +: BITS];
-            wire signed [BITS:0] sum = a + b;
-            requantize_value #(BITS + 1, BITS, SHIFT, RELU) value (sum, values[c*BITS +: BITS]);
+        for (c = 0; c < LANES; c = c + 1) begin : lane
+            add_value #(BITS, ALIGN, SHIFT, RELU) value (in_data[c*BITS +: BITS], in_data[(LANES+c)*BITS +: BITS], values[c*BITS +: BITS]);
         end
     endgenerate
     always @(posedge clk) begin
-        if (rst) out_valid <= 0;
-        else if (!out_valid || out_ready) out_valid <= take;
-        if (take) out_data <= values;
+        out_valid <= go && !rst;
+        out_data <= values;
     end
 endmodule

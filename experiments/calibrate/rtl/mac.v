@@ -1,105 +1,171 @@
-// The multipliers of a convolution: for each of CHANNELS outputs the sum of SLICES x PRODUCTS products, PRODUCTS in parallel, SLICES passes.
+// A matrix-vector unit: for each of PE outputs the sum of SLICES x SIMD products, SIMD a cycle, in BLOCKS passes over the same words.
 //
-// Input 0 is a token of SLICES x PRODUCTS signed activations of A bits, kept through its passes; input 1, a token a pass, is CHANNELS x PRODUCTS
-// signed weights of W bits. Registers stand behind products in LUTs, behind every second level of the adder tree, and hold the sums. (Behind a DSP
-// the product's register is the DSP's own; yosys 0.23 does not pack it for this family, so it is left out here.)
-// MULTIPLIER is "lut", "dsp", or "pair": two channels share a DSP, (w1 2^18 + w0) a, and the borrow of the low half is given back.
-module mac #(parameter MULTIPLIER = "dsp", SLICES = 1, PRODUCTS = 9, CHANNELS = 2, W = 8, A = 8) (
+// A word is SIMD unsigned activations of A bits. In the first pass it is read, and kept in a memory of SLICES words (STYLE "lutram" or "bram") if
+// there are more. Weights are signed, W bits; word t = b SLICES + s of their ROM, [PE][SIMD]. DEPTHWISE: lane p of the PE lanes of a tap meets
+// channel p only, [lane][tap].
+// MULTIPLIER "dsp", "pair" (two channels share a DSP: (w1 2^18 + w0) x, the last of an odd number has its own) or "lut". Up to CHAIN products are
+// added within the DSPs, one cycle after another, so many that a pair's lower sum stays within its 18 bits; product k of a chain has its weights
+// read k cycles later: rom_at[k]. What the lower sum borrowed is the carry of an adder behind.
+module mac #(parameter MULTIPLIER = "dsp", STYLE = "lutram", SLICES = 4, BLOCKS = 2, SIMD = 9, PE = 2, W = 8, A = 8, DEPTHWISE = 0, CHAIN = 4,
+    DEPTH = SLICES * BLOCKS, ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1, SUM = A + W + $clog2(SLICES * SIMD / (DEPTHWISE ? PE : 1)),
+    COUNT = SIMD / (DEPTHWISE ? PE : 1)) (
     input clk, input rst,
-    input [PRODUCTS*(SLICES*A+CHANNELS*W)-1:0] in_data, input [1:0] in_valid, output [1:0] in_ready,
-    output [CHANNELS*(A+W+$clog2(SLICES*PRODUCTS))-1:0] out_data, output reg out_valid, input out_ready
+    input [SIMD*A-1:0] in_data, input in_valid, output in_take,
+    output [PE*SUM-1:0] out_data, input out_room, output out_promise, output out_valid,
+    output [CHAIN*ADDRESS-1:0] rom_at, input [PE*COUNT*W-1:0] weights
 );
-    localparam P = A + W, LEVELS = $clog2(PRODUCTS), ACC = A + W + $clog2(SLICES * PRODUCTS);
-    localparam STAGES = (MULTIPLIER == "lut") + LEVELS / 2, PASS = SLICES > 1 ? $clog2(SLICES) : 1;
-
-    // Passes; the flags of a pass travel with it through the pipeline, which stands still when the result is not taken.
-    wire go = !out_valid || out_ready, take = go && (&in_valid);
-    reg [PASS-1:0] pass;
-    wire first = pass == 0, last = pass == SLICES - 1;
-    assign in_ready = {take, take && last};
-    reg [STAGES:0] valid, firsts, lasts;  // of the pass in each stage; the last bit of each is not used
-    wire [STAGES+1:0] valid_at = {valid, take}, first_at = {firsts, first}, last_at = {lasts, last};
+    localparam CHAINS = (COUNT + CHAIN - 1) / CHAIN, SB = SLICES > 1 ? $clog2(SLICES) : 1, TAP = DEPTHWISE ? PE : 1;
+    localparam LEVELS = $clog2(MULTIPLIER == "lut" ? COUNT : CHAINS), ADDS = SLICES > 1 || MULTIPLIER == "pair";
+    localparam LATENCY = (MULTIPLIER == "lut" ? 2 : 3 + CHAIN) + LEVELS + ADDS;
+    reg [ADDRESS-1:0] trip;
+    reg reading;
+    wire [SB-1:0] slice;
+    wire first = SLICES == 1 || slice == 0, last = SLICES == 1 || slice == SLICES - 1;
+    wire go = (!reading || in_valid) && (!last || out_room);
+    assign in_take = go && reading;
+    assign out_promise = go && last;
+    wire wraps = trip == DEPTH - 1;
     always @(posedge clk)
         if (rst) begin
-            pass <= 0;
-            valid <= 0;
-            out_valid <= 0;
+            trip <= 0;
+            reading <= 1;
         end else if (go) begin
-            if (take) pass <= last ? 0 : pass + 1'b1;
-            valid <= valid_at;
-            out_valid <= valid_at[STAGES] && last_at[STAGES];
+            trip <= wraps ? 0 : trip + 1'b1;
+            if (last) reading <= wraps;
         end
-    always @(posedge clk) if (go) {firsts, lasts} <= {first_at[STAGES:0], last_at[STAGES:0]};
-
-    genvar b, c, k, l;
-    wire [PRODUCTS*A-1:0] operand;
     generate
-        for (b = 0; b < PRODUCTS * A; b = b + 1) begin : bits
-            wire [SLICES-1:0] choices;
-            for (l = 0; l < SLICES; l = l + 1) begin : slice
-                assign choices[l] = in_data[l*PRODUCTS*A + b];
-            end
-            if (SLICES > 1) assign operand[b] = choices[pass];
-            else assign operand[b] = choices;
+        if (BLOCKS == 1 || SLICES == 1 || (SLICES & (SLICES - 1)) == 0) assign slice = SLICES == 1 ? 0 : trip;
+        else begin : counted
+            reg [SB-1:0] number;
+            assign slice = number;
+            always @(posedge clk)
+                if (rst) number <= 0;
+                else if (go) number <= last ? 0 : number + 1'b1;
         end
     endgenerate
-    wire [CHANNELS*PRODUCTS*W-1:0] weights = in_data[SLICES*PRODUCTS*A +: CHANNELS*PRODUCTS*W];
+    reg [LATENCY-1:0] ends, moves, firsts;
+    wire [1:0] adds = {moves[LATENCY-2], firsts[LATENCY-2]};
+    always @(posedge clk) begin
+        ends <= rst ? 0 : {ends, out_promise};
+        moves <= rst ? 0 : {moves, go};
+        firsts <= {firsts, first};
+    end
+    assign out_valid = ends[LATENCY-1];
 
-    wire [CHANNELS*PRODUCTS*P-1:0] product;
+    // The word, a cycle later.
+    wire [SIMD*A-1:0] word;
     generate
-        for (c = 0; c < CHANNELS; c = c + 1) begin : products_of
-            for (k = 0; k < PRODUCTS; k = k + 1) begin : of
-                wire signed [A-1:0] a = operand[k*A +: A];
-                wire signed [W-1:0] w = weights[(c*PRODUCTS+k)*W +: W];
-                if (MULTIPLIER == "lut") begin : lut
-                    reg signed [P-1:0] held;  // yosys is told -nodsp
-                    always @(posedge clk) if (go) held <= a * w;
-                    assign product[(c*PRODUCTS+k)*P +: P] = held;
-                end else if (MULTIPLIER == "dsp" || (c == CHANNELS - 1 && c % 2 == 0)) begin : dsp
-                    wire signed [P-1:0] whole = a * w;
-                    assign product[(c*PRODUCTS+k)*P +: P] = whole;
-                end else if (c % 2 == 0) begin : pair
-                    wire signed [W-1:0] upper = weights[((c+1)*PRODUCTS+k)*W +: W];
-                    wire signed [18+W:0] both = (upper <<< 18) + w;
-                    wire signed [18+P:0] whole = both * a;
-                    assign product[(c*PRODUCTS+k)*P +: P] = whole[P-1:0];
-                    assign product[((c+1)*PRODUCTS+k)*P +: P] = whole[18 +: P] + whole[17];
-                end
+        if (BLOCKS == 1 || SLICES == 1) begin : register
+            reg [SIMD*A-1:0] held;
+            assign word = held;
+            always @(posedge clk) if (BLOCKS == 1 || in_take) held <= in_data;
+        end else if (STYLE == "bram") begin : replay
+            reg [SIMD*A-1:0] newest;
+            reg was_read;
+            wire [SIMD*A-1:0] again;
+            ram #("bram", SLICES, SIMD * A) memory (clk, in_take, slice, in_data, 1'b1, slice, again);
+            assign word = was_read ? newest : again;
+            always @(posedge clk) {was_read, newest} <= {reading, in_data};
+        end else begin : replay
+            reg [SB-1:0] at;
+            always @(posedge clk) at <= rst ? 0 : slice;  // with a reset it stays a register of the address
+            (* ram_style = "distributed" *) reg [SIMD*A-1:0] words [0:SLICES-1];
+            always @(posedge clk) if (in_take) words[slice] <= in_data;
+            assign word = words[at];
+        end
+    endgenerate
+
+    // rom_at[k] and delayed[k] are k cycles behind the word.
+    genvar c, k, n;
+    generate
+        for (k = 0; k < CHAIN; k = k + 1) begin : behind
+            if (k == 0) assign rom_at[ADDRESS-1:0] = trip;
+            else begin : later
+                reg [ADDRESS-1:0] address;
+                assign rom_at[k*ADDRESS +: ADDRESS] = address;
+                always @(posedge clk) address <= rom_at[(k-1)*ADDRESS +: ADDRESS];
             end
         end
-        for (c = 0; c < CHANNELS; c = c + 1) begin : channel
-            for (l = 0; l <= LEVELS; l = l + 1) begin : level
-                localparam COUNT = (PRODUCTS + (1 << l) - 1) >> l, BELOW = l > 0 ? (PRODUCTS + (1 << l) / 2 - 1) >> (l > 0 ? l - 1 : 0) : 0;
-                wire [COUNT*(P+l)-1:0] values;
-                if (l == 0) assign values = product[c*PRODUCTS*P +: PRODUCTS*P];
-                else begin : adders
-                    wire [COUNT*(P+l)-1:0] sums;
-                    for (k = 0; k < COUNT; k = k + 1) begin : adder
-                        wire signed [P+l-2:0] x = level[l-1].values[2*k*(P+l-1) +: P+l-1];
-                        if (2 * k + 1 < BELOW) begin : two
-                            wire signed [P+l-2:0] y = level[l-1].values[(2*k+1)*(P+l-1) +: P+l-1];
-                            wire signed [P+l-1:0] s = x + y;
-                            assign sums[k*(P+l) +: P+l] = s;
-                        end else begin : one
-                            wire signed [P+l-1:0] s = x;
-                            assign sums[k*(P+l) +: P+l] = s;
-                        end
+        for (n = 0; n < SIMD; n = n + 1) begin : value
+            // place of the product in its chain: the last chain may be short, and then starts late
+            localparam INDEX = n / TAP, PLACE = INDEX / CHAIN < CHAINS - 1 ? INDEX % CHAIN : INDEX % CHAIN + CHAINS * CHAIN - COUNT;
+            localparam WAIT = MULTIPLIER != "lut" && PLACE > 1 ? PLACE - 1 : 0;  // one more cycle is a register of the DSP
+            wire [(WAIT+1)*A-1:0] line;
+            assign line[A-1:0] = word[n*A +: A];
+            for (k = 0; k < WAIT; k = k + 1) begin : wait_of
+                reg [A-1:0] held;
+                assign line[(k+1)*A +: A] = held;
+                always @(posedge clk) held <= rst ? 0 : line[k*A +: A];  // a register with a reset is no shift register of LUTs
+            end
+            wire signed [A:0] x = {1'b0, line[WAIT*A +: A]};
+        end
+        for (c = 0; c < PE; c = c + (MULTIPLIER == "pair" && c + 1 < PE ? 2 : 1)) begin : channel
+            localparam PAIR = MULTIPLIER == "pair" && c + 1 < PE, LANE = DEPTHWISE ? c : 0;
+            if (MULTIPLIER == "lut") begin : logic_of
+                wire [COUNT*(A+W)-1:0] products;
+                for (n = 0; n < COUNT; n = n + 1) begin : product
+                    wire signed [W-1:0] w = weights[(c*COUNT+n)*W +: W];
+                    reg signed [A+W-1:0] held;
+                    assign products[n*(A+W) +: A+W] = held;
+                    always @(posedge clk) held <= w * value[n*TAP+LANE].x;
+                end
+                sums #(COUNT, A + W, SLICES, SUM, 0) total (clk, rst, adds, products, {COUNT{1'b0}}, out_data[c*SUM +: SUM]);
+            end else begin : dsps
+                localparam S = A + W + $clog2(CHAIN) > 18 && PAIR ? 18 : A + W + $clog2(CHAIN);
+                wire [CHAINS*S-1:0] low, high;
+                wire [CHAINS-1:0] borrows;
+                for (n = 0; n < COUNT; n = n + 1) begin : product
+                    localparam INDEX = n / CHAIN, START = INDEX < CHAINS - 1 ? 0 : CHAINS * CHAIN - COUNT, PLACE = n % CHAIN + START;
+                    wire signed [W-1:0] w0 = weights[(c*COUNT+n)*W +: W];
+                    wire [47:0] p, cascade;
+                    wire [47:0] earlier_sum;
+                    wire signed [26:0] a, d;
+                    if (PAIR) begin : both
+                        wire signed [W-1:0] w1 = weights[((c+1)*COUNT+n)*W +: W];
+                        wire signed [W+17:0] upper = {w1, 18'd0};
+                        assign a = upper;
+                        assign d = w0;
+                    end else begin : single
+                        assign a = w0;
+                        assign d = 0;
                     end
-                    if (l % 2 == 0) begin : stage
-                        reg [COUNT*(P+l)-1:0] held;
-                        always @(posedge clk) if (go) held <= sums;
-                        assign values = held;
-                    end else assign values = sums;
+                    if (n % CHAIN == 0) assign earlier_sum = 0;
+                    else assign earlier_sum = product[n-1].cascade;
+                    dsp #(n % CHAIN == 0 ? "none" : "cascade", PAIR, PLACE == 0 ? 1 : 2) multiplier
+                        (clk, a, d, {{(17-A){1'b0}}, value[n*TAP+LANE].x}, 48'd0, earlier_sum, p, cascade);
+                    if (n % CHAIN == CHAIN - 1 || n == COUNT - 1) begin : ended
+                        assign low[INDEX*S +: S] = p[S-1:0];
+                        assign high[INDEX*S +: S] = p[18 +: S];
+                        assign borrows[INDEX] = PAIR && p[17];
+                    end
                 end
+                sums #(CHAINS, S, SLICES, SUM, MULTIPLIER == "pair") lower
+                    (clk, rst, adds, low, {CHAINS{1'b0}}, out_data[c*SUM +: SUM]);
+                if (PAIR) sums #(CHAINS, S, SLICES, SUM, 1) upper (clk, rst, adds, high, borrows, out_data[(c+1)*SUM +: SUM]);
             end
-            wire signed [P+LEVELS-1:0] sum = level[LEVELS].values;
-            reg signed [ACC-1:0] total;
-            always @(posedge clk)
-                if (go && valid_at[STAGES]) begin
-                    if (SLICES == 1) total <= sum;
-                    else total <= sum + (first_at[STAGES] ? $signed({ACC{1'b0}}) : total);
-                end
-            assign out_data[c*ACC +: ACC] = total;
         end
+    endgenerate
+endmodule
+
+// The tree of one output, and its accumulator. `adds`: a number is to be added; it is the first of its sum.
+module sums #(parameter COUNT = 4, BITS = 16, SLICES = 1, SUM = 20, CARRY = 0) (
+    input clk, input rst, input [1:0] adds, input [COUNT*BITS-1:0] values, input [COUNT-1:0] carries, output [SUM-1:0] total
+);
+    localparam WIDE = BITS + $clog2(COUNT);
+    wire signed [WIDE-1:0] sum;
+    wire carry;
+    tree #(COUNT, BITS) adders (clk, rst, values, carries, sum, carry);
+    wire signed [SUM-1:0] whole = sum;
+    generate
+        if (SLICES > 1) begin : accumulator
+            reg signed [SUM-1:0] held;
+            wire signed [SUM:0] next = $signed({whole, 1'b1}) + $signed({held & {SUM{!adds[0]}}, carry});
+            assign total = held;
+            always @(posedge clk) if (adds[1]) held <= next[SUM:1];
+        end else if (CARRY) begin : rounded
+            reg signed [SUM-1:0] held;
+            assign total = held;
+            always @(posedge clk) held <= whole + carry;
+        end else assign total = whole;
     endgenerate
 endmodule

@@ -1,27 +1,40 @@
-// The largest of TAPS signed values, for each channel of a window: a tree of compare-and-select, an output register.
-// Value (tap, channel) is at bit (tap CHANNELS + channel) BITS.
-module maximum #(parameter TAPS = 4, CHANNELS = 4, BITS = 8) (
+// The largest of TAPS unsigned values, for each lane of a window: a tree of compare-and-select, a register behind each level.
+// Value (tap, lane) is at bit (tap LANES + lane) BITS.
+module maximum #(parameter TAPS = 4, LANES = 4, BITS = 8) (
     input clk, input rst,
-    input [TAPS*CHANNELS*BITS-1:0] in_data, input in_valid, output in_ready,
-    output reg [CHANNELS*BITS-1:0] out_data, output reg out_valid, input out_ready
+    input [TAPS*LANES*BITS-1:0] in_data, input in_valid, output in_take,
+    output [LANES*BITS-1:0] out_data, input out_room, output out_promise, output out_valid
 );
-    wire [CHANNELS*BITS-1:0] values;
-    assign in_ready = !out_valid || out_ready;
-    genvar c, k;
+    localparam LEVELS = $clog2(TAPS);
+    wire go = in_valid && out_room;
+    assign in_take = go;
+    assign out_promise = go;
+    reg [LEVELS-1:0] valid;
+    assign out_valid = valid[LEVELS-1];
+    always @(posedge clk) valid <= rst ? 0 : {valid, go};
+    genvar l, k, c;
     generate
-        for (c = 0; c < CHANNELS; c = c + 1) begin : channel
-            // node k is the larger of nodes 2k + 1 and 2k + 2; the last TAPS nodes are the values themselves
-            for (k = 2 * TAPS - 2; k >= 0; k = k - 1) begin : node
-                wire signed [BITS-1:0] value;
-                if (k >= TAPS - 1) assign value = in_data[((k-TAPS+1)*CHANNELS+c)*BITS +: BITS];
-                else assign value = node[2*k+1].value > node[2*k+2].value ? node[2*k+1].value : node[2*k+2].value;
+        for (l = 0; l <= LEVELS; l = l + 1) begin : level
+            localparam COUNT = (TAPS + (1 << l) - 1) >> l;
+            wire [COUNT*LANES*BITS-1:0] values;
+            if (l == 0) assign values = in_data;
+            else begin : register
+                localparam BELOW = (TAPS + (1 << (l - 1)) - 1) >> (l - 1);
+                reg [COUNT*LANES*BITS-1:0] held;
+                assign values = held;
+                for (k = 0; k < COUNT; k = k + 1) begin : node
+                    for (c = 0; c < LANES; c = c + 1) begin : lane
+                        wire [BITS-1:0] x = level[l-1].values[(2*k*LANES+c)*BITS +: BITS];
+                        if (2 * k + 1 < BELOW) begin : two
+                            wire [BITS-1:0] y = level[l-1].values[((2*k+1)*LANES+c)*BITS +: BITS];
+                            always @(posedge clk) held[(k*LANES+c)*BITS +: BITS] <= x > y ? x : y;
+                        end else begin : one
+                            always @(posedge clk) held[(k*LANES+c)*BITS +: BITS] <= rst ? 0 : x;  // no shift register of LUTs
+                        end
+                    end
+                end
             end
-            assign values[c*BITS +: BITS] = node[0].value;
         end
     endgenerate
-    always @(posedge clk) begin
-        if (rst) out_valid <= 0;
-        else if (in_ready) out_valid <= in_valid;
-        if (in_ready && in_valid) out_data <= values;
-    end
+    assign out_data = level[LEVELS].values;
 endmodule

@@ -1,74 +1,98 @@
-// Line buffers and window of a KERNEL x KERNEL convolution over images of HEIGHT x COLUMNS tokens of WIDTH bits, "same" padding, stride 1.
+// The window of a KH x KW convolution or pool over images of HEIGHT x COLUMNS pixels of WORDS words of WIDTH bits, all taps in a word, "same" padding.
 //
-// Iteration k reads token k; its anchor is token k - LAG, and from k = LAG on the window goes out, taps outside the image at zero.
-// Token (i, j) of the output is the pixel (row - TOP + i, column - LEFT + j). STYLE is "lutram" or "bram": what the rows are kept in.
-module window #(parameter STYLE = "bram", KERNEL = 3, HEIGHT = 8, COLUMNS = 8, WIDTH = 8) (
+// A trip reads word f of pixel k, and writes word f of the window whose anchor is LAG pixels earlier, if that lies on the grid of STRIDE. Rows: a
+// memory of COLUMNS x WORDS words of KH - 1 rows, read and written back a row further, STYLE "lutram" or "bram". Earlier columns: memories of
+// WORDS words. Taps outside the image: the reset of the word's register. HAND: a second stream gets the words of tap (0, 0) as they came in.
+// Tap (i, j) is at bit (i KW + j) WIDTH.
+module window #(parameter STYLE = "bram", KH = 3, KW = 3, HEIGHT = 8, COLUMNS = 8, STRIDE = 1, WORDS = 4, WIDTH = 8, HAND = 0) (
     input clk, input rst,
-    input [WIDTH-1:0] in_data, input in_valid, output in_ready,
-    output [KERNEL*KERNEL*WIDTH-1:0] out_data, output reg out_valid, input out_ready
+    input [WIDTH-1:0] in_data, input in_valid, output in_take,
+    output [(KH*KW+HAND)*WIDTH-1:0] out_data, input [HAND:0] out_room, output [HAND:0] out_promise, output [HAND:0] out_valid
 );
-    localparam TOP = (KERNEL - 1) / 2, LEFT = TOP, LAG = (KERNEL - 1 - TOP) * COLUMNS + KERNEL - 1 - LEFT;
-    localparam ADDRESS = $clog2(COLUMNS), ROWS = $clog2(HEIGHT) > 0 ? $clog2(HEIGHT) : 1, WAIT = $clog2(LAG + 1);
-    reg [ADDRESS-1:0] place, column;
-    reg [ROWS-1:0] row;
-    reg [WAIT-1:0] waited;
-    reg [KERNEL-1:0] seen_row, seen_column;
-    assign in_ready = !out_valid || out_ready;
-    wire go = in_valid && in_ready;
-    wire [ADDRESS-1:0] next = place == COLUMNS - 1 ? 0 : place + 1'b1;
-    wire [ADDRESS-1:0] next_column = column == COLUMNS - 1 ? 0 : column + 1'b1;
-    wire [ROWS-1:0] next_row = column != COLUMNS - 1 ? row : row == HEIGHT - 1 ? 0 : row + 1'b1;
-    always @(posedge clk)
+    localparam TOP = (KH - 1) / 2, LEFT = (KW - 1) / 2, DEPTH = COLUMNS * WORDS, ROW = KH * WIDTH;
+    localparam WB = WORDS > 1 ? $clog2(WORDS) : 1, ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1;
+    reg [WB-1:0] word;
+    reg [ADDRESS-1:0] place;
+    wire emits, hands, unused;
+    wire last_word = word == WORDS - 1;
+    wire [KH-1:0] inside_row;
+    wire [KW-1:0] inside_column;
+    wire go = in_valid && (!emits || out_room[0]) && (!hands || out_room[HAND]);
+    anchor #(KH, KW, TOP, LEFT, HEIGHT, COLUMNS, STRIDE) at (clk, rst, go && last_word, emits, inside_row, inside_column, unused);
+    assign in_take = go;
+    assign out_promise[0] = go && emits;
+
+    // A cycle later: the word, those of the rows above it, those of the columns before it.
+    reg [WIDTH-1:0] newest;
+    reg [WB-1:0] word1;
+    reg [ADDRESS-1:0] place1;
+    reg went, emitted, done;
+    reg [KH*KW-1:0] outside;
+    integer m, n;
+    always @(posedge clk) begin
         if (rst) begin
-            {place, column, row, waited} <= 0;
-            out_valid <= 0;
-        end else begin
-            if (in_ready) out_valid <= go && waited == LAG;
-            if (go) begin
-                place <= next;
-                if (waited != LAG) waited <= waited + 1'b1;
-            end
-            if (out_valid && out_ready) begin
-                column <= next_column;
-                row <= next_row;
-            end
+            word <= 0;
+            place <= 0;
+        end else if (go) begin
+            word <= last_word ? 0 : word + 1'b1;
+            place <= place == DEPTH - 1 ? 0 : place + 1'b1;
         end
-    // head[i]: the newest pixel of window row i, that of row KERNEL - 1 being the token read; each row moves up one line buffer.
-    wire [KERNEL*WIDTH-1:0] head;
-    assign head[(KERNEL-1)*WIDTH +: WIDTH] = in_data;
+        went <= go && !rst;
+        emitted <= out_promise[0] && !rst;
+        done <= emitted && !rst;
+        newest <= in_data;
+        word1 <= word;
+        place1 <= place;
+        for (m = 0; m < KH; m = m + 1)
+            for (n = 0; n < KW; n = n + 1) outside[m*KW+n] <= !(inside_row[m] && inside_column[n]);
+    end
+    wire [ROW-1:0] column;
+    assign column[(KH-1)*WIDTH +: WIDTH] = newest;
     genvar i, j;
     generate
-        for (i = 0; i < KERNEL - 1; i = i + 1) begin : line
-            if (STYLE == "lutram") begin : lutram
-                (* ram_style = "distributed" *) reg [WIDTH-1:0] places [0:COLUMNS-1];
-                assign head[i*WIDTH +: WIDTH] = places[place];
-                always @(posedge clk) if (go) places[place] <= head[(i+1)*WIDTH +: WIDTH];
-            end else begin : bram
-                (* ram_style = "block" *) reg [WIDTH-1:0] places [0:COLUMNS-1];
-                reg [WIDTH-1:0] ahead;
-                assign head[i*WIDTH +: WIDTH] = ahead;
-                always @(posedge clk) begin
-                    if (go) places[place] <= head[(i+1)*WIDTH +: WIDTH];
-                    if (go) ahead <= places[next];
-                end
-            end
-        end
-        for (i = 0; i < KERNEL; i = i + 1) begin : row_of
-            reg [KERNEL*WIDTH-1:0] taps;
-            always @(posedge clk) if (go) taps <= {head[i*WIDTH +: WIDTH], taps[KERNEL*WIDTH-1:WIDTH]};
-            for (j = 0; j < KERNEL; j = j + 1) begin : tap
-                assign out_data[(i*KERNEL+j)*WIDTH +: WIDTH] = taps[j*WIDTH +: WIDTH] & {WIDTH{seen_row[i] && seen_column[j]}};
-            end
-        end
-        for (i = 0; i < KERNEL; i = i + 1) begin : masks  // registered: which rows and columns of the window lie in the image
-            always @(posedge clk)
-                if (rst) begin
-                    seen_row[i] <= i >= TOP;
-                    seen_column[i] <= i >= LEFT;
-                end else if (out_valid && out_ready) begin
-                    seen_row[i] <= next_row + i >= TOP && next_row + i < HEIGHT + TOP;
-                    seen_column[i] <= next_column + i >= LEFT && next_column + i < COLUMNS + LEFT;
-                end
+        if (KH > 1) begin : rows
+            wire [(KH-1)*WIDTH-1:0] above;
+            assign column[(KH-1)*WIDTH-1:0] = above;
+            if (DEPTH > 1) ram #(STYLE, DEPTH, (KH - 1) * WIDTH) memory (clk, went, place1, column[ROW-1:WIDTH], go, place, above);
+            else delay #(1, (KH - 1) * WIDTH) held (clk, went, 1'b0, column[ROW-1:WIDTH], above);
         end
     endgenerate
+    wire [KW*ROW-1:0] columns;  // the newest in the highest bits
+    assign columns[(KW-1)*ROW +: ROW] = column;
+    generate
+        if (KW > 1) begin : earlier
+            delay #(WORDS, (KW - 1) * ROW) held_back (clk, went, word1, columns[KW*ROW-1:ROW], columns[(KW-1)*ROW-1:0]);
+        end
+        for (i = 0; i < KH; i = i + 1) begin : tap_row
+            for (j = 0; j < KW; j = j + 1) begin : tap
+                reg [WIDTH-1:0] held;
+                assign out_data[(i*KW+j)*WIDTH +: WIDTH] = held;
+                always @(posedge clk)
+                    if (outside[i*KW+j]) held <= 0;
+                    else held <= columns[j*ROW+i*WIDTH +: WIDTH];
+            end
+        end
+        if (HAND) begin : handed
+            localparam WAIT = (KH - 1) * COLUMNS + KW - 1;
+            reg [$clog2(WAIT+1)-1:0] waited;
+            reg on, one, two;
+            reg [WIDTH-1:0] held;
+            assign hands = on;
+            assign out_promise[HAND] = go && on;
+            assign out_valid[HAND] = two;
+            assign out_data[KH*KW*WIDTH +: WIDTH] = held;
+            always @(posedge clk) begin
+                if (rst) begin
+                    waited <= 0;
+                    on <= WAIT == 0;
+                end else if (go && last_word && !on) begin
+                    waited <= waited + 1'b1;
+                    on <= waited == WAIT - 1;
+                end
+                {two, one} <= rst ? 0 : {one, go && on};
+                held <= columns[WIDTH-1:0];
+            end
+        end else assign hands = 0;
+    endgenerate
+    assign out_valid[0] = done;
 endmodule
