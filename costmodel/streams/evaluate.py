@@ -20,7 +20,7 @@ from costmodel import devices
 from costmodel.cost import Cost, by_block, reduced
 from costmodel.expectation.chain import Chain, Run, carried
 from costmodel.expectation.stretches import Stretch, stretches
-from costmodel.streams.area import fifo_area, logic, memory
+from costmodel.streams.area import fifo_area, logic
 from costmodel.streams.area.logic import Parts
 from costmodel.streams.fifos import Sized, sized
 from costmodel.streams.flow import depths as flow
@@ -87,20 +87,15 @@ def settled(graph: Graph, target: Dataflow) -> Dataflow:
     given = dataclasses.replace(target, folding=solved(folded, target))
     if target.folding:
         return given
-    built, part, options = (
-        _built(folded, given, pace_cycles(folded, given)),
-        devices.device(target.device),
-        options_of(given),
-    )
-    total, bits = reduced(built.rows, REDUCTIONS), built.structure.bits
-    choices = {
-        name: logic.weights(folded, folded[name], layer, bits, options, part)
-        for name, layer in _folding(given).layers.items()
-    }
-    lut = total['lut'] - sum(each['lut'].lut for each in choices.values())
-    chosen = memory.balanced(choices, lut, total['bram18'], part)
-    layers = {name: dataclasses.replace(layer, weights=chosen[name]) for name, layer in _folding(given).layers.items()}
-    return dataclasses.replace(given, folding=dataclasses.replace(_folding(given), layers=layers))
+    made, part = _built(folded, given, pace_cycles(folded, given)), devices.device(target.device)
+    design, bits, streams = made.structure.design, made.structure.bits, Parts()
+    for name, depth in made.sized.depths.items():
+        streams += logic.stream(depth, stream_bits(design, bits)[name], part)
+    options = dataclasses.replace(options_of(given), weights={})
+    weights = logic.stored(design, bits, options, part, streams).weights
+    folding = _folding(given)
+    layers = {name: dataclasses.replace(layer, weights=weights[name]) for name, layer in folding.layers.items()}
+    return dataclasses.replace(given, folding=dataclasses.replace(folding, layers=layers))
 
 
 def evaluate(graph: Graph, target: Dataflow) -> Cost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from costmodel.devices import Device, device
 from costmodel.streams.area import fifo_area, logic, memory
-from costmodel.streams.area.logic import Options
+from costmodel.streams.area.unit import Options, multiplier
 from costmodel.streams.evaluate import Built, built_whole
 from costmodel.streams.settings import Dataflow
 from costmodel.streams.solved import options_of
@@ -51,4 +51,4 @@ def _is_packed(built: Built, node: Node, options: Options, part: Device) -> bool
     made = built.structure
     graph, outputs = made.design.graph, made.design.folding.layers[node.name].outputs
     weight, source = made.bits.weights[node.name], made.bits.tensors[node.inputs[0]]
-    return logic.multiplier(options, weight, source, outputs, fold.is_depthwise(graph, node), part) == 'pair'
+    return multiplier(options, weight, source, outputs, fold.is_depthwise(graph, node), part) == 'pair'

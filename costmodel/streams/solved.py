@@ -9,7 +9,9 @@ from __future__ import annotations
 from costmodel.cost import CostError
 from costmodel.devices import Device, device
 from costmodel.streams.area import logic
-from costmodel.streams.area.logic import Options, Parts, Widths
+from costmodel.streams.area.logic import Parts
+from costmodel.streams.area.unit import Options
+from costmodel.streams.area.widths import Widths, widths
 from costmodel.streams.fold.catalogue import Amounts, Price
 from costmodel.streams.fold.solve import solve
 from costmodel.streams.settings import Dataflow, interval_wanted
@@ -38,7 +40,7 @@ def _loaded(folded: Graph, path: str) -> Folding:
 def price(graph: Graph, target: Dataflow) -> Price:
     """What the parts of a folded graph take, as the solver asks for it."""
     part, options = device(target.device), options_of(target)
-    bits = logic.widths(graph, target)
+    bits = widths(graph, target)
 
     def layer(node: Node, folded: Layer, arriving: int, leaving: int) -> Amounts:
         total = logic.layer(graph, node, folded, arriving, leaving, bits, options, part)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from costmodel.devices import device
 from costmodel.expectation.groups import Segment, segments
 from costmodel.streams.area import logic
-from costmodel.streams.area.logic import Widths
+from costmodel.streams.area.widths import Widths, widths
 from costmodel.streams.flow import depths as flow
 from costmodel.streams.flow.part import edges, whole
 from costmodel.streams.settings import Dataflow, activation_bits
@@ -55,7 +55,7 @@ def structure(graph: Graph, target: Dataflow, pace_cycles: int, logits: bool = T
       pace_cycles: see `pace`.
       logits: whether the graph's last node is the network's.
     """
-    bits = logic.widths(graph, target)
+    bits = widths(graph, target)
     if not logits:  # the last node is like any other
         last = {graph.output.name: activation_bits(target, graph.output)}
         bits = dataclasses.replace(bits, tensors=dict(bits.tensors) | last)
@@ -95,8 +95,8 @@ def _handed(
             made = _made(graph, target, bits, absorbed, handed)
             part = whole(made.design, made.latency_cycles)
             most = flow.greatest(part, max(pace_cycles, flow.own_period(part)), target.stream_depth).streams
-            names, widths = edges(made.design.actors), stream_bits(made.design, bits)
-            return sum(depth * widths[names[edge]] for edge, depth in most.items())
+            names, bits_of = edges(made.design.actors), stream_bits(made.design, bits)
+            return sum(depth * bits_of[names[edge]] for edge, depth in most.items())
 
         chosen = min(tried, key=fifo_bits)
     return chosen

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from costmodel.expectation.groups import Segment, segments
 from tailor_jax.dataflow.design import CLONE, TENSOR, Actor, Design
@@ -35,7 +35,7 @@ class Part:
     actors: tuple[Placed, ...]
 
 
-def part(actors: Sequence[Actor], entering: str, words: int, latency_cycles: dict[str, int]) -> Part:
+def part(actors: Sequence[Actor], entering: str, words: int, latency_cycles: Mapping[str, int]) -> Part:
     """Actors in the order in which data flow, of which one reads the stream `entering` and the last one leaves."""
     writer = {entering: (OUTSIDE, 0)}
     placed = []
@@ -51,7 +51,7 @@ def edges(actors: Iterable[Actor]) -> dict[Edge, str]:
     return {(number, slot): name for number, actor in enumerate(actors, 1) for slot, name in enumerate(actor.inlets)}
 
 
-def whole(design: Design, latency_cycles: dict[str, int]) -> Part:
+def whole(design: Design, latency_cycles: Mapping[str, int]) -> Part:
     """A network as one part."""
     height, width, channels = design.graph.input.shape
     words = height * width * channels // design.folding.lanes[design.graph.input.name]
@@ -67,7 +67,7 @@ class DesignSegment:
     part: Part
 
 
-def design_segments(design: Design, latency_cycles: dict[str, int]) -> Iterator[DesignSegment]:
+def design_segments(design: Design, latency_cycles: Mapping[str, int]) -> Iterator[DesignSegment]:
     """The segments of a design in order."""
     streams = {each.name: each for each in design.streams}
     waiting = list(design.actors)
