@@ -18,7 +18,7 @@ from costmodel.streams.fold.catalogue import Price, catalogue
 from costmodel.streams.fold.copies import Path as Copies
 from costmodel.streams.fold.solve import fastest, solve
 from tailor_jax import build, rewrite
-from tailor_jax.graph import GraphError
+from tailor_jax.graph import Graph, GraphError, Node
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,6 +70,35 @@ def test_no_interval_within_limits_is_shorter(case, share):
     assert all(taken[resource] <= most for resource, most in limits.items())
     assert brute.worth(price, taken) == brute.least(graph, found, price, limits)
     assert brute.least(graph, found - 1, price, limits) is None
+
+
+def conv(name, source, channels, shape=(4, 4), **attributes):
+    return Node(name, 'conv', (source,), (*shape, channels), kernel=(3, 3), padding=(1, 1, 1, 1), **attributes)
+
+
+@pytest.mark.parametrize('interval', [96, 40, 30, 16])
+@pytest.mark.parametrize('seed', range(4))
+def test_widths_that_divide_no_other_do_not_meet(interval, seed):
+    """Two and three lanes of 6 and 12 channels."""
+    first = Node('input', 'input', (), (4, 4, 6))
+    graph = Graph((first, conv('wide', 'input', 12), conv('back', 'wide', 6), conv('last', 'back', 3)))
+    price = brute.random_price(graph, seed, True)
+    found = solve(graph, interval, price)
+    assert brute.interval_cycles(graph, found) <= interval
+    assert brute.worth(price, brute.amounts(graph, found, price)) == brute.least(graph, interval, price, {})
+
+
+def test_a_relu_that_a_closed_skip_leaves_has_lanes():
+    """Fused onto the add; where that is gone it stands alone, for another reads what it reads."""
+    image = Node('input', 'input', (), (4, 4, 4))
+    branches = conv('first', 'input', 4), conv('side', 'input', 4)
+    joined = Node('join', 'add', ('first', 'side'), (4, 4, 4), gate='a'), Node('relu', 'relu', ('join',), (4, 4, 4))
+    last = conv('second', 'relu', 4), Node('out', 'add', ('second', 'first'), (4, 4, 4), gate='b')
+    graph = Graph((image, *branches, *joined, *last))
+    found = solve(rewrite.fold(graph), 64, brute.dsps(average=False))
+    left = rewrite.fold(rewrite.binarize(graph, {'a': 0, 'b': 1}))
+    assert 'relu' in left.by_name and 'relu' not in found.lanes
+    assert brute.interval_cycles(left, found) <= 64
 
 
 @given(nested_graphs(), st.data())
