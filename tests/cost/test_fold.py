@@ -18,7 +18,7 @@ from costmodel.streams.fold.catalogue import Price, catalogue
 from costmodel.streams.fold.copies import Path as Copies
 from costmodel.streams.fold.solve import fastest, solve
 from tailor_jax import build, rewrite
-from tailor_jax.graph import GraphError
+from tailor_jax.graph import Graph, GraphError, Node
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,6 +70,37 @@ def test_no_interval_within_limits_is_shorter(case, share):
     assert all(taken[resource] <= most for resource, most in limits.items())
     assert brute.worth(price, taken) == brute.least(graph, found, price, limits)
     assert brute.least(graph, found - 1, price, limits) is None
+
+
+def conv(name, source, channels, shape=(4, 4), **attributes):
+    return Node(name, 'conv', (source,), (*shape, channels), kernel=(3, 3), padding=(1, 1, 1, 1), **attributes)
+
+
+def test_widths_that_divide_no_other_do_not_meet():
+    """Layers that would have two lanes, at streams that would have three."""
+    image = Node('input', 'input', (), (4, 4, 6))
+    graph = Graph((image, conv('wide', 'input', 12), conv('back', 'wide', 6), conv('last', 'back', 3)))
+
+    def layer(node, built, lanes_in, lanes_out):
+        return {'area': 5 * (built.lanes != 2) + 5 * (built.outputs != 2) + 4 * (lanes_in != 3) + 4 * (lanes_out != 3)}
+
+    price = Price(layer, lambda *_: {'area': 0}, {'area': 1})
+    found = solve(graph, 1 << 20, price)
+    assert brute.interval_cycles(graph, found) < 1 << 20
+    assert brute.amounts(graph, found, price)['area'] == brute.least(graph, 1 << 20, price, {}) > 0
+
+
+def test_a_relu_that_a_closed_skip_leaves_has_lanes():
+    """Fused onto the add; where that is gone it stands alone, for another reads what it reads."""
+    image = Node('input', 'input', (), (4, 4, 4))
+    branches = conv('first', 'input', 4), conv('side', 'input', 4)
+    joined = Node('join', 'add', ('first', 'side'), (4, 4, 4), gate='a'), Node('relu', 'relu', ('join',), (4, 4, 4))
+    last = conv('second', 'relu', 4), Node('out', 'add', ('second', 'first'), (4, 4, 4), gate='b')
+    graph = Graph((image, *branches, *joined, *last))
+    found = solve(rewrite.fold(graph), 64, brute.dsps(average=False))
+    left = rewrite.fold(rewrite.binarize(graph, {'a': 0, 'b': 1}))
+    assert 'relu' in left.by_name and 'relu' not in found.lanes
+    assert brute.interval_cycles(left, found) <= 64
 
 
 @given(nested_graphs(), st.data())

@@ -8,8 +8,8 @@ stream and words out = Ho Wo C_out / lanes of its output stream, the processes o
     mac        Ho Wo groups N_s N_b
     finish     max(Ho Wo C_out / outputs, words out), the first of which is at most the mac's
 
-So a layer keeps an interval with any streams whose words do, if its own window and mac do; and what else there is
-works on the tensors of one class: windows of pools, global averages, a word a cycle.
+So a layer keeps an interval with any streams whose words do, if its own window and mac do. What else there is works on
+the tensors of one class: a global average, and the rest, windows of pools too, a word a cycle.
 """
 
 from __future__ import annotations
@@ -38,14 +38,12 @@ def tensor_cycles(graph: Graph, node: Node, lanes: int) -> int:
     """
     words = math.prod(node.shape) // lanes
     match node.op:
-        case 'input' | 'add' | 'relu' | 'leaky_relu':
-            return words
         case 'global_avg_pool':
             return period_cycles(design.average(graph, node, lanes))
-        case _ if node.weighted:
+        case 'input' | 'add' | 'relu' | 'leaky_relu':
             return words
-        case _ if node.windowed:
-            return max(words, period_cycles(design.window(graph, node, 'all', lanes)))
+        case _ if node.weighted or node.windowed:
+            return words
         case _:
             raise streaming.unsupported(node)
 

@@ -192,10 +192,9 @@ def _all_ways(known: Catalogue, allowed: list[np.ndarray], interval_cycles: int,
     found = []
     for place in known.places:
         ends = allowed[place.source], allowed[place.target]
-        same = place.source == place.target
-        key = (id(place.kind), *(each.tobytes() for each in ends), same)
+        key = (id(place.kind), *(each.tobytes() for each in ends))
         if key not in made:
-            made[key] = _ways(place.kind, ends, same, interval_cycles, known.worth, bounded)
+            made[key] = _ways(place.kind, ends, interval_cycles, known.worth, bounded)
         found.append(made[key])
     return found
 
@@ -203,32 +202,30 @@ def _all_ways(known: Catalogue, allowed: list[np.ndarray], interval_cycles: int,
 def _ways(
     kind: Kind,
     ends: tuple[np.ndarray, np.ndarray],
-    same: bool,
     interval_cycles: int,
     worth: np.ndarray,
     bounded: list[int],
 ) -> _Ways:
-    """`ends`: indices of the lanes in and out that may be; `same`: they are those of one class."""
+    """`ends`: indices of the lanes in and out that may be."""
     fast = np.flatnonzero(kind.cycles <= interval_cycles)
     arriving, leaving, layers, amounts = [], [], [], []
     for lanes_in in ends[0]:
         for lanes_out in ends[1]:
-            if same and lanes_in != lanes_out:
-                continue
             each = kind.own[fast] + kind.adapt[lanes_in, fast] + kind.finish[lanes_out, fast]
+            fitting = np.isfinite(each).all(axis=1)
+            each, built = each[fitting], fast[fitting]
             kept = _frontier(np.column_stack([each @ worth, each[:, bounded]]))
             arriving.append(np.full(len(kept), lanes_in))
             leaving.append(np.full(len(kept), lanes_out))
-            layers.append(fast[kept])
+            layers.append(built[kept])
             amounts.append(each[kept])
     return _Ways(*map(np.concatenate, (arriving, leaving, layers, amounts)))
 
 
 def _frontier(costs: np.ndarray) -> np.ndarray:
-    """Indices of the finite rows, [rows, costs], that no other is below or equal to in all; of equal rows the first."""
-    order = np.lexsort(costs.T[::-1])
+    """Indices of the rows, [rows, costs], that no other is below or equal to in all; of equal rows the first."""
     kept: list[int] = []
-    for index in order[np.isfinite(costs[order, 0])]:
+    for index in np.lexsort(costs.T[::-1]):
         if not (costs[kept] <= costs[index]).all(axis=1).any():
             kept.append(index)
             if costs.shape[1] == 1:
