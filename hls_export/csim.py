@@ -1,11 +1,11 @@
 """C-simulates an exported project and compares every value with the integer reference.
 
-    python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE.csv]
+    python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE.csv] [--stall=SEED]
 
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`,
 `images_per_second`; in cycle mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`)
 and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one
-row a change. Without `--images` all are run; the cycle simulation runs 32 at most.
+row a change; `--stall` (cycle mode) makes the source and the sink idle at random. Without `--images` all are run; the cycle simulation runs 32 at most.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ FORMAT = ('csim', 1)
 CYCLE_IMAGES = 32
 
 
-def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, trace: str | None = None) -> dict:
+def simulate(
+    path: str | Path, mode: str = 'fast', images: int | None = None, trace: str | Path | None = None, stall: int = 0
+) -> dict:
     """Builds and runs one simulation, writes P/csim.json and returns its content.
 
     Args:
@@ -33,6 +35,7 @@ def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, tr
       mode: one of `toolchain.MODES`.
       images: how many of the stored ones to run; by default all, in cycle mode at most `CYCLE_IMAGES`.
       trace: cycle mode: a CSV file to write.
+      stall: cycle mode: a seed, of pauses of the source and the sink; 0 for none.
 
     Raises ExportError if it could not run, if test data are damaged, or if more images are asked for than are stored.
     """
@@ -40,6 +43,8 @@ def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, tr
         raise ExportError(f'--trace needs --mode=cycle: the {mode} simulation has no clock')
     if trace is not None and Path(trace).suffix != '.csv':  # so that no slip of the hand replaces a source or a record
         raise ExportError(f'--trace must be a file with the suffix .csv, got {trace!r}')
+    if stall and (mode != 'cycle' or not 0 < stall < 1 << 31):
+        raise ExportError(f'--stall must be a seed of 1..{(1 << 31) - 1} and needs --mode=cycle, got {stall}')
     project = index.load(path)
     if images is not None and not 1 <= images <= project.images:
         raise ExportError(
@@ -47,7 +52,7 @@ def simulate(path: str | Path, mode: str = 'fast', images: int | None = None, tr
         )
     index.check_test_data(path, project)
     count = images or (min(CYCLE_IMAGES, project.images) if mode == 'cycle' else project.images)
-    measured, _ = toolchain.run(path, mode, count, trace)
+    measured, _ = toolchain.run(path, mode, count, trace, stall)
     result = {**header(*FORMAT), 'mode': mode, **measured}
     files.write(Path(path) / 'csim.json', json.dumps(result, indent=1) + '\n')
     return result
@@ -108,8 +113,9 @@ def _command(arguments: list[str] | None) -> int:
     parser.add_argument('--mode', default='fast', choices=toolchain.MODES)
     parser.add_argument('--images', type=int, help='how many of the stored test images to run')
     parser.add_argument('--trace', help='cycle mode: write FIFO occupancy over time to this CSV file')
+    parser.add_argument('--stall', type=int, default=0, help='cycle mode: seed of random pauses at both ports')
     options = parser.parse_args(arguments)
-    result = simulate(options.path, options.mode, options.images, options.trace)
+    result = simulate(options.path, options.mode, options.images, options.trace, options.stall)
     print(text_table(result))
     return 0 if result['mismatched_values'] == 0 and not result.get('deadlock') else 1
 

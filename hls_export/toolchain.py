@@ -134,7 +134,11 @@ def _digest(path: Path) -> str:
 
 
 def run(
-    path: str | os.PathLike, mode: str, images: int | None = None, trace: str | os.PathLike | None = None
+    path: str | os.PathLike,
+    mode: str,
+    images: int | None = None,
+    trace: str | os.PathLike | None = None,
+    stall: int = 0,
 ) -> tuple[dict, str]:
     """Builds and runs the testbench; returns what it measured and printed. Raises ExportError if it did not run."""
     with taken(path, mode, 'testbench') as testbench:
@@ -143,6 +147,7 @@ def run(
         command = [str(testbench), f'--json={report}']
         command += [f'--images={images}'] if images is not None else []
         command += [f'--trace={changes}'] if trace is not None else []
+        command += [f'--stall={stall}'] if stall else []
         watched = sys.stderr.isatty()
         command += ['--progress'] if watched else []
         try:

@@ -11,15 +11,18 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from plans import folded, plan_of, plans, unfolded
 from random_nets import random_images, random_qgraph, residual_graphs
 
 import hls_export
 from hls_export import csim
 from hls_export import index as indexing
-from hls_export.dataflow import plan
-from tailor_jax import build, rewrite, streaming
+from tailor_jax import build, rewrite
+from tailor_jax.dataflow.folding import TAPS, Folding, Layer
+from tailor_jax.dataflow.plan import Plan
 from tailor_jax.fields import header
 from tailor_jax.graph import Graph, Node
+from tailor_jax.integers import fixed as fx
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QGraph, QNode, run_int
 
@@ -28,60 +31,45 @@ pytestmark = pytest.mark.usefixtures('quick_compiler')
 FUZZ = int(os.environ.get('HLS_FUZZ', '2'))
 
 
-def roomy(qgraph: QGraph, reuse_factors: dict[str, int] | None = None) -> plan.Plan:
-    """Skip FIFOs deep enough for any rates: whole maps, and what all windows together hold back."""
-    graph = qgraph.graph
-    lag = sum(streaming.lag(graph, node) for node in graph.nodes if node.op in ('conv', 'max_pool'))
-    return plan.Plan.default(
-        qgraph,
-        {name: 3 * int(np.prod(graph.input.shape[:2])) + lag + 4 for name in plan.skip_fifos(graph)},
-        reuse_factors,
-    )
-
-
 # `strict` takes half of the compile time; the fuzz and a few have it, for the others `QUICK` does.
 MODES = ('fast', 'strict', 'cycle')
 QUICK = ('fast', 'cycle')
 
 
 def check_all(
-    path, qgraph: QGraph, reuse_factors: dict[str, int] | None = None, count: int = 5, modes: tuple[str, ...] = MODES
+    path,
+    qgraph: QGraph,
+    plan: Plan | Folding | None = None,
+    count: int = 5,
+    modes: tuple[str, ...] = MODES,
 ) -> None:
+    plan = plan if isinstance(plan, Plan) else plan_of(qgraph.graph, plan)
     images = random_images(qgraph, count)
-    hls_export.write(path, qgraph, roomy(qgraph, reuse_factors), images, np.zeros(count, int))
+    hls_export.write(path, qgraph, plan, images, np.zeros(count, int))
     expected = run_int(qgraph, images)
     for mode in modes:
         np.testing.assert_array_equal(
-            hls_export.compile(path, mode)(images), expected, err_msg=f'{mode}\n{qgraph.graph}'
+            hls_export.compile(path, mode)(images), expected, err_msg=f'{mode}\n{qgraph.graph}\n{plan}'
         )
 
 
-def highest_reuse(qgraph: QGraph, below: int) -> dict[str, int]:
-    graph = qgraph.graph
-    return {
-        node.name: max(factor for factor in streaming.reuse_factors(graph, node) if factor <= below)
-        for node in graph.nodes
-        if node.op in ('conv', 'dense')
-    }
-
-
 @pytest.mark.parametrize(
-    ('skips', 'gates', 'reuse', 'modes'),
+    ('skips', 'gates', 'folding', 'modes'),
     [
-        ('long', {}, 1, MODES),
-        ('long', {'s1b0_long': 0, 's2b0_long': 0, 's3b0_long': 0}, 12, QUICK),
-        ('long+short', {'s1b0_long': 0, 's2b0_short2': 0}, 10_000, QUICK),
-        ('short_pre', {'s3b0_short1': 0}, 6, QUICK),
+        ('long', {}, unfolded, MODES),
+        ('long', {'s1b0_long': 0, 's2b0_long': 0, 's3b0_long': 0}, folded, QUICK),
+        ('long+short', {'s1b0_long': 0, 's2b0_short2': 0}, folded, QUICK),
+        ('short_pre', {'s3b0_short1': 0}, unfolded, QUICK),
     ],
 )
-def test_resnets(tmp_path, skips, gates, reuse, modes):
+def test_resnets(tmp_path, skips, gates, folding, modes):
     qgraph = random_qgraph(build.resnet(8, (9, 7, 3), 5, 2, skips), seed=len(skips), gates=gates)
-    check_all(tmp_path / 'p', qgraph, highest_reuse(qgraph, reuse), modes=modes)
+    check_all(tmp_path / 'p', qgraph, folding(qgraph.graph), modes=modes)
 
 
 def test_one_dimensional(tmp_path):
     qgraph = random_qgraph(build.resnet(8, (1, 23, 2), 4, 4, 'short'), seed=3)
-    check_all(tmp_path / 'p', qgraph, highest_reuse(qgraph, 4), modes=QUICK)
+    check_all(tmp_path / 'p', qgraph, folded(qgraph.graph), modes=QUICK)
 
 
 def bottlenecks(skips: str) -> Graph:
@@ -132,7 +120,8 @@ def test_bottleneck_blocks(tmp_path, skips):
         len({qnode.out.bits for qnode in qgraph.nodes}) > 3
         and len({qnode.weight_type.bits for qnode in qgraph.nodes if qnode.weight_type}) > 3
     )
-    check_all(tmp_path / 'p', qgraph, {'b0_conv1': 18, 'b1_conv2': 4, 'classes': 8}, modes=QUICK)
+    folding = folded(qgraph.graph, b0_conv1=Layer('column', 1, 2), b1_conv2=Layer('all', 2, 4))
+    check_all(tmp_path / 'p', qgraph, folding, modes=QUICK)
 
 
 def test_inverted_residuals(tmp_path):
@@ -154,9 +143,9 @@ def test_inverted_residuals(tmp_path):
             Node('project2', 'conv', ('depthwise2',), (3, 2, 4), bias=True),
         )
     )
-    check_all(
-        tmp_path / 'p', random_qgraph(graph, seed=8), {'depthwise': 27, 'expand2': 4, 'depthwise2': 2}, modes=QUICK
-    )
+    qgraph = random_qgraph(graph, seed=8)
+    layers = {'depthwise': Layer('one', 2, 2), 'expand2': Layer('all', 2, 3), 'depthwise2': Layer('column', 3, 3)}
+    check_all(tmp_path / 'p', qgraph, folded(qgraph.graph, **layers), modes=QUICK)
 
 
 def test_depthwise_pool_relu_and_wide_types(tmp_path):
@@ -176,7 +165,51 @@ def test_depthwise_pool_relu_and_wide_types(tmp_path):
         )
     )
     qgraph = random_qgraph(graph, seed=5, bits=(6, 9))
-    check_all(tmp_path / 'p', qgraph, {'depthwise': 9 * 8, 'grouped': 6, 'project': 2})
+    layers = {'depthwise': Layer('column', 1, 2), 'grouped': Layer('one', 2, 3), 'project': Layer('all', 3, 1)}
+    check_all(tmp_path / 'p', qgraph, folded(qgraph.graph, **layers))
+
+
+def ends(channels: int, weights: np.ndarray, signed: bool) -> tuple[QGraph, np.ndarray]:
+    """(a 1x1 convolution with these weights, images of the ends of its input's type)"""
+    source, kind = Fixed(8, 0, signed), Fixed(8, 0)
+    nodes = (Node('input', 'input', (), (2, 2, 1)), Node('conv', 'conv', ('input',), (2, 2, channels)))
+    bound = int(np.abs(weights).max()) * 256
+    acc, out = fx.smallest(-bound, bound, 0), Fixed(17, 0)
+    bias = np.zeros(channels, np.int64)
+    conv = QNode(nodes[1], out, acc, weights.reshape(1, 1, 1, channels), bias, kind)
+    values = np.array([source.lo, source.lo + 1, source.hi - 1, source.hi])
+    return QGraph((QNode(nodes[0], source, source), conv)), values.reshape(1, 2, 2, 1)
+
+
+@pytest.mark.parametrize('signed', [True, False])
+def test_two_products_of_a_multiplier_are_both_exact(tmp_path, signed):
+    """Every pair of the ends of the weights' type and of small weights, where the low product borrows from the high one;
+    an odd output stays alone."""
+    few = (-128, -127, -1, 0, 1, 126, 127)
+    weights = np.array([each for low in few for high in few for each in (low, high)] + [-3])
+    qgraph, images = ends(len(weights), weights, signed)
+    made = plan_of(qgraph.graph, packed=('conv',))
+    hls_export.write(tmp_path / 'p', qgraph, made, images, np.zeros(1, int))
+    assert 'packed = true' in (tmp_path / 'p' / 'layers.h').read_text()
+    for mode in ('strict', 'cycle'):
+        np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p', mode)(images), run_int(qgraph, images))
+
+
+@pytest.mark.parametrize('taps', TAPS)
+def test_windows_wider_than_the_image(tmp_path, taps):
+    """The newest pixel of a window is rows below its last one that counts; maps of one pixel's width, too."""
+    graph = Graph(
+        (
+            Node('input', 'input', (), (5, 3, 2)),
+            Node('wide', 'conv', ('input',), (5, 3, 2), (2, 5), (1, 1), (1, 0, 1, 3)),
+            Node('down', 'conv', ('wide',), (5, 1, 4), (3, 3), (1, 3), (1, 1, 1, 1)),
+            Node('narrow', 'conv', ('down',), (5, 1, 2), (2, 2), (1, 1), (1, 0, 0, 1)),
+            Node('tall', 'conv', ('narrow',), (3, 1, 2), (3, 1), (2, 1), (1, 1, 0, 0)),
+        )
+    )
+    qgraph = random_qgraph(graph, seed=3)
+    layers = {node.name: Layer(taps, 1, 2) for node in graph.nodes[1:]}
+    check_all(tmp_path / 'p', qgraph, folded(qgraph.graph, **layers), modes=('cycle',))
 
 
 @hypothesis.settings(
@@ -184,16 +217,10 @@ def test_depthwise_pool_relu_and_wide_types(tmp_path):
 )
 @hypothesis.given(graph=residual_graphs(), seed=st.integers(0, 2**16), data=st.data())
 def test_fuzz(tmp_path_factory, graph, seed, data):
-    """Random networks, gates, bit widths and reuse factors. HLS_FUZZ=200 runs as many."""
+    """Random networks, gates, bit widths and plans. HLS_FUZZ=200 runs as many."""
     gates = {gate: data.draw(st.integers(0, 1), label=gate) for gate in graph.gates}
     qgraph = random_qgraph(graph, seed, bits=(data.draw(st.integers(2, 8)), data.draw(st.integers(3, 8))), gates=gates)
-    folded = qgraph.graph
-    reuse = {
-        node.name: data.draw(st.sampled_from(streaming.reuse_factors(folded, node)), label=node.name)
-        for node in folded.nodes
-        if node.op in ('conv', 'dense')
-    }
-    check_all(tmp_path_factory.mktemp('fuzz') / 'p', qgraph, reuse)
+    check_all(tmp_path_factory.mktemp('fuzz') / 'p', qgraph, data.draw(plans(qgraph)))
 
 
 @pytest.fixture(scope='module')
@@ -204,7 +231,7 @@ def project(tmp_path_factory):
     images = random_images(qgraph, 12)
     labels = run_int(qgraph, images).argmax(1)
     hls_export.write(
-        path, qgraph, roomy(qgraph), images, labels, hardware=header('hardware', 1) | {'total': {'lut': 1}}
+        path, qgraph, plan_of(qgraph.graph), images, labels, hardware=header('hardware', 1) | {'total': {'lut': 1}}
     )
     return path, qgraph, images, labels
 
@@ -284,7 +311,7 @@ def test_design_sees_new_sources(tmp_path):
     for seed in (1, 2):
         qgraph = random_qgraph(build.resnet(8, (4, 4, 1), 3, 1, 'none'), seed)
         images = random_images(qgraph, 4)
-        hls_export.write(tmp_path / 'p', qgraph, roomy(qgraph), images, np.zeros(4, int), overwrite=True)
+        hls_export.write(tmp_path / 'p', qgraph, plan_of(qgraph.graph), images, np.zeros(4, int), overwrite=True)
         np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p')(images), run_int(qgraph, images))
 
 
@@ -300,7 +327,7 @@ def test_wide_types(tmp_path):
     source, weight_type, out = Fixed(17, 0), Fixed(20, 0), Fixed(24, -14, signed=False)
     weight = rng.integers(weight_type.lo, weight_type.hi + 1, (3, 3, 2, 3))
     conv = QNode(graph['wide'], out, Fixed(42, 0), weight, rng.integers(-(1 << 33), 1 << 33, 3), weight_type)
-    check_all(tmp_path / 'p', QGraph((QNode(graph['input'], source, source), conv)), {'wide': 9})
+    check_all(tmp_path / 'p', QGraph((QNode(graph['input'], source, source), conv)), folded(graph))
 
 
 def test_left_shift_to_a_finer_output(tmp_path):

@@ -4,6 +4,9 @@
 // a cycle: SIMD weights for each of PE outputs; of a depthwise layer, a weight for each tap of each lane. No address is computed.
 #pragma once
 
+#include <limits>
+#include <type_traits>
+
 #include "types.h"
 
 namespace tailor {
@@ -105,55 +108,80 @@ template <class cfg> inline typename mac_shape<cfg>::sums products(const rom<cfg
 
 #ifdef TAILOR_FAST
 
-// The ROM as [product][output channel], a product being (tap, channel of the group): laid anew once, for whole pixels.
-template <class cfg> struct whole_weights {
+// What the fast simulation multiplies and sums in: g++ makes one instruction of 32 products of shorts, where both operands are some.
+template <class T> constexpr bool is_short() { return std::numeric_limits<T>::max() <= 32767 && std::numeric_limits<T>::min() >= -32768; }
+
+template <class cfg> struct whole_shape : mac_shape<cfg> {
     using shape = mac_shape<cfg>;
-    using weight_t = typename cfg::weight_t;
-    weight_t data[shape::window * shape::group_in][cfg::channels_out];
+    static constexpr bool shorts = is_short<typename cfg::in_t>() && is_short<typename cfg::weight_t>();
+    using sum_t = typename std::conditional<(sizeof(typename cfg::sum_t) < 4), int, typename cfg::sum_t>::type;
+    using operand_t = typename std::conditional<shorts, short, sum_t>::type;
+    static constexpr int products = shape::window * shape::group_in;  // of an output channel
+};
+
+// The ROM as [output channel][tap][channel of the group], of a depthwise layer as [tap][channel]: laid anew once, for whole pixels.
+template <class cfg> struct whole_weights {
+    using shape = whole_shape<cfg>;
+    typename shape::operand_t data[cfg::channels_out * shape::products];
 
     explicit whole_weights(const typename shape::weights& rom_words) {
         for (int t = 0; t < shape::rom_words; ++t)
             for (int v = 0; v < shape::rom_values; ++v) {
                 const int slice = t % shape::slices, block = t / shape::slices % shape::blocks, group = t / shape::slices / shape::blocks;
-                const int output = cfg::depthwise ? v / cfg::taps : v / shape::simd;
-                const int tap = cfg::depthwise ? v % cfg::taps : v % shape::simd / cfg::lanes;
-                const int channel = cfg::depthwise ? 0 : slice % shape::group_words * cfg::lanes + v % cfg::lanes;
-                const int product = (tap * shape::steps + slice / shape::group_words) * shape::group_in + channel;
-                const int first = cfg::depthwise ? group * cfg::lanes : group * shape::group_out + block * cfg::outputs;
-                data[product][first + output] = weight_t(rom_words[t][v]);
+                const int step = slice / shape::group_words, word = slice % shape::group_words;
+                if (cfg::depthwise) {
+                    const int tap = v % cfg::taps * shape::steps + step, channel = group * cfg::lanes + v / cfg::taps;
+                    data[tap * cfg::channels_out + channel] = rom_words[t][v];
+                } else {
+                    const int tap = v % shape::simd / cfg::lanes * shape::steps + step, channel = word * cfg::lanes + v % cfg::lanes;
+                    const int output = group * shape::group_out + block * cfg::outputs + v / shape::simd;
+                    data[output * shape::products + tap * shape::group_in + channel] = rom_words[t][v];
+                }
             }
     }
 };
 
-// How many of `count` output channels one tile of sums holds: the largest divisor up to 16, which g++ keeps in vector registers.
-constexpr int tile(int count, int lanes = 16) { return count % lanes == 0 ? lanes : tile(count, lanes - 1); }
+template <class cfg>
+inline void whole_sums(const typename whole_shape<cfg>::operand_t* weight, const typename whole_shape<cfg>::inputs& values,
+                       typename whole_shape<cfg>::sums& result) {
+    using shape = whole_shape<cfg>;
+    using sum_t = typename shape::sum_t;
+    typename shape::operand_t operands[shape::products];
+    for (int group = 0; group < cfg::groups; ++group) {
+        for (int tap = 0; tap < shape::window; ++tap)
+            for (int c = 0; c < shape::group_in; ++c)
+                operands[tap * shape::group_in + c] = values[tap * cfg::channels_in + group * shape::group_in + c];
+        for (int output = group * shape::group_out; output < (group + 1) * shape::group_out; ++output) {
+            sum_t sum = 0;
+            for (int k = 0; k < shape::products; ++k) sum += sum_t(weight[output * shape::products + k]) * sum_t(operands[k]);
+            result[output] = sum;
+        }
+    }
+}
+
+template <class cfg>
+inline void whole_depthwise(const typename whole_shape<cfg>::operand_t* weight, const typename whole_shape<cfg>::inputs& values,
+                            typename whole_shape<cfg>::sums& result) {
+    constexpr int channels = cfg::channels_in;
+    typename whole_shape<cfg>::sum_t sums[channels] = {};
+    for (int tap = 0; tap < whole_shape<cfg>::window; ++tap)
+        for (int c = 0; c < channels; ++c)
+            sums[c] += typename whole_shape<cfg>::sum_t(weight[tap * channels + c]) * values[tap * channels + c];
+    for (int c = 0; c < channels; ++c) result[c] = sums[c];
+}
 
 template <class cfg>
 void mac(const int images, hls::stream<typename mac_shape<cfg>::inputs>& in, hls::stream<typename mac_shape<cfg>::sums>& out,
          const typename mac_shape<cfg>::weights& rom_words, typename mac_shape<cfg>::replay&) {
-    using shape = mac_shape<cfg>;
-    using sum_t = typename cfg::sum_t;
-    constexpr int channels = cfg::channels_in, inner = shape::group_in, size = tile(shape::group_out);
     static const whole_weights<cfg> weight(rom_words);
     for (int image = 0; image < images; ++image)
         for (int pixel = 0; pixel < cfg::pixels; ++pixel) {
-            const typename shape::inputs values = in.read();
-            typename shape::sums result;
+            const typename mac_shape<cfg>::inputs values = in.read();
+            typename mac_shape<cfg>::sums result;
             if (cfg::depthwise) {
-                for (int c = 0; c < channels; ++c) result[c] = 0;
-                for (int tap = 0; tap < shape::window; ++tap)
-                    for (int c = 0; c < channels; ++c) result[c] += sum_t(weight.data[tap][c]) * sum_t(values[tap * channels + c]);
+                whole_depthwise<cfg>(weight.data, values, result);
             } else {
-                for (int first = 0; first < cfg::channels_out; first += size) {
-                    const int offset = first / shape::group_out * inner;  // of the group's channels
-                    sum_t sum[size] = {};
-                    for (int tap = 0; tap < shape::window; ++tap)
-                        for (int c = 0; c < inner; ++c) {
-                            const sum_t value = values[tap * channels + offset + c];
-                            for (int o = 0; o < size; ++o) sum[o] += sum_t(weight.data[tap * inner + c][first + o]) * value;
-                        }
-                    for (int o = 0; o < size; ++o) result[first + o] = sum[o];
-                }
+                whole_sums<cfg>(weight.data, values, result);
             }
             out.write(result);
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 namespace hls {
@@ -10,8 +11,22 @@ template <class T> class stream {
     std::vector<T> words;
     std::size_t head = 0;
 
+    static std::vector<std::vector<T>>& left() {
+        static thread_local std::vector<std::vector<T>> memory;
+        return memory;
+    }
+
 public:
-    explicit stream(const char*) {}
+    // A batch's streams take the memory that those of the batch before have left.
+    explicit stream(const char*) {
+        if (left().empty()) return;
+        words.swap(left().back());
+        left().pop_back();
+    }
+    ~stream() {
+        words.clear();
+        left().push_back(std::move(words));
+    }
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
 
