@@ -122,7 +122,8 @@ def settled_of(config: Config, graph: Graph, name: str = '') -> Target:
 
 
 def comparable(graph: Graph, target: Target) -> Target:
-    """The target for a network that is none of those it was settled for: settled anew, where its folding lacks a node."""
+    """The target for a network that may be none of those it was settled for: settled anew where its folding lacks a
+    node."""
     folding = getattr(target, 'folding', None)
     if folding is None or covers(folding, rewrite.fold(graph)):
         return target

@@ -1,1 +1,1 @@
-"""The streaming design: folded streams of words, the processes between them, and the plan that is priced and printed."""
+"""The streaming design: folded streams of words, the processes between them, the plan that is priced and printed."""

@@ -259,7 +259,7 @@ def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Map
 
 
 def _in_order(actors: list[Actor]) -> tuple[Actor, ...]:
-    """Each behind those that it reads from, otherwise as they stand: who reads what a window hands on comes behind it."""
+    """Each behind those that it reads from, otherwise as they stand: readers of what a window hands on come behind."""
     found: list[Actor] = []
     written, waiting = {IN_PORT}, actors
     while waiting:

@@ -1,1 +1,1 @@
-"""When the processes of a streaming design do what: its parts between articulation nodes, the bounded machine, depths."""
+"""When processes of a streaming design do what: its parts between articulation nodes, the bounded machine, depths."""

@@ -61,8 +61,8 @@ class Causes:
 
 
 def _causes(machine: Machine, actor: _Actor, here: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The events that reads and ends of an actor's trips wait for. Event k of an actor, counted from its `first`, is the
-    end of trip k, event trips + k the read of trip k where it has several cycles."""
+    """The events that reads and ends of an actor's trips wait for. Event k of an actor, counted from its `first`, is
+    the end of trip k, event trips + k the read of trip k where it has several cycles."""
     trips = len(actor.before)
     arrival = _Latest(trips, machine.never)
     for edge in actor.inlets:

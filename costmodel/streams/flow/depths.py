@@ -8,26 +8,29 @@ n P / words on, and a cycle that it has to wait is lost, with
 Depths are enough if `Machine` has a steady state of the period P in which no entering word waits, if its bursts (below)
 are no larger than with room everywhere. With one word less in any one FIFO one of the two fails:
 
-    entry       the most words present if nothing behind is bounded, max over n of #{m >= n : placed_m < read_n + 1}; less is never enough
+    entry       the most words present if nothing behind is bounded: max over n of #{m >= n : placed_m < read_n + 1};
+                less is never enough
     the others  from the same schedule downwards, the deepest first, each as small as the rest allows
 
-A schedule at P, stretched, is one at any longer interval, so the depths hold there, too. P depends on no gate outside the
-part. A machine that has a steady state does not deadlock, however slow what surrounds it is: which words are read and
-written does not depend on time.
+A schedule at P, stretched, is one at any longer interval, so the depths hold there, too. P depends on no gate outside
+the part. A machine that has a steady state does not deadlock, however slow what surrounds it is: which words are read
+and written does not depend on time.
 
 Bursts. What leaves a part does not leave evenly (words of a pixel come in a run, a strided layer writes a row of words,
 then nothing for a row), and its neighbours, which run at their own even pace, must not wait for each other. So the
 words that leave are handed on evenly: word n is released at r_n = theta + n P / words, theta the least offset with
 r_n >= left_n, and waits in the FIFO until then:
 
-    depth of the FIFO behind a part = max over n of #{m >= n : placed_m < read_n + 1}       placed_m in the part; read_n in the next, fed at r_n
-                                      burst + entry where the two have different P:          burst = max over n of #{m >= n : placed_m < r_n}
+    depth of the FIFO behind a part = max over n of #{m >= n : placed_m < read_n + 1}
+                                      placed_m in the part; read_n in the next, fed at r_n
+                                      burst + entry where the two have different P:
+                                      burst = max over n of #{m >= n : placed_m < r_n}
 
 This schedule exists at the network's pace, satisfies every FIFO's bound, and the machine, running as soon as it can, is
 never later than it: the network keeps the interval of its slowest process.
 
-Latency: from the first word of an image in to its last one out of the whole network with the depths chosen, words coming
-in evenly at the network's pace, image after image.
+Latency: from the first word of an image in to its last one out of the whole network with the depths chosen, words
+coming in evenly at the network's pace, image after image.
 
 Times are exact integers: a cycle is `unit` ticks, such that even paces are whole numbers.
 """
@@ -41,7 +44,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from costmodel.streams.flow.machine import ENDLESS, Machine
+from costmodel.streams.flow.machine import Machine
 from costmodel.streams.flow.part import OUTSIDE, Edge, Part
 from tailor_jax.dataflow.process import Mac, Window, period_cycles, program, repeats
 
@@ -52,8 +55,8 @@ class Leaving:
 
     Attributes:
       burst: words that leave before their even release, at most.
-      placed: int64 of one of the equal parts of an image, in ticks: when its words take their places in the FIFO behind,
-        the latest just so that it can be read when it is released.
+      placed: int64 of one of the equal parts of an image, in ticks: when its words take their places in the FIFO
+        behind, the latest just so that it can be read when it is released.
       unit, period, repeats: ticks a cycle, cycles from one image to the next, equal parts of an image.
     """
 

@@ -1,7 +1,7 @@
 """A part of a streaming design without names: the form that schedules work on, hashable, equal for equal structure.
 
-A part holds the actors that belong to the nodes behind one articulation node up to the next (`costmodel.expectation.groups`),
-or those of a whole network. What enters it is a stream of words, of one reader.
+A part holds the actors that belong to the nodes behind one articulation node up to the next
+(`costmodel.expectation.groups`), or those of a whole network. What enters it is a stream of words, of one reader.
 """
 
 from __future__ import annotations
