@@ -41,7 +41,7 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     given.
     """
     config, integers = _finished(workdir)
-    target = kept_design(config, network.kept(workdir), workdir)
+    target = kept_design(config, network.kept(workdir / network.FILE), workdir)
     pruned = _graph(workdir, integers)
     cost, plan = costmodel.evaluate(pruned, target), costmodel.plan(pruned, target)
     images, labels = _test_split(config, integers)

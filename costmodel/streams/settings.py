@@ -74,6 +74,12 @@ class Dataflow:
         'cycles between images to meet with the least resources; 16 an input pixel when not given',
         None,
     )
+    device_share: float | None = setting(
+        Number(hi=1),
+        'the shortest interval whose layers, with short FIFOs and weights in LUTs, take at most this share of each '
+        'resource of the device, in place of interval_cycles',
+        None,
+    )
     clock_mhz: float = setting(Number(hi=MOST_CLOCK_MHZ), 'clock', 200)
     stream_depth: int = setting(
         Integer(1, 1 << 24), 'words of a FIFO that need not hold more; up to 32 take the LUTs of 2', 32
@@ -101,6 +107,8 @@ class Dataflow:
 
     def __post_init__(self) -> None:
         check_values(self)
+        if self.device_share is not None and self.interval_cycles is not None:
+            raise CostError('interval_cycles and device_share both say how fast a design is; give one of them')
 
 
 SETTINGS = settings_of(Dataflow)

@@ -13,7 +13,7 @@ from costmodel.streams.area.logic import Parts
 from costmodel.streams.area.unit import Options
 from costmodel.streams.area.widths import Widths, widths
 from costmodel.streams.fold.catalogue import Amounts, Price
-from costmodel.streams.fold.solve import solve
+from costmodel.streams.fold.solve import fastest, solve
 from costmodel.streams.settings import Dataflow, interval_wanted
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow import folding_file
@@ -27,6 +27,10 @@ def solved(folded: Graph, target: Dataflow) -> Folding:
     """The folding of the file that a target names, or the one of least resources; see `evaluate.settled`."""
     if isinstance(target.folding, str):
         return _loaded(folded, target.folding)
+    if target.device_share is not None:
+        most = device(target.device).capacity
+        limits = {name: target.device_share * most[name] for name in _COUNTED if most.get(name)}
+        return fastest(folded, price(folded, target), limits)[1]
     return solve(folded, interval_wanted(folded, target), price(folded, target))
 
 
