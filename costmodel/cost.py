@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tailor_jax.dataflow.plan import Plan
+
 
 class CostError(ValueError):
     """A target, a setting or a network that cannot be priced. The message names what was given and what is possible."""
@@ -40,6 +42,7 @@ class Cost:
       fifos: a row a stream: {name, node, depth, width_bits, fifo_bits, storage, ...}; empty for targets without
         streams.
       reuse_factors: {node: reuse factor} of the layers with weights; empty for targets without.
+      plan: what a design that costs this is emitted from; None for targets without streams.
     """
 
     target: Any
@@ -48,6 +51,7 @@ class Cost:
     blocks: list[dict[str, Any]]
     fifos: list[dict[str, Any]]
     reuse_factors: dict[str, int]
+    plan: Plan | None = None
 
     @property
     def depths(self) -> dict[str, int]:

@@ -41,21 +41,13 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     given.
     """
     config, integers = _finished(workdir)
-    target = dataflow_of(config)
-    cost = costmodel.evaluate(_graph(workdir, integers), target)
-    device = costmodel.devices.device(target.device)
-    plan = hls_export.Plan(
-        reuse_factors=cost.reuse_factors,
-        fifos={fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos},
-        part=device.part,
-        clock_mhz=target.clock_mhz,
-        process_latency_cycles=target.process_latency_cycles,
-    )
+    cost = costmodel.evaluate(_graph(workdir, integers), dataflow_of(config))
+    assert cost.plan is not None  # a streaming design has one
     images, labels = _test_split(config, integers)
     hls_export.write(
         out,
         integers,
-        plan,
+        cost.plan,
         images,
         labels,
         hardware=costmodel.to_json(cost, network=workdir.name),

@@ -7,8 +7,8 @@
 `csynth.xml` is in `vitis/solution/syn/report` (vitis_hls) or `vitis/hls/syn/report` (v++). A process is an instance of
 the top module; Vitis names its module after its function, `process_stem_conv__mac`. A row is a node with all its
 processes; a clone belongs to the row that hardware.json charges it to. What the top module takes beyond its instances,
-FIFOs and control, is one row: the report does not list FIFOs. II and depth are the initiation interval, which must be 1,
-and the pipeline depth of a process's loop.
+FIFOs and control, is one row: the report does not list FIFOs. II and depth are the initiation interval, which must be
+1, and the pipeline depth of a process's loop.
 """
 
 from __future__ import annotations
