@@ -125,9 +125,7 @@ def _plan(fields: Fields) -> Plan:
         ),
         _values(fields, 'latency_cycles', lambda row, name: row.integer(name, 0, planning.MOST_LATENCY)),
         _values(fields, 'absorbed', lambda row, name: row.text(name, NAME)),
-        _each(
-            fields.object('handed'), lambda row: Hand(row.text('host', NAME), row.integer('pixels', 0, MOST_PIXELS))
-        ),
+        _each(fields.object('handed'), lambda row: Hand(row.text('host', NAME), row.integer('pixels', 0, MOST_PIXELS))),
         _values(fields, 'weights', lambda row, name: row.text(name, choices=planning.WEIGHTS)),
         _values(fields, 'lines', lambda row, name: row.text(name, choices=planning.LINES)),
         fields.texts('packed', NAME),

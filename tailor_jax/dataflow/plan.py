@@ -1,6 +1,6 @@
 """The plan of a streaming design: all that decides it beyond the network and its integers.
 
-    check(graph, plan)  ->  the processes and streams of a folded graph by this plan, or the first thing that does not fit
+    check(graph, plan)  ->  the processes and streams of a folded graph by this plan, or what does not fit
 
 What is priced, simulated, emitted and synthesized is the design of one plan.
 """

@@ -2,6 +2,7 @@
 
 plan_of(graph, folding)      depths at which nothing waits for a place, of the network's cycle-level schedule
 unfolded(graph)              a folding of whole pixels: every layer makes a pixel a cycle
+printable(graph)             whole pixels, and FIFOs of any depth
 plans(graph)                 a strategy: random foldings, latencies, adds absorbed, skips handed on, memories, packing
 """
 
@@ -74,6 +75,15 @@ def plan_of(
     depths = depths_of(design, latencies)
     fifos = {name: Fifo(depth + more) for name, depth in depths.items()}
     return dataclasses.replace(made, fifos=fifos, latency_cycles=latencies)
+
+
+def printable(graph: Graph) -> Plan:
+    """A plan that can be emitted; its FIFOs have any depth, and no schedule is computed."""
+    made = Plan(unfolded(graph), {}, {})
+    design = designs.design(graph, made.folding)
+    names = [name for actor in design.actors for name in actor.inlets if name != IN_PORT]
+    latency = {actor.name: LATENCY for actor in design.actors}
+    return dataclasses.replace(made, fifos={name: Fifo(8) for name in names}, latency_cycles=latency)
 
 
 def handable(graph: Graph, folding: Folding) -> dict[str, list[Hand]]:
