@@ -27,7 +27,6 @@ def plan(built: Built, target: Dataflow) -> Plan:
         latency_cycles=made.latency_cycles,
         absorbed=made.absorbed,
         handed=made.handed,
-        weights={name: layer.weights for name, layer in folding.layers.items()},
         lines={actor.name: _lines(built, actor, part) for actor in made.design.actors if actor.part == WINDOW},
         packed=tuple(name for name in folding.layers if _is_packed(built, made.design.graph[name], options, part)),
         multiplier=target.multiplier,

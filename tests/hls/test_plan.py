@@ -28,13 +28,12 @@ def network():
 def test_source_follows_the_plan(network):
     net, _, _, _ = network
     graph = net.graph
-    folding = folded(graph, s1b0_conv1=Layer('column', 1, 2))
+    folding = folded(graph, s1b0_conv1=Layer('column', 1, 2, 'bram'))
     absorbed = {'s1b0_long': 's1b0_conv2'}
     made = plan_of(
         graph,
         folding,
         absorbed=absorbed,
-        weights={'s1b0_conv1': 'bram'},
         lines={'s1b0_conv1__window': 'uram'},
         multiplier='lut',
     )
@@ -103,8 +102,6 @@ def hand(net, tensor='stem_conv', host='s1b0_conv1', pixels=7):
             "process 'head_dense': latency_cycles must be an integer of 0..10000, got -1",
         ),
         (lambda made: {'latency_cycles': {**made.latency_cycles, 'head_dense': 0.5}}, 'got 0.5'),
-        (lambda made: {'weights': {'head_pool': 'lut'}}, "the weights of 'head_pool', which the network does not have"),
-        (lambda made: {'weights': {'head_dense': 'uram'}}, "weights of 'head_dense' must be one of lut, bram, got"),
         (lambda made: {'lines': {'head_dense': 'lut'}}, "the lines of 'head_dense', which the network does not have"),
         (lambda made: {'packed': ('head_pool',)}, "the packed products of 'head_pool', which"),
         (lambda made: {'multiplier': 'lots'}, "multiplier must be one of auto, dsp, lut, got 'lots'"),

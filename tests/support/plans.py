@@ -126,7 +126,6 @@ def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
         absorbed=absorbed,
         handed=handed,
         packed=tuple(name for name in narrow if draw(st.booleans())),
-        weights={node.name: draw(st.sampled_from(planning.WEIGHTS)) for node in graph.nodes if node.weighted},
         lines={name: draw(st.sampled_from(planning.LINES)) for name in windows},
         multiplier=draw(st.sampled_from(planning.MULTIPLIERS)),
     )
