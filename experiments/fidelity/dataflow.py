@@ -16,6 +16,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import costmodel
 from costmodel.cost import CostError
@@ -48,7 +49,8 @@ def page() -> str:
 
 
 def settled(graph: Graph, **settings: object) -> costmodel.Dataflow:
-    return costmodel.settled(graph, costmodel.dataflow(**{'device': PART, **settings}))  # type: ignore[arg-type]
+    target = costmodel.dataflow(**{'device': PART, **settings})  # type: ignore[arg-type]
+    return cast(costmodel.Dataflow, costmodel.settled(graph, target))
 
 
 def total(graph: Graph, **settings: object) -> dict[str, int]:

@@ -245,7 +245,12 @@ def test_readme_has_no_open_placeholder(network, tmp_path):
     index = json.loads((tmp_path / 'p' / 'project.json').read_text())
     made = network[1]
     assert index['fifos']['stem_conv__clone'] == {'depth': made.fifos['stem_conv__clone'].depth, 'storage': 'srl'}
-    assert index['folding']['layers']['stem_conv'] == {'taps': 'all', 'lanes': 1, 'outputs': 2}
+    assert index['folding']['layers']['stem_conv'] == {
+        'taps': 'all',
+        'lanes': 1,
+        'outputs': 2,
+        'weights': 'lut',
+    }
 
 
 # In the order in which a write comes by.
