@@ -18,7 +18,6 @@ from costmodel import devices
 from costmodel.array.settings import PEArray, pe_array
 from costmodel.cost import Cost, CostError
 from costmodel.report import to_json
-from costmodel.streams.plan import plan
 from costmodel.streams.settings import Dataflow, dataflow
 from costmodel.targets import evaluate, monotone, settled
 
@@ -38,7 +37,6 @@ __all__ = [
     'expected',
     'monotone',
     'pe_array',
-    'plan',
     'settled',
     'tabulate',
     'to_json',

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tailor_jax.dataflow.folding import Folding
+from tailor_jax.dataflow.plan import Plan
 
 
 class CostError(ValueError):
@@ -41,7 +41,7 @@ class Cost:
       blocks: a row a block, op 'block'.
       fifos: a row a stream: {name, node, depth, width_bits, fifo_bits, storage, ...}; empty for targets without
         streams.
-      folding: how far the layers of a streaming design are unrolled; None for targets without.
+      plan: what a design that costs this is emitted from; None for targets without streams.
     """
 
     target: Any
@@ -49,7 +49,7 @@ class Cost:
     nodes: list[dict[str, Any]]
     blocks: list[dict[str, Any]]
     fifos: list[dict[str, Any]]
-    folding: Folding | None = None
+    plan: Plan | None = None
 
     @property
     def depths(self) -> dict[str, int]:

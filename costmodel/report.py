@@ -71,8 +71,8 @@ def to_json(cost: Cost, network: str, before: Cost | None = None) -> dict[str, A
         }
         | (
             {}
-            if cost.folding is None
-            else {'roofline': roofline(cost), 'fifos': cost.fifos, 'folding': dataclasses.asdict(cost.folding)}
+            if cost.plan is None
+            else {'roofline': roofline(cost), 'fifos': cost.fifos, 'folding': dataclasses.asdict(cost.plan.folding)}
         )
     )
 

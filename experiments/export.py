@@ -42,13 +42,13 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
     """
     config, integers = _finished(workdir)
     target = kept_design(config, network.kept(workdir / network.FILE), workdir)
-    pruned = _graph(workdir, integers)
-    cost, plan = costmodel.evaluate(pruned, target), costmodel.plan(pruned, target)
+    cost = costmodel.evaluate(_graph(workdir, integers), target)
+    assert cost.plan is not None, 'a streaming design has one'
     images, labels = _test_split(config, integers)
     hls_export.write(
         out,
         integers,
-        plan,
+        cost.plan,
         images,
         labels,
         hardware=costmodel.to_json(cost, network=workdir.name),

@@ -5,7 +5,8 @@
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`,
 `images_per_second`; in cycle mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`)
 and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one
-row a change; `--stall` (cycle mode) makes the source and the sink idle at random. Without `--images` all are run; the cycle simulation runs 32 at most.
+row a change; `--stall` (cycle mode) makes the source and the sink idle at random. Without `--images` all are run; the
+cycle simulation runs 32 at most.
 """
 
 from __future__ import annotations

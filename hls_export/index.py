@@ -4,7 +4,7 @@
  'folding': {'lanes': {node: lanes}, 'layers': {node: {'taps', 'lanes', 'outputs'}}},
  'absorbed': {add: conv}, 'handed': {tensor: {'host', 'pixels'}},
  'latency_cycles': {process: cycles}, 'fifos': {stream: {'depth', 'storage'}},
- 'weights': {node: memory}, 'lines': {process: memory}, 'packed': [node],
+ 'lines': {process: memory}, 'packed': [node],
  'images': how many, 'test_data': {file in tb_data: {'bytes', 'sha256'}}}
 """
 
@@ -22,7 +22,7 @@ from typing import TypeVar
 from tailor_jax import files
 from tailor_jax.dataflow import plan as planning
 from tailor_jax.dataflow.design import Hand
-from tailor_jax.dataflow.folding import TAPS, Folding, Layer
+from tailor_jax.dataflow.folding import TAPS, WEIGHTS, Folding, Layer
 from tailor_jax.dataflow.plan import Fifo, Plan
 from tailor_jax.fields import Fields, FormatError, header, parse_json, read_fields, read_text
 from tailor_jax.files import LockedError
@@ -85,7 +85,6 @@ def to_json(index: Index) -> str:
         'handed': {name: dataclasses.asdict(hand) for name, hand in plan.handed.items()},
         'latency_cycles': dict(plan.latency_cycles),
         'fifos': {name: dataclasses.asdict(fifo) for name, fifo in plan.fifos.items()},
-        'weights': dict(plan.weights),
         'lines': dict(plan.lines),
         'packed': list(plan.packed),
         'images': index.images,
@@ -125,10 +124,7 @@ def _plan(fields: Fields) -> Plan:
         ),
         _values(fields, 'latency_cycles', lambda row, name: row.integer(name, 0, planning.MOST_LATENCY)),
         _values(fields, 'absorbed', lambda row, name: row.text(name, NAME)),
-        _each(
-            fields.object('handed'), lambda row: Hand(row.text('host', NAME), row.integer('pixels', 0, MOST_PIXELS))
-        ),
-        _values(fields, 'weights', lambda row, name: row.text(name, choices=planning.WEIGHTS)),
+        _each(fields.object('handed'), lambda row: Hand(row.text('host', NAME), row.integer('pixels', 0, MOST_PIXELS))),
         _values(fields, 'lines', lambda row, name: row.text(name, choices=planning.LINES)),
         fields.texts('packed', NAME),
         fields.text('multiplier', choices=planning.MULTIPLIERS),
@@ -145,6 +141,7 @@ def _folding(fields: Fields) -> Folding:
             row.text('taps', choices=TAPS),
             row.integer('lanes', 1, MOST_CHANNELS),
             row.integer('outputs', 1, MOST_CHANNELS),
+            row.text('weights', choices=WEIGHTS),
         ),
     )
     fields.end()

@@ -5,10 +5,10 @@
     python -m hls_export.report P --trace=trace.csv --plot=occupancy.png   FIFO occupancy over time
 
 `csynth.xml` is in `vitis/solution/syn/report` (vitis_hls) or `vitis/hls/syn/report` (v++). A process is an instance of
-the top module; Vitis names its module after the function and the struct that instantiates it, `conv_layer_stem_conv_s`.
-A clone belongs to the row that hardware.json charges it to. What the top module takes beyond its instances, FIFOs and
-control, is one row: the report does not list FIFOs. II and depth are the initiation interval, which must be 1, and the
-pipeline depth of a process's loop.
+the top module; Vitis names its module after its function, `process_stem_conv__mac`. A row is a node with all its
+processes; a clone belongs to the row that hardware.json charges it to. What the top module takes beyond its instances,
+FIFOs and control, is one row: the report does not list FIFOs. II and depth are the initiation interval, which must be
+1, and the pipeline depth of a process's loop.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from hls_export.hardware import Resources
 from hls_export.index import USER_ERRORS, ExportError
 from tailor_jax import files
 from tailor_jax.command import Parser, status
+from tailor_jax.dataflow.design import CLONE, PARTS
 from tailor_jax.fields import header
 
 TOP = 'tailor_top'
@@ -139,19 +140,13 @@ def _number(text: str | None) -> float | None:
 def node_of(module: str, nodes: Sequence[str]) -> tuple[str, bool] | None:
     """(node, whether the module is its clone process) of a module's name, or None where it is of no node.
 
-    Vitis joins template arguments with `_`, ends a specialization with `_s` and an instance with `_U0`.
+    A process's function is `process_` and its name; Vitis may join two underscores and ends an instance with `_U0`.
     """
-    for prefix in ('clone_of_', 'layer_'):
-        _, found, rest = module.partition(prefix)
-        if not found:
-            continue
-        bare = re.sub(r'(_s)?(_?\d+)?(_U\d+)?(#\d+)?$', '', rest)
-        if bare in nodes:
-            return bare, prefix == 'clone_of_'
-        matches = [node for node in nodes if rest == node or rest.startswith(f'{node}_')]
-        if matches:
-            return max(matches, key=len), prefix == 'clone_of_'
-    return None
+    _, found, rest = module.partition('process_')
+    names = {f'{node}{joint}{part}': (node, part == CLONE) for node in nodes for joint in ('_', '__') for part in PARTS}
+    names |= {node: (node, False) for node in nodes}
+    matches = [name for name in names if rest == name or re.match(f'{name}[_#]', rest)] if found else []
+    return names[max(matches, key=len)] if matches else None
 
 
 def compare(path: str | Path, csynth: str | Path) -> dict:
@@ -169,7 +164,7 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     predicted = hardware.read(path, tuple(TAGS))
     found = read_csynth(csynth)
     nodes = {row['name']: row for row in predicted.nodes}
-    charged = {fifo['producer']: fifo['node'] for fifo in predicted.fifos if fifo['consumer'] == 'clone'}
+    charged = {fifo['producer']: fifo['node'] for fifo in predicted.fifos if fifo['consumer'] == CLONE}
     synthesis: dict[str, list[Instance]] = {}
     unmatched = []
     for module, instance in found.instances.items():
@@ -304,13 +299,13 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
     end = max(cycles[-1] for cycles, _ in traces.values())
     figure, axes = plt.subplots(len(names), 1, sharex=True, figsize=(9, 1.05 * len(names) + 1), squeeze=False)
     for axis, name in zip(axes[:, 0], names):
-        cycles, tokens = traces[name]
+        cycles, words = traces[name]
         depth = fifos[name].depth
-        axis.fill_between([0, *cycles, end], [0, *tokens, tokens[-1]], step='post', color='#a8c4e0', linewidth=0)
-        axis.step([0, *cycles, end], [0, *tokens, tokens[-1]], where='post', color='#4878a8', linewidth=0.6)
+        axis.fill_between([0, *cycles, end], [0, *words, words[-1]], step='post', color='#a8c4e0', linewidth=0)
+        axis.step([0, *cycles, end], [0, *words, words[-1]], where='post', color='#4878a8', linewidth=0.6)
         axis.axhline(depth, color='#d9773f', linewidth=1, linestyle='--')
         axis.set_title(
-            f'{name}: depth {depth}, at most {max(tokens)} tokens', parse_math=False, fontsize=8, loc='left', pad=3
+            f'{name}: depth {depth}, at most {max(words)} words', parse_math=False, fontsize=8, loc='left', pad=3
         )
         axis.set_ylim(0, 1.15 * depth)
         axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -319,7 +314,7 @@ def plot(path: str | Path, trace: str | Path, picture: str | Path, title: str = 
     axes[-1, 0].set_xlim(0, end)
     axes[-1, 0].xaxis.set_major_formatter('{x:,.0f}')
     axes[-1, 0].set_xlabel('cycle', fontsize=8)
-    figure.supylabel('tokens (dashed: depth)', fontsize=8)
+    figure.supylabel('words (dashed: depth)', fontsize=8)
     if title:
         figure.suptitle(title, parse_math=False, fontsize=10)
     figure.tight_layout()

@@ -86,6 +86,7 @@ TRAITS = {
         'accumulated',
         fields=('slope',),
         elementwise=True,
+        stream='token',
     ),
     'sigmoid': Op('1 / (1 + exp(-x))', _TABLE, 'activation', 'table', False, elementwise=True),
     'swish': Op('x sigmoid(x)', _TABLE, 'activation', 'table', True, elementwise=True),

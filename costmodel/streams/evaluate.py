@@ -9,10 +9,8 @@ on the target of `settled`, whose folding is that of the network with every skip
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
-import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -22,34 +20,17 @@ from costmodel.expectation.chain import Chain, Run, carried
 from costmodel.expectation.stretches import Stretch, stretches
 from costmodel.streams.area import fifo_area, logic
 from costmodel.streams.area.logic import Parts
-from costmodel.streams.fifos import Sized, sized
+from costmodel.streams.built import REDUCTIONS, Built, built, folding_of, pace_cycles
 from costmodel.streams.flow import depths as flow
 from costmodel.streams.flow.depths import Leaving
 from costmodel.streams.flow.part import edges, whole
+from costmodel.streams.plan import plan
 from costmodel.streams.settings import Dataflow
 from costmodel.streams.solved import options_of, solved
-from costmodel.streams.structure import Structure, pace, stream_bits, structure
+from costmodel.streams.structure import stream_bits
 from tailor_jax import rewrite
-from tailor_jax.dataflow import design as designs
-from tailor_jax.dataflow.design import TENSOR, Stream
 from tailor_jax.dataflow.folding import Folding
-from tailor_jax.dataflow.process import period_cycles
-from tailor_jax.graph import Graph, Node
-
-REDUCTIONS = {
-    'bram18': 'sum',
-    'uram': 'sum',
-    'lut': 'sum',
-    'ff': 'sum',
-    'dsp': 'sum',
-    'fifo_bits': 'sum',
-    'weight_memory_bits': 'sum',
-    'line_buffer_bits': 'sum',
-    'stream_bits': 'sum',
-    'macs': 'sum',
-    'bops': 'sum',
-    'interval_cycles': 'max',
-}
+from tailor_jax.graph import Graph
 
 _ALWAYS_MONOTONE = ('dsp', 'weight_memory_bits', 'line_buffer_bits', 'stream_bits', 'macs', 'bops', 'interval_cycles')
 
@@ -61,15 +42,6 @@ def monotone(target: Dataflow) -> tuple[str, ...]:
     neighbour), so storage and logic fall as a rule, but not by law.
     """
     return _ALWAYS_MONOTONE
-
-
-@dataclasses.dataclass(frozen=True)
-class Built:
-    """A folded graph, or a stretch of one, on a target: structure, depths, a row of integers a node."""
-
-    structure: Structure
-    sized: Sized
-    rows: list[dict[str, Any]]
 
 
 def settled(graph: Graph, target: Dataflow) -> Dataflow:
@@ -87,13 +59,13 @@ def settled(graph: Graph, target: Dataflow) -> Dataflow:
     given = dataclasses.replace(target, folding=solved(folded, target))
     if target.folding:
         return given
-    made, part = _built(folded, given, pace_cycles(folded, given)), devices.device(target.device)
+    made, part = built(folded, given, pace_cycles(folded, given)), devices.device(target.device)
     design, bits, streams = made.structure.design, made.structure.bits, Parts()
     for name, depth in made.sized.depths.items():
         streams += logic.stream(depth, stream_bits(design, bits)[name], part)
     options = dataclasses.replace(options_of(given), weights={})
     weights = logic.stored(design, bits, options, part, streams).weights
-    folding = _folding(given)
+    folding = folding_of(given)
     layers = {name: dataclasses.replace(layer, weights=weights[name]) for name, layer in folding.layers.items()}
     return dataclasses.replace(given, folding=dataclasses.replace(folding, layers=layers))
 
@@ -105,21 +77,16 @@ def evaluate(graph: Graph, target: Dataflow) -> Cost:
       GraphError, CostError: for a node without a dataflow process, a folding that does not fit, an interval that cannot
         be met, FIFOs that cannot keep it.
     """
-    built, target = built_whole(graph, target)
-    total = reduced(built.rows, REDUCTIONS) | {'latency_cycles': _latency_cycles(built)}
-    blocks = by_block(built.rows, REDUCTIONS)
-    return Cost(target, total, built.rows, blocks, _fifo_rows(built, target), built.structure.design.folding)
+    made, target = built_whole(graph, target)
+    total = reduced(made.rows, REDUCTIONS) | {'latency_cycles': _latency_cycles(made)}
+    blocks = by_block(made.rows, REDUCTIONS)
+    return Cost(target, total, made.rows, blocks, _fifo_rows(made, target), plan(made, target))
 
 
 def built_whole(graph: Graph, target: Dataflow) -> tuple[Built, Dataflow]:
     """A graph on a target, and the target with its folding. Raises as `evaluate`."""
     target, folded = settled(graph, target), rewrite.fold(graph)
-    return _built(folded, target, pace_cycles(folded, target)), target
-
-
-def pace_cycles(folded: Graph, target: Dataflow) -> int:
-    """The period of what no gate takes away."""
-    return pace(designs.design(folded, _folding(target)))
+    return built(folded, target, pace_cycles(folded, target)), target
 
 
 def chains(graph: Graph, target: Dataflow) -> list[Chain]:
@@ -130,9 +97,9 @@ def chains(graph: Graph, target: Dataflow) -> list[Chain]:
 
     def run(part: Stretch, first: bool, setting: Mapping[str, int], state: Hashable) -> tuple[dict[str, int], Hashable]:
         assert state is None or isinstance(state, Leaving)
-        built = _built(rewrite.fold(rewrite.binarize(part.graph, setting)), target, cycles, state, part.final)
-        rows = built.rows if first else built.rows[1:]  # the input of a stretch is a row of the one before
-        return reduced(rows or [dict.fromkeys(REDUCTIONS, 0)], REDUCTIONS), built.sized.leaving
+        made = built(rewrite.fold(rewrite.binarize(part.graph, setting)), target, cycles, state, part.final)
+        rows = made.rows if first else made.rows[1:]  # the input of a stretch is a row of the one before
+        return reduced(rows or [dict.fromkeys(REDUCTIONS, 0)], REDUCTIONS), made.sized.leaving
 
     parts: list[tuple[tuple[str, ...], Run]] = [
         (part.graph.gates, functools.partial(run, part, index == 0)) for index, part in enumerate(stretches(folded))
@@ -140,76 +107,28 @@ def chains(graph: Graph, target: Dataflow) -> list[Chain]:
     return [carried(parts, None, REDUCTIONS)]
 
 
-def _folding(target: Dataflow) -> Folding:
-    assert isinstance(target.folding, Folding), 'a target is settled before it is built'
-    return target.folding
-
-
-def _built(
-    folded: Graph, target: Dataflow, pace_cycles: int, before: Leaving | None = None, final: bool = True
-) -> Built:
-    made = structure(folded, target, pace_cycles, final)
-    found = sized(made, target, pace_cycles, before)
-    return Built(made, found, _rows(made, found, target))
-
-
-def _rows(made: Structure, found: Sized, target: Dataflow) -> list[dict[str, Any]]:
-    design, part, options = made.design, devices.device(target.device), options_of(target)
-    totals: dict[str, Parts] = collections.defaultdict(Parts)
-    more: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
-    periods: dict[str, int] = collections.Counter()
-    bits = stream_bits(design, made.bits)
-    for actor in design.actors:
-        row = found.row_of[actor.name]
-        totals[row] += logic.price(design, actor, made.bits, options, part)
-        periods[row] = max(periods[row], period_cycles(actor.process))
-    for stream in design.streams:
-        if stream.name in found.depths:
-            row, depth = found.row_of[stream.consumer], found.depths[stream.name]
-            totals[row] += logic.stream(depth, bits[stream.name], part)
-            more[row] += collections.Counter(
-                fifo_bits=depth * bits[stream.name], stream_bits=_moved(design, stream, bits)
-            )
-    node = design.graph.input
-    periods[node.name] = math.prod(node.shape) // design.folding.lanes[node.name]
-    return [_row(each, totals[each.name], more[each.name], periods[each.name]) for each in design.graph.nodes]
-
-
-def _moved(design: designs.Design, stream: Stream, bits: Mapping[str, int]) -> int:
-    """The bits that a stream between nodes moves for an image."""
-    if stream.kind != TENSOR:
-        return 0
-    return math.prod(design.graph[stream.tensor].shape) // stream.lanes * bits[stream.name]
-
-
-def _row(node: Node, total: Parts, more: Mapping[str, int], period_cycles: int) -> dict[str, Any]:
-    known = total.rounded() | {'fifo_bits': 0, 'stream_bits': 0} | dict(more) | {'interval_cycles': period_cycles}
-    labels = {'name': node.name, 'op': node.op, 'block': node.block}
-    return labels | {resource: known[resource] for resource in REDUCTIONS}
-
-
-def _latency_cycles(built: Built) -> int:
-    made = built.structure
+def _latency_cycles(found: Built) -> int:
+    made = found.structure
     if not made.design.actors:  # the input is the output: a word a cycle
-        return built.rows[0]['interval_cycles']
+        return found.rows[0]['interval_cycles']
     names = edges(made.design.actors)
-    depths = {edge: built.sized.depths[name] for edge, name in names.items() if name in built.sized.depths}
-    interval_cycles = max(row['interval_cycles'] for row in built.rows)
+    depths = {edge: found.sized.depths[name] for edge, name in names.items() if name in found.sized.depths}
+    interval_cycles = max(row['interval_cycles'] for row in found.rows)
     return flow.latency_cycles(whole(made.design, made.latency_cycles), interval_cycles, depths)
 
 
-def _fifo_rows(built: Built, target: Dataflow) -> list[dict[str, Any]]:
-    made, part = built.structure, devices.device(target.device)
+def _fifo_rows(found: Built, target: Dataflow) -> list[dict[str, Any]]:
+    made, part = found.structure, devices.device(target.device)
     bits, rows = stream_bits(made.design, made.bits), []
     for stream in made.design.streams:
-        if stream.name not in built.sized.depths:
+        if stream.name not in found.sized.depths:
             continue
-        depth, width = built.sized.depths[stream.name], bits[stream.name]
+        depth, width = found.sized.depths[stream.name], bits[stream.name]
         taken = logic.stream(depth, width, part).rounded()
         rows.append(
             {
                 'name': stream.name,
-                'node': built.sized.row_of[stream.consumer],
+                'node': found.sized.row_of[stream.consumer],
                 'producer': stream.producer,
                 'consumer': stream.consumer,
                 'tensor': stream.tensor,

@@ -5,19 +5,18 @@ from __future__ import annotations
 from costmodel.devices import Device, device
 from costmodel.streams.area import fifo_area, logic, memory
 from costmodel.streams.area.unit import Options, multiplier
-from costmodel.streams.evaluate import Built, built_whole
+from costmodel.streams.built import Built
 from costmodel.streams.settings import Dataflow
 from costmodel.streams.solved import options_of
 from costmodel.streams.structure import stream_bits
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow.design import WINDOW, Actor
 from tailor_jax.dataflow.plan import Fifo, Plan
-from tailor_jax.graph import Graph, Node
+from tailor_jax.graph import Node
 
 
-def plan(graph: Graph, target: Dataflow) -> Plan:
-    """The plan of a graph on a target; `costmodel.settled` for a graph whose skips are gone. Raises as `evaluate`."""
-    built, target = built_whole(graph, target)
+def plan(built: Built, target: Dataflow) -> Plan:
+    """The plan of a folded graph as a settled target builds it."""
     made, part, options = built.structure, device(target.device), options_of(target)
     folding, bits = made.design.folding, stream_bits(made.design, made.bits)
     return Plan(
@@ -28,7 +27,6 @@ def plan(graph: Graph, target: Dataflow) -> Plan:
         latency_cycles=made.latency_cycles,
         absorbed=made.absorbed,
         handed=made.handed,
-        weights={name: layer.weights for name, layer in folding.layers.items()},
         lines={actor.name: _lines(built, actor, part) for actor in made.design.actors if actor.part == WINDOW},
         packed=tuple(name for name in folding.layers if _is_packed(built, made.design.graph[name], options, part)),
         multiplier=target.multiplier,

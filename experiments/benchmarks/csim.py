@@ -3,7 +3,7 @@ images/s to simulate.
 
     python -m experiments.benchmarks.csim                              # ResNet-8, 32x32x3: 12.5 million MACs an image
     python -m experiments.benchmarks.csim --depth=56 --modes=fast
-    python -m experiments.benchmarks.csim --interval_cycles=32768 --modes=fast,cycle
+    python -m experiments.benchmarks.csim --interval_cycles=16384 --modes=fast,cycle
 
 The two simulations without a clock run `--images`, the cycle simulation 8. FIFO depths and interval are the cost
 model's; the interval that the cycle simulation measures is printed beside it.
@@ -29,7 +29,9 @@ def main(options: Any) -> None:
     modes = options.modes.split(',')
     if unknown := [mode for mode in modes if mode not in toolchain.MODES]:
         raise ConfigError(f'--modes names {unknown[0]!r}; expected some of {", ".join(toolchain.MODES)}')
-    network, plan, cost = random_resnet.make(options.depth, options.size, interval_cycles=options.interval_cycles or None)
+    network, plan, cost = random_resnet.make(
+        options.depth, options.size, interval_cycles=options.interval_cycles or None
+    )
     images = random_resnet.images(network, options.images)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'project'
@@ -57,7 +59,7 @@ if __name__ == '__main__':
     _FLAGS = {
         'depth': (8, 'Layers of the ResNet.'),
         'size': (32, 'Height and width of the images.'),
-        'interval_cycles': (0, 'Cycles between images; 0 for 16 an input pixel.'),
+        'interval_cycles': (0, "Cycles an image that the design is folded for; 0 for the cost model's own."),
         'images': (200, 'Images to simulate.'),
         'modes': (','.join(toolchain.MODES), 'Simulations to measure, separated by commas.'),
     }

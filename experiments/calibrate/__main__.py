@@ -102,7 +102,11 @@ def report(fitted: Coefficients, measured: Mapping[Point, Mapping[str, int]], un
         count, equal, wrong = fit.equal_blocks(measured, resource)
         lines.append(f'{resource:8}{equal} of {count} equal' + (f' ({100 * equal / count:.1f} %)' if count else ''))
         lines += [f'        {each}' for each in wrong]
-    lines += ['', '| part | points, held out | LUT median | 95 % | FF median | 95 % |', '|---|---|---|---|---|---|']
+    lines += [
+        '',
+        '| part | points, held out | LUT median | 95 % | worst | FF median | 95 % | worst |',
+        '|---|---|---|---|---|---|---|---|',
+    ]
     for name, group in _by_part(sides['held out']).items():
         lines.append(_row(name, fitted, group))
     for side, group in sides.items():
@@ -128,7 +132,9 @@ def _row(name: str, fitted: Coefficients, group: Mapping[Point, Mapping[str, int
     found = [fit.errors(fitted, group, resource) for resource in ('lut', 'ff')]
     return (
         f'| {name} | {len(group)} | '
-        + ' | '.join(f'{100 * each.median:.1f} % | {100 * each.percentile95:.1f} %' for each in found)
+        + ' | '.join(
+            f'{100 * each.median:.1f} % | {100 * each.percentile95:.1f} % | {100 * each.worst:.1f} %' for each in found
+        )
         + ' |'
     )
 

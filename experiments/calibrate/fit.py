@@ -124,11 +124,12 @@ def solve(pairs: list[tuple[Terms, int]], rounds: int = 30) -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """Of some points: how many, and the median and 95th percentile of |predicted / measured - 1|."""
+    """Of some points: how many, and the median, the 95th percentile and the largest of |predicted / measured - 1|."""
 
     points: int
     median: float
     percentile95: float
+    worst: float
 
 
 def errors(coefficients: Coefficients, measured: Mapping[Point, Mapping[str, int]], resource: str) -> Errors:
@@ -139,7 +140,9 @@ def errors(coefficients: Coefficients, measured: Mapping[Point, Mapping[str, int
         if row[resource]
     ]
     return (
-        Errors(len(found), float(np.median(found)), float(np.percentile(found, 95))) if found else Errors(0, 0.0, 0.0)
+        Errors(len(found), float(np.median(found)), float(np.percentile(found, 95)), max(found))
+        if found
+        else Errors(0, 0.0, 0.0, 0.0)
     )
 
 

@@ -43,7 +43,7 @@ def points() -> list[Point]:
     found += _macs('lut', ((2, 2), (2, 4), (3, 3), (4, 4), (3, 6), (4, 8), (6, 6), (8, 8)), 28)
     found += [
         point('mac', multiplier='lut', style='lutram', slices=1, blocks=1, simd=9, pe=2, w=w, a=a, depthwise=0)
-        for w, a in ((1, 1), (1, 2), (1, 4), (1, 8), (2, 1), (2, 6), (2, 8), (8, 1))
+        for w, a in ((1, 1), (1, 2), (1, 4), (1, 8), (2, 1), (8, 1), *product((2,), (5, 6, 7, 8)), (6, 2), (8, 2))
     ]
     found += [point('maximum', taps=t, lanes=c, bits=b) for t, c, b in product((2, 4, 9), (1, 4), (4, 8))]
     found += [point('mean', taps=t, lanes=c, bits=b) for t, c, b in product((4, 9, 16), (1, 3), (4, 8))]
@@ -70,8 +70,9 @@ def _finishes() -> list[Point]:
             point('finish', pe=pe, lanes=lanes, acc=acc, bits=bits, shift=shift, relu=relu, depth=depth, add=add)
             for pe, lanes in product((1, 2, 4, 8, 16), repeat=2)
             for acc, (bits, shift), relu, depth, add in product(
-                (14, 20, 24), ((4, 3), (8, 5), (8, 7), (8, 9)), (0, 1), (1, 8, 32, 64), (0, 1)
+                (14, 20, 24), ((4, 3), (8, 5), (8, 7), (8, 9)), (0, 1), (2, 8, 32, 64), (0, 1)
             )
+            if acc - shift > bits
         ],
         36,
     ) + [

@@ -193,7 +193,7 @@ def _finished(part: Point, sums: Words, skips: Words | None = None) -> Iterator[
         word = done[first : first + lanes]
         if skips is not None:
             skip = split(skips[number], bits, lanes)
-            word = [requantized(x + y, 1, bits, relu) for x, y in zip(word, skip)]
+            word = [requantized(x + y, 0, bits, relu) for x, y in zip(word, skip)]
         yield join(word, bits)
 
 

@@ -9,16 +9,19 @@ stand beside them as constants, with their source.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import costmodel
 from costmodel.cost import CostError
 from costmodel.streams.area import memory
-from experiments.fidelity import array, figures
+from experiments.fidelity import array, figures, throughput
 from experiments.fidelity.markdown import change, filled, markdown_table
 from tailor_jax import build, files, rewrite, streaming
 from tailor_jax.command import Parser, status
@@ -26,12 +29,14 @@ from tailor_jax.graph import Graph, Node
 
 # On this part nothing goes to UltraRAM, so that all memory shows as block RAM.
 PART = 'ultra96'
+_MEMORY = ('fifo_bits', 'bram18', 'lut')
 
 
 def page() -> str:
     """The whole page, in Markdown."""
     sections = (
         _head(),
+        throughput.section(),
         _hls4ml(),
         _skip_memories(),
         _shortening(),
@@ -43,8 +48,18 @@ def page() -> str:
     return filled('\n\n'.join(sections))
 
 
+def settled(graph: Graph, **settings: object) -> costmodel.Dataflow:
+    target = costmodel.dataflow(**{'device': PART, **settings})  # type: ignore[arg-type]
+    return cast(costmodel.Dataflow, costmodel.settled(graph, target))
+
+
 def total(graph: Graph, **settings: object) -> dict[str, int]:
-    return costmodel.evaluate(graph, costmodel.dataflow(**{'device': PART, **settings})).total  # type: ignore[arg-type]
+    return costmodel.evaluate(graph, settled(graph, **settings)).total
+
+
+def closed(graph: Graph) -> Graph:
+    """The network without its skips."""
+    return rewrite.binarize(graph, dict.fromkeys(graph.gates, 0))
 
 
 def _head() -> str:
@@ -165,66 +180,44 @@ registers."""
 def _shortening() -> str:
     rows = []
     for policy, (size, width) in itertools.product(('full_map', 'pow2', 'exact'), ((32, 16), (56, 64), (112, 64))):
-        found = {}
+        found = []
         for skips in ('long', 'short'):
-            cost = costmodel.evaluate(
-                build.resnet(8, (size, size, 3), width=width, skips=skips),
-                costmodel.dataflow(device=PART, fifo_policy=policy),
+            graph = build.resnet(8, (size, size, 3), width=width, skips=skips)
+            cost = costmodel.evaluate(graph, settled(graph, fifo_policy=policy))
+            block = [row for row in cost.fifos if row['node'].startswith('s1b0') and row['kind'] == 'tensor']
+            into = [row for row in block if row['consumer'].startswith(('s1b0_long', 's1b0_short'))]
+            found.append(
+                [sum(row[key] for row in rows) for rows in (into, block) for key in ('fifo_bits', 'bram18', 'lut')]
             )
-            block = [row for row in cost.fifos if row['node'].startswith('s1b0')]
-            into = [
-                row for row in block if row['node'] in ('s1b0_long', 's1b0_short1', 's1b0_short2') and not _is_main(row)
-            ]
-            found[skips] = (
-                len(block),
-                sum(row['bram18'] for row in block),
-                sum(row['depth'] for row in into),
-                sum(row['bram18'] for row in into),
-            )
-        one, other = found['long'], found['short']
-        rows.append(
-            (
-                policy,
-                f'{size} x {size} x {width}',
-                f'{one[2]} -> {other[2]}',
-                f'{one[3]} -> {other[3]}',
-                f'{one[0]} -> {other[0]}',
-                f'{one[1]} -> {other[1]}',
-            )
-        )
+        long, short = found
+        amounts = [f'{before:,} -> {after:,}' for before, after in zip(long, short)]
+        rows.append((policy, f'{size} x {size} x {width}', *amounts))
     bits = {}
     for skips in ('long', 'short'):
         graph = build.resnet(8, skips=skips)
         streams = hls4ml_streams(rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1))))
         bits[skips] = sum(depth * width for _, depth, width in streams) / 1e6
-    text = markdown_table(('policy', 'map', 'skip tokens', 'skip RAMB18', 'FIFOs of the block', 'their RAMB18'), rows)
+    columns = (
+        'policy',
+        'map',
+        'skip bits',
+        'RAMB18',
+        'LUT',
+        "bits of all streams between the block's nodes",
+        'RAMB18',
+        'LUT',
+    )
     return f"""## Shortening
 
-First block of a ResNet-8, 8 bits, one skip over two convolutions -> two skips over one each. A skip's FIFOs are its own
-and the one into its clone.
+First block of a ResNet-8, 8 bits, one skip over two convolutions -> two skips over one each: the FIFOs into its adds,
+and all between its nodes.
 
-{text}
+{markdown_table(columns, rows)}
 
-- **full_map.** The model says that shortening costs block RAM, and that is what the policy says, no slip: every stream
-  is a map deep, whatever waits in it, and shortening adds streams. A long skip's block has five (into the clone, its
-  two copies, between the convolutions, into the add); with two short skips there are eight, since the second skip
-  brings a clone with its FIFO and copies, and an add. In the inventory of hls4ml above, shortening takes
-  {bits['long']:.2f} -> {bits['short']:.2f} Mbit ({change(bits['long'], bits['short'])}).
-- **pow2, exact.** No tokens are saved: 2 (W + 2) against 2 W + 3, and reuse adds one. What is saved is granularity: W +
-  2 (or 64 after rounding up) is LUTRAM, 2 W + 3 (128) is block RAM. So block RAM falls to nothing for rows up to W =
-  62, paid for in LUTs, and for wider rows it doubles: a RAMB18 is 512 deep anyway, so two short FIFOs take twice the
-  blocks of a long one.
-- That exact sizing gains nothing by shortening is, in bits, what the model says at every width. In blocks the saving is
-  a matter of the threshold between LUTRAM and block RAM, T = 64 tokens here (`devices.Family`): it is there where W + 2
-  <= T < 2 W + 3, that is for 31 <= W <= 62, under `exact` and `pow2` alike. Below, neither skip takes block RAM; above,
-  both do.
-- Under `full_map` it would need two short skips to have fewer deep FIFOs than a long one. They have more, whether or
-  not the clones' copies are counted, so never. Tailor's saving through shortening is in line with this if its FIFOs
-  were sized by hls4ml's co-simulation (the largest occupancy plus one), as it would be for a tight design."""
-
-
-def _is_main(row: dict) -> bool:
-    return row['producer'].startswith('s1b0_conv')
+Under full_map every stream holds a map, whatever waits in it, so shortening, which adds streams, costs memory; in the
+inventory of hls4ml above it takes {bits['long']:.2f} -> {bits['short']:.2f} Mbit
+({change(bits['long'], bits['short'])}). Tailor's saving through shortening is in line with this if its FIFOs were sized
+by hls4ml's co-simulation (the largest occupancy plus one), as they would be for a tight design."""
 
 
 def _block() -> str:
@@ -240,9 +233,8 @@ def _block() -> str:
 
     rows = []
     for policy in ('exact', 'pow2', 'full_map'):
-        with_skip, without = (
-            total(one(skip), weight_bits=1, activation_bits=2, fifo_policy=policy) for skip in (True, False)
-        )
+        target = settled(one(True), weight_bits=1, activation_bits=2, fifo_policy=policy)
+        with_skip, without = (costmodel.evaluate(one(skip), target).total for skip in (True, False))
         rows.append(
             (policy, *(change(with_skip[name], without[name]) for name in ('bram18', 'lut', 'ff', 'interval_cycles')))
         )
@@ -261,22 +253,22 @@ throughput gain either, since the add keeps pace with the convolutions."""
 
 def _line_buffer() -> str:
     naive, tapped = 32 * (3 + 3 - 2) + 3 + 3 - 1, 32 * (3 - 1) + 3 - 1
-    rows = []
+    graph, rows = build.resnet(20), []
     for add, skip in (('separate', 'clone'), ('absorbed', 'clone'), ('absorbed', 'line_buffer')):
-        found = total(build.resnet(20), add=add, skip=skip)
+        found = total(graph, add=add, skip=skip)
         rows.append(
             (
                 f'add {add}, skip by {skip.replace("_", " ")}',
                 *(f'{found[name]:,}' for name in ('fifo_bits', 'bram18', 'lut', 'ff')),
             )
         )
-    none = total(rewrite.binarize(build.resnet(20), dict.fromkeys(build.resnet(20).gates, 0)))
+    none = costmodel.evaluate(closed(graph), settled(graph)).total
     rows.append(('no skips', *(f'{none[name]:,}' for name in ('fifo_bits', 'bram18', 'lut', 'ff'))))
     return f"""## Skips from the line buffer (NN2FPGA)
 
-NN2FPGA counts a skip over two 3x3 convolutions at W = 32 as {naive} tokens, and as {tapped} from the line buffer: ratio
-{tapped / naive:.3f} (published 0.496). Exactly sized it is 2 W + 3 = 67 and the least there is. ResNet-20, `exact`, 8
-bits:
+NN2FPGA counts a skip over two 3x3 convolutions at W = 32 as {naive} pixels, and as {tapped} from the line buffer: ratio
+{tapped / naive:.3f} (published 0.496). Exactly sized it is 2 W + 3 = 67 pixels and what the pipelines hold. ResNet-20,
+`exact`, 8 bits:
 
 {markdown_table(('', 'FIFO bits', 'RAMB18', 'LUT', 'FF'), rows)}"""
 
@@ -286,12 +278,13 @@ def _sweep() -> str:
     wanted = {'bram18': -0.34, 'ff': -0.13, 'lut': -0.16}
     reached = dict.fromkeys(wanted, 0)
     best = dict.fromkeys(wanted, 0.0)
-    for depth, width, policy, bits, pace in itertools.product(
-        (8, 20), (16, 32), ('full_map', 'exact', 'pow2'), (2, 4, 6, 8, 16), (4, 16, 64, 256)
+    for depth, width, bits, pace, policy in itertools.product(
+        (8, 20), (16, 32), (2, 4, 6, 8, 16), (4, 16, 64, 256), ('full_map', 'exact', 'pow2')
     ):
         graph = build.resnet(depth, width=width)
-        target = {'fifo_policy': policy, 'weight_bits': bits, 'activation_bits': bits, 'interval_cycles': pace * 1024}
-        before, after = total(graph, **target), total(rewrite.binarize(graph, dict.fromkeys(graph.gates, 0)), **target)
+        target = _paced(depth, width, bits, pace)
+        target = dataclasses.replace(target, fifo_policy=policy)
+        before, after = (costmodel.evaluate(each, target).total for each in (graph, closed(graph)))
         share = {name: after[name] / before[name] - 1 if before[name] else 0.0 for name in wanted}
         count += 1
         for name, limit in wanted.items():
@@ -311,6 +304,14 @@ Over all {count} designs of the sweep (ResNet-8 and -20, width 16 and 32, 2 to 1
 a pixel), -34 % BRAM is reached in {reached['bram18']}, -13 % FF in {reached['ff']}, -16 % LUT in {reached['lut']}, and
 all three at once in {len(hits)}{_hits(hits)} The largest savings are {100 * best['bram18']:.1f} % BRAM,
 {100 * best['ff']:.1f} % FF and {100 * best['lut']:.1f} % LUT.{_why(reached['lut'])}"""
+
+
+@functools.cache
+def _paced(depth: int, width: int, bits: int, pace: int) -> costmodel.Dataflow:
+    """The target of a design of the sweep; FIFO policies share a folding."""
+    return settled(
+        build.resnet(depth, width=width), weight_bits=bits, activation_bits=bits, interval_cycles=pace * 1024
+    )
 
 
 def _why(reached: int) -> str:

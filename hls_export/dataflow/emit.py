@@ -31,9 +31,7 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         raise GraphError('a design needs at least one node after its input; the graph has none')
     qg.check(qgraph)
     design = planning.check(graph, plan)
-    weights = {
-        f'weights/{qnode.name}.h': rom.text(design, qnode) for qnode in qgraph.nodes if qnode.weight is not None
-    }
+    weights = {f'weights/{qnode.name}.h': rom.text(design, qnode) for qnode in qgraph.nodes if qnode.weight is not None}
     return {
         'tailor_top.cpp': _top(design, plan, list(weights)),
         'tailor_top.h': _top_header(qgraph, design),
@@ -98,7 +96,7 @@ def _top_header(qgraph: QGraph, design: Design) -> str:
         f'using output_word = word_{OUT_PORT};',
         f'using tb_pixel_t = {carrier};  // of tb_data/images.bin',
     ]
-    for side, port, qnode in (('input', IN_PORT, qgraph.input), ('output', OUT_PORT, qgraph.output)):
+    for side, qnode in (('input', qgraph.input), ('output', qgraph.output)):
         height, width, channels = qnode.node.shape
         lanes = design.folding.lanes[qnode.name]
         _check_port(qnode.name, lanes, qnode.out.bits)

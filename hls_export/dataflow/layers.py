@@ -147,7 +147,7 @@ def _window(qgraph: QGraph, design: Design, actor: Actor) -> dict[str, Size]:
             'image, and a streaming process starts with one that reaches into it; pad less'
         )
     source = _source(qgraph, qgraph[node.name])
-    return {
+    sizes: dict[str, Size] = {
         'height': height,
         'width': width,
         'out_height': node.shape[0],
@@ -163,7 +163,8 @@ def _window(qgraph: QGraph, design: Design, actor: Actor) -> dict[str, Size]:
         'words': Folded(process.words, 1),
         'trailing': max(process.lag_pixels, *process.taps_pixels, 0),
         'image_trips': period_cycles(process),
-    } | (_ring(design, node, process) if taps(design, node) != 'all' else {})
+    }
+    return sizes if taps(design, node) == 'all' else sizes | _ring(design, node, process)
 
 
 def taps(design: Design, node: Node) -> str:
@@ -181,13 +182,12 @@ def _ring(design: Design, node: Node, process: Window) -> dict[str, Size]:
     (high, wide), width = node.kernel, process.size[1]
     depthwise = fold.is_depthwise(design.graph, node)
     group_words = 1 if depthwise else process.words // node.groups
-    by_column = design.folding.layers[node.name].taps == 'column'
-    distances = [
-        (up * width + left) * process.words + before * group_words
-        for up in range(high)
-        for left in range(wide)
-        for before in [wide - 1 - left if by_column else (high - up) * wide - 1 - left]  # taps of the visit read earlier
-    ]
+    columns = taps(design, node) == 'column'
+    distances = []
+    for up in range(high):
+        for left in range(wide):
+            earlier = wide - 1 - left if columns else (high - up) * wide - 1 - left  # words of the visit, by a group's
+            distances.append((up * width + left) * process.words + earlier * group_words)
     further = 0 if wide <= width else (width + wide - 2 - node.padding[2]) // width
     return {
         'group_words': Folded(group_words, 1),

@@ -49,8 +49,9 @@ def _body(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
             yield from _window(design, plan, actor)
         case designs.MAC:
             slices, blocks = fold.slices_and_blocks(design.graph, node, design.folding.layers[node.name])
-            groups = fold.steps(design.graph, node, design.folding.layers[node.name]) // math.prod(node.shape[:2])
-            yield _rom(f'weight_{node.name}', groups * slices * blocks, plan.weights.get(node.name, 'lut'))
+            folded = design.folding.layers[node.name]
+            groups = fold.steps(design.graph, node, folded) // math.prod(node.shape[:2])
+            yield _rom(f'weight_{node.name}', groups * slices * blocks, folded.weights)
             yield from _memory('replay', f'tailor::mac_shape<{layer}>::replay', slices if blocks > 1 else 1, 'lut')
             yield f'    tailor::mac<{layer}>(images, {streams}, weight_{node.name}, replay);'
         case designs.ADAPTED | designs.CLONE:

@@ -1,10 +1,12 @@
 """Weights and biases as the words of ROMs, in the order in which they are read: a word a cycle, so that no address is
 computed.
 
-With taps m of a word of a window, q of its kh kw / m words a lane, w of the words of a group, block b of PE outputs:
+A word of a window has m taps of `lanes` channels; kh kw / m = steps words have all taps of them. For group g, block b
+of PE outputs, word q of the steps, word w of the W of the group's channels:
 
-    conv, dense    word ((g N_b + b) steps + q) words + w    [o][i][lane] = weight of tap i steps + q, channel w lanes + lane
-    depthwise      word g steps + q                          [lane][i]    = weight of tap i steps + q, channel g lanes + lane
+    layer          word                            values         weight of
+    conv, dense    ((g N_b + b) steps + q) W + w   [o][i][lane]   tap i steps + q, channel w lanes + lane, output o of b
+    depthwise      g steps + q                     [lane][i]      tap i steps + q, channel g lanes + lane
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The plan of a streaming design: all that decides it beyond the network and its integers.
 
-    check(graph, plan)  ->  the processes and streams of a folded graph by this plan, or the first thing that does not fit
+    check(graph, plan)  ->  the processes and streams of a folded graph by this plan, or what does not fit
 
 What is priced, simulated, emitted and synthesized is the design of one plan.
 """
@@ -19,7 +19,6 @@ from tailor_jax.fields import is_integer, shown
 from tailor_jax.graph import Graph, GraphError, Node
 
 STORAGE = ('srl', 'lutram', 'bram', 'uram')  # of a FIFO
-WEIGHTS = ('lut', 'bram')
 LINES = ('lut', 'bram', 'uram')
 MULTIPLIERS = ('auto', 'dsp', 'lut')
 PART = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,99}')
@@ -44,7 +43,6 @@ class Plan:
       latency_cycles: {process: latency of its pipeline}, see `process`.
       absorbed: {add: the convolution that takes it in}.
       handed: {tensor: the windowed node that hands it on}.
-      weights: {conv or dense node: memory of its weights, one of `WEIGHTS`}; 'lut' where missing.
       lines: {process of a window: memory of its rows, one of `LINES`}; 'lut' where missing.
       packed: conv and dense nodes whose DSPs make two products each.
       multiplier: what multiplies weights elsewhere, one of `MULTIPLIERS`; 'auto' leaves it to the tool.
@@ -56,7 +54,6 @@ class Plan:
     latency_cycles: Mapping[str, int]
     absorbed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     handed: Mapping[str, Hand] = dataclasses.field(default_factory=dict)
-    weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
     packed: tuple[str, ...] = ()
     multiplier: str = 'auto'
@@ -85,13 +82,9 @@ def check(graph: Graph, plan: Plan) -> Design:
         _check_number(f'process {name!r}: latency_cycles', latency, 0, MOST_LATENCY)
     windows = [actor.name for actor in design.actors if actor.part == WINDOW]
     weighted = [node.name for node in graph.nodes if node.weighted]
-    for what, given, known, choices in (
-        ('weights of', plan.weights, weighted, WEIGHTS),
-        ('lines of', plan.lines, windows, LINES),
-    ):
-        _check_known(what, given, known)
-        for name, memory in given.items():
-            _check_choice(f'{what} {name!r}', memory, choices)
+    _check_known('lines of', plan.lines, windows)
+    for name, memory in plan.lines.items():
+        _check_choice(f'lines of {name!r}', memory, LINES)
     _check_known('packed products of', plan.packed, weighted)
     for name in plan.packed:
         if fold.is_depthwise(graph, graph[name]):

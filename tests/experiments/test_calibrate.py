@@ -25,7 +25,7 @@ HELD_OUT = {part: row for part, row in MEASURED.items() if part.key in UNSEEN}
 
 def test_the_results_are_those_of_the_grid_and_were_all_simulated():
     assert [part.key for part in MEASURED] == [part.key for part in grid.points()]
-    assert len(MEASURED) >= 290 and len(HELD_OUT) >= len(MEASURED) // 5
+    assert len(MEASURED) >= 300 and len(HELD_OUT) >= len(MEASURED) // 5
     assert all(int(row['simulated_words']) >= 3 for row in table.raw())
     assert {part.kind for part in MEASURED} == {path.stem for path in parts.RTL.glob('*.v')} - {
         'bench',
@@ -53,14 +53,14 @@ def test_block_counts_are_equal_on_at_least_95_percent_of_points(resource):
 
 @pytest.mark.parametrize('fifth', range(grid.FIFTHS))
 def test_errors_on_held_out_points(fifth):
-    """At most 10 % in the median and 25 % at the 95th percentile, of points that the fit has not seen; fifth 0 is the
+    """At most 5 % in the median and 20 % at the 95th percentile, of points that the fit has not seen; fifth 0 is the
     model's own.
     """
     unseen = fit.held_out(MEASURED, fifth)
     fitted = fit.fit(MEASURED, unseen)
     for resource in ('lut', 'ff'):
         found = fit.errors(fitted, {part: row for part, row in MEASURED.items() if part.key in unseen}, resource)
-        assert found.points > 60 and found.median <= 0.10 and found.percentile95 <= 0.25
+        assert found.points > 50 and found.median <= 0.05 and found.percentile95 <= 0.20
 
 
 def test_the_models_coefficients_are_the_fit():
@@ -277,8 +277,8 @@ def test_templates_do_what_their_reference_says(part, monkeypatch):
 @pytest.mark.skipif(not shutil.which('iverilog'), reason='iverilog is not installed')
 def test_a_part_that_takes_other_cycles_than_its_process_is_found(monkeypatch):
     part = point('mac', multiplier='lut', style='lutram', slices=3, blocks=2, simd=5, pe=2, w=3, a=4, depthwise=0)
-    monkeypatch.setattr(parts, 'process', lambda part, words: Mac(words // 3, 3, 3))
-    with pytest.raises(tools.ToolError, match='word 2 was promised in cycle'):
+    monkeypatch.setattr(parts, 'process', lambda part, words: Mac(words // 3, 4, 2))
+    with pytest.raises(tools.ToolError, match='word 1 was promised in cycle'):
         tools.simulate(part)
 
 

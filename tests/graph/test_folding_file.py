@@ -15,13 +15,14 @@ from tailor_jax.graph import GraphError
 
 GRAPH = rewrite.fold(build.resnet(8, (8, 8, 1), width=4))
 LANES = {node.name: 1 if node.shape[2] == 1 else 2 for node in GRAPH.nodes}
-LAYERS = {node.name: Layer('all' if node.kernel == (1, 1) else 'column', 1, 2) for node in GRAPH.nodes if node.weighted}
+LAYERS = {node.name: Layer('all' if node.kernel == (1, 1) else 'column', 1, 2, 'bram') for node in GRAPH.nodes if node.weighted}
 FOLDING = Folding(LANES, LAYERS)
 
 
 def document():
     layers = {
-        name: {'taps': layer.taps, 'lanes': layer.lanes, 'outputs': layer.outputs} for name, layer in LAYERS.items()
+        name: {'taps': layer.taps, 'lanes': layer.lanes, 'outputs': layer.outputs, 'weights': layer.weights}
+        for name, layer in LAYERS.items()
     }
     return header('folding', 1) | {'interval_cycles': 4096, 'lanes': dict(LANES), 'layers': layers}
 

@@ -1,11 +1,9 @@
-"""avg_pool as a streaming op: the integer reference == C++ in its three simulations, the cost model's cycles and FIFOs
-== the clock's, its price against what is emitted.
+"""avg_pool as a streaming op: the integer reference == C++ in its three simulations, the machine's cycles and FIFOs ==
+the clock's.
 """
 
-import dataclasses
 import functools
 import json
-import math
 import os
 import re
 
@@ -13,18 +11,18 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from plans import folded, plan_of, plans, unfolded
 from random_nets import random_images, random_qgraph
 
-import costmodel
 import hls_export
-from costmodel import devices
-from costmodel.streams.area import logic
-from costmodel.streams.settings import Dataflow
-from costmodel.streams.timing.simulate import simulate
+from costmodel.streams.flow.simulate import simulate
 from hls_export import csim
-from hls_export.dataflow import emit, plan
+from hls_export.dataflow import emit
 from tailor_jax import rewrite
 from tailor_jax.build import builder
+from tailor_jax.dataflow import plan as planning
+from tailor_jax.dataflow.plan import Plan
+from tailor_jax.dataflow.process import period_cycles
 from tailor_jax.graph import Graph, GraphError, Node, window_shape
 from tailor_jax.integers import lower
 from tailor_jax.integers.fixed import Fixed
@@ -55,19 +53,15 @@ def in_integers(graph: Graph, kinds: tuple[Fixed, ...]) -> QGraph:
     return lower.lower(graph, {}, {node.name: kind for node, kind in zip(graph, kinds, strict=True)}, {})
 
 
-def export(path, qgraph: QGraph, target: Dataflow | None = None, count: int = 5):
-    """Writes a network with the cost model's reuse factors and FIFOs; returns the cost and the images."""
-    target = target or costmodel.dataflow(process_latency_cycles=3)
-    cost = costmodel.evaluate(qgraph.graph, target)
-    fifos = {fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos}
-    design = hls_export.Plan(cost.reuse_factors, fifos, process_latency_cycles=target.process_latency_cycles)
+def export(path, qgraph: QGraph, made: Plan | None = None, count: int = 5):
+    """Writes a network; returns its images."""
     images = random_images(qgraph, count)
-    hls_export.write(path, qgraph, design, images, np.zeros(count, int))
-    return cost, images
+    hls_export.write(path, qgraph, made or plan_of(qgraph.graph), images, np.zeros(count, int))
+    return images
 
 
-def check_all(path, qgraph: QGraph) -> None:
-    _, images = export(path, qgraph)
+def check_all(path, qgraph: QGraph, made: Plan | None = None) -> None:
+    images = export(path, qgraph, made)
     expected = run_int(qgraph, images)
     for mode in MODES:
         np.testing.assert_array_equal(
@@ -118,10 +112,11 @@ def pooled_nets(draw: st.DrawFn) -> tuple[Graph, tuple[Fixed, ...]]:
 @hypothesis.settings(
     max_examples=FUZZ, deadline=None, derandomize=FUZZ <= 2, suppress_health_check=list(hypothesis.HealthCheck)
 )
-@hypothesis.given(net=pooled_nets())
-def test_fuzz(tmp_path_factory, net):
+@hypothesis.given(net=pooled_nets(), data=st.data())
+def test_fuzz(tmp_path_factory, net, data):
     """HLS_FUZZ=200 runs as many."""
-    check_all(tmp_path_factory.mktemp('fuzz') / 'p', in_integers(*net))
+    qgraph = in_integers(*net)
+    check_all(tmp_path_factory.mktemp('fuzz') / 'p', qgraph, data.draw(plans(qgraph)))
 
 
 @functools.cache
@@ -145,40 +140,20 @@ def resnet() -> Graph:
     return rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1)))
 
 
-@pytest.mark.parametrize(
-    ('reuse', 'latency', 'policy'), [(None, 0, 'exact'), (None, 8, 'exact'), (1, 8, 'exact'), (1, 0, 'pow2')]
-)
-def test_cycles_and_fifos_of_a_resnet_equal(tmp_path, reuse, latency, policy):
-    """The schedule, the token-by-token simulator and the generated C++; FIFOs no deeper than the model says."""
-    graph = resnet()
-    target = costmodel.dataflow(reuse_factor=reuse, process_latency_cycles=latency, fifo_policy=policy)
-    cost, _ = export(tmp_path / 'p', random_qgraph(graph, seed=3), target, 16)
+@pytest.mark.parametrize('folding', [unfolded, folded])
+def test_cycles_and_fifos_of_a_resnet_equal(tmp_path, folding):
+    """The simulator word by word and the generated C++."""
+    qgraph = random_qgraph(resnet(), seed=3)
+    made = plan_of(qgraph.graph, folding(qgraph.graph))
+    export(tmp_path / 'p', qgraph, made, 16)
     result = csim.simulate(tmp_path / 'p', 'cycle')
+    depths = {name: fifo.depth for name, fifo in made.fifos.items()}
+    design = planning.check(qgraph.graph, made)
+    run = simulate(design, made.latency_cycles, depths, 16)
     assert result['mismatched_values'] == 0 and result['deadlock'] is None
-    assert (result['interval_cycles'], result['latency_cycles']) == (
-        cost.total['interval_cycles'],
-        cost.total['latency_cycles'],
-    )
-    depths = {fifo['name']: fifo['depth'] for fifo in cost.fifos}
-    occupancy = {fifo['name']: fifo['max_occupancy'] for fifo in result['fifos']}
-    assert all(occupancy[name] <= depths[name] for name in depths)
-    run = simulate(graph, cost.reuse_factors, depths, 16, process_latency_cycles=latency)
-    assert {name: run.occupancy[name] for name in depths} == occupancy
-
-
-@pytest.mark.parametrize('window', [SAME, ((4, 3), (3, 2), (2, 0, 0, 1))])
-def test_cycles_of_a_pool_in_a_skip_equal(tmp_path, window):
-    """A trip a token whatever the window, and a FIFO beside it that holds its lag."""
-    start = Node('input', 'input', (), (6, 7, 2))
-    mean = pool('pool', start, *window)
-    other = dataclasses.replace(mean, name='largest', op='max_pool')
-    graph = Graph((start, mean, other, Node('sum', 'add', ('pool', 'largest'), mean.shape)))
-    qgraph = in_integers(graph, (Fixed(8, 4), Fixed(8, 5), Fixed(8, 4), Fixed(8, 4)))
-    cost, _ = export(tmp_path / 'p', qgraph, costmodel.dataflow(reuse_factor=1, process_latency_cycles=2), 12)
-    result = csim.simulate(tmp_path / 'p', 'cycle')
-    assert result['mismatched_values'] == 0 and result['deadlock'] is None
-    assert result['interval_cycles'] == cost.total['interval_cycles'] == 42
-    assert result['latency_cycles'] == cost.total['latency_cycles']
+    assert (result['interval_cycles'], result['latency_cycles']) == (run.interval_cycles, run.latency_cycles)
+    assert run.interval_cycles == max(period_cycles(actor.process) for actor in design.actors)
+    assert {fifo['name']: fifo['max_occupancy'] for fifo in result['fifos']} == run.occupancy
 
 
 def test_a_resnet_with_pools_in_its_skips(tmp_path):
@@ -201,38 +176,8 @@ def test_a_resnet_with_pools_in_its_skips(tmp_path):
     assert csim.main([str(path)]) == 0
 
 
-@pytest.mark.parametrize('bits', [4, 8, 12])
-@pytest.mark.parametrize('kernel', [(1, 1), (2, 2), (3, 3), (7, 7), (4, 2), (5, 3)])
-def test_its_price(bits, kernel):
-    """The multipliers are those of the emitted widths, for outputs as fine as the input and up to eight times finer;
-    buffers and cycles those of a max_pool; logic more than the window's and the least adders', and less than that of a
-    layer that multiplies each tap.
-    """
-    graph = chain((kernel,), shape=(9, 8, 3))
-    largest = Graph((graph.input, dataclasses.replace(graph.output, op='max_pool')))
-    layer = Graph((graph.input, dataclasses.replace(graph.output, op='conv', groups=3)))
-    target = costmodel.dataflow(weight_bits=bits, activation_bits=bits, reuse_factor=1)
-    total, other, above = (costmodel.evaluate(each, target).total for each in (graph, largest, layer))
-    for key in ('line_buffer_bits', 'bram18', 'interval_cycles', 'latency_cycles'):
-        assert total[key] == other[key]
-    made = []
-    for finer in range(4):
-        net = in_integers(graph, (Fixed(bits, 0, False), Fixed(bits, finer, False)))
-        text = emit.source(net, plan.Plan.default(net))['layers.h']
-        widths = [int(re.search(rf'using {name} = ap_uint<(\d+)>', text)[1]) for name in ('sum_t', 'multiplier_t')]
-        multiplies = int(re.search(r' multiplier = (\d+);', text)[1]) > 1
-        made.append(multiplies * logic.dsp_count(1, 3, *widths, devices.device(target.device), shared=False))
-    assert max(made) == total['dsp']
-    window = logic.Parts()
-    logic._window(window, graph, graph.output, target, devices.device(target.device))
-    adders = 3 * (math.prod(kernel) - 1)
-    assert window.lut + 0.9 * adders * bits < total['lut'] < above['lut'] and window.ff < total['ff'] < above['ff']
-
-
 def test_padding_that_no_process_allows_is_refused():
     graph = chain(((3, 3), (1, 1), (2, 2, 2, 2)), shape=(4, 4, 2))
-    with pytest.raises(GraphError, match="'pool0'.*pad less"):
-        costmodel.evaluate(graph, costmodel.dataflow())
-    with pytest.raises(GraphError, match=r"'pool0' \(avg_pool\): padding"):
-        net = in_integers(graph, (Fixed(8, 4), Fixed(8, 4)))
-        emit.source(net, plan.Plan.default(net))
+    net = in_integers(graph, (Fixed(8, 4), Fixed(8, 4)))
+    with pytest.raises(GraphError, match=r"'pool0' \(avg_pool\): padding.*pad less"):
+        emit.source(net, Plan(unfolded(graph), {}, {}))

@@ -1,5 +1,5 @@
-"""The clock of the cycle simulation: every interval, latency and occupancy of the generated C++ is that of the machine's
-simulator; deadlocks, stalls, poisoned memories.
+"""The clock of the cycle simulation: every interval, latency and occupancy of the generated C++ is that of the
+machine's simulator; deadlocks, stalls, poisoned memories.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def test_interval_is_the_slowest_process(tmp_path, layers):
 def test_one_image_takes_the_hand_computed_cycles(tmp_path):
     """A 3x3 convolution of one channel, a tap a cycle: pixel (0, 0) leaves the window when the pixel below and right of
     it is in and nine taps are out, each of the others nine cycles later; three pipelines and three FIFOs follow."""
-    graph = Graph((Node('input', 'input', (), (HEIGHT, WIDTH, 1)), Node('conv', 'conv', ('input',), (HEIGHT, WIDTH, 1), **SAME)))
+    graph = Graph(
+        (Node('input', 'input', (), (HEIGHT, WIDTH, 1)), Node('conv', 'conv', ('input',), (HEIGHT, WIDTH, 1), **SAME))
+    )
     latency = {'conv__window': 4, 'conv__mac': 5, 'conv': 2}
     plan = plan_of(graph, folded(graph, conv=Layer('one', 1, 1)), latency)
     result = csim.simulate(export(tmp_path / 'p', graph, plan, images=1), 'cycle')

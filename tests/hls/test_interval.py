@@ -6,14 +6,17 @@ import dataclasses
 import itertools
 
 import pytest
+from plans import plan_of, unfolded
 
-import costmodel
-from costmodel.streams.timing.simulate import Run, simulate
+from costmodel.streams.flow.simulate import Run, simulate
+from tailor_jax.dataflow import plan as planning
+from tailor_jax.dataflow.folding import Folding, Layer
+from tailor_jax.dataflow.process import period_cycles
 from tailor_jax.graph import Graph, Node
 
 
 def settled(gaps: list[int], read_before_end: int = 0, per_image: int = 1) -> Run:
-    """A run whose images leave at these distances, the last of them `read_before_end` images after the last token came
+    """A run whose images leave at these distances, the last of them `read_before_end` images after the last word came
     in.
     """
     ends = list(itertools.accumulate([500, *gaps]))
@@ -60,9 +63,13 @@ def test_images_that_the_end_of_the_batch_hurries_on_do_not_count():
         Node('less', 'conv', ('sum',), quarter, stride=(2, 2), groups=2),
         Node('last', 'conv', ('less',), quarter, (1, 2), padding=(0, 0, 0, 1)),
     )
-    graph, reuse = Graph(nodes), {'stem': 12, 'down': 4, 'skip': 1, 'less': 2, 'last': 16}
-    cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=reuse, process_latency_cycles=8))
-    depths = cost.depths
+    graph = Graph(nodes)
+    whole = unfolded(graph)
+    slow = {'stem': Layer('column', 2, 1), 'down': Layer('all', 4, 1), 'last': Layer('one', 1, 1)}
+    made = plan_of(graph, Folding(whole.lanes, {**whole.layers, **slow}), latency=8)
+    design = planning.check(graph, made)
+    depths = {name: fifo.depth for name, fifo in made.fifos.items()}
     for images in (8, 16, 64):
-        run = simulate(graph, cost.reuse_factors, depths, images, process_latency_cycles=8)
-        assert run.interval_cycles == cost.total['interval_cycles'] and run.interval_images > 1
+        run = simulate(design, made.latency_cycles, depths, images)
+        assert run.interval_cycles == max(period_cycles(actor.process) for actor in design.actors)
+        assert run.interval_images > 1

@@ -13,14 +13,15 @@ import sys
 
 import numpy as np
 import pytest
+from plans import unfolded
 from random_nets import random_qgraph, small_project
 from run_processes import HOOK, ROOT
 
 import hls_export
 from hls_export import csim, project, toolchain
 from hls_export.dataflow import emit
-from hls_export.dataflow.plan import Fifo, Plan
 from tailor_jax import files
+from tailor_jax.dataflow.plan import Plan
 from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.integers import qgraph
 from tailor_jax.integers.qgraph import QGraph, QNode
@@ -48,7 +49,7 @@ def test_two_writes_are_byte_identical(network, tmp_path):
         'layers.h',
         'timing.h',
         'weights/stem_conv.h',
-        'include/conv.h',
+        'include/mac.h',
         'sim/native/ap_int.h',
         'sim/cycle/fibers.h',
         'testbench.cpp',
@@ -75,10 +76,14 @@ def test_unknown_op_names_the_node(network):
     nodes = list(net.nodes)
     # The IR knows batch_norm, the integer graph does not.
     odd = Node('odd', 'batch_norm', (nodes[-1].name,), nodes[-1].node.shape)
-    with pytest.raises(GraphError, match="node 'odd': the exporter cannot emit op 'batch_norm'"):
+    with pytest.raises(GraphError, match="node 'odd'.*op 'batch_norm' has no integers; fold the graph first"):
+        emit.source(QGraph((*nodes, QNode(odd, nodes[-1].out, nodes[-1].out))), made)
+    large = Node('large', 'upsample', (nodes[-1].name,), (2, 2, nodes[-1].node.shape[2]), factor=(2, 2))
+    lanes = {**made.folding.lanes, 'large': 1}
+    folding = dataclasses.replace(made.folding, lanes=lanes)
+    with pytest.raises(GraphError, match="node 'large': op 'upsample' has no streaming process"):
         emit.source(
-            QGraph((*nodes, QNode(odd, nodes[-1].out, nodes[-1].out))),
-            dataclasses.replace(made, fifos={**made.fifos, 'head_dense__odd': Fifo(2)}),
+            QGraph((*nodes, QNode(large, nodes[-1].out, nodes[-1].out))), dataclasses.replace(made, folding=folding)
         )
 
 
@@ -86,8 +91,8 @@ def test_networks_that_cannot_stream(tmp_path):
     reserved = random_qgraph(
         Graph((Node('input', 'input', (), (4, 4, 1)), Node('clone', 'conv', ('input',), (4, 4, 1))))
     )
-    with pytest.raises(GraphError, match="'clone': the exporter uses this name"):
-        emit.source(reserved, Plan({}, {}))
+    with pytest.raises(GraphError, match="'clone': a streaming design uses this name"):
+        emit.source(reserved, Plan(unfolded(reserved.graph), {}, {}))
     beyond = random_qgraph(
         Graph(
             (
@@ -96,8 +101,8 @@ def test_networks_that_cannot_stream(tmp_path):
             )
         )
     )
-    with pytest.raises(GraphError, match=r"node 'wide'.*exceed the 4x4 input"):
-        emit.source(beyond, Plan({}, {}))
+    with pytest.raises(GraphError, match=r"node 'wide'.*pad less"):
+        emit.source(beyond, Plan(unfolded(beyond.graph), {}, {}))
 
 
 def test_test_data_must_fit(network, tmp_path):
@@ -189,8 +194,8 @@ def test_missing_compiler(network, tmp_path, monkeypatch, capsys):
 def test_compiler_error_shows_its_lines(network, tmp_path):
     hls_export.write(tmp_path / 'p', *network)
     top = tmp_path / 'p' / 'tailor_top.cpp'
-    top.write_text(top.read_text().replace('tailor::conv<layer_s1b0_conv1>', 'tailor::konv<layer_s1b0_conv1>'))
-    with pytest.raises(hls_export.ExportError, match=r'tailor_top\.cpp:\d+:\d+: error: .konv.'):
+    top.write_text(top.read_text().replace('tailor::mac<layer_s1b0_conv1__mac>', 'tailor::nac<layer_s1b0_conv1__mac>'))
+    with pytest.raises(hls_export.ExportError, match=r'tailor_top\.cpp:\d+:\d+: error: .nac.'):
         hls_export.compile(tmp_path / 'p')
 
 
@@ -238,10 +243,14 @@ def test_readme_has_no_open_placeholder(network, tmp_path):
     for name in ('README.md', 'build.tcl', 'hls_config.cfg'):
         assert not re.search(r'\$\{?[a-z]', (tmp_path / 'p' / name).read_text())
     index = json.loads((tmp_path / 'p' / 'project.json').read_text())
-    assert (
-        index['fifos']['stem_conv__clone'] == {'depth': 2, 'storage': 'srl'}
-        and index['reuse_factors']['stem_conv'] == 1
-    )
+    made = network[1]
+    assert index['fifos']['stem_conv__clone'] == {'depth': made.fifos['stem_conv__clone'].depth, 'storage': 'srl'}
+    assert index['folding']['layers']['stem_conv'] == {
+        'taps': 'all',
+        'lanes': 1,
+        'outputs': 2,
+        'weights': 'lut',
+    }
 
 
 # In the order in which a write comes by.
@@ -262,9 +271,9 @@ def test_a_write_that_is_killed_loses_nothing_and_the_next_one_clears_up(network
     old = content(hls_export.write(path, *network, hardware={'old': 1}))
     new = content(hls_export.write(tmp_path / 'q', *network, hardware={'new': 1}))
     program = (
-        'import sys, numpy, hls_export\nfrom hls_export.dataflow.plan import skip_fifos\n'
+        'import sys, numpy, hls_export\nfrom hls_export import index\n'
         'from tailor_jax.integers import qgraph\nnet = qgraph.load(sys.argv[1] + "/qgraph.npz")\n'
-        'plan = hls_export.Plan.default(net, dict.fromkeys(skip_fifos(net.graph), 40))\n'
+        'plan = index.load(sys.argv[1]).plan\n'
         'given = numpy.load(sys.argv[2])\n'
         'hls_export.write(sys.argv[1], net, plan, given["images"], given["labels"], hardware={"new": 1}, '
         'overwrite=True)\n'

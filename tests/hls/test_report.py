@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plans import plan_of
 from random_nets import random_images, random_qgraph
 
 import costmodel
 import hls_export
 from costmodel.streams.area import coefficients
 from experiments.calibrate import __main__ as calibrate
-from hls_export import csim, report
+from hls_export import csim, index, report
 from tailor_jax.graph import Graph, Node
 
 CSYNTH = Path(__file__).parents[1] / 'support' / 'csynth.xml'
@@ -39,12 +40,9 @@ def project(tmp_path_factory):
     )
     cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1))
     net = random_qgraph(graph)
-    fifos = {fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos}
     path = tmp_path_factory.mktemp('report') / 'p'
     hardware = costmodel.to_json(cost, network='small')
-    return hls_export.write(
-        path, net, hls_export.Plan(cost.reuse_factors, fifos), random_images(net, 3), np.zeros(3, int), hardware
-    )
+    return hls_export.write(path, net, plan_of(graph), random_images(net, 3), np.zeros(3, int), hardware)
 
 
 def test_csynth_node_by_node(project, capsys):
@@ -106,12 +104,16 @@ def test_coefficients_from_a_report(project, tmp_path, capsys, monkeypatch):
 
 
 def test_module_names():
-    nodes = ['s1b0_conv1', 's1b0_conv1_2', 's1', 'stem']
-    assert report.node_of('conv_layer_s1b0_conv1_s', nodes) == ('s1b0_conv1', False)
-    assert report.node_of('conv_layer_s1b0_conv1_2_s', nodes) == ('s1b0_conv1_2', False)
-    assert report.node_of('add_layer_s1_s', nodes) == ('s1', False)
-    assert report.node_of('clone_clone_of_stem_pixel_ap_uint_8_16_s', nodes) == ('stem', True)
-    assert report.node_of('entry_proc', nodes) is None and report.node_of('conv_layer_other_s', nodes) is None
+    nodes = ['s1b0_conv1', 's1b0_conv1_2', 's1', 'stem', 'stem_mac']
+    assert report.node_of('process_s1b0_conv1__mac', nodes) == ('s1b0_conv1', False)
+    assert report.node_of('process_s1b0_conv1_2_window_U0', nodes) == ('s1b0_conv1_2', False)
+    assert report.node_of('process_s1_s', nodes) == ('s1', False)
+    assert (
+        report.node_of('process_stem__clone', nodes) == report.node_of('process_stem_clone_1', nodes) == ('stem', True)
+    )
+    assert report.node_of('process_stem_mac__mac', nodes) == ('stem_mac', False)
+    assert report.node_of('process_stem__mac#3', nodes) == ('stem', False)
+    assert report.node_of('entry_proc', nodes) is None and report.node_of('process_other_s', nodes) is None
 
 
 @pytest.mark.parametrize(
@@ -126,8 +128,8 @@ def test_module_names():
         ),
         (lambda text: text[: text.index('    <RTLDesign')] + '</profile>', 'lists no instances'),
         (
-            lambda text: text.replace('<Name>conv_layer_conv0_s<', '<Name>gone<'),
-            "instance 'conv_layer_conv0_s', but no module",
+            lambda text: text.replace('<Name>process_conv0__mac<', '<Name>gone<'),
+            "instance 'process_conv0__mac', but no module",
         ),
         (lambda text: text.replace('<LUT>955</LUT>', '<LUT>many</LUT>'), "LUT is 'many', not a number"),
         (lambda text: text.replace('<LUT>955</LUT>', '<LUT>²</LUT>'), "LUT is '²', not a number"),
@@ -138,7 +140,7 @@ def test_module_names():
         ),
         (lambda text: text.replace('AreaEstimates>', 'Area>'), 'has no AreaEstimates/Resources'),
         (
-            lambda text: text.replace('layer_', 'config').replace('clone_of_', 'of'),
+            lambda text: text.replace('process_', 'config_'),
             'it is the report of another design',
         ),
     ],
@@ -171,7 +173,8 @@ def test_occupancy_picture(project, tmp_path, monkeypatch, capsys):
     assert most == {fifo['name']: fifo['max_occupancy'] for fifo in result['fifos']}
     assert report.main([str(project), f'--trace={trace}', f'--plot={picture}']) == 0
     assert picture.read_bytes().startswith(b'\x89PNG')
-    assert report.plot(project, trace, picture) == ['stem__sum']  # the one FIFO deeper than two
+    deep = {name for name, fifo in index.load(project).plan.fifos.items() if fifo.depth > 2}
+    assert set(report.plot(project, trace, picture)) == deep
     with pytest.raises(hls_export.ExportError, match='cannot write the picture'):
         report.plot(project, trace, tmp_path / 'occupancy.nonsense')
     with pytest.raises(hls_export.ExportError, match='is no trace of FIFOs'):

@@ -15,16 +15,16 @@ from pathlib import Path
 import mutations
 import numpy as np
 import pytest
+from plans import folded, plan_of
 from random_nets import random_images, random_qgraph
 
 import costmodel
 import hls_export
 from hls_export import csim, hardware, report, toolchain
 from hls_export import index as indexing
-from hls_export.dataflow import plan
-from hls_export.dataflow.plan import Plan
 from hls_export.index import ExportError
 from tailor_jax import build
+from tailor_jax.dataflow import plan
 from tailor_jax.graph import Graph, Node
 from tailor_jax.integers import qgraph
 
@@ -40,7 +40,7 @@ def built(tmp_path_factory):
     net = random_qgraph(build.resnet(8, (4, 4, 1), 3, 1, 'none'), seed=1)
     images = random_images(net, STORED)
     labels = qgraph.run_int(net, images).argmax(1)
-    path = hls_export.write(tmp_path_factory.mktemp('safety') / 'p', net, Plan.default(net), images, labels)
+    path = hls_export.write(tmp_path_factory.mktemp('safety') / 'p', net, plan_of(net.graph), images, labels)
     assert csim.main([str(path)]) == 0
     return path
 
@@ -232,10 +232,8 @@ def skip_project(path) -> Path:
     )
     cost = costmodel.evaluate(Graph(nodes), costmodel.dataflow(reuse_factor=1))
     net = random_qgraph(Graph(nodes))
-    fifos = {fifo['name']: hls_export.Fifo(fifo['depth'], fifo['storage']) for fifo in cost.fifos}
-    made = Plan(cost.reuse_factors, fifos)
     return hls_export.write(
-        path, net, made, random_images(net, 3), np.zeros(3, int), costmodel.to_json(cost, network='small')
+        path, net, plan_of(net.graph), random_images(net, 3), np.zeros(3, int), costmodel.to_json(cost, network='small')
     )
 
 
@@ -278,7 +276,7 @@ def test_the_sources_have_no_undefined_behaviour(tmp_path, mode):
     finer = dataclasses.replace(net.output, out=dataclasses.replace(net.output.out, frac=net.output.acc.frac + 3))
     net = qgraph.QGraph((*net.nodes[:-1], finer))
     images = random_images(net, 6)
-    made = Plan.default(net, dict.fromkeys(plan.skip_fifos(net.graph), 200))
+    made = plan_of(net.graph, folded(net.graph))
     path = hls_export.write(tmp_path / 'p', net, made, images, np.zeros(6, int))
     compiler = 'g++ -fsanitize=undefined -fno-sanitize-recover=all'
     subprocess.run(['make', '-C', path, f'build/{mode}/testbench', f'CXX={compiler}'], check=True, capture_output=True)

@@ -183,8 +183,8 @@ def ends(channels: int, weights: np.ndarray, signed: bool) -> tuple[QGraph, np.n
 
 @pytest.mark.parametrize('signed', [True, False])
 def test_two_products_of_a_multiplier_are_both_exact(tmp_path, signed):
-    """Every pair of the ends of the weights' type and of small weights, where the low product borrows from the high one;
-    an odd output stays alone."""
+    """Every pair of the ends of the weights' type and of small weights, where the low product borrows from the high
+    one; an odd output stays alone."""
     few = (-128, -127, -1, 0, 1, 126, 127)
     weights = np.array([each for low in few for high in few for each in (low, high)] + [-3])
     qgraph, images = ends(len(weights), weights, signed)

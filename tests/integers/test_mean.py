@@ -7,10 +7,10 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from plans import plan_of
 from random_nets import random_images
 
 import hls_export
-from hls_export.dataflow import plan
 from tailor_jax import model
 from tailor_jax.graph import Graph, GraphError, Node
 from tailor_jax.integers import fixed, lower, mean, qgraph
@@ -135,7 +135,7 @@ def test_the_exported_mean_is_the_integers_mean(tmp_path, monkeypatch, bits, siz
     net = Graph((Node('input', 'input', (), (*size, 2)), Node('x', 'global_avg_pool', ('input',), (1, 1, 2))))
     integers = lower.lower(net, {}, {'input': Fixed(bits, 3)} | ({'x': out} if out else {}), {})
     images = random_images(integers, 20)
-    hls_export.write(tmp_path / 'p', integers, plan.Plan.default(integers), images, np.zeros(20, int))
+    hls_export.write(tmp_path / 'p', integers, plan_of(integers.graph), images, np.zeros(20, int))
     for mode in ('fast', 'strict'):
         np.testing.assert_array_equal(
             hls_export.compile(tmp_path / 'p', mode)(images), qgraph.run_int(integers, images)

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import detector_net, mbconv_net, of_each_op, sample
+from plans import printable
 
 import costmodel
 from hls_export import qonnx
-from hls_export.dataflow import emit, plan
+from hls_export.dataflow import emit
 from tailor_jax import build, graph, model, ops, rewrite
 from tailor_jax.build import builder
 from tailor_jax.build.squeezenet import _fire, _pool
@@ -307,10 +308,7 @@ def test_every_walk_handles_an_op_or_refuses_it_by_name(op):
     integers = lower.lower(folded, params, dict(spec.activations), dict(spec.weights))
     walks = (
         (ops.STREAMED, lambda: costmodel.evaluate(net, costmodel.dataflow())),
-        (
-            ops.STREAMED,
-            lambda: emit.source(integers, plan.Plan({}, {name: plan.Fifo(8) for name in plan.fifos(folded)})),
-        ),
+        (ops.STREAMED, lambda: emit.source(integers, printable(folded))),
         (qonnx.TRANSLATED, lambda: qonnx.model(integers)),
     )
     for taken, walk in walks:

@@ -13,10 +13,11 @@ import mutations
 import numpy as np
 import pytest
 from networks import detector_net, mbconv_net, sample
+from plans import printable
 from random_nets import random_qgraph
 
 import hls_export
-from hls_export.dataflow import emit, plan
+from hls_export.dataflow import emit
 from tailor_jax import build, rewrite
 from tailor_jax.fields import FormatError
 from tailor_jax.graph import Graph, GraphError, Node
@@ -92,8 +93,7 @@ def test_a_loaded_network_that_a_hand_changed_is_exported_as_it_runs_or_refused(
         path.write_bytes(damaged)
         try:
             loaded = qgraph.load(path)
-            depths = dict.fromkeys(plan.skip_fifos(loaded.graph), 40)
-            sources = emit.source(loaded, plan.Plan.default(loaded, depths))
+            sources = emit.source(loaded, printable(loaded.graph))
         except GraphError:
             continue
         emitted += 1
@@ -141,7 +141,7 @@ def test_text_in_the_place_of_a_width_is_no_code(tmp_path):
     )
     made = QGraph(tuple(QNode(node, liar, liar) for node in graph))
     with pytest.raises((GraphError, TypeError)):
-        emit.source(made, plan.Plan.default(made))
+        emit.source(made, printable(made.graph))
 
 
 def test_a_bomb_is_seen_before_it_goes_off(tmp_path):
@@ -200,7 +200,7 @@ def test_integers_that_contradict_their_node_are_refused_everywhere(tmp_path, ch
     expected = rf"node 's1b0_conv1' \(conv\): {message}"
     with pytest.raises(GraphError, match=expected):
         qgraph.check(wrong)
-    design = plan.Plan.default(made, dict.fromkeys(plan.skip_fifos(made.graph), 40))
+    design = printable(made.graph)
     with pytest.raises(GraphError, match="node 's1b0_conv1'"):
         hls_export.write(tmp_path / 'p', wrong, design, np.zeros((1, 6, 7, 1), int), np.zeros(1, int))
     assert not list(tmp_path.iterdir())

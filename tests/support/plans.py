@@ -2,6 +2,7 @@
 
 plan_of(graph, folding)      depths at which nothing waits for a place, of the network's cycle-level schedule
 unfolded(graph)              a folding of whole pixels: every layer makes a pixel a cycle
+printable(graph)             whole pixels, and FIFOs of any depth
 plans(graph)                 a strategy: random foldings, latencies, adds absorbed, skips handed on, memories, packing
 """
 
@@ -76,6 +77,15 @@ def plan_of(
     return dataclasses.replace(made, fifos=fifos, latency_cycles=latencies)
 
 
+def printable(graph: Graph) -> Plan:
+    """A plan that can be emitted; its FIFOs have any depth, and no schedule is computed."""
+    made = Plan(unfolded(graph), {}, {})
+    design = designs.design(graph, made.folding)
+    names = [name for actor in design.actors for name in actor.inlets if name != IN_PORT]
+    latency = {actor.name: LATENCY for actor in design.actors}
+    return dataclasses.replace(made, fifos={name: Fifo(8) for name in names}, latency_cycles=latency)
+
+
 def handable(graph: Graph, folding: Folding) -> dict[str, list[Hand]]:
     """{tensor: the ways in which it can be handed on}."""
     found: dict[str, list[Hand]] = {}
@@ -116,7 +126,6 @@ def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
         absorbed=absorbed,
         handed=handed,
         packed=tuple(name for name in narrow if draw(st.booleans())),
-        weights={node.name: draw(st.sampled_from(planning.WEIGHTS)) for node in graph.nodes if node.weighted},
         lines={name: draw(st.sampled_from(planning.LINES)) for name in windows},
         multiplier=draw(st.sampled_from(planning.MULTIPLIERS)),
     )

@@ -32,9 +32,10 @@ def foldings(draw: st.DrawFn, graph: Graph) -> Folding:
         if fold.is_depthwise(graph, node):
             both = set(near(node.groups, lanes[node.inputs[0]])) & set(near(node.groups, lanes[node.name]))
             width = draw(st.sampled_from(sorted(both)))
-            layers[node.name] = Layer(taps, width, width)
+            layers[node.name] = Layer(taps, width, width, draw(st.sampled_from(fold.WEIGHTS)))
             continue
         inner, outer = graph.in_shape(node)[2] // node.groups, node.shape[2] // node.groups
         width = draw(st.sampled_from(near(inner, lanes[node.inputs[0]])))
-        layers[node.name] = Layer(taps, width, draw(st.sampled_from(near(outer, lanes[node.name]))))
+        outputs = draw(st.sampled_from(near(outer, lanes[node.name])))
+        layers[node.name] = Layer(taps, width, outputs, draw(st.sampled_from(fold.WEIGHTS)))
     return Folding(lanes, layers)

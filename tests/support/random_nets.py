@@ -10,8 +10,8 @@ import dataclasses
 
 import numpy as np
 from hypothesis import strategies as st
-
 from plans import plan_of
+
 from tailor_jax import build, rewrite
 from tailor_jax.dataflow.plan import Plan
 from tailor_jax.graph import Graph, Node, weight_shape, window_shape

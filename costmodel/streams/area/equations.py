@@ -49,14 +49,13 @@ def relu(lanes: int, bits: int) -> dict[str, Terms]:
 
 
 def add(lanes: int, bits: int, align: int, shift: int, relu: bool) -> dict[str, Terms]:
-    """Adders, saturation, a register."""
-    kept = lanes * (bits - 1)  # below the sign
+    """Adders, saturation where a sum may not fit, a register."""
+    saturates = align + 1 > shift
     lut: Terms = {
         'one': 1,
         'adder_bit': lanes * bits,
-        'kept_bit': kept,
-        'aligned': lanes * (shift == align),
-        'signed': lanes * (not relu),
+        'saturated_bit': lanes * bits * saturates,
+        'clipped_bit': lanes * (bits - 1) * (relu and not saturates),
     }
     return {'lut': lut, 'ff': {'one': 1, 'bit': lanes * bits}}
 
@@ -86,8 +85,7 @@ def finish(outputs: int, lanes: int, acc: int, bits: int, shift: int, depth: int
         'one': 1,
         'counter_bit': counters,
         'rom_lut': memory.rom_luts(depth, units * acc),
-        'adder_bit': units * acc * (depth > 1),
-        'constant_bit': units * acc * (depth == 1),
+        'adder_bit': units * acc,
         'tested_bit': tested,
         'value_bit': units * min(bits, acc - shift) * (shift > 0),
         'choice': units * acc * splits * choose_luts(times),
@@ -96,7 +94,7 @@ def finish(outputs: int, lanes: int, acc: int, bits: int, shift: int, depth: int
     ff: Terms = {
         'one': 1,
         'counter_bit': counters,
-        'bit': outputs * acc * splits + units * acc + lanes * bits + (3 + splits) * lanes * bits * adds,
+        'bit': outputs * acc * splits + units * (acc - shift) + lanes * bits + (3 + splits) * lanes * bits * adds,
     }
     return {'lut': lut, 'ff': ff}
 
@@ -246,6 +244,8 @@ def mac(
             lut['signed_bit'] = count * max(w, a)
         elif wide <= 6:  # tables of the operands
             lut |= {'table_bit': count * wide, 'table': count * (wide - 4)}
+        elif min(w, a) == 2:  # two rows, added
+            lut['two_row_bit'] = count * wide
         else:  # rows of partial products, all but two of them compressed
             lut |= {'row_bit': count * (min(w, a) - 2) * max(w, a), 'product_bit': count * wide}
         ff['bit'] += count * wide
@@ -255,5 +255,5 @@ def mac(
 def rom(style: str, words: int, bits: int) -> dict[str, Terms]:
     """In LUTs: the register of the address, and the LUTs, which are instances; block RAM has all of it."""
     if style == 'bram':
-        return {'lut': {'ram_mux': memory.bram_luts(words, bits)}, 'ff': {'ram_mux': memory.bram_luts(words, bits)}}
+        return {'lut': {'ram_mux': memory.bram_luts(words, bits)}, 'ff': {}}
     return {'lut': {'rom_lut': memory.rom_luts(words, bits)}, 'ff': {'address_bit': address_bits(words)}}

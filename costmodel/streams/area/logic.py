@@ -13,7 +13,8 @@ output, weights of w bits, activations of a bits, sums of acc bits (`widths`):
     BOPS      H W m K (w a + w + a + log2 K) for m output channels (Karbachevsky et al. 2021)
 
 LUTs and flip-flops are those of the parts in `equations`; FIFOs are priced by `stream`. The rounding shift, which
-training decides, is taken as w - 1 of a layer, 1 of an add. What is emitted is `experiments/calibrate/rtl`.
+training decides, is taken as w - 1 of a layer, and an add's as none, where its sum saturates. What is emitted is
+`experiments/calibrate/rtl`.
 """
 
 from __future__ import annotations
@@ -238,12 +239,12 @@ def elementwise(graph: Graph, node: Node, lanes: int, bits: Widths, device: Devi
     match node.op:
         case 'add':
             wide = max(bits.tensors[node.name], *(bits.tensors[name] for name in node.inputs))
-            total.add_part('add', equations.add(lanes, wide, 0, 1, node.relu))
+            total.add_part('add', equations.add(lanes, wide, 0, 0, node.relu))
         case 'relu':
             total.add_part('relu', equations.relu(lanes, source))
         case 'leaky_relu':  # what is below zero times a constant, rounded and saturated as a sum is
             total.dsp = lanes * dsp_count(1, 1, source, (FLOAT32_EXACT - 1).bit_length(), device, shared=False)
-            total.add_part('add', equations.add(lanes, bits.tensors[node.name], 0, 1, relu=False))
+            total.add_part('add', equations.add(lanes, bits.tensors[node.name], 0, 0, relu=False))
         case 'max_pool':
             total.add_part('maximum', equations.maximum(taps, lanes, source))
         case 'avg_pool':

@@ -1,4 +1,4 @@
-// Sums of PE channels into words of LANES outputs: the bias, rounding, saturation; with ADD the skip's word is added to each, as add.v does.
+// Sums of PE channels into words of LANES outputs: the bias, rounding, saturation; with ADD the skip's word is added to each and saturated, as add.v does.
 //
 // U = min(PE, LANES) channels are finished in a trip. The ROM holds bias + 2^(SHIFT-1), DEPTH words of U sums, so that rounding takes no adder.
 // LANES > PE: words are gathered. PE > LANES: the sums are held, and U of them are chosen. Input 0: sums of ACC bits; input 1: the skip.
@@ -74,7 +74,7 @@ module finish #(parameter PE = 2, LANES = 2, ACC = 20, BITS = 8, SHIFT = 7, RELU
             assign in_take[ADD] = out_promise;
             assign out_data = added;
             for (c = 0; c < LANES; c = c + 1) begin : lane
-                add_value #(BITS, 0, 1, RELU) value (values[c*BITS +: BITS], skip[1+SPLIT][c*BITS +: BITS], results[c*BITS +: BITS]);
+                add_value #(BITS, 0, 0, RELU) value (values[c*BITS +: BITS], skip[1+SPLIT][c*BITS +: BITS], results[c*BITS +: BITS]);
             end
             always @(posedge clk) begin
                 skip[0] <= in_data[PE*ACC +: LANES*BITS];
