@@ -5,14 +5,12 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from fifo_depths import burst, inside, occupancy, random_designs, steady
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_foldings import foldings
-from random_graphs import nested_graphs
 
 from costmodel.streams.flow import depths as flow
-from costmodel.streams.flow.machine import ENDLESS, Machine
-from costmodel.streams.flow.part import edges, whole
+from costmodel.streams.flow.part import whole
 from costmodel.streams.flow.simulate import simulate, trips
 from tailor_jax import build, rewrite
 from tailor_jax.dataflow import design as designs
@@ -22,6 +20,9 @@ from tailor_jax.dataflow.process import Average, Convert, Mac, Window, Words, pe
 from tailor_jax.graph import GraphError
 
 SMALL = st.integers(1, 4)
+THOROUGH = settings.default.max_examples > 25
+DESIGNS = settings(max_examples=settings.default.max_examples if THOROUGH else 12)
+TRIED = 20 if THOROUGH else 1  # FIFOs of a random design that are tried with a word less
 
 
 @st.composite
@@ -84,62 +85,61 @@ def test_one_image_of_many_is_the_program_of_an_endless_stream(process):
         np.testing.assert_array_equal(ours + begin, theirs[3 * len(ours) : 4 * len(ours)])
 
 
-@st.composite
-def cases(draw):
-    """A random design, and a latency for each of its actors."""
-    graph = draw(nested_graphs(max_gates=3))
-    graph = rewrite.fold(rewrite.binarize(graph, {gate: draw(st.integers(0, 1)) for gate in graph.gates}))
-    hosts = designs.absorbable(graph) if draw(st.booleans()) else {}
-    made = designs.design(graph, draw(foldings(graph)), hosts)
-    return made, {actor.name: draw(st.integers(0, 6)) for actor in made.actors}
+def as_one_image(times, machine, interval):
+    """Ticks of one of the equal parts of an image -> ticks of the image."""
+    equal = machine.unit * interval // machine.period
+    return (np.arange(equal)[:, None] * machine.period + times).ravel()
 
 
-def machine(design, latency, images):
-    part = whole(design, latency)
-    return Machine(part, np.zeros(images * part.words, np.int64), ENDLESS, images=images)
+def in_ticks(times, machine):
+    return [int(time * machine.unit) for time in times]
 
 
-def inside(design):
-    """{edge: stream} of the FIFOs."""
-    return {edge: name for edge, name in edges(design.actors).items() if name != IN_PORT}
+def check_alike(machine, found, design, interval):
+    """Every word of every FIFO of an image takes its place and is read when it does in the simulator."""
+    for edge, name in inside(design).items():
+        for ours, theirs in zip(machine.times(edge), found.times[name], strict=True):
+            np.testing.assert_array_equal(as_one_image(ours, machine, interval), in_ticks(theirs, machine))
+    np.testing.assert_array_equal(as_one_image(machine.left(), machine, interval), in_ticks(found.outputs, machine))
 
 
-@given(cases(), st.randoms(use_true_random=False))
-def test_the_machine_is_the_simulator_from_the_start(case, rng):
-    """With room everywhere and with FIFOs of random depths, as far as words come out before the batch ends."""
-    design, latency = case
-    images = 3
-    ours = machine(design, latency, images)
-    assert ours.settle({})
-    free = simulate(design, latency, images=images)
-    assert not free.deadlocked
-    count = int((ours.left() < ENDLESS // 2).sum())
-    np.testing.assert_array_equal(ours.left()[:count], free.outputs[:count])
-    depths = {name: max(1, free.occupancy[name] - rng.randrange(3)) for name in inside(design).values()}
-    bounded = simulate(design, latency, depths, images=images)
-    if not bounded.deadlocked and ours.settle({edge: depths[name] for edge, name in inside(design).items()}):
-        np.testing.assert_array_equal(ours.left()[:count], bounded.outputs[:count])
-
-
-@given(cases())
-def test_depths_keep_the_interval_and_none_could_be_less(case):
+@DESIGNS
+@given(random_designs(max_gates=2), st.sampled_from([0, 0, 1, 7]), st.randoms(use_true_random=False))
+def test_the_machine_is_the_simulator_in_its_steady_state(case, slower, rng):
+    """With room everywhere, and with FIFOs of random depths: the same times of all words, or neither keeps the pace."""
     design, latency = case
     part, names = whole(design, latency), inside(design)
-    interval = flow.own_period(part)
-    found = flow.depths(part, interval, 1)
+    interval = flow.own_period(part) + slower
+    machine, most = flow.unbounded(part, interval)
+    found = steady(design, latency, {}, interval)
+    check_alike(machine, found, design, interval)
+    for edge, name in names.items():
+        assert most.streams[edge] == occupancy(*found.times[name], interval)
+    assert most.leaving.burst == burst(found, latency[design.actors[-1].name], interval)
+    depths = {edge: max(1, most.streams[edge] - rng.choice([0, 0, 0, 1, 3])) for edge in names}
+    bounded = steady(design, latency, {names[edge]: depth for edge, depth in depths.items()}, interval)
+    assert machine.settle(depths) == flow.keeps(part, interval, depths) == (bounded is not None)
+    if bounded:
+        check_alike(machine, bounded, design, interval)
+
+
+@DESIGNS
+@given(random_designs(max_gates=2), st.sampled_from([1, 1, 2, 32]), st.randoms(use_true_random=False))
+def test_depths_keep_the_pace_and_none_could_be_less(case, floor, rng):
+    """A word less in any one FIFO, and the machine falls behind, or more words must wait behind it to leave evenly."""
+    design, latency = case
+    part, names = whole(design, latency), inside(design)
+    interval, last = flow.own_period(part), latency[design.actors[-1].name]
+    found = flow.depths(part, interval, floor)
     depths = {name: found.streams[edge] for edge, name in names.items()}
-
-    def loses(given):
-        """Whether the machine falls behind a source of the network's pace, whose words it takes as they come."""
-        run = simulate(design, latency, given | {IN_PORT: 1 << 40}, 12, interval=interval)
-        ends = run.outputs[run.per_image - 1 :: run.per_image]
-        return run.deadlocked or ends[-2] - ends[4] > (len(ends) - 6) * interval
-
-    assert not loses(depths)
-    assert (
-        flow.latency_cycles(part, {edge: depths[name] for edge, name in names.items()})
-        == simulate(design, latency, depths, 4).latency_cycles
-    )
+    state = steady(design, latency, depths, interval)
+    assert state.latency_cycles == flow.latency_cycles(part, interval, {edge: depths[name] for edge, name in names.items()})
+    waiting = burst(steady(design, latency, {}, interval), last, interval)
+    assert burst(state, last, interval) == found.leaving.burst <= waiting
+    deeper = [name for name, depth in depths.items() if depth > floor]
+    for name in rng.sample(deeper, min(TRIED, len(deeper))):
+        less = steady(design, latency, depths | {name: depths[name] - 1}, interval)
+        assert less is None or burst(less, last, interval) > waiting, (name, depths)
 
 
 def resnet(lanes, outputs, skips='long', absorb=True):

@@ -17,14 +17,15 @@ from costmodel.streams.flow.part import OUTSIDE
 if typing.TYPE_CHECKING:
     from costmodel.streams.flow.machine import Machine, _Actor
 
+NEVER = -1 << 50  # before all times
 _NONE = -1
 
 
 class _Latest:
     """The latest of several times for each trip, and the event that it comes from."""
 
-    def __init__(self, trips: int, least: int):
-        self.time, self.event = np.full(trips, least), np.full(trips, _NONE)
+    def __init__(self, trips: int):
+        self.time, self.event = np.full(trips, NEVER), np.full(trips, _NONE)
 
     def take(self, trips: np.ndarray, time: np.ndarray, event: np.ndarray) -> None:
         later = time > self.time[trips]
@@ -64,13 +65,13 @@ def _causes(machine: Machine, actor: _Actor, here: int, first: np.ndarray) -> tu
     """The events that reads and ends of an actor's trips wait for. Event k of an actor, counted from its `first`, is
     the end of trip k, event trips + k the read of trip k where it has several cycles."""
     trips = len(actor.before)
-    arrival = _Latest(trips, machine.never)
+    arrival = _Latest(trips)
     for edge in actor.inlets:
         writer, reader = machine.ends[edge]
         time = machine.ended(writer) + writer.delay - reader.later
         event = np.full(len(time), _NONE) if writer.actor == OUTSIDE else first[writer.actor - 1] + writer.position
         arrival.take(reader.position, time, event)
-    waited = _Latest(trips, machine.never)
+    waited = _Latest(trips)
     waited.take(np.arange(trips), arrival.time - actor.before, arrival.event)
     for edge in actor.outlets:
         if edge in machine.depths:

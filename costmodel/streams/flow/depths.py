@@ -8,9 +8,10 @@ n P / words on, and a cycle that it has to wait is lost, with
 Depths are enough if `Machine` has a steady state of the period P in which no entering word waits, if its bursts (below)
 are no larger than with room everywhere. With one word less in any one FIFO one of the two fails:
 
-    entry       the most words present if nothing behind is bounded: max over n of #{m >= n : placed_m < read_n + 1};
-                less is never enough
-    the others  from the same schedule downwards, the deepest first, each as small as the rest allows
+    wide     inside nodes, from the schedule in which nothing is bounded downwards, the deepest first, each as small as
+             the rest allows
+    others   likewise, from the schedule with those
+    entry    the most words present with all others bounded, max over n of #{m >= n : placed_m < read_n + 1}
 
 A schedule at P, stretched, is one at any longer interval, so the depths hold there, too. P depends on no gate outside
 the part. A machine that has a steady state does not deadlock, however slow what surrounds it is: which words are read
@@ -106,7 +107,7 @@ def depths(part: Part, period: int, floor: int = 1) -> Depths:
       period: P, cycles from one image to the next.
       floor: the least depth of any stream.
     """
-    machine, most = _unbounded(part, period, floor)
+    machine, most = unbounded(part, period, floor)
     chosen: dict[Edge, int] = {}
 
     def settles(edge: Edge, depth: int) -> bool:
@@ -131,7 +132,7 @@ def depths(part: Part, period: int, floor: int = 1) -> Depths:
     lower(
         {edge: depth for edge, depth in _greatest(machine, floor).items() if edge not in chosen and edge != entry(part)}
     )
-    return _depths(machine, part, period, {entry(part): most.streams[entry(part)], **chosen})
+    return _depths(machine, part, period, {entry(part): _greatest(machine, floor)[entry(part)], **chosen})
 
 
 def _is_wide(part: Part, edge: Edge) -> bool:
@@ -160,16 +161,16 @@ def _stretched(times: np.ndarray, of: Leaving, unit: int, equal: int) -> np.ndar
 
 def keeps(part: Part, period: int, depths: Mapping[Edge, int]) -> bool:
     """Whether a part runs at a period with FIFOs of these depths, words entering evenly."""
-    machine, _ = _unbounded(part, period, 1)
+    machine, _ = unbounded(part, period)
     return machine.settle(depths)
 
 
 def greatest(part: Part, period: int, floor: int = 1) -> Depths:
     """Depths at which nothing in the part is ever held up."""
-    return _unbounded(part, period, floor)[1]
+    return unbounded(part, period, floor)[1]
 
 
-def _unbounded(part: Part, period: int, floor: int) -> tuple[Machine, Depths]:
+def unbounded(part: Part, period: int, floor: int = 1) -> tuple[Machine, Depths]:
     """The steady state with words entering evenly and room everywhere, and the most words in each stream."""
     leaving = len(program(part.actors[-1].process).writes[0])
     unit = math.lcm(part.words // math.gcd(part.words, period), leaving // math.gcd(leaving, period))
@@ -204,7 +205,7 @@ def _presence(placed: np.ndarray, read: np.ndarray, unit: int, period: int) -> i
 
 def latency_cycles(part: Part, period: int, depths: Mapping[Edge, int]) -> int:
     """Cycles from the first word of an image in to its last one out, images following one another at a period."""
-    machine, _ = _unbounded(part, period, 1)
+    machine, _ = unbounded(part, period)
     assert machine.settle(depths), 'FIFOs that keep the period do not deadlock'
     equal = machine.unit * period // machine.period
     return -(-(int(machine.left()[-1]) + (equal - 1) * machine.period) // machine.unit)

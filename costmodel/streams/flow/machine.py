@@ -13,8 +13,7 @@ is a machine that never waits without need. It is found by computing actors anew
 maximum, forward and backward in turn, until none moves.
 
 Times repeat: trip k of the next image is `period` later. So arrays hold one image, or one of the equal parts that an image
-is made of (`process.repeats`), and the steady state is found without what precedes it. With the period `ENDLESS` the images stand alone: what comes before them is infinitely early, what comes
-after them never happens. That is a machine from its start.
+is made of (`process.repeats`), and the steady state is found without what precedes it.
 """
 
 from __future__ import annotations
@@ -24,11 +23,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from costmodel.streams.flow.causes import Causes
+from costmodel.streams.flow.causes import NEVER, Causes
 from costmodel.streams.flow.part import OUTSIDE, Edge, Part
 from tailor_jax.dataflow.process import FORWARD_CYCLES, part_of, program
 
-ENDLESS = 1 << 50
 _ROUNDS = 4  # after so many it is noted why times still move
 
 
@@ -61,18 +59,18 @@ class _End:
 class Machine:
     """The actors and streams of a part."""
 
-    def __init__(self, part: Part, entering: np.ndarray, period: int, unit: int = 1, images: int = 0, repeats: int = 1):
-        """Words come in at the times `entering`, the first cycles in which they can be read: those of one of `repeats` equal
-        parts of an image (images = 0), or of several images from the start. Times are in ticks, `unit` of them a cycle."""
+    def __init__(self, part: Part, entering: np.ndarray, period: int, unit: int = 1, repeats: int = 1):
+        """Words come in at the times `entering`, the first in which they can be read, those of one of `repeats` equal parts
+        of an image, and again `period` later. Times are in ticks, `unit` of them a cycle."""
         self.part, self.period, self.unit, self.entering = part, period, unit, entering
         self.actors: list[_Actor] = []
         self.ends: dict[Edge, tuple[_End, _End]] = {}
         self.depths: dict[Edge, int] = {}
         self.ran = False
-        programs = [part_of(program(placed.process, images), repeats) for placed in part.actors]
+        programs = [part_of(program(placed.process), repeats) for placed in part.actors]
         for each in programs:
             after = np.cumsum(each.cost) * unit
-            never = np.full(len(each.cost), -ENDLESS)
+            never = np.full(len(each.cost), NEVER)
             self.actors.append(_Actor(after - each.cost * unit, after, each.cost == 1, never, never))
         for number, (placed, each) in enumerate(zip(part.actors, programs), 1):
             for slot, (writer, outlet) in enumerate(placed.inlets):
@@ -150,26 +148,24 @@ class Machine:
                 if causes:
                     causes.note(self, index, read, ended)
                 actor.read, actor.ended = read, ended
-                happens = (begun[index] > -ENDLESS) & (ended < ENDLESS // 2)
-                if (ended - begun[index])[happens].max(initial=0) > most or any(map(self._overflows, actor.inlets)):
+                happened = begun[index] > NEVER
+                if (ended - begun[index])[happened].max(initial=0) > most or any(map(self._overflows, actor.inlets)):
                     return False
             order.reverse()
             rounds += 1
             if causes and rounds % _ROUNDS == 0 and causes.circle():
                 return False
-            if rounds == _ROUNDS and self.period < ENDLESS:
+            if rounds == _ROUNDS:
                 causes = Causes(self)
         return True
 
     def times_of(self, actor: _Actor) -> tuple[np.ndarray, np.ndarray]:
         """read_k and next_k of an actor from the times of its surroundings."""
-        arrival = np.full(len(actor.before), -ENDLESS)
+        arrival = np.full(len(actor.before), NEVER)
         for edge in actor.inlets:
             writer, reader = self.ends[edge]
-            count = min(len(writer.position), len(reader.position))  # from the start, some words are not written yet
-            known = np.full(len(reader.position), ENDLESS)
-            known[:count] = (self.ended(writer) + writer.delay)[:count]
-            arrival[reader.position] = np.maximum(arrival[reader.position], known - reader.later)
+            known = self.ended(writer) + writer.delay - reader.later
+            arrival[reader.position] = np.maximum(arrival[reader.position], known)
         waited = arrival - actor.before
         for edge in actor.outlets:
             if edge in self.depths:
@@ -177,24 +173,15 @@ class Machine:
                 free = self.freed(edge, len(writer.position)) + 2 * self.unit - writer.later
                 waited[writer.position] = np.maximum(waited[writer.position], free - actor.after[writer.position])
         waited = np.maximum.accumulate(waited)
-        endless = self.period >= ENDLESS
-        if not endless:
-            waited = np.maximum(waited, waited[-1] + actor.after[-1] - self.period)
-        ended = np.minimum(waited + actor.after, ENDLESS)
-        before = np.concatenate([[-ENDLESS if endless else ended[-1] - self.period], ended[:-1]])
+        ended = np.maximum(waited, waited[-1] + actor.after[-1] - self.period) + actor.after
+        before = np.concatenate([[ended[-1] - self.period], ended[:-1]])
         return np.where(actor.single, ended - self.unit, np.maximum(before, arrival)), ended
 
     def freed(self, edge: Edge, count: int) -> np.ndarray:
         """[count] when word n - depth is read."""
         read = self.times(edge)[1]
         number = np.arange(count) - self.depths[edge]
-        back = self.period if self.period < ENDLESS else 4 * ENDLESS  # earlier than what never happens is late
-        return read[number % len(read)] + number // len(read) * back
-
-    @property
-    def never(self) -> int:
-        """A time before all others."""
-        return -ENDLESS
+        return read[number % len(read)] + number // len(read) * self.period
 
     def _overflows(self, edge: Edge) -> bool:
         """Whether a word from outside finds no room."""

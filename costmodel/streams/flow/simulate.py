@@ -14,24 +14,28 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 
 from tailor_jax.dataflow.design import IN_PORT, OUT_PORT, Design
 from tailor_jax.dataflow.process import FORWARD_CYCLES, Average, Convert, Mac, Process, Window, Words
 
 UNBOUNDED = 1 << 60
+Time = int | Fraction  # cycles
 Trip = tuple[int, tuple[int, ...], tuple[int, ...]]  # cycles; inlets read; outlets written
 
 
 @dataclasses.dataclass(eq=False)
 class _Fifo:
     depth: int
-    placed: list[int] = dataclasses.field(default_factory=list)
-    readable: list[int] = dataclasses.field(default_factory=list)
-    read: list[int] = dataclasses.field(default_factory=list)
+    placed: list[Time] = dataclasses.field(default_factory=list)
+    readable: list[Time] = dataclasses.field(default_factory=list)
+    read: list[Time] = dataclasses.field(default_factory=list)
 
+    @property
     def max_occupancy(self) -> int:
         """Most words that have a place at once, from the cycle in which it is taken to that of the read."""
-        return max((n + 1 - bisect.bisect_left(self.read, time) for n, time in enumerate(self.placed)), default=0)
+        free = [time + 1 for time in self.read]
+        return max((n + 1 - bisect.bisect_right(free, time) for n, time in enumerate(self.placed)), default=0)
 
 
 def trips(process: Process, images: int) -> Iterator[Trip]:
@@ -87,7 +91,7 @@ class _Running:
     sinks: list[_Fifo]
     latency: int
     stall: Callable[[], int]
-    time: int = 0  # the first cycle after the last trip
+    time: Time = 0  # the first cycle after the last trip
     waiting: Trip | None = None
 
     def advance(self) -> bool:
@@ -121,18 +125,20 @@ class Run:
       outputs: the cycle in which each word that left the network can be read; fewer than expected after a deadlock.
       driven_until: the cycle in which the first process to do so ended its last read; -1 after a deadlock.
       per_image: words of the output in one image.
+      times: {stream: (cycles in which its words took their places, cycles in which they were read)}, of all FIFOs.
       occupancy: {stream: most words that had a place at once}.
       deadlocked: whether processes waited for each other.
     """
 
-    outputs: list[int]
-    driven_until: int
+    outputs: list[Time]
+    driven_until: Time
     per_image: int
+    times: dict[str, tuple[list[Time], list[Time]]]
     occupancy: dict[str, int]
     deadlocked: bool
 
     @property
-    def latency_cycles(self) -> int | None:
+    def latency_cycles(self) -> Time | None:
         """From cycle 0, in which the first word can be read, to the one in which the last word of the first image can;
         None if it never came."""
         return self.outputs[self.per_image - 1] if len(self.outputs) >= self.per_image else None
@@ -144,8 +150,8 @@ class Run:
         gaps = self._steady
         if not gaps:
             return None
-        whole, rest = divmod(sum(gaps), len(gaps))
-        return whole if rest == 0 else sum(gaps) / len(gaps)
+        mean = _exact(sum(gaps), len(gaps))
+        return mean if isinstance(mean, int) else float(mean)
 
     @property
     def interval_images(self) -> int:
@@ -153,7 +159,7 @@ class Run:
         return len(self._steady)
 
     @functools.cached_property
-    def _steady(self) -> list[int]:
+    def _steady(self) -> list[Time]:
         """The cycles between images that neither the start nor the end of the batch has moved.
 
         An image that left while every process still had words to read left when it would have if images followed for
@@ -167,6 +173,11 @@ class Run:
         gaps = gaps[len(gaps) // 2 :]
         period = next((size for size in range(1, len(gaps) // 2 + 1) if gaps[size:] == gaps[:-size]), len(gaps) or 1)
         return gaps[len(gaps) % period :]
+
+
+def _exact(whole: Time, count: int) -> Time:
+    """A quotient, an integer where it is one."""
+    return whole // count if whole % count == 0 else Fraction(whole) / count
 
 
 def simulate(
@@ -184,13 +195,14 @@ def simulate(
       latency_cycles: {actor: latency of its pipeline}.
       depths: {stream: depth}; a stream that is missing is unbounded.
       images: how many stream through, back to back; enough for the steady state to show.
-      interval: cycles over which the words of an image come in evenly; as fast as they are taken when None.
+      interval: cycles over which the words of an image come in evenly, word n from cycle n interval / words on, in
+        fractions of a cycle where that is none; as fast as they are taken when None.
       stall: cycles that a trip waits without need, drawn anew for each.
     """
     fifos = {each.name: _Fifo((depths or {}).get(each.name, UNBOUNDED)) for each in design.streams}
     height, width, channels = design.graph.input.shape
     words = height * width * channels // design.folding.lanes[design.graph.input.name]
-    arriving = [k * interval // words if interval else 0 for k in range(images * words)]
+    arriving = [_exact(k * (interval or 0), words) for k in range(images * words)]
     fifos[IN_PORT] = _Fifo(UNBOUNDED, list(arriving), arriving)
     fifos[OUT_PORT].depth = UNBOUNDED
     running = [
@@ -210,5 +222,7 @@ def simulate(
     per_image = result.shape[0] * result.shape[1] * result.shape[2] // design.folding.lanes[result.name]
     deadlocked = len(outputs) < images * per_image
     ends = [-1] if deadlocked else [fifos[name].read[-1] for actor in design.actors for name in actor.inlets]
-    occupancy = {name: fifo.max_occupancy() for name, fifo in fifos.items() if name not in (IN_PORT, OUT_PORT)}
-    return Run(outputs, min(ends), per_image, occupancy, deadlocked)
+    inside = {name: fifo for name, fifo in fifos.items() if name not in (IN_PORT, OUT_PORT)}
+    times = {name: (fifo.placed, fifo.read) for name, fifo in inside.items()}
+    occupancy = {name: fifo.max_occupancy for name, fifo in inside.items()}
+    return Run(outputs, min(ends), per_image, times, occupancy, deadlocked)
