@@ -121,7 +121,7 @@ class Config(ConfigDict):
         if key in self._elsewhere:
             raise UnknownKey(f'{self.where}.{key} {self._elsewhere[key]}')
         near = hint(key, self._fields) or f'; it has {", ".join(self)}'
-        raise UnknownKey(f'{self.where} has no key {key!r}{near}')
+        raise UnknownKey(f'{self.where} has no key {shown(key)}{near}')
 
 
 def typed(where: str, value: Any, kind: type, optional: bool = False) -> Any:

@@ -20,7 +20,7 @@ from tailor_jax.graph import Graph
 
 Network = Callable[..., Graph]
 
-_RESNET = re.compile(r'resnet(\d+)(?:_(.+))?')
+_RESNET = re.compile(r'resnet(\d{1,9})(?:_(.+))?', re.ASCII)
 
 
 def collect(package: str, folder: Path) -> dict[str, Network]:
