@@ -184,6 +184,8 @@ def main(flags: Any) -> None:
     path = cli.required(flags, 'workdir', 'runs/compare')
     entries = list(dict.fromkeys(flags.methods.split(',')))
     seeds = cli.numbers(flags.seeds, int, 'seeds')
+    if flags.config.seed not in (*seeds, defaults().seed):
+        raise ConfigError(f'config.seed is {flags.config.seed}, but the runs have the seeds {flags.seeds} of --seeds')
     grid.check(points(flags.config, entries, seeds))
     reference = run.reference_cost(flags.config)
     directory = prepare_comparison(flags.config, path, flags.overwrite)

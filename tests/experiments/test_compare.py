@@ -1,6 +1,7 @@
 """The methods through the whole road, and the comparison of them."""
 
 import csv
+import types
 
 import numpy as np
 import pytest
@@ -183,6 +184,14 @@ def test_options_that_do_not_fit_together(change, message):
 def test_entries_of_a_comparison(entry, message):
     with pytest.raises(ConfigError, match=message):
         compare.config_of(small_config(), entry)
+
+
+def test_a_seed_that_no_run_of_a_comparison_has_is_refused():
+    config = small_config()
+    config.seed = 7
+    flags = types.SimpleNamespace(config=config, workdir='w', methods='keep', seeds='0,1', overwrite=False)
+    with pytest.raises(ConfigError, match='config.seed is 7, but the runs have the seeds 0,1 of --seeds'):
+        compare.main(flags)
 
 
 def test_every_method_starts_from_its_own_residual_network():
