@@ -174,7 +174,7 @@ def _target(args: argparse.Namespace) -> Target:
 
 def _value(check: Check, key: str, value: Any) -> Any:
     if isinstance(check, Blocks):
-        return () if value == 'none' else tuple(value.split(','))
+        return () if value in ('', 'none') else tuple(value.split(','))
     return check.of_text(f'--{key}', value)
 
 

@@ -71,6 +71,14 @@ def test_options_make_the_target(capsys):
     assert status == 0 and json.loads(out)['total'] == costmodel.evaluate(build.resnet(8), target).total
 
 
+@pytest.mark.parametrize('frame', ['--frame=', '--frame=none'])
+def test_no_block_in_frame_mode_is_not_the_best_cut(capsys, frame):
+    common = ('resnet20', '--target=pe_array', '--preset=shortcut_fusion', '--policy=shortcut_fusion', '--json')
+    found = [json.loads(run(capsys, *common, *more)[1]) for more in ((frame,), ())]
+    none, best = (each['total']['dram_bytes'] for each in found)
+    assert none > best
+
+
 def test_the_text_shows_before_beside_after(capsys):
     status, out, _ = run(capsys, 'resnet8', '--target=pe_array', '--keep=none')
     assert status == 0
