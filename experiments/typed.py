@@ -145,8 +145,8 @@ def typed(where: str, value: Any, kind: type, optional: bool = False) -> Any:
 
 
 def parsed(where: str, text: str, kind: type, optional: bool = False) -> Any:
-    """As `typed`, of a value's text on the command line."""
-    if optional and text.lower() == 'none':
+    """As `typed`, of a value's text on the command line. What 'none' means among texts is for their key to say."""
+    if optional and kind is not tuple and text.lower() == 'none':
         return None
     try:
         if kind in (int, float):
