@@ -141,6 +141,10 @@ def test_every_network_is_priced(capsys, network, policy):
             ['--bank_bytes=64'],
             '--bank_bytes is a setting of --policy=shortcut_mining, and the policy is layer_by_layer',
         ),
+        (
+            ['--frame=s1b0', '--preset=shortcut_fusion'],
+            'and the policy is layer_by_layer; --preset=shortcut_fusion sets no policy',
+        ),
         (['--frame=s1b0,s3b0', '--policy=shortcut_fusion'], 'frame has s1b0, s3b0, without s2b0 between them'),
         (['--batch=0'], r'batch must be an integer of 1\.\.4096, got 0'),
     ],
