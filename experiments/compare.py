@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import checks, cli, grid, network, results, run
-from experiments.config import Config, ConfigError, defaults, get, validate
+from experiments.config import Config, ConfigError, check_choice, defaults, get, validate
 from experiments.fidelity.markdown import markdown_table
 from experiments.figure import panels, png
 from experiments.grid import Point
@@ -180,12 +180,22 @@ def draw(rows: Sequence[dict]) -> bytes:
     return png(figure)
 
 
+def _check_method(config: Config, entries: Sequence[str]) -> None:
+    """Raises ConfigError for a method that the config sets and that no run has."""
+    check_choice(config, 'method', tuple(METHODS))
+    if config.method not in (defaults().method, *(entry.partition(':')[0] for entry in entries)):
+        raise ConfigError(
+            f'config.method is {config.method!r}, but the runs have the methods {",".join(entries)} of --methods'
+        )
+
+
 def main(flags: Any) -> None:
     path = cli.required(flags, 'workdir', 'runs/compare')
     entries = list(dict.fromkeys(flags.methods.split(',')))
     seeds = cli.numbers(flags.seeds, int, 'seeds')
     if flags.config.seed not in (*seeds, defaults().seed):
         raise ConfigError(f'config.seed is {flags.config.seed}, but the runs have the seeds {flags.seeds} of --seeds')
+    _check_method(flags.config, entries)
     grid.check(points(flags.config, entries, seeds))
     reference = run.reference_cost(flags.config)
     directory = prepare_comparison(flags.config, path, flags.overwrite)

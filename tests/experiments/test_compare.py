@@ -194,6 +194,27 @@ def test_a_seed_that_no_run_of_a_comparison_has_is_refused():
         compare.main(flags)
 
 
+@pytest.mark.parametrize(
+    'chosen, message',
+    [
+        ('remove', "config.method is 'remove', but the runs have the methods keep,gates:0.3 of --methods"),
+        ('remvoe', "config.method is 'remvoe'; expected one of .*did you mean 'remove'"),
+        ('gates', 'the method passed'),
+        ('keep', 'the method passed'),
+    ],
+)
+def test_a_method_that_no_run_of_a_comparison_has_is_refused(chosen, message, monkeypatch):
+    def stop(*_):
+        raise ConfigError('the method passed')
+
+    monkeypatch.setattr(grid, 'check', stop)
+    config = small_config()
+    config.method = chosen
+    flags = types.SimpleNamespace(config=config, workdir='w', methods='keep,gates:0.3', seeds='0', overwrite=False)
+    with pytest.raises(ConfigError, match=message):
+        compare.main(flags)
+
+
 def test_every_method_starts_from_its_own_residual_network():
     """What the comparison's teachers are: the builder's networks, and for the shortener the long skips alone."""
     for entry in compare.DEFAULT_METHODS.split(','):
