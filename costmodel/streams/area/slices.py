@@ -223,9 +223,12 @@ def bram18_columns(depth: int, width_bits: int, family: Family) -> tuple[tuple[i
         return ((rows, bits, math.ceil(width_bits / bits)),)
     found, left = dict.fromkeys(known.bram18[::-1], 0), width_bits
     if left > _SEARCHED:  # columns of least cost a bit; what is left decides where widths do not divide
-        cheapest = min(
-            known.bram18, key=lambda aspect: [cost / aspect[1] for cost in _column(depth, *aspect, aspect[1])]
-        )
+
+        def of_a_bit(aspect: tuple[int, int]) -> list[float]:
+            rows, bits = aspect
+            return [cost / bits for cost in _column(depth, rows, bits, bits)]
+
+        cheapest = min(known.bram18, key=of_a_bit)
         found[cheapest] = (left - _SEARCHED) // cheapest[1]
         left -= found[cheapest] * cheapest[1]
     choices = _covers(depth, _power(left), family)
