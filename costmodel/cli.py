@@ -137,7 +137,7 @@ def _help(each: Setting, users: Sequence[str]) -> str:
 
 
 def _option(check: Check) -> dict[str, Any]:
-    """How argparse takes a value: of the check's type, or as text that `_value` reads."""
+    """How argparse takes a value: of the check's type, or as text that its `of_text` reads."""
     match check:
         case Blocks():
             return {'metavar': 'NAMES|none'}
@@ -162,16 +162,10 @@ def _target(args: argparse.Namespace) -> Target:
             raise CostError(
                 f'--{key} is not a setting of --target={args.target}; its settings are {", ".join(module.SETTINGS)}'
             )
-    given = {key: _value(module.SETTINGS[key].check, key, value) for key, value in given.items()}
+    given = {key: module.SETTINGS[key].check.of_text(f'--{key}', value) for key, value in given.items()}
     target = module.make(**given)
     targets.check_policy(target, given, '--{}')
     return target
-
-
-def _value(check: Check, key: str, value: Any) -> Any:
-    if isinstance(check, Blocks):
-        return () if value == 'none' else tuple(value.split(','))
-    return check.of_text(f'--{key}', value)
 
 
 def _simulated(graph: Graph, cost: Cost) -> dict:

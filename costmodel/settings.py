@@ -188,6 +188,12 @@ class Blocks(Check):
     def expected(self) -> str:
         return 'a list or tuple of names'
 
+    def of_text(self, key: str, text: str | tuple[str, ...]) -> tuple[str, ...]:
+        """The names of 's1b0,s2b0', or of its parts; there are none in 'none' and in ''."""
+        parts = text.split(',') if isinstance(text, str) and text else text
+        names = tuple(part.strip() for part in parts)
+        return () if names == ('none',) else names
+
     def __call__(self, key: str, value: Any) -> tuple[str, ...]:
         if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
             raise CostError(f'{key} must be {self.expected}, got {value!r}')

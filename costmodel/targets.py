@@ -172,9 +172,11 @@ def check_policy(target: Target, given: Mapping[str, Any], shown: str = '{}') ->
     """
     for key, each in module(target).SETTINGS.items():
         if each.policies and given.get(key) and (policy := getattr(target, 'policy', '')) not in each.policies:
+            preset = given.get('preset')
             raise CostError(
                 f'{shown.format(key)} is a setting of {shown.format("policy")}={" or ".join(each.policies)}, and the '
                 f'policy is {policy}'
+                + (f'; {shown.format("preset")}={preset} sets no policy' if preset in each.policies else '')
             )
 
 

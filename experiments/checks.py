@@ -37,6 +37,7 @@ def check(config: Config) -> Checked:
     """The data set, the network and its cost, or a ConfigError."""
     config_lib.validate(config)
     check_method(config)
+    _check_needs(config)
     source = _source(config)
     graph = network.build_graph(config, source)
     if not graph.gates and not METHODS[config.method].ungated:
@@ -62,6 +63,27 @@ def check_method(config: Config) -> None:
             f'config.{key} is {config_lib.get(config, key)!r}, but method {config.method!r} does not use it; '
             f'{", ".join(users)} would'
         )
+
+
+def _check_needs(config: Config) -> None:
+    """Raises ConfigError for a key that was changed from its default and that nothing reads without another."""
+    default = config_lib.defaults()
+    budget = any(value is not None for value in config.cost.budget.values())
+    needs: dict[str, tuple[bool, tuple[str, ...]]] = {
+        'a config.cost.budget': (budget, ('gates.dual_learning_rate', 'gates.repair_candidates')),
+        'config.aids.leaky_slope': (config.aids.leaky_slope > 0, ('aids.leaky_epochs',)),
+        'config.distill.share': (config.distill.share > 0, ('distill.temperature',)),
+        'config.quant.scales=learned': (config.quant.scales == 'learned', ('quant.scale_learning_rate',)),
+        'config.train.schedule=step': (
+            config.train.schedule == 'step',
+            ('train.decay_every_epochs', 'train.decay_factor'),
+        ),
+    }
+    for other, (given, those) in needs.items():
+        for key in those:
+            value = config_lib.get(config, key)
+            if not given and value != config_lib.get(default, key):
+                raise ConfigError(f'config.{key} is {value!r}, which is read with {other} alone')
 
 
 def unused(config: Config) -> list[str]:

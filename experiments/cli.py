@@ -72,6 +72,7 @@ def known_errors() -> tuple[type[Exception], ...]:
         LockedError,
         NotFiniteError,
         OSError,
+        MemoryError,
     )
 
 
@@ -79,6 +80,8 @@ def told(error: Exception, values: Mapping[str, Any]) -> str:
     """The message of a known error in one paragraph. That of a file which could not be read or written names it, or
     else the directory.
     """
+    if isinstance(error, MemoryError):
+        return f'not enough memory: {error}' if str(error) else 'not enough memory'
     if not isinstance(error, OSError) or error.errno is None:
         return str(error)
     names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]

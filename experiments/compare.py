@@ -5,25 +5,27 @@
 
 A method is one of `experiments.methods`, or gates:WEIGHT for one that reads cost.weight, at another than the config's.
 Writes C/comparison.csv (a row a run), C/comparison.md (mean and standard deviation over the seeds), C/comparison.png,
-and a workdir for each run and teacher. The same command goes on with an interrupted comparison.
+and a workdir for each run and teacher. The same command goes on with an interrupted comparison. Finished runs of other
+methods and seeds in C stay in the tables.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments import checks, cli, grid, network, results, run
-from experiments.config import Config, ConfigError, defaults, get, validate
+from experiments.config import Config, ConfigError, check_choice, defaults, get, validate
 from experiments.fidelity.markdown import markdown_table
 from experiments.figure import panels, png
 from experiments.grid import Point
 from experiments.methods import METHODS, WEIGHTED
 from experiments.summary import RESOURCES
-from experiments.workdir import held, prepare_comparison
+from experiments.workdir import finished, held, prepare_comparison
 from tailor_jax import files
 from tailor_jax.fields import hint
 
@@ -73,6 +75,24 @@ def _name(entry: str, seed: int) -> str:
     return f'{entry.replace(":", "")}_seed{seed}'
 
 
+def _entry(name: str) -> str:
+    """The inverse of `_name`, without the seed; '' for what is no name of a run."""
+    found = re.fullmatch(rf'({"|".join(METHODS)})([\w.+-]*)_seed\d+', name)
+    return '' if found is None else ':'.join(part for part in found.groups() if part)
+
+
+def _runs(directory: Path, entries: Sequence[str], seeds: Sequence[int]) -> dict[str, str]:
+    """{run: its entry} of a comparison's table, the runs of an entry together: those asked for in their order, and what
+    else is finished in the directory.
+    """
+    found = {_name(entry, seed): entry for entry in entries for seed in seeds}
+    for name in sorted(path.parent.name for path in directory.glob('*/summary.json') if finished(path.parent)):
+        if entry := _entry(name):
+            found.setdefault(name, entry)
+    order = list(dict.fromkeys(found.values()))
+    return dict(sorted(found.items(), key=lambda each: order.index(each[1])))
+
+
 def compare(
     config: Config,
     directory: Path,
@@ -80,13 +100,13 @@ def compare(
     seeds: Sequence[int],
     reference: Callable[[Mapping], float] | None = None,
 ) -> list[dict]:
-    """Runs what is not there yet; returns the rows of comparison.csv, and writes the files after every run. Costs
-    are on the scale of `reference`, by default that of `run.reference_cost`.
+    """Runs what is not there yet; returns the rows of comparison.csv, one of every finished run in the directory, and
+    writes the files after every run. Costs are on the scale of `reference`, by default that of `run.reference_cost`.
     """
     reference = reference or run.reference_cost(config)
-    entry_of = {_name(entry, seed): entry for entry in entries for seed in seeds}
 
     def write() -> list[dict]:
+        entry_of = _runs(directory, entries, seeds)
         rows = [_row(entry_of[row['run']], row, reference) for row in grid.rows(directory, entry_of)]
         files.write(directory / 'comparison.csv', results.csv_text(rows))
         files.write(directory / 'comparison.md', markdown(rows))
@@ -180,10 +200,22 @@ def draw(rows: Sequence[dict]) -> bytes:
     return png(figure)
 
 
+def _check_method(config: Config, entries: Sequence[str]) -> None:
+    """Raises ConfigError for a method that the config sets and that no run has."""
+    check_choice(config, 'method', tuple(METHODS))
+    if config.method not in (defaults().method, *(entry.partition(':')[0] for entry in entries)):
+        raise ConfigError(
+            f'config.method is {config.method!r}, but the runs have the methods {",".join(entries)} of --methods'
+        )
+
+
 def main(flags: Any) -> None:
     path = cli.required(flags, 'workdir', 'runs/compare')
     entries = list(dict.fromkeys(flags.methods.split(',')))
     seeds = cli.numbers(flags.seeds, int, 'seeds')
+    if flags.config.seed not in (*seeds, defaults().seed):
+        raise ConfigError(f'config.seed is {flags.config.seed}, but the runs have the seeds {flags.seeds} of --seeds')
+    _check_method(flags.config, entries)
     grid.check(points(flags.config, entries, seeds))
     reference = run.reference_cost(flags.config)
     directory = prepare_comparison(flags.config, path, flags.overwrite)

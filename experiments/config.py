@@ -20,7 +20,7 @@ from ml_collections import config_dict
 from experiments import network
 from experiments.keys import BITS, BUDGETED, ELSEWHERE, KEYS, MOST_STEPS, PHASES, RANGES, RESOURCES, Choices, Key, Takes
 from experiments.typed import Config, ConfigError, typed
-from tailor_jax.fields import Fields, header, hint, parse_fields, shown
+from tailor_jax.fields import Fields, FormatError, header, hint, is_integer, parse_fields, parse_json, shown
 
 __all__ = [
     'BUDGETED',
@@ -37,6 +37,7 @@ __all__ = [
     'from_json',
     'get',
     'keys',
+    'older',
     'steps',
     'to_json',
     'validate',
@@ -153,6 +154,16 @@ def to_json(config: Config) -> str:
 def from_json(text: str | bytes, where: str = 'config.json') -> Config:
     """The inverse of `to_json`; absent keys take their defaults. Raises ConfigError naming `where` and the key."""
     return from_fields(parse_fields(text, where, KIND, VERSION, ConfigError))
+
+
+def older(text: str | bytes) -> int:
+    """The version of a config.json that an older release wrote; 0 for any other file."""
+    try:
+        fields = Fields(parse_json(text, ''), '')
+    except FormatError:
+        return 0
+    given, version = fields.take('format', None), fields.take('version', None)
+    return version if given == header(KIND, VERSION)['format'] and is_integer(version, 1, VERSION - 1) else 0
 
 
 def from_fields(fields: Fields) -> Config:

@@ -84,7 +84,7 @@ def target_of(config: Config, name: str = '') -> Target:
     try:
         settings = {key: module.SETTINGS[key].check.of_text(key, value) for key, value in given.items()}
         target = module.make(**settings, **_widths(config, name))
-        targets.check_policy(target, given)
+        targets.check_policy(target, settings)
     except costmodel.CostError as error:
         raise ConfigError(f'{section.where}: {error}') from None
     return target

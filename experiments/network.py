@@ -17,6 +17,8 @@ import copy
 import importlib
 import inspect
 import re
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,17 @@ def _from_file(path: str) -> Graph:
         raise ConfigError(f'config.model.graph: {error}') from None
 
 
+def _told(error: BaseException, module: str) -> str:
+    """What a user's program raised, and the last line of its module on the way there."""
+    file = getattr(sys.modules.get(module), '__file__', None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    try:
+        text = ' '.join(str(error).split())[:300]
+    except Exception:  # of a __str__ of the user's
+        text = 'an error without a text'
+    return f'{type(error).__name__}: {text}' + (f' ({file}, line {lines[-1]})' if lines else '')
+
+
 def _from_builder(config: Config, source: Source) -> Graph:
     """What the function at `model.builder` returns, whoever wrote it."""
     path = config.model.builder
@@ -189,8 +202,7 @@ def _from_builder(config: Config, source: Source) -> Graph:
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:  # it is the user's program, which may raise anything
-        told = ' '.join(str(error).split())[:300]
-        raise ConfigError(f'config.model.builder {path}: {type(error).__name__}: {told}') from None
+        raise ConfigError(f'config.model.builder {path}: {_told(error, module)}') from None
     if not isinstance(graph, Graph):
         raise ConfigError(f'config.model.builder {path} gives {shown(graph)}; expected a tailor_jax.graph.Graph')
     return graph

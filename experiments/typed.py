@@ -121,7 +121,7 @@ class Config(ConfigDict):
         if key in self._elsewhere:
             raise UnknownKey(f'{self.where}.{key} {self._elsewhere[key]}')
         near = hint(key, self._fields) or f'; it has {", ".join(self)}'
-        raise UnknownKey(f'{self.where} has no key {key!r}{near}')
+        raise UnknownKey(f'{self.where} has no key {shown(key)}{near}')
 
 
 def typed(where: str, value: Any, kind: type, optional: bool = False) -> Any:
@@ -145,8 +145,8 @@ def typed(where: str, value: Any, kind: type, optional: bool = False) -> Any:
 
 
 def parsed(where: str, text: str, kind: type, optional: bool = False) -> Any:
-    """As `typed`, of a value's text on the command line."""
-    if optional and text.lower() == 'none':
+    """As `typed`, of a value's text on the command line. What 'none' means among texts is for their key to say."""
+    if optional and kind is not tuple and text.lower() == 'none':
         return None
     try:
         if kind in (int, float):

@@ -39,9 +39,20 @@ COMPARISON = ('compare.json', 'comparison.csv', 'comparison.md', 'comparison.png
 EVENTS = re.compile(r'events\.out\.tfevents\..*')
 
 
+class OlderError(ConfigError):
+    """The config of a run of an older release."""
+
+
 def read_config(path: Path) -> Config:
-    """The resolved config in a file. Raises FileNotFoundError, or ConfigError naming the file and the wrong key."""
+    """The resolved config in a file. Raises FileNotFoundError, OlderError for one of an older release, or ConfigError
+    naming the file and the wrong key.
+    """
     text = fields.read_text(path, ConfigError)
+    if version := config_lib.older(text):
+        raise OlderError(
+            f'{path} is of version {version}, from an older release, and this one reads version {config_lib.VERSION}; '
+            'train anew in another --workdir, or in this one with --overwrite'
+        )
     try:
         return config_lib.from_json(text, str(path))
     except ConfigError as error:
@@ -51,8 +62,8 @@ def read_config(path: Path) -> Config:
 def prepare_run(config: Config, path: str, overwrite: bool) -> Path:
     """The workdir of a run: new, or with an unfinished run of the same config to go on with.
 
-    Raises FileExistsError for a finished run, a run of another config, or files that are not a run's, and LockedError
-    while another process works there; `overwrite` deletes a run.
+    Raises FileExistsError for a finished run, a run of another config or of an older release, or files that are not a
+    run's, and LockedError while another process works there; `overwrite` deletes a run.
     """
     return _prepare(config, Path(path), 'config.json', 'run', RUN, overwrite)
 
@@ -117,7 +128,13 @@ def _check(config: Config, directory: Path, record: str, what: str, own: Sequenc
                               f'(--overwrite deletes an earlier {what} and nothing else)')  # fmt: skip
     if overwrite or _empty(directory):
         return
-    if fields.read_text(directory / record) != config_lib.to_json(config).encode():
+    given = fields.read_text(directory / record)
+    if version := config_lib.older(given):
+        raise FileExistsError(
+            f'{directory} holds a {what} of an older release: {record} is of version {version}, and this one reads '
+            f'version {config_lib.VERSION}; choose another --workdir, or give --overwrite to delete it'
+        )
+    if given != config_lib.to_json(config).encode():
         raise FileExistsError(
             f'{directory} holds a {what} with another config; choose another --workdir, or give --overwrite to '
             'delete it'
@@ -171,6 +188,8 @@ def _refusal(directory: Path, record: str, what: str, own: Sequence[str]) -> str
         return ''
     try:
         read_config(directory / record)
+    except OlderError:
+        pass  # what an older release wrote is told by the same names
     except FileNotFoundError:
         return f'what is there {foreign}: it has no {record}'
     except ConfigError as error:

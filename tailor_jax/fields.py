@@ -35,7 +35,7 @@ def parse_json(text: str | bytes, where: str, error: type[Exception] = FormatErr
         found = dict(pairs)
         if len(found) < len(pairs):
             names = [name for name, _ in pairs]
-            raise ValueError(f'key {next(name for name in names if names.count(name) > 1)!r} is there twice')
+            raise ValueError(f'key {shown(next(name for name in names if names.count(name) > 1))} is there twice')
         return found
 
     def constant(name: str) -> Any:
@@ -174,7 +174,7 @@ class Fields:
         """Raises unless every field has been taken."""
         for key in self._left:
             expected = hint(key, self._known) or f'; expected only {", ".join(self._known) or "none"}'
-            raise self.error(f'{self.where}: unknown field {key!r}{expected}')
+            raise self.error(f'{self.where}: unknown field {shown(key)}{expected}')
 
     def _checked(self, key: str, default: Any, holds: Any, expected: str) -> Any:
         value = self.take(key, default)
@@ -221,4 +221,6 @@ def shown(value: Any) -> str:
         text = ' '.join(repr(value).split())
     except ValueError:  # an integer of more digits than Python writes
         text = 'a huge number'
+    except Exception:  # whatever a __repr__ of a user's raises
+        text = f'a {type(value).__name__}'
     return text if len(text) <= 80 else f'{text[:77]}...'

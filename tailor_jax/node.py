@@ -24,6 +24,7 @@ protected public reg register return short signed sizeof static struct switch te
 typename union unsigned using virtual void volatile while wire xor
 """
 RESERVED = frozenset(_KEYWORDS.split())
+NO_GATES = frozenset(('all', 'none'))  # words for gates, where some are listed
 _RULE = 'must be lower case words and digits joined by single underscores, at most 100 characters'
 
 MOST_SIDE = 1 << 20
@@ -123,6 +124,8 @@ def _problem(node: Node) -> str:
     for field, value in (('gate', node.gate), ('block', node.block), ('weights', node.weights)):
         if value != '' and not _is_name(value):
             return f'{field} {value!r} {_RULE}'
+    if node.gate in NO_GATES:
+        return f'gate {node.gate!r} has a name that says which gates are kept: every one, or not one; give it another'
     for field, lo, hi in _RANGES:
         values = getattr(node, field)
         whole = type(values) is tuple and len(values) == _LISTS[field]

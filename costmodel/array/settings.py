@@ -86,7 +86,7 @@ class PEArray:
         policies=('shortcut_fusion',),
     )
     frame: tuple[str, ...] | None = setting(
-        Blocks(), 'blocks in frame mode; the best ones when not given', None, policies=('shortcut_fusion',)
+        Blocks(), 'blocks in frame mode, or none; the best ones when not given', None, policies=('shortcut_fusion',)
     )
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ FIELDS = {
     'factor': ('', 'how often each row and column is repeated'),
     'slope': ('', 'below zero'),
     'relu': ('', 'a ReLU fused onto it, as folding leaves it'),
-    'gate': ('none', 'the gate that closes its skip; adds of the same gate close together'),
+    'gate': ('none', 'the gate that closes its skip, not called `all` or `none`; adds of the same gate close together'),
     'block': ('none', "the report's row"),
 }
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tailor_jax.build.resnet import IMAGENET, SKIPS, resnet
-from tailor_jax.fields import hint
+from tailor_jax.fields import hint, shown
 from tailor_jax.graph import Graph
 
 Network = Callable[..., Graph]
 
-_RESNET = re.compile(r'resnet(\d+)(?:_(.+))?')
+_RESNET = re.compile(r'resnet(\d{1,100})(?:_(.+))?', re.ASCII)
 
 
 def collect(package: str, folder: Path) -> dict[str, Network]:
@@ -69,7 +69,7 @@ def resolve(name: str) -> tuple[Network, dict[str, Any]]:
         return NETWORKS[name], {}
     if not (match := _RESNET.fullmatch(name)):
         raise ValueError(
-            f'no network {name!r}; give resnetN (N = 8, 20, 50, ..., with a suffix such as resnet20_short), '
+            f'no network {shown(name)}; give resnetN (N = 8, 20, 50, ..., with a suffix such as resnet20_short), '
             f'{", ".join(NETWORKS)}{hint(name, ("resnet8", "resnet20", "resnet50", *NETWORKS))}'
         )
     depth, skips = int(match[1]), match[2]

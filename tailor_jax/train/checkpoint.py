@@ -6,6 +6,7 @@ Each holds a state and a record of it, which orbax commits together, by renaming
     state      digest of its keys, shapes, types and bytes
     metrics    metrics.jsonl as it was then
     note       what else training from here depends on
+    phase      name of the directory
     sha256     digest of the record
 
 What is restored is what was saved: a checkpoint that is not, whatever was done to it, is put aside as damaged_STEP, and
@@ -108,6 +109,7 @@ class Checkpoints:
                 'state': _content(state),
                 'metrics': base64.b64encode(zlib.compress(metrics)).decode(),
                 'note': self._note,
+                'phase': self.directory.name,
             }
             record['sha256'] = _digest(record)
             items = {STATE: ocp.args.StandardSave(state), RECORD: ocp.args.JsonSave(record)}
@@ -225,7 +227,9 @@ def _manager(directory: Path, read_only: bool) -> ocp.CheckpointManager | None:
 
 
 def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    """The record of a checkpoint, checked by its digest. Raises CheckpointError for a whole one of another version."""
+    """The record of a checkpoint, checked by its digest. Raises CheckpointError for a whole one of another version or
+    phase.
+    """
     place = Path(manager.directory) / str(step)
     if odd := next(
         (path for path in place.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())), None
@@ -237,6 +241,10 @@ def _record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
     if record.pop('sha256', '') != _digest(record) or record.get('step') != step:
         raise _DamagedError('its record is not the one that was saved')
     Fields(record, f'{manager.directory}/{step}', CheckpointError).header(*FORMAT)
+    if (phase := record.get('phase', place.parent.name)) != place.parent.name:
+        raise CheckpointError(
+            f'{place} is of {phase}, and was copied or moved; put back what was there, or delete {place.parent}'
+        )
     return record
 
 

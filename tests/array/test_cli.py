@@ -71,6 +71,14 @@ def test_options_make_the_target(capsys):
     assert status == 0 and json.loads(out)['total'] == costmodel.evaluate(build.resnet(8), target).total
 
 
+@pytest.mark.parametrize('frame', ['--frame=', '--frame=none'])
+def test_no_block_in_frame_mode_is_not_the_best_cut(capsys, frame):
+    common = ('resnet20', '--target=pe_array', '--preset=shortcut_fusion', '--policy=shortcut_fusion', '--json')
+    found = [json.loads(run(capsys, *common, *more)[1]) for more in ((frame,), ())]
+    none, best = (each['total']['dram_bytes'] for each in found)
+    assert none > best
+
+
 def test_the_text_shows_before_beside_after(capsys):
     status, out, _ = run(capsys, 'resnet8', '--target=pe_array', '--keep=none')
     assert status == 0
@@ -132,6 +140,10 @@ def test_every_network_is_priced(capsys, network, policy):
         (
             ['--bank_bytes=64'],
             '--bank_bytes is a setting of --policy=shortcut_mining, and the policy is layer_by_layer',
+        ),
+        (
+            ['--frame=s1b0', '--preset=shortcut_fusion'],
+            'and the policy is layer_by_layer; --preset=shortcut_fusion sets no policy',
         ),
         (['--frame=s1b0,s3b0', '--policy=shortcut_fusion'], 'frame has s1b0, s3b0, without s2b0 between them'),
         (['--batch=0'], r'batch must be an integer of 1\.\.4096, got 0'),

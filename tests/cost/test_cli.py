@@ -115,6 +115,15 @@ def test_every_command_helps_with_status_0_and_refuses_with_status_1(capsys, mai
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('command', [['costmodel', 'resnet8', '--json'], ['tailor_jax.build']])
+def test_a_command_that_nobody_reads_ends_quietly(command):
+    nobody, end = os.pipe()
+    os.close(nobody)
+    result = subprocess.run([sys.executable, '-m', *command], cwd=ROOT, stdout=end, stderr=subprocess.PIPE, text=True)
+    os.close(end)
+    assert result.returncode == 141 and not result.stderr
+
+
 def test_hardware_begins_with_its_format_and_version(capsys):
     for target in ('dataflow', 'pe_array'):
         found = json.loads(run(capsys, 'resnet8', f'--target={target}', '--json')[1])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from costmodel.streams.flow import depths as flow
 from costmodel.streams.flow.part import edges, whole
+from costmodel.streams.flow.settle import settle
 from costmodel.streams.flow.simulate import simulate, trips
 from tailor_jax import build, rewrite
 from tailor_jax.dataflow import design as designs
@@ -118,7 +119,7 @@ def test_the_machine_is_the_simulator_in_its_steady_state(case, data, rng):
     assert most.leaving.burst == burst(found, latency[design.actors[-1].name], interval)
     depths = {edge: max(1, most.streams[edge] - rng.choice([0, 0, 0, 1, 3])) for edge in names}
     bounded = steady(design, latency, {names[edge]: depth for edge, depth in depths.items()}, interval)
-    assert machine.settle(depths) == flow.keeps(part, interval, depths) == (bounded is not None)
+    assert settle(machine, depths) == flow.keeps(part, interval, depths) == (bounded is not None)
     if bounded:
         check_alike(machine, bounded, design, interval)
 
@@ -133,7 +134,9 @@ def test_depths_keep_the_pace_and_none_could_be_less(case, data, floor, rng):
     found = flow.depths(part, interval, floor)
     depths = {name: found.streams[edge] for edge, name in names.items()}
     state = steady(design, latency, depths, interval)
-    assert state.latency_cycles == flow.latency_cycles(part, interval, {edge: depths[name] for edge, name in names.items()})
+    assert state.latency_cycles == flow.latency_cycles(
+        part, interval, {edge: depths[name] for edge, name in names.items()}
+    )
     assert found.streams[flow.entry(part)] == max(floor, occupancy(*state.times[IN_PORT], interval))
     waiting = burst(steady(design, latency, {}, interval), last, interval)
     assert burst(state, last, interval) == found.leaving.burst <= waiting

@@ -112,6 +112,35 @@ def test_a_method_that_there_is_not_is_named(key, value, message):
         checks.check(config)
 
 
+@pytest.mark.parametrize(
+    'key, value, other, enough',
+    [
+        ('gates.dual_learning_rate', 0.1, 'cost.budget.lut', 1e9),
+        ('gates.repair_candidates', 2, 'cost.budget.device_share', 1e3),
+        ('aids.leaky_epochs', 0.5, 'aids.leaky_slope', 0.1),
+        ('quant.scale_learning_rate', 0.1, 'quant.scales', 'learned'),
+        ('train.decay_every_epochs', 2.0, 'train.schedule', 'step'),
+        ('train.decay_factor', 0.5, 'train.schedule', 'step'),
+    ],
+)
+def test_a_key_that_nothing_reads_without_another_is_refused(key, value, other, enough):
+    config = small_config()
+    config[key] = value
+    with pytest.raises(ConfigError, match=f'^config.{key} is {value!r}, which is read with .*{other[:11]}.* alone$'):
+        checks.check(config)
+    config[other] = enough
+    checks.check(config)
+
+
+def test_a_temperature_without_a_share_is_refused():
+    config = small_config()
+    config.distill.temperature = 4.0
+    checks.check(config)
+    config.distill.share = 0.0
+    with pytest.raises(ConfigError, match='config.distill.temperature is 4.0, which is read with config.distill.share'):
+        checks.check(config)
+
+
 def test_no_method_takes_the_place_of_another():
     one, other = (types.SimpleNamespace(__name__=name, METHODS={'mine': METHODS['keep']}) for name in ('a', 'b'))
     assert methods.collected([one, types.SimpleNamespace(__name__='c')]) == {'mine': METHODS['keep']}

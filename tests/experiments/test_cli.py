@@ -121,6 +121,8 @@ def test_wrong_arguments_are_one_line(program, flags, message, tmp_path):
         (FileNotFoundError('W holds no run'), 'W holds no run'),
         (FormatError('a.json is damaged'), 'a.json is damaged'),
         (LockedError('W is in use by process 3'), 'W is in use by process 3'),
+        (MemoryError('Unable to allocate 1.00 TiB'), 'not enough memory: Unable to allocate 1.00 TiB'),
+        (MemoryError(), 'not enough memory'),
     ],
 )
 def test_an_error_of_a_file_is_one_line_with_its_path_and_reason(error, message):

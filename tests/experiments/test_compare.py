@@ -1,6 +1,7 @@
 """The methods through the whole road, and the comparison of them."""
 
 import csv
+import types
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.configs import digits_resnet8
 from experiments.cost import RESOURCES, target_of
-from experiments.methods import method
-from experiments.workdir import prepare_comparison
+from experiments.methods import METHODS, method
+from experiments.workdir import FINISHED, prepare_comparison
 from tailor_jax import build, data, graph, rewrite
 
 
@@ -57,6 +58,9 @@ def test_a_comparison_trains_each_method_and_tells_mean_and_spread(tmp_path):
     assert len(before) == 3
     compare.compare(config, directory, entries, [0])
     assert before == {path: path.stat().st_mtime_ns for path in directory.glob('*/summary.json')}
+    table = (directory / 'comparison.csv').read_text()
+    assert compare.compare(config, directory, entries[:2], [0]) == rows  # what other commands trained there stays
+    assert (directory / 'comparison.csv').read_text() == table
     lost = directory / 'kd_only_seed0' / 'qgraph.npz'  # a summary alone is no finished run
     content = lost.read_bytes()
     lost.unlink()
@@ -183,6 +187,55 @@ def test_options_that_do_not_fit_together(change, message):
 def test_entries_of_a_comparison(entry, message):
     with pytest.raises(ConfigError, match=message):
         compare.config_of(small_config(), entry)
+
+
+def test_the_table_keeps_the_finished_runs_of_other_commands(tmp_path):
+    for name in ('gates0.3_seed0', 'keep_seed2', 'keep_seed0', 'dynamic_scratch_seed0', 'teacher_long_seed0'):
+        (tmp_path / name).mkdir()
+        for file in FINISHED:
+            (tmp_path / name / file).touch()
+    (tmp_path / 'remove_seed0').mkdir()
+    (tmp_path / 'remove_seed0' / 'summary.json').touch()  # alone it is no finished run
+    assert list(compare._runs(tmp_path, ['shorten', 'keep'], [1, 0]).items()) == [
+        ('shorten_seed1', 'shorten'),
+        ('shorten_seed0', 'shorten'),
+        ('keep_seed1', 'keep'),
+        ('keep_seed0', 'keep'),
+        ('keep_seed2', 'keep'),
+        ('dynamic_scratch_seed0', 'dynamic_scratch'),
+        ('gates0.3_seed0', 'gates:0.3'),
+    ]
+    for entry in ('gates:0.3', 'gates:1e-05', 'gates:.5', 'gates', *METHODS):
+        assert compare._entry(compare._name(entry, 12)) == entry
+
+
+def test_a_seed_that_no_run_of_a_comparison_has_is_refused():
+    config = small_config()
+    config.seed = 7
+    flags = types.SimpleNamespace(config=config, workdir='w', methods='keep', seeds='0,1', overwrite=False)
+    with pytest.raises(ConfigError, match='config.seed is 7, but the runs have the seeds 0,1 of --seeds'):
+        compare.main(flags)
+
+
+@pytest.mark.parametrize(
+    'chosen, message',
+    [
+        ('remove', "config.method is 'remove', but the runs have the methods keep,gates:0.3 of --methods"),
+        ('remvoe', "config.method is 'remvoe'; expected one of .*did you mean 'remove'"),
+        ('gates', 'the method passed'),
+        ('keep', 'the method passed'),
+    ],
+)
+def test_a_method_that_no_run_of_a_comparison_has_is_refused(chosen, message, monkeypatch):
+    def stop(*_):
+        raise ConfigError('the method passed')
+
+    monkeypatch.setattr(grid, 'check', stop)
+    config = small_config()
+    config.method = chosen
+    flags = types.SimpleNamespace(config=config, workdir='w', methods='keep,gates:0.3', seeds='0', overwrite=False)
+    with pytest.raises(ConfigError, match=message):
+        compare.main(flags)
 
 
 def test_every_method_starts_from_its_own_residual_network():

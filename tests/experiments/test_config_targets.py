@@ -111,6 +111,14 @@ def test_a_block_that_the_network_does_not_have_is_refused_by_its_section():
         cost_of(config, build.resnet(8, (8, 8, 1), width=4))
 
 
+@pytest.mark.parametrize('text', ['', 'none', "('none',)", '()'])
+def test_no_block_in_frame_mode_is_none_in_a_config_as_on_a_command_line(text):
+    given = {'target': 'pe_array', 'pe_array.preset': 'shortcut_fusion', 'pe_array.policy': 'shortcut_fusion'}
+    overrides = [('', f'cost.{key}', value) for key, value in given.items()]
+    best, none = (config_file.load(FILE, [*overrides, *more]) for more in ([], [('', 'cost.pe_array.frame', text)]))
+    assert target_of(best).frame is None and target_of(none).frame == ()
+
+
 @pytest.mark.parametrize(
     'override, message',
     [

@@ -177,7 +177,9 @@ def own(tmp_path, monkeypatch, body):
 @pytest.mark.parametrize(
     'body, message',
     [
-        ('1 / 0', 'ZeroDivisionError: division by zero'),
+        ('1 / 0', r'ZeroDivisionError: division by zero \(.*own.py, line 3\)'),
+        ('raise type("Odd", (Exception,), {"__str__": lambda self: 1 / 0})', 'Odd: an error without a text'),
+        ('return type("Odd", (), {"__repr__": lambda self: 1 / 0})()', 'gives a Odd; expected'),
         ('raise SystemExit(0)', 'SystemExit: 0'),
         ('build.resnet(9)', 'ValueError: resnet depth must be'),
         ('pass', 'gives None; expected a tailor_jax.graph.Graph'),

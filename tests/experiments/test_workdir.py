@@ -14,6 +14,7 @@ from experiments import config as config_lib
 from experiments import report, run
 from experiments.config import ConfigError
 from experiments.configs import digits_resnet8
+from experiments.export import export
 from experiments.summary import read_summary
 from experiments.workdir import FINISHED, held, prepare_comparison, prepare_run, prepare_sweep
 from tailor_jax import files
@@ -229,6 +230,43 @@ def test_a_planted_link_is_named_and_nothing_is_written_or_deleted_through_it(na
     with pytest.raises(FileExistsError, match=f"'{name}' there is a symbolic link"):
         prepare_run(small_config(), str(directory), overwrite)
     assert content(victim) == before and content(directory) == here
+
+
+def aged(path: Path) -> None:
+    """Makes a config file that of an older release, with a key that there is no more."""
+    found = json.loads(path.read_text())
+    found['version'], found['cost']['device'] = 1, found['cost'].pop('dataflow')['device']
+    path.write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize('record, what', [('config.json', 'run'), ('sweep.json', 'sweep')])
+def test_a_run_of_an_older_release_is_told_as_such_and_deleted_as_one_of_today(record, what, tmp_path):
+    directory = (unfinished if what == 'run' else unfinished_sweep)(tmp_path / 'w')
+    for path in (directory / record, *directory.glob('*/config.json')):
+        aged(path)
+    before = content(directory)
+    with pytest.raises(
+        FileExistsError,
+        match=f'w holds a {what} of an older release: {record} is of version 1, and this one reads version 2; choose '
+        'another --workdir, or give --overwrite',
+    ):
+        PREPARE[record](small_config(), str(directory), overwrite=False)
+    (directory / 'mine').write_text('')
+    with pytest.raises(FileExistsError, match=f"'mine' there is not of a {what} of this program"):
+        PREPARE[record](small_config(), str(directory), overwrite=True)
+    (directory / 'mine').unlink()
+    assert content(directory) == before
+    PREPARE[record](small_config(), str(directory), overwrite=True)
+    assert {path.name for path in directory.iterdir()} == {record, files.LOCK}
+
+
+def test_a_run_of_an_older_release_is_not_exported(tmp_path):
+    directory = unfinished(tmp_path / 'w')
+    for name in FINISHED:
+        (directory / name).write_text('')
+    aged(directory / 'config.json')
+    with pytest.raises(ConfigError, match='w/config.json is of version 1, from an older release, .*; train anew in'):
+        export(directory, tmp_path / 'p')
 
 
 def test_a_link_deep_in_a_sweep_is_named(tmp_path):

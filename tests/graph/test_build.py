@@ -177,6 +177,8 @@ def test_numbers_of_numpy_build_the_same_network():
         ({'name': 'squeezenet1_1', 'version': '1.0'}, 'squeezenet1_1 has no version; it takes multiplier, skips'),
         ({'name': 'resnet20', 'depth': 14}, 'resnet20 asks for depth 20 and the depth given is 14'),
         ({'name': 'yolov4'}, "did you mean 'yolov3'"),
+        ({'name': 'resnet\uff18'}, 'no network'),  # a digit, of another script
+        ({'name': 'resnet' + '9' * 5000}, 'no network'),
         ({'name': 'resnet60000000002'}, r'depth must be an integer of 1\.\.20000, got 60000000002'),
         ({'name': 'resnet20', 'skips': ''}, "skips must be one of .*got ''"),
         ({'name': 'quartznet', 'input_shape': (8, 8, 3)}, r'takes \(1, time steps, features\), got \(8, 8, 3\)'),

@@ -90,3 +90,10 @@ def test_an_unknown_field_suggests_the_nearest():
     fields.integer('bits', 0, 9, default=0)
     with pytest.raises(FormatError, match=r"unknown field 'bist'; did you mean 'bits'\?"):
         fields.end()
+
+
+def test_a_name_that_a_file_gives_is_cut_in_messages():
+    for text in (f'{{"{"x" * 9999}": 1}}', f'{{"{"x" * 9999}": 1, "{"x" * 9999}": 2}}'):
+        with pytest.raises(FormatError) as error:
+            Fields(parse_json(text, 'f'), 'f').end()
+        assert len(str(error.value)) < 200

@@ -15,7 +15,11 @@ from tailor_jax.graph import GraphError
 
 GRAPH = rewrite.fold(build.resnet(8, (8, 8, 1), width=4))
 LANES = {node.name: 1 if node.shape[2] == 1 else 2 for node in GRAPH.nodes}
-LAYERS = {node.name: Layer('all' if node.kernel == (1, 1) else 'column', 1, 2, 'bram') for node in GRAPH.nodes if node.weighted}
+LAYERS = {
+    node.name: Layer('all' if node.kernel == (1, 1) else 'column', 1, 2, 'bram')
+    for node in GRAPH.nodes
+    if node.weighted
+}
 FOLDING = Folding(LANES, LAYERS)
 
 

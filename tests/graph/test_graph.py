@@ -42,6 +42,13 @@ def test_a_broken_rule_is_named(changes, message):
         Graph(small(**changes))
 
 
+@pytest.mark.parametrize('name', ['all', 'none'])
+def test_a_gate_is_not_called_as_all_gates_or_no_gate_are(name):
+    *others, last = small()
+    with pytest.raises(GraphError, match=f"'sum' .*: gate '{name}' has a name that says which gates are kept"):
+        Graph((*others, dataclasses.replace(last, gate=name)))
+
+
 def test_add_of_different_shapes_names_both():
     nodes = small(shape=(4, 4, 5))
     with pytest.raises(GraphError, match=r"'conv' \(4, 4, 5\) and 'input' \(4, 4, 3\)"):

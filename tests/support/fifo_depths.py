@@ -140,7 +140,9 @@ def built(graph: Graph, target: costmodel.Dataflow) -> Built:
     return built_whole(graph, target)[0]
 
 
-def run_as_priced(graph: Graph, target: costmodel.Dataflow, images: int = 12, depths: Mapping[str, int] | None = None) -> Run:
+def run_as_priced(
+    graph: Graph, target: costmodel.Dataflow, images: int = 12, depths: Mapping[str, int] | None = None
+) -> Run:
     """The machine that the cost describes, as fast as it takes words."""
     made = built(graph, target)
     return simulate(made.structure.design, made.structure.latency_cycles, depths or made.sized.depths, images)

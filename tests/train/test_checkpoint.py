@@ -201,6 +201,14 @@ def test_a_whole_checkpoint_of_another_version_is_refused_and_kept(run, monkeypa
     assert (run / 'checkpoints' / LAST).is_dir()
 
 
+def test_a_checkpoint_of_another_phase_is_refused_and_kept(run):
+    copy = shutil.copytree(run / 'checkpoints', run / 'elsewhere')
+    for read in (lambda: checkpoint.note(copy), lambda: Checkpoints(copy).restore(state())):
+        with pytest.raises(CheckpointError, match=r'elsewhere/12 is of checkpoints, and was copied or moved'):
+            read()
+    assert (copy / LAST).is_dir()
+
+
 def test_the_directory_of_another_run_is_only_read(run, tmp_path):
     (run / 'checkpoints' / '16.orbax-checkpoint-tmp-0').mkdir()  # that run may be writing it
     assert bits(restored(run, read_only=True).state) == bits(restored(run, note='other', read_only=True).state)

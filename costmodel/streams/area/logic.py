@@ -210,8 +210,12 @@ def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options,
         total.bram18 += kept[storage].bram18
     sizes = (made.slices, passes, made.products, made.outputs, made.weight, made.source, made.depthwise)
     total.add_part('mac', equations.mac(made.kind, style, *sizes))
-    roms = weights(graph, node, folded, bits, options, device)
-    total.add_memory(memory.named(roms, options.weights.get(node.name, 'lut'), f'the weights of {node.name!r}'))
+    storage, words = options.weights.get(node.name, 'lut'), made.slices * made.blocks
+    if storage == 'lut':  # what thousands of foldings are priced with
+        total.add_memory(memory.rom_in_luts(words, made.rom_widths))
+    else:
+        roms = memory.rom(words, made.rom_widths)
+        total.add_memory(memory.named(roms, storage, f'the weights of {node.name!r}'))
 
     count, channels = streaming.products(graph, node)
     total.weight_memory_bits = count * channels * made.weight

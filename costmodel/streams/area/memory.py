@@ -114,12 +114,16 @@ def uram(words: int, bits: int) -> int:
 
 def rom(words: int, widths: tuple[int, ...]) -> dict[str, Memory]:
     """The storages of ROMs of so many words and these widths."""
-    found = {'lut': Memory('lut', sum(rom_luts(words, bits) for bits in widths))}
+    found = {'lut': rom_in_luts(words, widths)}
     if words > 1:
         found['bram'] = Memory(
             'bram', sum(bram_luts(words, bits) for bits in widths), sum(bram18(words, bits) for bits in widths)
         )
     return found
+
+
+def rom_in_luts(words: int, widths: tuple[int, ...]) -> Memory:
+    return Memory('lut', sum(rom_luts(words, bits) for bits in widths))
 
 
 def ram(words: int, bits: int, count: int, device: Device) -> dict[str, Memory]:

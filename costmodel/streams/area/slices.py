@@ -203,6 +203,9 @@ def bram18_count(depth: int, width_bits: int, family: Family) -> int:
     return sum(columns * math.ceil(depth / rows) for rows, _, columns in bram18_columns(depth, width_bits, family))
 
 
+_SEARCHED = 36 * 36  # bits: of a wider word an optimal cover has a column of least cost a bit
+
+
 @functools.lru_cache(maxsize=65536)
 def bram18_columns(depth: int, width_bits: int, family: Family) -> tuple[tuple[int, int, int], ...]:
     """((rows, bits, columns), ...), the widest aspect first: the fewest RAMB18 that `width_bits` can be cut into; of
@@ -219,7 +222,16 @@ def bram18_columns(depth: int, width_bits: int, family: Family) -> tuple[tuple[i
         rows, bits = min(known.bram18, key=cost)
         return ((rows, bits, math.ceil(width_bits / bits)),)
     found, left = dict.fromkeys(known.bram18[::-1], 0), width_bits
-    choices = _covers(depth, _power(width_bits), family)
+    if left > _SEARCHED:  # columns of least cost a bit; what is left decides where widths do not divide
+
+        def of_a_bit(aspect: tuple[int, int]) -> list[float]:
+            rows, bits = aspect
+            return [cost / bits for cost in _column(depth, rows, bits, bits)]
+
+        cheapest = min(known.bram18, key=of_a_bit)
+        found[cheapest] = (left - _SEARCHED) // cheapest[1]
+        left -= found[cheapest] * cheapest[1]
+    choices = _covers(depth, _power(left), family)
     while left > 0:
         rows, bits = known.bram18[choices[left]]
         found[rows, bits] += 1

@@ -8,16 +8,11 @@ Ford's search for paths, a circle of parents.)
 
 from __future__ import annotations
 
-import typing
-
 import numpy as np
 
+from costmodel.streams.flow.machine import NEVER, ActorTimes, Machine
 from costmodel.streams.flow.part import OUTSIDE
 
-if typing.TYPE_CHECKING:
-    from costmodel.streams.flow.machine import Machine, _Actor
-
-NEVER = -1 << 50  # before all times
 _NONE = -1
 
 
@@ -61,7 +56,7 @@ class Causes:
         return event != _NONE
 
 
-def _causes(machine: Machine, actor: _Actor, here: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _causes(machine: Machine, actor: ActorTimes, here: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The events that reads and ends of an actor's trips wait for. Event k of an actor, counted from its `first`, is
     the end of trip k, event trips + k the read of trip k where it has several cycles."""
     trips = len(actor.before)

@@ -47,6 +47,7 @@ import numpy as np
 
 from costmodel.streams.flow.machine import Machine
 from costmodel.streams.flow.part import OUTSIDE, Edge, Part
+from costmodel.streams.flow.settle import settle
 from tailor_jax.dataflow.process import Mac, Window, period_cycles, program, repeats
 
 
@@ -111,13 +112,13 @@ def depths(part: Part, period: int, floor: int = 1) -> Depths:
     chosen: dict[Edge, int] = {}
 
     def settles(edge: Edge, depth: int) -> bool:
-        return machine.settle(
-            {edge: depth}, lambda: _depths(machine, part, period, {}).leaving.burst <= most.leaving.burst
+        return settle(
+            machine, {edge: depth}, lambda: _depths(machine, part, period, {}).leaving.burst <= most.leaving.burst
         )
 
     def lower(edges: Mapping[Edge, int]) -> None:
         chosen.update(edges)
-        machine.settle(edges)
+        settle(machine, edges)
         for edge in sorted(edges, key=lambda edge: -edges[edge]):
             step = 1
             while step and chosen[edge] > floor:
@@ -162,7 +163,7 @@ def _stretched(times: np.ndarray, of: Leaving, unit: int, equal: int) -> np.ndar
 def keeps(part: Part, period: int, depths: Mapping[Edge, int]) -> bool:
     """Whether a part runs at a period with FIFOs of these depths, words entering evenly."""
     machine, _ = unbounded(part, period)
-    return machine.settle(depths)
+    return settle(machine, depths)
 
 
 def greatest(part: Part, period: int, floor: int = 1) -> Depths:
@@ -177,7 +178,7 @@ def unbounded(part: Part, period: int, floor: int = 1) -> tuple[Machine, Depths]
     equal = math.gcd(part.words, *(repeats(placed.process) for placed in part.actors))
     entering = np.arange(part.words // equal, dtype=np.int64) * (period * unit // part.words)
     machine = Machine(part, entering, period * unit // equal, unit, repeats=equal)
-    machine.settle({})
+    settle(machine, {})
     return machine, _depths(machine, part, period, _greatest(machine, floor))
 
 
@@ -206,6 +207,6 @@ def _presence(placed: np.ndarray, read: np.ndarray, unit: int, period: int) -> i
 def latency_cycles(part: Part, period: int, depths: Mapping[Edge, int]) -> int:
     """Cycles from the first word of an image in to its last one out, images following one another at a period."""
     machine, _ = unbounded(part, period)
-    assert machine.settle(depths), 'FIFOs that keep the period do not deadlock'
+    assert settle(machine, depths), 'FIFOs that keep the period do not deadlock'
     equal = machine.unit * period // machine.period
     return -(-(int(machine.left()[-1]) + (equal - 1) * machine.period) // machine.unit)

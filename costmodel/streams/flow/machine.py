@@ -19,19 +19,17 @@ is made of (`process.repeats`), and the steady state is found without what prece
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from costmodel.streams.flow.causes import NEVER, Causes
 from costmodel.streams.flow.part import OUTSIDE, Edge, Part
 from tailor_jax.dataflow.process import FORWARD_CYCLES, part_of, program
 
-_ROUNDS = 4  # after so many it is noted why times still move
+NEVER = -1 << 50  # before all times
 
 
 @dataclasses.dataclass(eq=False)
-class _Actor:
+class ActorTimes:
     """`before`, `after`: S_k and S_{k+1}; `single`: cost_k is 1; `read`, `ended`: read_k and next_k found so far; the
     streams at its two ends."""
 
@@ -45,7 +43,7 @@ class _Actor:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _End:
+class StreamEnd:
     """An end of a stream: an actor (or OUTSIDE), for each word its trip, as a position and ticks later (whole periods),
     and the ticks from the end of a trip to the cycle in which its word can be read."""
 
@@ -60,30 +58,29 @@ class Machine:
     """The actors and streams of a part."""
 
     def __init__(self, part: Part, entering: np.ndarray, period: int, unit: int = 1, repeats: int = 1):
-        """Words come in at the times `entering`, the first in which they can be read, those of one of `repeats` equal parts
-        of an image, and again `period` later. Times are in ticks, `unit` of them a cycle."""
+        """Words come in at the times `entering`, the first in which they can be read, those of one of `repeats` equal
+        parts of an image, and again `period` later. Times are in ticks, `unit` of them a cycle."""
         self.part, self.period, self.unit, self.entering = part, period, unit, entering
-        self.actors: list[_Actor] = []
-        self.ends: dict[Edge, tuple[_End, _End]] = {}
+        self.actors: list[ActorTimes] = []
+        self.ends: dict[Edge, tuple[StreamEnd, StreamEnd]] = {}
         self.depths: dict[Edge, int] = {}
-        self.ran = False
         programs = [part_of(program(placed.process), repeats) for placed in part.actors]
         for each in programs:
             after = np.cumsum(each.cost) * unit
             never = np.full(len(each.cost), NEVER)
-            self.actors.append(_Actor(after - each.cost * unit, after, each.cost == 1, never, never))
+            self.actors.append(ActorTimes(after - each.cost * unit, after, each.cost == 1, never, never))
         for number, (placed, each) in enumerate(zip(part.actors, programs), 1):
             for slot, (writer, outlet) in enumerate(placed.inlets):
                 writing = np.arange(len(entering)) if writer == OUTSIDE else programs[writer - 1].writes[outlet]
                 self._connect((number, slot), writer, writing, number, each.reads[slot])
         self.leaving = self._end(len(programs), programs[-1].writes[0])
 
-    def _end(self, actor: int, trips: np.ndarray) -> _End:
+    def _end(self, actor: int, trips: np.ndarray) -> StreamEnd:
         if actor == OUTSIDE:
-            return _End(actor, trips, trips, np.zeros(len(trips), np.int64), 0)
+            return StreamEnd(actor, trips, trips, np.zeros(len(trips), np.int64), 0)
         count = len(self.actors[actor - 1].before)
         delay = (self.part.actors[actor - 1].latency_cycles + FORWARD_CYCLES) * self.unit
-        return _End(actor, trips, trips % count, trips // count * self.period, delay)
+        return StreamEnd(actor, trips, trips % count, trips // count * self.period, delay)
 
     def _connect(self, edge: Edge, writer: int, writing: np.ndarray, reader: int, reading: np.ndarray) -> None:
         self.ends[edge] = self._end(writer, writing), self._end(reader, reading)
@@ -100,66 +97,13 @@ class Machine:
         """[n] when the words that leave can be read."""
         return self.ended(self.leaving) + self.leaving.delay
 
-    def ended(self, end: _End) -> np.ndarray:
+    def ended(self, end: StreamEnd) -> np.ndarray:
         """[n] the last cycle of the trips."""
         if end.actor == OUTSIDE:
             return self.entering
         return self.actors[end.actor - 1].ended[end.position] + end.later - self.unit
 
-    def settle(self, depths: Mapping[Edge, int], accepted: Callable[[], bool] = lambda: True) -> bool:
-        """Finds the least times when these streams, too, are bounded; whether there are any that are accepted. If not,
-        all stays as it was.
-
-        There are none if actors wait for one another for ever, if they lose more in every period, or if a word from
-        outside finds no room.
-        """
-        kept = self.depths, [(actor.read, actor.ended) for actor in self.actors]
-        self.depths = self.depths | dict(depths)
-        if self._settled(depths) and accepted():
-            return True
-        self.depths = kept[0]
-        for actor, (read, ended) in zip(self.actors, kept[1]):
-            actor.read, actor.ended = read, ended
-        return False
-
-    def _settled(self, bounded: Iterable[Edge]) -> bool:
-        """Whether times come to rest. They were at rest before these streams were bounded, unless none of them had run."""
-        begun = [actor.ended for actor in self.actors]
-        most = sum(  # no path of waiting is longer
-            int(actor.after[-1]) + (placed.latency_cycles + FORWARD_CYCLES + 1) * self.unit * len(actor.after)
-            for actor, placed in zip(self.actors, self.part.actors)
-        )
-        moved = {self.ends[edge][0].actor - 1 for edge in bounded} if self.ran else set(range(len(self.actors)))
-        moved.discard(OUTSIDE - 1)
-        order, rounds, self.ran = list(range(len(self.actors))), 0, True
-        causes: Causes | None = None
-        while moved:
-            for index in order:
-                if index not in moved:
-                    continue
-                moved.discard(index)
-                actor = self.actors[index]
-                read, ended = self.times_of(actor)
-                if not np.array_equal(ended, actor.ended):
-                    moved.update(self.ends[edge][1].actor - 1 for edge in actor.outlets)
-                if not np.array_equal(read, actor.read):
-                    moved.update(self.ends[edge][0].actor - 1 for edge in actor.inlets if edge in self.depths)
-                    moved.discard(OUTSIDE - 1)
-                if causes:
-                    causes.note(self, index, read, ended)
-                actor.read, actor.ended = read, ended
-                happened = begun[index] > NEVER
-                if (ended - begun[index])[happened].max(initial=0) > most or any(map(self._overflows, actor.inlets)):
-                    return False
-            order.reverse()
-            rounds += 1
-            if causes and rounds % _ROUNDS == 0 and causes.circle():
-                return False
-            if rounds == _ROUNDS:
-                causes = Causes(self)
-        return True
-
-    def times_of(self, actor: _Actor) -> tuple[np.ndarray, np.ndarray]:
+    def times_of(self, actor: ActorTimes) -> tuple[np.ndarray, np.ndarray]:
         """read_k and next_k of an actor from the times of its surroundings."""
         arrival = np.full(len(actor.before), NEVER)
         for edge in actor.inlets:
@@ -183,7 +127,7 @@ class Machine:
         number = np.arange(count) - self.depths[edge]
         return read[number % len(read)] + number // len(read) * self.period
 
-    def _overflows(self, edge: Edge) -> bool:
+    def overflows(self, edge: Edge) -> bool:
         """Whether a word from outside finds no room."""
         if self.ends[edge][0].actor != OUTSIDE or edge not in self.depths:
             return False

@@ -1,0 +1,51 @@
+"""What the cost model says of a design, beside the exported design in its cycle simulation."""
+
+import dataclasses
+import math
+import re
+
+import numpy as np
+import pytest
+
+import hls_export
+from experiments.benchmarks import random_resnet
+from hls_export import csim
+
+IMAGES = 16
+
+
+def run(path, network, plan):
+    images = random_resnet.images(network, IMAGES)
+    hls_export.write(path, network, plan, images, np.zeros(IMAGES, int), overwrite=True)
+    return csim.simulate(path, 'cycle', IMAGES)
+
+
+@pytest.mark.parametrize('interval_cycles', [256, 1024, 4096])
+def test_the_exported_design_keeps_the_priced_interval(tmp_path, interval_cycles):
+    network, plan, cost = random_resnet.make(8, 8, width=8, interval_cycles=interval_cycles)
+    found = run(tmp_path / 'p', network, plan)
+    assert found['mismatched_values'] == 0 and found['deadlock'] is None
+    assert found['interval_cycles'] == cost.total['interval_cycles'] <= interval_cycles
+    seen = {fifo['name']: fifo for fifo in found['fifos']}
+    assert {name: fifo['depth'] for name, fifo in seen.items()} == cost.depths
+    # Half of the skip of the first block costs throughput.
+    skip = 'stem_conv__s1b0_long'
+    fewer = dataclasses.replace(plan.fifos[skip], depth=plan.fifos[skip].depth // 2)
+    slower = run(tmp_path / 'p', network, dataclasses.replace(plan, fifos={**plan.fifos, skip: fewer}))
+    assert slower['interval_cycles'] is None or slower['interval_cycles'] > found['interval_cycles']
+
+
+def test_priced_multipliers_are_those_that_are_emitted(tmp_path):
+    """Two products of 8 bits a DSP, an odd one alone; the sizes are read off the generated sources."""
+    network, plan, cost = random_resnet.make(8, 8, width=8, interval_cycles=512)
+    hls_export.write(tmp_path / 'p', network, plan, random_resnet.images(network, 1), np.zeros(1, int))
+    text = (tmp_path / 'p' / 'layers.h').read_text()
+    dsps = 0
+    for name, layer in plan.folding.layers.items():
+        struct = re.search(rf'struct layer_{name}__mac \{{(.*?)\n\}};', text, re.S)[1]
+        number = {key: int(value) for key, value in re.findall(r'\bint (\w+) = (?:fold\()?(\d+)', struct)}
+        assert (number['lanes'], number['outputs']) == (layer.lanes, layer.outputs)
+        assert name in plan.packed or layer.outputs == 1
+        dsps += number['taps'] * number['lanes'] * math.ceil(number['outputs'] / 2)
+    pool = next(row for row in cost.nodes if row['op'] == 'global_avg_pool')
+    assert dsps == cost.total['dsp'] - pool['dsp']
