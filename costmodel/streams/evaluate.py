@@ -61,8 +61,9 @@ def settled(graph: Graph, target: Dataflow) -> Dataflow:
         return given
     made, part = built(folded, given, pace_cycles(folded, given)), devices.device(target.device)
     design, bits, streams = made.structure.design, made.structure.bits, Parts()
+    width_bits = stream_bits(design, bits)
     for name, depth in made.sized.depths.items():
-        streams += logic.stream(depth, stream_bits(design, bits)[name], part)
+        streams += logic.stream(depth, width_bits[name], part)
     options = dataclasses.replace(options_of(given), weights={})
     weights = logic.stored(design, bits, options, part, streams).weights
     folding = folding_of(given)

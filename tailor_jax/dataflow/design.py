@@ -19,6 +19,7 @@ that hands it on to the others and how many pixels later (`Hand`), in place of a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping
 
@@ -83,6 +84,11 @@ class Design:
     folding: Folding
     actors: tuple[Actor, ...]
     streams: tuple[Stream, ...]
+
+    @functools.cached_property
+    def by_name(self) -> dict[str, Stream]:
+        """{name: stream}."""
+        return {each.name: each for each in self.streams}
 
 
 def absorbable(graph: Graph) -> dict[str, str]:
@@ -261,12 +267,11 @@ def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Map
 def _in_order(actors: list[Actor]) -> tuple[Actor, ...]:
     """Each behind those that it reads from, otherwise as they stand: readers of what a window hands on come behind."""
     found: list[Actor] = []
-    written, waiting = {IN_PORT}, actors
+    written, waiting = {IN_PORT}, list(actors)
     while waiting:
-        ready = next(actor for actor in waiting if written.issuperset(actor.inlets))
-        found.append(ready)
-        written.update(ready.outlets)
-        waiting = [actor for actor in waiting if actor is not ready]
+        first = next(index for index, actor in enumerate(waiting) if written.issuperset(actor.inlets))
+        found.append(waiting.pop(first))
+        written.update(found[-1].outlets)
     return tuple(found)
 
 

@@ -143,7 +143,7 @@ def _window_folding(folded: Layer) -> tuple[str, int]:
 
 def _host(design: Design, actor: Actor) -> Node | None:
     """The layer whose sums an actor finishes."""
-    found = {each.name: each for each in design.streams}[actor.inlets[0]]
+    found = design.by_name[actor.inlets[0]]
     return design.graph[found.tensor] if found.kind == SUMS else None
 
 

@@ -69,20 +69,21 @@ class DesignSegment:
 
 def design_segments(design: Design, latency_cycles: Mapping[str, int]) -> Iterator[DesignSegment]:
     """The segments of a design in order."""
-    streams = {each.name: each for each in design.streams}
-    waiting = list(design.actors)
+    of_node: dict[tuple[str, bool], list[int]] = {}
+    for index, actor in enumerate(design.actors):
+        of_node.setdefault((actor.node, actor.part == CLONE), []).append(index)
     for segment in segments(design.graph):
         inside = {node.name for node in segment.nodes}
         cloned = inside - {segment.nodes[-1].name} | {segment.entry.name}
-        actors = tuple(each for each in waiting if each.node in (cloned if each.part == CLONE else inside))
-        waiting = [each for each in waiting if each not in actors]
+        held = [(name, False) for name in inside] + [(name, True) for name in cloned]
+        actors = tuple(design.actors[index] for index in sorted(i for key in held for i in of_node.get(key, ())))
         entering = next(
             name
             for each in actors
             for name in each.inlets
-            if streams[name].tensor == segment.entry.name
-            and streams[name].kind == TENSOR
-            and streams[name].producer not in {other.name for other in actors}
+            if design.by_name[name].tensor == segment.entry.name
+            and design.by_name[name].kind == TENSOR
+            and design.by_name[name].producer not in {other.name for other in actors}
         )
         words = math.prod(segment.entry.shape) // design.folding.lanes[segment.entry.name]
         yield DesignSegment(segment, actors, part(actors, entering, words, latency_cycles))
