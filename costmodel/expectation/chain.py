@@ -7,20 +7,15 @@ a in {0,1}^A is
     additive   C(a) = C_0 + sum over g of V_g(s_{g-1}, a_g)
     max        C(a) = max(C_0, max over g of V_g(s_{g-1}, a_g)),      s_g = t_g(s_{g-1}, a_g)
 
-independent(...)   one state: nothing is carried over, and each row of the cost depends on the gates of one group
-carried(...)       the states that can be reached, found by running every stretch from each of them
+`carried` finds the states that can be reached by running every stretch from each of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
 
-from costmodel.cost import LABELS, CostError, reduced
-from costmodel.expectation.groups import partition
-from tailor_jax import rewrite
+from costmodel.cost import CostError
 from tailor_jax.graph import Graph
 
 MAX_GROUP_GATES = 12
@@ -91,61 +86,6 @@ def settings(gates: Sequence[str]) -> Iterator[dict[str, int]]:
             'of them to one gate'
         )
     return ({gate: setting >> index & 1 for index, gate in enumerate(gates)} for setting in range(1 << len(gates)))
-
-
-def independent(
-    graph: Graph,
-    rows: Callable[[Graph], list[dict[str, Any]]],
-    reductions: Mapping[str, str],
-    groups: Sequence[tuple[str, ...]],
-) -> Chain:
-    """The chain of a target without states: V_g is the whole graph's cost at the settings of a group, other gates open.
-
-    Which rows belong to a group is seen from which rows vary; two groups that claim one row are joined.
-
-    Args:
-      graph: with learnable gates.
-      rows: the target's rows of a graph.
-      reductions: {resource: 'sum' or 'max'}.
-      groups: the gates that are known to interact, a partition of the graph's.
-    """
-
-    def values(setting: Mapping[str, int]) -> dict[str, Resources]:
-        found = rows(rewrite.binarize(graph, setting))
-        return {row['name']: {key: value for key, value in row.items() if key not in LABELS} for row in found}
-
-    base, known = values({}), dict[tuple[str, ...], list[dict[str, Resources]]]()
-    while True:
-        for group in groups:
-            if group not in known:
-                known[group] = [values(setting) for setting in settings(group)]
-        claims = {group: _varying(base, known[group]) for group in groups}
-        clashes = [one + other for one, other in itertools.combinations(groups, 2) if claims[one] & claims[other]]
-        if not clashes:
-            break
-        groups = partition(graph.gates, [*groups, *clashes])
-    claimed = set().union(*claims.values()) if claims else set()
-    none = dict.fromkeys(reductions, 0)
-    constant = reduced([row for name, row in base.items() if name not in claimed] or [none], reductions)
-    links = [
-        Link(
-            group,
-            (
-                tuple(
-                    reduced([found.get(name, none) for name in claims[group]] or [none], reductions)
-                    for found in known[group]
-                ),
-            ),
-            ((0,) * 2 ** len(group),),
-        )
-        for group in groups
-    ]
-    return Chain(constant, tuple(links))
-
-
-def _varying(base: Mapping[str, Resources], found: list[dict[str, Resources]]) -> set[str]:
-    names = set(base).union(*found)
-    return {name for name in names if any(rows.get(name) != base.get(name) for rows in found)}
 
 
 def carried(stretches: Sequence[tuple[tuple[str, ...], Run]], start: Hashable, reductions: Mapping[str, str]) -> Chain:

@@ -47,21 +47,3 @@ def segments(graph: Graph) -> list[Segment]:
             found.append(Segment(entry, tuple(inside)))
             entry, inside = node, []
     return found
-
-
-def gate_groups(graph: Graph) -> list[tuple[str, ...]]:
-    """The groups of the graph's gates, each in graph order."""
-    return partition(graph.gates, [segment.gates for segment in segments(graph)])
-
-
-def partition(gates: Iterable[str], sets: Iterable[Iterable[str]]) -> list[tuple[str, ...]]:
-    """The finest partition of `gates` in which every one of `sets` lies in one part; order is kept."""
-    group_of = {gate: {gate} for gate in gates}
-    for joined in sets:
-        union = set().union(*(group_of[gate] for gate in joined))
-        for gate in union:
-            group_of[gate] = union
-    parts: dict[int, list[str]] = {}
-    for gate, group in group_of.items():
-        parts.setdefault(id(group), []).append(gate)
-    return [tuple(part) for part in parts.values()]

@@ -18,7 +18,7 @@ from costmodel.streams.settings import Dataflow, interval_wanted
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow import folding_file
 from tailor_jax.dataflow.folding import Folding, Layer
-from tailor_jax.graph import Graph, Node
+from tailor_jax.graph import Graph, GraphError, Node
 
 _COUNTED = ('lut', 'dsp', 'bram18', 'uram')
 
@@ -39,6 +39,8 @@ def _loaded(folded: Graph, path: str) -> Folding:
         return folding_file.load(path, folded)[0]
     except FileNotFoundError:
         raise CostError(f'folding: there is no file {path!r}') from None
+    except GraphError as error:
+        raise CostError(f'folding: {error}') from None
 
 
 def price(graph: Graph, target: Dataflow) -> Price:

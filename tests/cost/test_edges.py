@@ -6,12 +6,14 @@ import time
 
 import pytest
 from cost_command import run
+from fifo_depths import run_as_priced
+from plans import unfolded
 
 import costmodel
 from costmodel import plot, report
-from costmodel.streams.timing.deadlock import deadlock_free_depths
-from costmodel.streams.timing.simulate import simulate
 from tailor_jax import graph, rewrite
+from tailor_jax.dataflow.folding import Folding
+from tailor_jax.dataflow.process import FORWARD_CYCLES
 from tailor_jax.graph import Graph, GraphError, Node
 
 SHAPE = (6, 6, 2)
@@ -21,7 +23,7 @@ ARRAYS = [costmodel.pe_array('shortcut_fusion', policy=policy) for policy in POL
 STREAMS = [
     costmodel.dataflow(),
     costmodel.dataflow(fifo_policy='full_map'),
-    costmodel.dataflow(skip='line_buffer', add='absorbed'),
+    costmodel.dataflow(skip='clone', add='separate'),
 ]
 TARGETS = [*STREAMS, *ARRAYS]
 WINDOW = {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
@@ -29,6 +31,7 @@ WINDOW = {'kernel': (3, 3), 'padding': (1, 1, 1, 1)}
 
 def at_every_setting(net: Graph, target: object) -> None:
     """The table at each vertex, and the cost of the graph with the gates so."""
+    target = costmodel.settled(net, target)
     table = costmodel.tabulate(net, target)
     for index in range(1 << len(net.gates)):
         setting = {gate: index >> place & 1 for place, gate in enumerate(net.gates)}
@@ -76,10 +79,10 @@ def test_an_add_may_read_one_tensor_twice(net, target):
 
 
 def test_an_add_that_reads_one_tensor_twice_is_simulated_as_priced():
-    folded = reads_twice('conv')
-    cost = costmodel.evaluate(folded, costmodel.dataflow(reuse_factor=1))
-    depths = cost.depths
-    assert simulate(folded, cost.reuse_factors, depths).interval_cycles == cost.total['interval_cycles'] == 36
+    net = reads_twice('conv')
+    target = costmodel.dataflow(folding=unfolded(net))
+    cost = costmodel.evaluate(net, target)
+    assert run_as_priced(net, target).interval_cycles == cost.total['interval_cycles'] == 36
 
 
 @pytest.mark.parametrize(
@@ -94,24 +97,34 @@ def test_a_network_that_computes_nothing_costs_nothing(target, tmp_path):
     at_every_setting(gated, target)
     at_every_setting(alone, target)
     cost = costmodel.evaluate(alone, target)
-    assert costmodel.evaluate(rewrite.remove(gated, ['skip']), target).total == cost.total
+    settled = costmodel.settled(gated, target)
+    closed = costmodel.evaluate(rewrite.remove(gated, ['skip']), settled).total
     assert {value for name, value in cost.total.items() if not name.endswith('_cycles')} == {0}
-    # A pixel a cycle, as any process without a window.
-    assert cost.total.get('interval_cycles', 36) == cost.total.get('latency_cycles', 36) == 36
+    for total, made in ((cost.total, cost.target), (closed, settled)):
+        if isinstance(made, costmodel.Dataflow):  # a word a cycle
+            words = math.prod(SHAPE) // made.folding.lanes['input']
+            assert total['interval_cycles'] == total['latency_cycles'] == words
+    timeless = [{name: total[name] for name in total if not name.endswith('_cycles')} for total in (cost.total, closed)]
+    assert timeless[0] == timeless[1]
     assert report.text(cost, cost, 'alone') and json.loads(
         json.dumps(costmodel.to_json(cost, 'alone'), allow_nan=False)
     )
     plot.bars(cost, cost, tmp_path / 'alone.png')
 
 
-def test_a_network_that_only_streams_takes_the_cycles_of_its_pixels():
-    relu = costmodel.evaluate(Graph((INPUT, Node('relu', 'relu', ('input',), SHAPE))), costmodel.dataflow()).total
-    alone = costmodel.evaluate(Graph((INPUT,)), costmodel.dataflow()).total
-    assert all(relu[name] == alone[name] for name in ('interval_cycles', 'latency_cycles'))
+def test_a_network_that_only_streams_takes_the_cycles_of_its_words():
+    """And the pipeline of what streams, behind what the source takes for an image."""
+    net = Graph((INPUT, Node('relu', 'relu', ('input',), SHAPE)))
+    for lanes in (1, 2):
+        folding = Folding(dict.fromkeys(net.by_name, lanes), {})
+        cost = costmodel.evaluate(net, costmodel.dataflow(folding=folding))
+        words, latency = 72 // lanes, cost.plan.latency_cycles['relu']
+        assert cost.total['interval_cycles'] == words
+        assert cost.total['latency_cycles'] == words - 1 + latency + FORWARD_CYCLES
 
 
 @pytest.mark.parametrize(
-    'options', [(), ('--json',), ('--deadlock',), ('--target=pe_array',), ('--target=pe_array', '--json')]
+    'options', [(), ('--json',), ('--target=pe_array',), ('--target=pe_array', '--json')]
 )
 def test_the_command_prices_an_input_alone(capsys, tmp_path, options):
     graph.save(Graph((INPUT,)), tmp_path / 'alone.json')
@@ -170,9 +183,7 @@ PADDED = {
 def test_padding_that_makes_more_windows_than_pixels_is_no_stream_but_has_a_price_on_an_array(node):
     net = Graph((INPUT, node))
     for target in STREAMS:
-        for price in (costmodel.evaluate, costmodel.tabulate, deadlock_free_depths):
-            if price is deadlock_free_depths and target.skip == 'line_buffer':
-                continue
+        for price in (costmodel.evaluate, costmodel.tabulate):
             with pytest.raises(GraphError, match=r"node 'x' \(\w+\): padding .* windows .* over \(6, 6\) pixels"):
                 price(net, target)
     for target in ARRAYS:
@@ -183,8 +194,9 @@ def test_padding_that_makes_more_windows_than_pixels_is_no_stream_but_has_a_pric
 def test_padding_that_fits_is_streamed():
     for padding in ((0, 2, 0, 2), (2, 0, 2, 0), (1, 1, 1, 1)):
         net = Graph((INPUT, Node('x', 'conv', ('input',), (6, 6, 3), (3, 3), padding=padding)))
-        cost = costmodel.evaluate(net, costmodel.dataflow(reuse_factor=1))
-        assert simulate(net, cost.reuse_factors, {}).interval_cycles == cost.total['interval_cycles'] == 36
+        target = costmodel.dataflow(folding=unfolded(net))
+        cost = costmodel.evaluate(net, target)
+        assert run_as_priced(net, target).interval_cycles == cost.total['interval_cycles'] == 36
 
 
 @pytest.mark.parametrize('make', [costmodel.dataflow, costmodel.pe_array])
@@ -201,12 +213,12 @@ def test_the_command_refuses_such_a_clock(capsys, clock):
         assert status == 1 and not out and err.startswith('error: ') and 'clock_mhz' in err and err.count('\n') == 1
 
 
-def test_deadlock_free_depths_of_a_segment_that_begins_with_any_op():
+def test_a_segment_may_begin_with_any_op():
     """Its entry stands in as an input, whatever it was: a conv with groups and shared weights here."""
     shared = {'weights': 'both', 'groups': 2, **WINDOW}
     nodes = (INPUT, Node('a', 'conv', ('input',), SHAPE, **shared), Node('b', 'conv', ('a',), SHAPE, **shared))
     net = Graph((*nodes, Node('sum', 'add', ('b', 'a'), SHAPE)))
-    assert deadlock_free_depths(net, costmodel.dataflow(reuse_factor=1))['a__sum'] >= 2
+    assert costmodel.evaluate(net, costmodel.dataflow()).depths['a__sum'] > 6
 
 
 def large(blocks: int) -> Graph:

@@ -42,12 +42,14 @@ def with_setting(kind: str, key: str, value: object) -> object:
 def test_every_setting_of_both_targets_refuses_what_it_cannot_be_and_names_itself(kind, key):
     """None is a default of some; everything else here is no value of any setting that does not take that type."""
     default = getattr(Dataflow() if kind == 'Dataflow' else costmodel.pe_array(), key)
-    if key in ('clock_mhz', 'dram_bytes_per_cycle'):
+    if key in ('clock_mhz', 'dram_bytes_per_cycle', 'device_share'):
         bad = BAD_NUMBERS
-    elif key in ('reuse_factor', 'interval_cycles') or type(default) is int:
+    elif key == 'interval_cycles' or type(default) is int:
         bad = BAD_INTEGERS
     elif isinstance(default, bool):
         bad = (1, 0, 'yes', 'False', 1.0, math.nan)
+    elif key == 'folding':
+        bad = (3, True, 0.5, ('a',), b'x')
     elif isinstance(default, str):
         bad = (3, True, 'nothing like it', b'exact', '')
     else:
@@ -64,14 +66,19 @@ def test_integers_of_numpy_are_integers_and_targets_stay_hashable():
         if type(default) is int and key not in ('clock_mhz', 'dram_bytes_per_cycle'):
             made = with_setting(kind, key, np.int64(default))
             assert type(getattr(made, key)) is int and made == with_setting(kind, key, default)
-    assert costmodel.dataflow(reuse_factor=np.int32(2)) == costmodel.dataflow(reuse_factor=2)
+    assert costmodel.dataflow(interval_cycles=np.int32(2)) == costmodel.dataflow(interval_cycles=2)
     assert costmodel.dataflow(clock_mhz=np.float32(200)) == costmodel.dataflow()
-    by_node = costmodel.dataflow(reuse_factor={'stem_conv': np.int64(4)}, weight_bits_of={'head_dense': np.int8(4)})
-    assert hash(by_node) == hash(costmodel.dataflow(reuse_factor={'stem_conv': 4}, weight_bits_of={'head_dense': 4}))
+    by_node = costmodel.dataflow(
+        activation_bits_of={'stem_conv': np.int64(4)}, weight_bits_of={'head_dense': np.int8(4)}
+    )
+    assert hash(by_node) == hash(
+        costmodel.dataflow(activation_bits_of={'stem_conv': 4}, weight_bits_of={'head_dense': 4})
+    )
+    assert hash(costmodel.settled(NET, by_node)) == hash(costmodel.settled(NET, by_node))
     json.dumps(costmodel.to_json(costmodel.evaluate(NET, by_node), 'net'))
 
 
-@pytest.mark.parametrize('key', ['reuse_factor', 'weight_bits_of', 'activation_bits_of'])
+@pytest.mark.parametrize('key', ['weight_bits_of', 'activation_bits_of'])
 @pytest.mark.parametrize(
     'value, message', [(2.0, 'got 2.0'), (0, 'got 0'), (True, 'got True'), ('4', "got '4'"), (None, 'got None')]
 )
@@ -93,15 +100,14 @@ def test_widths_beyond_32_bits_are_refused_by_both_targets(key, bits):
 @pytest.mark.parametrize(
     'settings, message',
     [
-        ({'reuse_factor': {'stem_cnv': 1}}, "reuse_factor names node 'stem_cnv', .*did you mean 'stem_conv'"),
         ({'weight_bits_of': {'head_dens': 4}}, "weight_bits_of names node 'head_dens', .*did you mean 'head_dense'"),
         (
             {'activation_bits_of': {'nothing': 4}},
             "activation_bits_of names node 'nothing', which the graph does not have",
         ),
         (
-            {'reuse_factor': {'stem_relu': 2}},
-            "reuse_factor names node 'stem_relu', and that is a relu; it is a setting of conv and dense",
+            {'weight_bits_of': {'stem_relu': 2}},
+            "weight_bits_of names node 'stem_relu', and that is a relu; it is a setting of conv and dense",
         ),
         ({'weight_bits_of': {'s1b0_long': 2}}, "weight_bits_of names node 's1b0_long', and that is a add"),
         ({'activation_bits_of': {'stem_bn': 2}}, "activation_bits_of names node 'stem_bn', and that is a batch_norm"),
@@ -129,7 +135,7 @@ def test_what_is_no_target_is_refused(price, target):
 
 def test_a_setting_of_what_a_closed_gate_took_away_is_none_that_is_unknown(tmp_path):
     """Also after the pruned graph went through a file; a name that no graph had stays unknown."""
-    target = costmodel.dataflow(weight_bits_of={'s2b0_proj': 4, 's1b0_conv1': 4}, reuse_factor={'s2b0_proj': 16})
+    target = costmodel.settled(NET, costmodel.dataflow(weight_bits_of={'s2b0_proj': 4, 's1b0_conv1': 4}))
     pruned = rewrite.fold(rewrite.remove(NET, NET.gates))
     graph.save(pruned, tmp_path / 'graph.json')
     loaded = graph.load(tmp_path / 'graph.json')
@@ -139,11 +145,12 @@ def test_a_setting_of_what_a_closed_gate_took_away_is_none_that_is_unknown(tmp_p
         costs[0]
         == costs[1]
         == costmodel.evaluate(
-            build.resnet(8, (8, 8, 3), width=4, skips='none'), costmodel.dataflow(weight_bits_of={'s1b0_conv1': 4})
+            build.resnet(8, (8, 8, 3), width=4, skips='none'),
+            costmodel.dataflow(weight_bits_of={'s1b0_conv1': 4}, folding=target.folding),
         ).total
     )
     with pytest.raises(costmodel.CostError, match="names node 's2b0_prj'"):
-        costmodel.evaluate(loaded, costmodel.dataflow(reuse_factor={'s2b0_prj': 16}))
+        costmodel.evaluate(loaded, costmodel.dataflow(activation_bits_of={'s2b0_prj': 6}))
 
 
 def test_a_block_that_a_closed_gate_took_away_may_be_in_frame_mode():

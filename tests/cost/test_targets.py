@@ -5,10 +5,12 @@ import json
 
 import pytest
 from cost_command import run
+from plans import folded
 
 import costmodel
 from costmodel import targets
-from tailor_jax import build, graph
+from tailor_jax import build, graph, rewrite
+from tailor_jax.dataflow import folding_file
 
 NET = build.resnet(8, (8, 8, 3), width=4)
 # (target, setting, text on the command line (None for a switch), value from Python, what else must be given with it).
@@ -17,16 +19,15 @@ GIVEN = [
     ('dataflow', 'fifo_policy', 'full_map', 'full_map', {}),
     ('dataflow', 'weight_bits', '4', 4, {}),
     ('dataflow', 'activation_bits', '6', 6, {}),
-    ('dataflow', 'reuse_factor', '1', 1, {}),
-    ('dataflow', 'reuse_factor', 'stem_conv=9,head_dense=16', {'stem_conv': 9, 'head_dense': 16}, {}),
+    ('dataflow', 'folding', 'FILE', 'FILE', {}),
     ('dataflow', 'interval_cycles', '4096', 4096, {}),
+    ('dataflow', 'device_share', '0.25', 0.25, {}),
     ('dataflow', 'clock_mhz', '150.5', 150.5, {}),
     ('dataflow', 'stream_depth', '3', 3, {}),
     ('dataflow', 'multiplier', 'lut', 'lut', {}),
-    ('dataflow', 'add', 'absorbed', 'absorbed', {}),
-    ('dataflow', 'skip', 'line_buffer', 'line_buffer', {}),
-    ('dataflow', 'process_latency_cycles', '8', 8, {}),
-    ('dataflow', 'dsp_packing', None, True, {}),
+    ('dataflow', 'add', 'separate', 'separate', {}),
+    ('dataflow', 'skip', 'clone', 'clone', {}),
+    ('dataflow', 'dsp_packing', None, False, {}),
     ('dataflow', 'weight_bits_of', 'stem_conv=3', {'stem_conv': 3}, {}),
     ('dataflow', 'activation_bits_of', 'stem_conv=5', {'stem_conv': 5}, {}),
     ('pe_array', 'preset', 'shortcut_fusion', 'shortcut_fusion', {}),
@@ -64,6 +65,9 @@ def test_every_setting_of_every_target_is_given_here():
 @pytest.mark.parametrize('name, key, text, value, others', GIVEN)
 def test_a_setting_on_the_command_line_is_the_one_from_python(capsys, tmp_path, name, key, text, value, others):
     graph.save(NET, tmp_path / 'net.json')
+    if key == 'folding':
+        text = value = str(tmp_path / 'folding.json')
+        folding_file.save(text, folded(rewrite.fold(NET)), 1000)
     flag = f'--{key}={text}' if text else f'--{key}' if value else f'--no-{key}'
     options = [flag, *(f'--{each}={it}' for each, it in others.items())]
     status, out, err = run(capsys, str(tmp_path / 'net.json'), f'--target={name}', '--json', *options)
@@ -71,7 +75,10 @@ def test_a_setting_on_the_command_line_is_the_one_from_python(capsys, tmp_path, 
     cost = costmodel.evaluate(NET, made)  # which names the cut that a policy has chosen
     assert status == 0, err
     said = json.loads(out)
-    assert said['target'] == {'name': name} | json.loads(json.dumps(dataclasses.asdict(cost.target)))
+    settings = {key: value for key, value in dataclasses.asdict(cost.target).items() if key != 'folding'}
+    assert said['target'] == {'name': name} | json.loads(json.dumps(settings))
+    if cost.plan:
+        assert said['folding'] == json.loads(json.dumps(dataclasses.asdict(cost.plan.folding)))
     assert said['total'] == cost.total
     assert made != getattr(costmodel, name)(**others)
 

@@ -1,8 +1,10 @@
 """The settings of targets as config keys: as from Python, where the old ones went, and the page of all keys."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from plans import folded
 from small_config import small_config
 
 import costmodel
@@ -11,7 +13,8 @@ from experiments import config_file, config_page
 from experiments.config import ConfigError, defaults, keys, validate
 from experiments.cost import check_sections, cost_of, dataflow_of, target_of
 from experiments.keys import KEYS
-from tailor_jax import build
+from tailor_jax import build, rewrite
+from tailor_jax.dataflow import folding_file
 
 ROOT = Path(__file__).parents[2]
 FILE = str(ROOT / 'experiments' / 'configs' / 'digits_resnet8.py')
@@ -19,11 +22,15 @@ FILE = str(ROOT / 'experiments' / 'configs' / 'digits_resnet8.py')
 DATAFLOW = {
     'device': ('u50', 'u50'),
     'fifo_policy': ('pow2', 'pow2'),
-    'reuse_factor': ('stem_conv=9,head_dense=2', {'head_dense': 2, 'stem_conv': 9}),
+    'folding': ('mine.json', 'mine.json'),
     'interval_cycles': (5000, 5000),
     'clock_mhz': (125, 125),
     'stream_depth': (3, 3),
-    'process_latency_cycles': (5, 5),
+    'multiplier': ('lut', 'lut'),
+    'add': ('separate', 'separate'),
+    'skip': ('clone', 'clone'),
+    'dsp_packing': (False, False),
+    'device_share': (0.5, 0.5),
 }
 PE_ARRAY = {
     'preset': ('shortcut_fusion', 'shortcut_fusion'),
@@ -59,9 +66,10 @@ def with_settings(name, **settings):
 def test_each_setting_of_the_exported_design_is_the_constructors():
     assert set(DATAFLOW) == set(defaults().cost.dataflow)
     for key, (value, same) in DATAFLOW.items():
-        target = target_of(with_settings('dataflow', **{key: value}))
-        expected = {'interval_cycles': 4096, 'process_latency_cycles': 8, 'weight_bits': 6} | {key: same}
-        assert target == costmodel.dataflow(**expected) != costmodel.dataflow()
+        paced = {'interval_cycles': None if key == 'device_share' else 4096}
+        target = target_of(with_settings('dataflow', **paced | {key: value}))
+        expected = {**paced, 'weight_bits': 6, key: same}
+        assert target == costmodel.dataflow(**expected) != costmodel.dataflow(**expected | {key: None})
 
 
 def test_the_settings_of_an_array_are_the_constructors():
@@ -97,10 +105,13 @@ def test_settings_of_a_target_that_is_not_priced_are_refused_but_for_those_of_th
 
 
 @pytest.mark.parametrize('target', targets.TARGETS)
-def test_a_node_that_the_exported_design_does_not_have_is_refused_before_training(target):
-    config = with_settings('dataflow', reuse_factor='stem_cnv=9')
+def test_a_node_that_the_exported_design_does_not_have_is_refused_before_training(target, tmp_path):
+    config = with_settings('dataflow', folding=str(tmp_path / 'folding.json'))
+    folding = folded(rewrite.fold(build.resnet(8, (8, 8, 1), width=4)))
+    layers = {('stem_cnv' if name == 'stem_conv' else name): layer for name, layer in folding.layers.items()}
+    folding_file.save(config.cost.dataflow.folding, dataclasses.replace(folding, layers=layers), 4096)
     config.cost.target = target
-    message = "^config.cost.dataflow: reuse_factor names node 'stem_cnv', .* did you mean 'stem_conv'"
+    message = '^config.cost.dataflow: folding: .*folding.json: .* no layer .stem_conv.'
     with pytest.raises(ConfigError, match=message):
         cost_of(config, build.resnet(8, (8, 8, 1), width=4))
 
@@ -125,10 +136,10 @@ def test_no_block_in_frame_mode_is_none_in_a_config_as_on_a_command_line(text):
         ('cost.device=kv260', 'config.cost.device is now config.cost.dataflow.device'),
         ('cost.policy=retain', 'config.cost.policy is now config.cost.pe_array.policy'),
         ('cost.dataflow=x', 'a loop order is now config.cost.pe_array.dataflow'),
-        ('cost.dataflow.add=absorbed', 'config.cost.dataflow.add is no key: the exported design has'),
+        ('cost.dataflow.add=apart', "config.cost.dataflow.add is 'apart'; expected one of absorbed, separate"),
         ('cost.dataflow.interval_cycles=0', 'config.cost.dataflow.interval_cycles is 0; expected an integer of 1..'),
         ('cost.dataflow.clock_mhz=20000', 'expected a number of 1e-09 to 10000'),
-        ('cost.dataflow.reuse_factor=stem_conv', "reuse_factor is 'stem_conv'; expected a number or NODE=NUMBER"),
+        ('cost.dataflow.reuse_factor=stem_conv', 'reuse_factor is now config.cost.dataflow.folding, a file'),
         ('cost.dataflow.device=zcu10', "expected one of pynq_z2, .*; did you mean 'zcu104'"),
         ('cost.pe_array.frame=s1b0,s1b0', r"frame is \('s1b0', 's1b0'\); expected a list or tuple of names"),
     ],

@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 from networks import of_each_op
+from plans import folded
 
-from tailor_jax import build, graph, model, ops, rewrite, streaming
+from tailor_jax import build, graph, model, ops, rewrite
+from tailor_jax.dataflow import design as designs
 from tailor_jax.graph import Graph, GraphError, Node
 
 
@@ -160,7 +162,7 @@ def test_every_op_is_handled_or_refused_by_name(net):
     assert graph.from_json(graph.to_json(net)) == net and node.op in str(net)
     assert rewrite.dead_code(net) == net and rewrite.binarize(net, {}) == net
     assert graph.parameters(net) >= 0 and graph.macs(net) >= 0
-    for walk in (graph.weight_shape, streaming.period_cycles):
+    for walk in (graph.weight_shape, lambda net, _: designs.design(net, folded(net))):
         try:
             walk(net, node)
         except GraphError as error:

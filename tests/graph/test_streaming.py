@@ -1,29 +1,11 @@
-"""The streaming machine's rules against brute force."""
-
-import math
+"""What nodes are as processes of a streaming design, against brute force."""
 
 import pytest
+from plans import folded
 
 from tailor_jax import build, rewrite, streaming
-from tailor_jax.graph import Graph, GraphError, Node
-
-NET = rewrite.fold(build.resnet(8, (8, 8, 3), width=4))
-
-
-def test_reuse_factors_are_those_that_split():
-    for node in NET:
-        if node.op not in ('conv', 'dense'):
-            continue
-        count, channels = streaming.products(NET, node)
-        valid = set(streaming.reuse_factors(NET, node))
-        assert 1 in valid and count * channels in valid
-        for factor in range(1, 2 * channels + 2):
-            if factor in valid:
-                slices, blocks = streaming.reuse_split(NET, node, factor)
-                assert slices * blocks == factor and count % slices == 0 and channels % blocks == 0
-            else:
-                with pytest.raises(GraphError, match=f'reuse factor {factor} does not divide'):
-                    streaming.reuse_split(NET, node, factor)
+from tailor_jax.dataflow import design as designs
+from tailor_jax.graph import Graph, GraphError, Node, parameters
 
 
 @pytest.mark.parametrize(
@@ -57,16 +39,18 @@ def test_an_output_needs_exactly_the_tokens_up_to_its_lag(kernel, stride, paddin
             real = [y * width + x for y, x in pixels if 0 <= y < height and 0 <= x < width]
             distances.append(max(real) - (row * stride[0] * width + column * stride[1]))
     assert max(distances) == lag
-    assert streaming.period_cycles(net, conv, 1) == height * width
 
 
-def test_period_counts_a_pass_for_each_write_and_a_cycle_for_the_rest():
-    node = NET['s2b0_conv1']
-    writes, reads = math.prod(node.shape[:2]), math.prod(NET.in_shape(node)[:2])
-    assert streaming.period_cycles(NET, node, 6) == 6 * writes + (reads - writes)
+def test_products_are_the_weights_of_each_output_channel():
+    net = rewrite.fold(build.resnet(8, (8, 8, 3), width=4))
+    layers = [streaming.products(net, node) for node in net if node.weighted]
+    biases = sum(channels for _, channels in layers)
+    assert sum(count * channels for count, channels in layers) + biases == parameters(net)
+    conv = Node('conv', 'conv', ('input',), (4, 4, 6), (3, 2), padding=(1, 1, 0, 1), groups=2)
+    assert streaming.products(Graph((Node('input', 'input', (), (4, 4, 8)), conv)), conv) == (3 * 2 * 4, 6)
 
 
 def test_a_batch_norm_has_no_process():
     net = build.resnet(8)
     with pytest.raises(GraphError, match='stem_bn.*fold the graph first'):
-        streaming.period_cycles(net, net['stem_bn'])
+        designs.design(net, folded(net))
