@@ -102,8 +102,9 @@ def chains(graph: Graph, target: Dataflow) -> list[Chain]:
         rows = made.rows if first else made.rows[1:]  # the input of a stretch is a row of the one before
         return reduced(rows or [dict.fromkeys(REDUCTIONS, 0)], REDUCTIONS), made.sized.leaving
 
+    found = stretches(folded) or [Stretch(folded, True)]  # an input alone
     parts: list[tuple[tuple[str, ...], Run]] = [
-        (part.graph.gates, functools.partial(run, part, index == 0)) for index, part in enumerate(stretches(folded))
+        (part.graph.gates, functools.partial(run, part, index == 0)) for index, part in enumerate(found)
     ]
     return [carried(parts, None, REDUCTIONS)]
 
