@@ -9,7 +9,6 @@ joins their groups.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 from tailor_jax.graph import Graph, Node
 

@@ -171,7 +171,7 @@ def test_the_picture(capsys, tmp_path):
             ['resnet8', '--target=pe_array', '--bandwidth_gb_s=1e9', '--clock_mhz=1e-9'],
             'dram_bytes_per_cycle must be a number of',
         ),
-        (['resnet8', '--interval_cycles=100'], 'interval_cycles'),
+        (['resnet8', '--interval_cycles=100'], 'nearest that this network can meet is interval_cycles=1024'),
         (['resnet8', '--interval_cycles=0'], r'interval_cycles must be an integer of 1\.\.'),
         (['resnet8', '--weight_bits=0'], r'weight_bits must be an integer of 1\.\.32, got 0'),
         (['resnet8', '--input=8x'], 'HxWxC'),

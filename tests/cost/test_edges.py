@@ -123,9 +123,7 @@ def test_a_network_that_only_streams_takes_the_cycles_of_its_words():
         assert cost.total['latency_cycles'] == words - 1 + latency + FORWARD_CYCLES
 
 
-@pytest.mark.parametrize(
-    'options', [(), ('--json',), ('--target=pe_array',), ('--target=pe_array', '--json')]
-)
+@pytest.mark.parametrize('options', [(), ('--json',), ('--target=pe_array',), ('--target=pe_array', '--json')])
 def test_the_command_prices_an_input_alone(capsys, tmp_path, options):
     graph.save(Graph((INPUT,)), tmp_path / 'alone.json')
     status, out, err = run(capsys, str(tmp_path / 'alone.json'), *options)
