@@ -1,37 +1,32 @@
-"""How many FIFOs of whole networks could be a token less, on the token-by-token simulator; docs/cost_model.md has the
+"""How many FIFOs of whole networks could be a word less, on the word-by-word simulator; docs/cost_model.md has the
 thorough profile's count.
 """
 
 import collections
 
-from fifo_depths import keeps_interval, one_token_less, pruned
+from fifo_depths import built, pruned, run_as_priced
 from hypothesis import HealthCheck, Phase, given, settings
 
 import costmodel
-from costmodel.streams.fifos import built_segments, fifos
-from costmodel.streams.settings import Dataflow
-from costmodel.streams.timing import schedule
-from costmodel.streams.timing.processes import ProcessSegment, Stream
-from tailor_jax import rewrite
+from costmodel.streams.built import Built
+from costmodel.streams.flow import depths as flow
+from costmodel.streams.flow.part import design_segments, edges
 from tailor_jax.graph import Graph
 
-NETWORKS = 600 if settings.default.max_examples > 25 else 30
+THOROUGH = settings.default.max_examples > 25
+NETWORKS, IMAGES = (600, 20) if THOROUGH else (8, 12)
 
 
-def behind_bursts(built: list[ProcessSegment], floor: int) -> set[Stream]:
-    """The streams that hold the tokens of a burst until their even release."""
-    found, before, processes = set(), None, 0
-    for segment in built:
-        after = schedule.depths(segment.graph, segment.period, floor)
-        if before and before.burst and after.period:
-            number, slot = schedule.entry(segment.graph)
-            found.add((number + processes, slot))
-        before, processes = after, processes + len(segment.graph.processes)
+def behind_bursts(made: Built) -> set[str]:
+    """The streams through which words enter a segment, and which hold those of a burst until their even release."""
+    found = set()
+    for segment in design_segments(made.structure.design, made.structure.latency_cycles):
+        found.add(edges(segment.actors)[flow.entry(segment.part)])
     return found
 
 
 def count(networks: int) -> collections.Counter:
-    """How many (FIFOs behind bursts, of which a token less costs throughput) there are: keys (bool, bool)."""
+    """How many (FIFOs between segments, of which a word less costs throughput) there are: keys (bool, bool)."""
     found: collections.Counter = collections.Counter()
 
     @settings(
@@ -42,32 +37,35 @@ def count(networks: int) -> collections.Counter:
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    @given(pruned())
-    def each(case: tuple[Graph, Dataflow]) -> None:
+    @given(pruned(depths=(1, 2), max_gates=3))
+    def each(case: tuple[Graph, costmodel.Dataflow]) -> None:
         graph, target = case
-        cost, folded = costmodel.evaluate(graph, target), rewrite.fold(graph)
-        built = built_segments(folded, target, cost.reuse_factors)
-        bursty = behind_bursts(built, target.stream_depth)
-        for fifo in fifos(folded, target, built):
-            if fifo.depth > target.stream_depth:
-                found[fifo.stream in bursty, not keeps_interval(graph, one_token_less(cost, fifo.name))] += 1
+        made = built(graph, target)
+        between, depths = behind_bursts(made), made.sized.depths
+        interval = run_as_priced(graph, target, IMAGES).interval_cycles
+        if interval is None:  # images of a few pixels, all in before the first is out
+            return
+        for name, depth in depths.items():
+            if depth > target.stream_depth:
+                less = run_as_priced(graph, target, IMAGES, {**depths, name: depth - 1})
+                found[name in between, less.deadlocked or less.interval_cycles != interval] += 1
 
     each()
     return found
 
 
-def test_most_fifos_cannot_be_a_token_less():
+def test_most_fifos_cannot_be_a_word_less():
     """Those of a part that sets the pace are tight; another part, or bursts that are smaller than assumed, may leave
-    one a token too deep.
+    one a word too deep.
     """
     found = count(NETWORKS)
-    for name, bursty in (('all', (False, True)), ('behind no bursts', (False,))):
+    for name, kinds in (('all', (False, True)), ('inside segments', (False,))):
         tight, total = (
-            sum(found[kind, True] for kind in bursty),
-            sum(found[kind, short] for kind in bursty for short in (False, True)),
+            sum(found[kind, True] for kind in kinds),
+            sum(found[kind, short] for kind in kinds for short in (False, True)),
         )
         print(
-            f'FIFOs deeper than stream_depth, {name}: {total}; a token less costs throughput: {tight} '
+            f'FIFOs deeper than stream_depth, {name}: {total}; a word less costs throughput: {tight} '
             f'({100 * tight / total:.0f} %)'
         )
-        assert tight >= 0.8 * total > 0
+        assert tight >= 0.5 * total > 0

@@ -5,12 +5,12 @@ import itertools
 
 import numpy as np
 import pytest
-from fifo_depths import burst, inside, occupancy, random_designs, steady
+from fifo_depths import burst, inside, occupancy, paces, random_designs, steady
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmodel.streams.flow import depths as flow
-from costmodel.streams.flow.part import whole
+from costmodel.streams.flow.part import edges, whole
 from costmodel.streams.flow.settle import settle
 from costmodel.streams.flow.simulate import simulate, trips
 from tailor_jax import build, rewrite
@@ -22,7 +22,7 @@ from tailor_jax.graph import GraphError
 
 SMALL = st.integers(1, 4)
 THOROUGH = settings.default.max_examples > 25
-DESIGNS = settings(max_examples=settings.default.max_examples if THOROUGH else 12)
+DESIGNS = settings(max_examples=settings.default.max_examples if THOROUGH else 10)
 TRIED = 20 if THOROUGH else 1  # FIFOs of a random design that are tried with a word less
 
 
@@ -98,23 +98,23 @@ def in_ticks(times, machine):
 
 def check_alike(machine, found, design, interval):
     """Every word of every FIFO of an image takes its place and is read when it does in the simulator."""
-    for edge, name in inside(design).items():
+    for edge, name in edges(design.actors).items():
         for ours, theirs in zip(machine.times(edge), found.times[name], strict=True):
             np.testing.assert_array_equal(as_one_image(ours, machine, interval), in_ticks(theirs, machine))
     np.testing.assert_array_equal(as_one_image(machine.left(), machine, interval), in_ticks(found.outputs, machine))
 
 
 @DESIGNS
-@given(random_designs(max_gates=2), st.sampled_from([0, 0, 1, 7]), st.randoms(use_true_random=False))
-def test_the_machine_is_the_simulator_in_its_steady_state(case, slower, rng):
+@given(random_designs(max_gates=2), st.data(), st.randoms(use_true_random=False))
+def test_the_machine_is_the_simulator_in_its_steady_state(case, data, rng):
     """With room everywhere, and with FIFOs of random depths: the same times of all words, or neither keeps the pace."""
     design, latency = case
     part, names = whole(design, latency), inside(design)
-    interval = flow.own_period(part) + slower
+    interval = data.draw(paces(part))
     machine, most = flow.unbounded(part, interval)
     found = steady(design, latency, {}, interval)
     check_alike(machine, found, design, interval)
-    for edge, name in names.items():
+    for edge, name in edges(design.actors).items():
         assert most.streams[edge] == occupancy(*found.times[name], interval)
     assert most.leaving.burst == burst(found, latency[design.actors[-1].name], interval)
     depths = {edge: max(1, most.streams[edge] - rng.choice([0, 0, 0, 1, 3])) for edge in names}
@@ -125,18 +125,19 @@ def test_the_machine_is_the_simulator_in_its_steady_state(case, slower, rng):
 
 
 @DESIGNS
-@given(random_designs(max_gates=2), st.sampled_from([1, 1, 2, 32]), st.randoms(use_true_random=False))
-def test_depths_keep_the_pace_and_none_could_be_less(case, floor, rng):
+@given(random_designs(max_gates=2), st.data(), st.sampled_from([1, 1, 2, 32]), st.randoms(use_true_random=False))
+def test_depths_keep_the_pace_and_none_could_be_less(case, data, floor, rng):
     """A word less in any one FIFO, and the machine falls behind, or more words must wait behind it to leave evenly."""
     design, latency = case
     part, names = whole(design, latency), inside(design)
-    interval, last = flow.own_period(part), latency[design.actors[-1].name]
+    interval, last = data.draw(paces(part)), latency[design.actors[-1].name]
     found = flow.depths(part, interval, floor)
     depths = {name: found.streams[edge] for edge, name in names.items()}
     state = steady(design, latency, depths, interval)
     assert state.latency_cycles == flow.latency_cycles(
         part, interval, {edge: depths[name] for edge, name in names.items()}
     )
+    assert found.streams[flow.entry(part)] == max(floor, occupancy(*state.times[IN_PORT], interval))
     waiting = burst(steady(design, latency, {}, interval), last, interval)
     assert burst(state, last, interval) == found.leaving.burst <= waiting
     deeper = [name for name, depth in depths.items() if depth > floor]
@@ -145,35 +146,27 @@ def test_depths_keep_the_pace_and_none_could_be_less(case, floor, rng):
         assert less is None or burst(less, last, interval) > waiting, (name, depths)
 
 
-def resnet(lanes, outputs, skips='long', absorb=True):
-    graph = rewrite.fold(build.resnet(8, (8, 8, 1), width=8, skips=skips))
+def resnet(lanes, outputs):
+    graph = rewrite.fold(build.resnet(8, (8, 8, 1), width=8))
     layers = {node.name: fold.Layer('all', 1, min(outputs, node.shape[2])) for node in graph.nodes if node.op == 'conv'}
     layers['head_dense'] = fold.Layer('all', 1, 1)
     made = fold.Folding(dict.fromkeys(graph.by_name, lanes), layers)
-    return designs.design(graph, made, designs.absorbable(graph) if absorb else {})
+    return designs.design(graph, made, designs.absorbable(graph))
 
 
-@pytest.mark.parametrize('absorb', [True, False])
-def test_one_word_less_in_any_fifo_costs_throughput(absorb):
-    design = resnet(1, 4, absorb=absorb)
+def test_one_word_less_in_any_fifo_costs_throughput():
+    """Of the network as it runs, taking words as fast as it can."""
+    design = resnet(1, 4)
     latency = {actor.name: 3 for actor in design.actors}
     part, names = whole(design, latency), inside(design)
     interval = flow.own_period(part)
-    found = flow.depths(part, interval, 1)
+    found = flow.depths(part, interval)
     depths = {name: found.streams[edge] for edge, name in names.items()}
-    run = simulate(design, latency, depths, 10)
-    assert run.interval_cycles == interval
-    tight = [
-        name
-        for name in depths
-        if depths[name] > 1 and _slower(design, latency, depths | {name: depths[name] - 1}, interval)
-    ]
-    assert set(tight) == {name for name in depths if depths[name] > 1}
-
-
-def _slower(design, latency, depths, interval):
-    run = simulate(design, latency, depths, 10)
-    return run.deadlocked or run.interval_cycles is None or run.interval_cycles > interval
+    assert simulate(design, latency, depths, 8).interval_cycles == interval
+    for name in depths:
+        if depths[name] > 1:
+            run = simulate(design, latency, depths | {name: depths[name] - 1}, 8)
+            assert run.deadlocked or run.interval_cycles is None or run.interval_cycles > interval, name
 
 
 def test_random_stalls_change_no_order_and_never_deadlock():
@@ -182,7 +175,7 @@ def test_random_stalls_change_no_order_and_never_deadlock():
     part = whole(design, latency)
     found = flow.depths(part, flow.own_period(part), 1)
     depths = {name: found.streams[edge] for edge, name in inside(design).items()}
-    for seed in range(5):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         run = simulate(
             design, latency, depths, 3, stall=lambda rng=rng: int(rng.integers(0, 20) == 0) * int(rng.integers(1, 40))

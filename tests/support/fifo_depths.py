@@ -13,8 +13,10 @@ from random_foldings import foldings
 from random_graphs import nested_graphs
 
 import costmodel
-from costmodel.streams.evaluate import Built, built_whole
-from costmodel.streams.flow.part import edges
+from costmodel.streams.built import Built
+from costmodel.streams.evaluate import built_whole
+from costmodel.streams.flow import depths as flow
+from costmodel.streams.flow.part import Part, edges
 from costmodel.streams.flow.simulate import Run, Time, simulate
 from tailor_jax import rewrite
 from tailor_jax.dataflow import design as designs
@@ -37,18 +39,27 @@ def random_designs(draw: st.DrawFn, max_gates: int = 3) -> tuple[Design, dict[st
 
 
 @st.composite
-def pruned(draw: st.DrawFn, max_gates: int = 4) -> tuple[Graph, costmodel.Dataflow]:
+def pruned(
+    draw: st.DrawFn, max_gates: int = 4, depths: Sequence[int] = (1, 2, 32, 32)
+) -> tuple[Graph, costmodel.Dataflow]:
     """A random graph with random skips removed, and a target that was settled when all were open."""
     graph = draw(nested_graphs(max_gates))
     height, width, _ = graph.input.shape
     target = costmodel.dataflow(
         add=draw(st.sampled_from(['separate', 'absorbed'])),
         skip=draw(st.sampled_from(['clone', 'line_buffer'])),
-        stream_depth=draw(st.sampled_from([1, 2, 32, 32])),
+        stream_depth=draw(st.sampled_from(depths)),
         interval_cycles=draw(st.sampled_from([None, 4 * height * width, 40 * height * width])),
     )
     target = costmodel.settled(graph, target)
     return rewrite.binarize(graph, {gate: draw(st.integers(0, 1)) for gate in graph.gates}), target
+
+
+@st.composite
+def paces(draw: st.DrawFn, part: Part) -> int:
+    """Cycles an image that a part can keep: those of its slowest process or some more, mostly whole cycles a word."""
+    interval = flow.own_period(part) + draw(st.sampled_from([0, 0, 1, 7]))
+    return interval if draw(st.integers(0, 3)) == 0 else -(-interval // part.words) * part.words
 
 
 def inside(design: Design) -> dict[tuple[int, int], str]:

@@ -31,12 +31,6 @@ class _Fifo:
     readable: list[Time] = dataclasses.field(default_factory=list)
     read: list[Time] = dataclasses.field(default_factory=list)
 
-    @property
-    def max_occupancy(self) -> int:
-        """Most words that have a place at once, from the cycle in which it is taken to that of the read."""
-        free = [time + 1 for time in self.read]
-        return max((n + 1 - bisect.bisect_right(free, time) for n, time in enumerate(self.placed)), default=0)
-
 
 def trips(process: Process, images: int) -> Iterator[Trip]:
     """The trips of a batch of images, the last of which is flushed."""
@@ -125,8 +119,8 @@ class Run:
       outputs: the cycle in which each word that left the network can be read; fewer than expected after a deadlock.
       driven_until: the cycle in which the first process to do so ended its last read; -1 after a deadlock.
       per_image: words of the output in one image.
-      times: {stream: (cycles in which its words took their places, cycles in which they were read)}, of all FIFOs.
-      occupancy: {stream: most words that had a place at once}.
+      times: {stream: (cycles in which its words took their places, cycles in which they were read)}, of all FIFOs and of
+        the port through which words come in.
       deadlocked: whether processes waited for each other.
     """
 
@@ -134,7 +128,6 @@ class Run:
     driven_until: Time
     per_image: int
     times: dict[str, tuple[list[Time], list[Time]]]
-    occupancy: dict[str, int]
     deadlocked: bool
 
     @property
@@ -157,6 +150,18 @@ class Run:
     def interval_images(self) -> int:
         """How many images `interval_cycles` is the mean over."""
         return len(self._steady)
+
+    @functools.cached_property
+    def occupancy(self) -> dict[str, int]:
+        """{stream: most words that had a place at once, from the cycle in which it is taken to that of the read}."""
+        found = {}
+        for name, (placed, read) in self.times.items():
+            if name == IN_PORT:
+                continue
+            free = [time + 1 for time in read]
+            present = (n + 1 - bisect.bisect_right(free, time) for n, time in enumerate(placed))
+            found[name] = max(present, default=0)
+        return found
 
     @functools.cached_property
     def _steady(self) -> list[Time]:
@@ -222,7 +227,5 @@ def simulate(
     per_image = result.shape[0] * result.shape[1] * result.shape[2] // design.folding.lanes[result.name]
     deadlocked = len(outputs) < images * per_image
     ends = [-1] if deadlocked else [fifos[name].read[-1] for actor in design.actors for name in actor.inlets]
-    inside = {name: fifo for name, fifo in fifos.items() if name not in (IN_PORT, OUT_PORT)}
-    times = {name: (fifo.placed, fifo.read) for name, fifo in inside.items()}
-    occupancy = {name: fifo.max_occupancy for name, fifo in inside.items()}
-    return Run(outputs, min(ends), per_image, times, occupancy, deadlocked)
+    times = {name: (fifo.placed, fifo.read) for name, fifo in fifos.items() if name != OUT_PORT}
+    return Run(outputs, min(ends), per_image, times, deadlocked)
