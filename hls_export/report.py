@@ -164,7 +164,8 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     predicted = hardware.read(path, tuple(TAGS))
     found = read_csynth(csynth)
     nodes = {row['name']: row for row in predicted.nodes}
-    charged = {fifo['producer']: fifo['node'] for fifo in predicted.fifos if fifo['consumer'] == CLONE}
+    clones = [fifo for fifo in predicted.fifos if fifo['consumer'].endswith(f'__{CLONE}')]
+    charged = {fifo['consumer'].removesuffix(f'__{CLONE}'): fifo['node'] for fifo in clones}
     synthesis: dict[str, list[Instance]] = {}
     unmatched = []
     for module, instance in found.instances.items():

@@ -17,6 +17,7 @@ from tailor_jax import streaming
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow.design import Actor, Design, Stream
+from tailor_jax.dataflow.packing import PACKED_BITS, chain
 from tailor_jax.dataflow.plan import Plan
 from tailor_jax.dataflow.process import Convert, Window, Words, period_cycles
 from tailor_jax.graph import GraphError, Node
@@ -30,7 +31,6 @@ from tailor_jax.ops import ACCUMULATED
 MOST_SUM_BITS, MOST_OUT_BITS = 62, 31  # that the simulations' integers hold
 _MULTIPLIERS = {'auto': 'any', 'dsp': 'dsp', 'lut': 'fabric'}
 # Two products share a multiplier of 27 x 18 bits if each keeps within its 18 bits of the result.
-PACKED_BITS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,6 +206,7 @@ def _mac(qgraph: QGraph, design: Design, plan: Plan, qnode: QNode) -> tuple[dict
             f'{weight_type.bits} and inputs of {source.bits}'
         )
     _check_bits(qnode, qnode.acc.bits)
+    products = fold.taps_at_once(node, layer.taps) * layer.lanes
     slices, blocks = fold.slices_and_blocks(design.graph, node, layer)
     sizes: dict[str, Size] = {
         'weight_bits': weight_type.bits,
@@ -221,6 +222,7 @@ def _mac(qgraph: QGraph, design: Design, plan: Plan, qnode: QNode) -> tuple[dict
         'image_trips': fold.steps(design.graph, node, layer) * slices * blocks,
         'depthwise': fold.is_depthwise(design.graph, node),
         'packed': packed,
+        'chain': chain(products, weight_type.bits, source.bits) if packed else 1,
         'multiply': _MULTIPLIERS[plan.multiplier],
     }
     return {'in_t': source, 'weight_t': weight_type, 'sum_t': qnode.acc}, sizes

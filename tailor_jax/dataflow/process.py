@@ -1,19 +1,21 @@
 """The processes of a streaming design: which trips of a pipelined loop read and write a word, and what a trip takes.
 
-A stream carries words of `lanes` channels; a pixel of C channels is F = C / lanes words, channels in order, and an image
-H W F words. A process is a loop whose trips follow one another for ever, an image's behind the last one's. A trip takes
-`cost` cycles, reads at most a word of each inlet in its first cycle, and writes at most a word to each outlet at its end:
+A stream carries words of `lanes` channels; a pixel of C channels is F = C / lanes words, channels in order, and an
+image H W F words. A process is a loop whose trips follow one another for ever, an image's behind the last one's. A trip
+takes `cost` cycles, reads at most a word of each inlet in its first cycle, and writes at most a word to each outlet at
+its end:
 
-    begin_k   = max(begin_{k-1} + cost_{k-1}, t of every word it reads)               t: cycle from which a word can be read
-    end_k     = max(begin_k + cost_k - 1, cycle behind the read of word n - depth of every FIFO that it writes word n to)
-    written_k = end_k + L          t = written_k + FORWARD_CYCLES                      a trip of one cycle begins when it ends
+    begin_k   = max(begin_{k-1} + cost_{k-1}, t of every word it reads)         t: cycle from which a word can be read
+    end_k     = max(begin_k + cost_k - 1, cycle behind the read of word n - depth of each FIFO that it writes word n to)
+    written_k = end_k + L          t = written_k + FORWARD_CYCLES               a trip of one cycle begins when it ends
 
-A word takes its place in a FIFO when its trip ends, L cycles before it is written: a trip that finds no place waits, and
-nothing that is under way ever has to (credits; in hardware a counter of the words that were promised and not yet read).
-So pipelines never stall, and depth counts what they hold.
+A word takes its place in a FIFO when its trip ends, L cycles before it is written: a trip that finds no place waits,
+and nothing that is under way ever has to (credits; in hardware a counter of the words that were promised and not yet
+read). So pipelines never stall, and depth counts what they hold.
 
-    Window    the taps of a window, for convolutions and pools. Pixel k is read in visit k, F trips; the anchor pixel of that
-              visit is k - lag (`lag_pixels`); if it lies on the stride grid of its image the visit emits `emits` words:
+    Window    the taps of a window, for convolutions and pools. Pixel k is read in visit k, F trips; the anchor pixel of
+              that visit is k - lag (`lag_pixels`); if it lies on the stride grid of its image the visit emits `emits`
+              words:
 
                   taps      words emitted                       what a word holds
                   all       F          channel words            kh kw taps of `lanes` channels
@@ -22,8 +24,8 @@ So pipelines never stall, and depth counts what they hold.
 
               and has so many trips, the first F of which read. What it hands on of the pixels it holds (a skip) is
               written as it is read: in visit k, the words of pixel k - `taps_pixels[i]`.
-    Mac       N_s words in, N_b words out a pixel and group: PE accumulators each. In the first of N_b passes over the N_s
-              words each is read, multiplied and kept; the other passes take N_s cycles and read nothing.
+    Mac       N_s words in, N_b words out a pixel and group: PE accumulators each. In the first of N_b passes over the
+              N_s words each is read, multiplied and kept; the other passes take N_s cycles and read nothing.
     Convert   words of one width into words of another, one of which is a multiple of the other; a further inlet (the
               skip of an absorbed add) is read with every word that is written.
     Words     a word of every inlet in, a word to every outlet, a cycle.
@@ -136,8 +138,9 @@ def program(process: Process, images: int = 0) -> Program:
 
 @functools.lru_cache(maxsize=4096)
 def repeats(process: Process) -> int:
-    """The greatest number of equal parts that the trips of an image are made of: each reads and writes as the one before,
-    as many words and trips later. A layer without stride does the same for every pixel."""
+    """The greatest number of equal parts that the trips of an image are made of: each reads and writes as the one
+    before, as many words and trips later. A layer without stride does the same for every pixel.
+    """
     whole = program(process)
     streams = (*whole.reads, *whole.writes)
     left, count = math.gcd(len(whole.cost), *map(len, streams)), 1

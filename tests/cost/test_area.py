@@ -18,6 +18,7 @@ from costmodel.streams.area.unit import Options, dsp_count
 from tailor_jax import build, rewrite, streaming
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import packing
 from tailor_jax.dataflow.folding import Folding, Layer
 from tailor_jax.dataflow.process import Mac
 from tailor_jax.graph import Graph, Node, macs
@@ -47,7 +48,7 @@ def test_two_sums_of_packed_products_come_apart(w, a, products, data):
 def test_chains_hold_all_products_and_are_as_few_as_can_be(kind, products, w, a):
     count = latency.chain(kind, products, w, a)
     places = latency.places(products, count)
-    assert sum(places) == products and 1 <= count <= latency.CHAIN and list(places) == sorted(places)
+    assert sum(places) == products and 1 <= count <= packing.CHAIN and list(places) == sorted(places)
     assert (
         math.ceil(products / count) == math.ceil(products / latency.chain('dsp', 1000 * products, w, a))
         or kind != 'dsp'

@@ -38,7 +38,7 @@ def project(tmp_path_factory):
             Node('sum', 'add', ('conv0', 'stem'), shape),
         )
     )
-    cost = costmodel.evaluate(graph, costmodel.dataflow(reuse_factor=1))
+    cost = costmodel.evaluate(graph, costmodel.dataflow(add='separate', skip='clone'))
     net = random_qgraph(graph)
     path = tmp_path_factory.mktemp('report') / 'p'
     hardware = costmodel.to_json(cost, network='small')

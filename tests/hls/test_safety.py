@@ -230,7 +230,7 @@ def skip_project(path) -> Path:
         Node('conv0', 'conv', ('stem',), shape, bias=True, **window),
         Node('sum', 'add', ('conv0', 'stem'), shape),
     )
-    cost = costmodel.evaluate(Graph(nodes), costmodel.dataflow(reuse_factor=1))
+    cost = costmodel.evaluate(Graph(nodes), costmodel.dataflow())
     net = random_qgraph(Graph(nodes))
     return hls_export.write(
         path, net, plan_of(net.graph), random_images(net, 3), np.zeros(3, int), costmodel.to_json(cost, network='small')

@@ -18,6 +18,7 @@ import hls_export
 from hls_export import csim
 from hls_export import index as indexing
 from tailor_jax import build, rewrite
+from tailor_jax.dataflow import packing
 from tailor_jax.dataflow.folding import TAPS, Folding, Layer
 from tailor_jax.dataflow.plan import Plan
 from tailor_jax.fields import header
@@ -169,28 +170,31 @@ def test_depthwise_pool_relu_and_wide_types(tmp_path):
     check_all(tmp_path / 'p', qgraph, folded(qgraph.graph, **layers))
 
 
-def ends(channels: int, weights: np.ndarray, signed: bool) -> tuple[QGraph, np.ndarray]:
-    """(a 1x1 convolution with these weights, images of the ends of its input's type)"""
+def ends(weights: np.ndarray, signed: bool, inputs: int) -> tuple[QGraph, np.ndarray]:
+    """(a 1x1 convolution with these weights for each of its inputs, images of the ends of its input's type)"""
+    channels = len(weights)
     source, kind = Fixed(8, 0, signed), Fixed(8, 0)
-    nodes = (Node('input', 'input', (), (2, 2, 1)), Node('conv', 'conv', ('input',), (2, 2, channels)))
-    bound = int(np.abs(weights).max()) * 256
-    acc, out = fx.smallest(-bound, bound, 0), Fixed(17, 0)
+    nodes = (Node('input', 'input', (), (2, 2, inputs)), Node('conv', 'conv', ('input',), (2, 2, channels)))
+    bound = int(np.abs(weights).max()) * 256 * inputs
+    acc, out = fx.smallest(-bound, bound, 0), Fixed(21, 0)
     bias = np.zeros(channels, np.int64)
-    conv = QNode(nodes[1], out, acc, weights.reshape(1, 1, 1, channels), bias, kind)
+    conv = QNode(nodes[1], out, acc, np.tile(weights, (1, 1, inputs, 1)), bias, kind)
     values = np.array([source.lo, source.lo + 1, source.hi - 1, source.hi])
-    return QGraph((QNode(nodes[0], source, source), conv)), values.reshape(1, 2, 2, 1)
+    return QGraph((QNode(nodes[0], source, source), conv)), np.repeat(values, inputs).reshape(1, 2, 2, inputs)
 
 
-@pytest.mark.parametrize('signed', [True, False])
-def test_two_products_of_a_multiplier_are_both_exact(tmp_path, signed):
-    """Every pair of the ends of the weights' type and of small weights, where the low product borrows from the high
-    one; an odd output stays alone."""
+@pytest.mark.parametrize('signed, inputs', [(True, 1), (False, 1), (True, 7), (False, 12)])
+def test_two_products_of_a_multiplier_are_both_exact(tmp_path, signed, inputs):
+    """Every pair of the ends of the weights' type and of small weights, where the low products borrow from the high
+    ones, alone and added up in chains; an odd output stays alone."""
     few = (-128, -127, -1, 0, 1, 126, 127)
     weights = np.array([each for low in few for high in few for each in (low, high)] + [-3])
-    qgraph, images = ends(len(weights), weights, signed)
-    made = plan_of(qgraph.graph, packed=('conv',))
+    qgraph, images = ends(weights, signed, inputs)
+    at_once = folded(qgraph.graph, conv=Layer('all', inputs, len(weights)))
+    made = plan_of(qgraph.graph, at_once, packed=('conv',))
     hls_export.write(tmp_path / 'p', qgraph, made, images, np.zeros(1, int))
-    assert 'packed = true' in (tmp_path / 'p' / 'layers.h').read_text()
+    layers = (tmp_path / 'p' / 'layers.h').read_text()
+    assert 'packed = true' in layers and f'chain = {packing.chain(inputs, 8, 8)};' in layers
     for mode in ('strict', 'cycle'):
         np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p', mode)(images), run_int(qgraph, images))
 

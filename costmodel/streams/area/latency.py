@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 
+from tailor_jax.dataflow import packing
+
 WINDOW = 2
 CONVERT = 1
 WORDS = 1
 CLONE = 0
 DSP_CYCLES = 3  # input, product and sum registers of a DSP
-CHAIN = 4  # products that are added within DSPs, at most
 
 
 def levels(count: int) -> int:
@@ -30,17 +31,14 @@ def levels(count: int) -> int:
 
 
 def chain(multiplier: str, products: int, weight_bits: int, activation_bits: int) -> int:
-    """Products that are added within DSPs one after another, the chains being as equal as can be.
-
-    Of a pair of products the lower sum has 18 bits: n of them fit if n 2^(w-1) (2^a - 1) < 2^17.
-    """
-    if multiplier == 'lut':
-        return 1
-    most = CHAIN
-    if multiplier == 'pair':
-        largest = ((1 << activation_bits) - 1) << (weight_bits - 1)
-        most = max(1, min(CHAIN, ((1 << 17) - 1) // largest))
-    return math.ceil(products / math.ceil(products / most))
+    """Products that are added within DSPs one after another, the chains being as equal as can be."""
+    match multiplier:
+        case 'lut':
+            return 1
+        case 'pair':
+            return packing.chain(products, weight_bits, activation_bits)
+        case _:
+            return math.ceil(products / math.ceil(products / packing.CHAIN))
 
 
 def places(products: int, chain: int) -> tuple[int, ...]:

@@ -1,19 +1,20 @@
 """The streaming machine with bounded FIFOs as max-plus equations over arrays of times, an element a word or a trip.
 
-Trip k of an actor takes cost_k cycles, what it reads can be read from cycle arrival_k on, and it may not end before cycle
-room_k (`tailor_jax.dataflow.process`). With S_k the sum of cost_j over j < k, the trip behind it begins no earlier than
+Trip k of an actor takes cost_k cycles, what it reads can be read from cycle arrival_k on, and it may not end before
+cycle room_k (`tailor_jax.dataflow.process`). With S_k the sum of cost_j over j < k, the trip behind it begins no
+earlier than
 
     next_k  = end_k + 1 = max(next_{k-1} + cost_k, arrival_k + cost_k, room_k + 1)
             = S_{k+1} + max over j <= k of max(arrival_j - S_j, room_j + 1 - S_{j+1})
     read_k  = max(next_{k-1}, arrival_k), or next_k - 1 where cost_k = 1
 
 For word n of a FIFO of depth d, written by an actor of latency L: arrival of the trip that reads it >= end of the trip
-that writes it + L + FORWARD_CYCLES, and room of the trip that writes word n + d >= read of word n + 1. The least solution
-is a machine that never waits without need. It is found by computing actors anew, each as a whole with one cumulative
-maximum, forward and backward in turn, until none moves.
+that writes it + L + FORWARD_CYCLES, and room of the trip that writes word n + d >= read of word n + 1. The least
+solution is a machine that never waits without need. It is found by computing actors anew, each as a whole with one
+cumulative maximum, forward and backward in turn, until none moves (`settle`).
 
-Times repeat: trip k of the next image is `period` later. So arrays hold one image, or one of the equal parts that an image
-is made of (`process.repeats`), and the steady state is found without what precedes it.
+Times repeat: trip k of the next image is `period` later. So arrays hold one image, or one of the equal parts that an
+image is made of (`process.repeats`), and the steady state is found without what precedes it.
 """
 
 from __future__ import annotations

@@ -57,22 +57,28 @@ template <> struct multiplier<fabric> {
     }
 };
 
-// Two products of one input by one multiplier: (high 2^18 + low) input. The low product is the low 18 bits with their sign; where it is
-// negative it has borrowed from the high one.
-template <class product_t> struct pair {
-    product_t low, high;
+// Two products of one input by one multiplier, (high 2^18 + low) input, added up over a chain of DSPs and then taken apart: the sum of
+// the low products is the low 18 bits with their sign, which holds `chain` of them; where it is negative it has borrowed from the other.
+using packed_t = ap_int<27>;
+using chain_t = ap_int<40>;
+
+template <class weight_t, class in_t> inline chain_t two_products(const weight_t low, const weight_t high, const in_t input) {
+#pragma HLS INLINE
+    const packed_t weights = packed_t(packed_t(high) * packed_t(1 << 18)) + packed_t(low);
+    const chain_t both = chain_t(weights) * chain_t(input);
+#pragma HLS BIND_OP variable=both op=mul impl=dsp
+    return both;
+}
+
+template <class sum_t> struct pair {
+    sum_t low, high;
 };
 
-template <class product_t, class weight_t, class in_t> inline pair<product_t> two_products(const weight_t low, const weight_t high, const in_t input) {
+template <class sum_t> inline pair<sum_t> apart(const chain_t both) {
 #pragma HLS INLINE
-    using packed_t = ap_int<27>;
-    using both_t = ap_int<37>;
-    const packed_t weights = packed_t(packed_t(high) * packed_t(1 << 18)) + packed_t(low);
-    const both_t both = both_t(weights) * both_t(input);
-#pragma HLS BIND_OP variable=both op=mul impl=dsp
-    const both_t upper = both >> 18, lower = both & both_t((1 << 18) - 1);
-    const bool borrowed = lower >= both_t(1 << 17);
-    return {product_t(borrowed ? both_t(lower - both_t(1 << 18)) : lower), product_t(borrowed ? both_t(upper + both_t(1)) : upper)};
+    const chain_t upper = both >> 18, lower = both & chain_t((1 << 18) - 1);
+    const bool borrowed = lower >= chain_t(1 << 17);
+    return {sum_t(borrowed ? chain_t(lower - chain_t(1 << 18)) : lower), sum_t(borrowed ? chain_t(upper + chain_t(1)) : upper)};
 }
 
 // A pass's products of one ROM word, summed for each output.
@@ -92,8 +98,11 @@ template <class cfg> inline typename mac_shape<cfg>::sums products(const rom<cfg
         } else if (!cfg::packed || (o % 2 == 0 && o + 1 == cfg::outputs)) {
             for (int s = 0; s < simd; ++s) sum += multiplier<cfg::multiply>::template times<sum_t>(weight_t(weight[o * simd + s]), values[s]);
         } else if (o % 2 == 0) {
-            for (int s = 0; s < simd; ++s) {
-                const pair<sum_t> both = two_products<sum_t>(weight_t(weight[o * simd + s]), weight_t(weight[(o + 1) * simd + s]), values[s]);
+            for (int first = 0; first < simd; first += cfg::chain) {
+                chain_t chained = 0;
+                for (int s = first; s < simd && s < first + cfg::chain; ++s)
+                    chained += two_products(weight_t(weight[o * simd + s]), weight_t(weight[(o + 1) * simd + s]), values[s]);
+                const pair<sum_t> both = apart<sum_t>(chained);
                 sum += both.low;
                 above += both.high;
             }
