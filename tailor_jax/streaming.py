@@ -27,8 +27,8 @@ def unsupported(node: Node) -> GraphError:
 
 
 def lag(graph: Graph, node: Node) -> int:
-    """D = (fh - 1 - top) W + (fw - 1 - left): pixels from a window's anchor to its last one, over an (H, W, C) input with a
-    kernel of (fh, fw) and a padding of (top, ..., left, ...).
+    """D = (fh - 1 - top) W + (fw - 1 - left): pixels from a window's anchor to its last one, over an (H, W, C) input
+    with a kernel of (fh, fw) and a padding of (top, ..., left, ...).
 
     Raises GraphError where padding asks for more outputs than there are anchor pixels.
     """

@@ -1,4 +1,4 @@
-"""Folded streams: programs against loops, the machine against the simulator, depths that are enough and none too many."""
+"""Folded streams: programs against loops, the machine against the simulator, depths that are enough, none too many."""
 
 import dataclasses
 import itertools

@@ -49,8 +49,8 @@ def depths_at(design: designs.Design, latency: dict[str, int], interval: int | N
 @pytest.mark.parametrize('lanes', [1, 4])
 @pytest.mark.parametrize('convs', [1, 2, 3])
 def test_a_skip_over_n_convolutions_holds_n_rows_and_n_pixels_and_what_their_pipelines_hold(convs, lanes, absorb):
-    """A word a cycle everywhere, F words a pixel: n (W + 1) F + 1, and L + FORWARD_CYCLES for the clone and every process
-    of the main branch before the add.
+    """A word a cycle everywhere, F words a pixel: n (W + 1) F + 1, and L + FORWARD_CYCLES for the clone and every
+    process of the main branch before the add.
     """
     width, channels, rng = 7, 4, random.Random(convs)
     graph = skip_over(convs, width, channels=channels, groups=channels)

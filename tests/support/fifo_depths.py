@@ -112,8 +112,9 @@ def _image(run: Run, images: int, index: int, interval: int) -> Steady:
 
 
 def occupancy(placed: Sequence[Time], read: Sequence[Time], interval: int) -> int:
-    """The most words in a FIFO at once, of times that repeat with the interval: a word is there from the cycle in which it
-    takes its place to that of its read."""
+    """The most words in a FIFO at once, of times that repeat with the interval: a word is there from the cycle in
+    which it takes its place to that of its read.
+    """
     return _present(placed, [time + 1 for time in read], interval)
 
 

@@ -119,8 +119,8 @@ class Run:
       outputs: the cycle in which each word that left the network can be read; fewer than expected after a deadlock.
       driven_until: the cycle in which the first process to do so ended its last read; -1 after a deadlock.
       per_image: words of the output in one image.
-      times: {stream: (cycles in which its words took their places, cycles in which they were read)}, of all FIFOs and of
-        the port through which words come in.
+      times: {stream: (cycles in which its words took their places, cycles in which they were read)}, of all FIFOs and
+        of the port through which words come in.
       deadlocked: whether processes waited for each other.
     """
 
