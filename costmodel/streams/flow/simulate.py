@@ -3,8 +3,8 @@ latencies are checked against.
 
 It shares nothing with `machine` and `depths`: a process is a loop that follows the text of
 `tailor_jax.dataflow.process`, a FIFO is a list of the cycles in which words took their places, one of those in which
-they can be read, and one of those in which they were read. Times depend on words only by their position, so processes may run in any order, each as far as
-it gets (a Kahn network). It stops early if nobody can go on: deadlock.
+they can be read, and one of those in which they were read. Times depend on words only by their position, so processes
+may run in any order, each as far as it gets (a Kahn network). It stops early if nobody can go on: deadlock.
 """
 
 from __future__ import annotations
