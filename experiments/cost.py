@@ -28,6 +28,7 @@ from tailor_jax import rewrite
 from tailor_jax.dataflow import folding_file
 from tailor_jax.dataflow.folding import Folding, covers
 from tailor_jax.graph import Graph, GraphError
+from tailor_jax.ops import STREAMED
 
 FOLDING = 'folding.json'
 EXPORTED = 'dataflow'  # the target of every run's design, whatever its skips are priced on
@@ -143,8 +144,9 @@ def _telling(config: Config, name: str) -> Iterator[None]:
 
 
 def keep_folding(config: Config, graph: Graph, workdir: Path) -> None:
-    """Writes how far the layers of a run's design are unrolled, whichever skips will be left, to W/folding.json."""
-    if not (workdir / FOLDING).exists():
+    """Writes how far the layers of a run's design are unrolled, whichever skips will be left, to W/folding.json; not of
+    a network that no streaming design runs."""
+    if not (workdir / FOLDING).exists() and {node.op for node in rewrite.fold(graph).nodes} <= STREAMED:
         target = cast(costmodel.Dataflow, settled_of(config, graph, EXPORTED))
         assert isinstance(target.folding, Folding), 'it is settled'
         interval_cycles = costmodel.evaluate(graph, target).total['interval_cycles']
@@ -159,8 +161,11 @@ def kept_design(config: Config, graph: Graph, workdir: Path) -> costmodel.Datafl
       graph: with every skip.
       workdir: W.
     """
+    target = dataflow_of(config)
+    if not (workdir / FOLDING).exists():  # it says what the network has that no design runs
+        return cast(costmodel.Dataflow, targets.settled(graph, target))
     folding, _ = folding_file.load(workdir / FOLDING, rewrite.fold(graph))
-    return dataclasses.replace(dataflow_of(config), folding=folding)
+    return dataclasses.replace(target, folding=folding)
 
 
 def check_sections(config: Config) -> None:
@@ -182,7 +187,9 @@ def cost_of(config: Config, graph: Graph, charged: bool = True) -> HardwareCost:
     """
     check_sections(config)
     cost = HardwareCost(graph, settled_of(config, graph), tuple(config.cost.resources) or RESOURCES[config.cost.target])
-    settled_of(config, graph, EXPORTED)  # the design before training, not at the export
+    if config.cost.target != EXPORTED:  # its design before training, not at the export
+        with _telling(config, EXPORTED):
+            targets.check_names(graph, target_of(config, EXPORTED))
     with _telling(config, config.cost.target):
         priced = cost.table.resources
     for resource in cost.resources:

@@ -22,12 +22,13 @@ GRAPH_SIDE = ('array_schedule', 'command', 'fields', 'files', 'graph', 'ops', 's
 OF_TAILOR_JAX = {
     'costmodel': (
         *(*GRAPH_SIDE, 'build', 'rewrite'),
-        *('dataflow.design', 'dataflow.folding', 'dataflow.folding_file', 'dataflow.plan', 'dataflow.process'),
+        *('dataflow.design', 'dataflow.folding', 'dataflow.folding_file', 'dataflow.packing', 'dataflow.plan'),
+        'dataflow.process',
         'integers.fixed',
     ),
     'hls_export': (
         *(*GRAPH_SIDE, 'array_isa', 'node', 'integers.fixed', 'integers.mean', 'integers.qgraph'),
-        *('dataflow.design', 'dataflow.folding', 'dataflow.plan', 'dataflow.process'),
+        *('dataflow.design', 'dataflow.folding', 'dataflow.packing', 'dataflow.plan', 'dataflow.process'),
     ),
 }
 # Parts of the libraries that do: what is differentiable, and what reads its tables.

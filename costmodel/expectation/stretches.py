@@ -80,8 +80,6 @@ def _readers(graph: Graph, node: Node) -> Iterator[Node]:
             yield reader
             if reader.gate and reader.inputs[0] == node.name:
                 waiting.append(reader)
-                if reader.relu:  # it would join the layer before
-                    yield graph.input
 
 
 def _is_stored(graph: Graph, node: Node) -> bool:

@@ -30,7 +30,7 @@ from costmodel.streams.solved import options_of, solved
 from costmodel.streams.structure import stream_bits
 from tailor_jax import rewrite
 from tailor_jax.dataflow.folding import Folding
-from tailor_jax.graph import Graph
+from tailor_jax.graph import Graph, Node
 
 _ALWAYS_MONOTONE = ('dsp', 'weight_memory_bits', 'line_buffer_bits', 'stream_bits', 'macs', 'bops', 'interval_cycles')
 
@@ -91,22 +91,44 @@ def built_whole(graph: Graph, target: Dataflow) -> tuple[Built, Dataflow]:
 
 
 def chains(graph: Graph, target: Dataflow) -> list[Chain]:
-    """The costs of every setting of the gates: a stretch hands on how words leave it."""
+    """The costs of every setting of the gates: a stretch hands on how words leave it, and which tensor they are of."""
     target = settled(graph, target)
-    folded = rewrite.fold(graph)
-    cycles = pace_cycles(folded, target)
+    cycles = pace_cycles(rewrite.fold(graph), target)
 
     def run(part: Stretch, first: bool, setting: Mapping[str, int], state: Hashable) -> tuple[dict[str, int], Hashable]:
-        assert state is None or isinstance(state, Leaving)
-        made = built(rewrite.fold(rewrite.binarize(part.graph, setting)), target, cycles, state, part.final)
+        assert isinstance(state, _State)
+        entered = part.graph if first else _entered(part.graph, state.tensor)
+        made = built(rewrite.fold(rewrite.binarize(entered, setting)), target, cycles, state.leaving, part.final)
         rows = made.rows if first else made.rows[1:]  # the input of a stretch is a row of the one before
-        return reduced(rows or [dict.fromkeys(REDUCTIONS, 0)], REDUCTIONS), made.sized.leaving
+        last = made.structure.design.graph.output
+        tensor = last.name if last.name in folding_of(target).lanes else last.inputs[0]  # a ReLU that a gate left
+        state = _State(made.sized.leaving, tensor)
+        return reduced(rows or [dict.fromkeys(REDUCTIONS, 0)], REDUCTIONS), state
 
-    found = stretches(folded) or [Stretch(folded, True)]  # an input alone
+    found = stretches(graph) or [Stretch(graph, True)]  # an input alone
     parts: list[tuple[tuple[str, ...], Run]] = [
         (part.graph.gates, functools.partial(run, part, index == 0)) for index, part in enumerate(found)
     ]
-    return [carried(parts, None, REDUCTIONS)]
+    return [carried(parts, _State(None, graph.input.name), REDUCTIONS)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """What a stretch must know of those before it: how words come in, None for a port, and the node that made them."""
+
+    leaving: Leaving | None
+    tensor: str
+
+
+def _entered(graph: Graph, tensor: str) -> Graph:
+    """A stretch whose input has the name of the folded node that makes it."""
+    was = graph.input.name
+
+    def renamed(node: Node) -> Node:
+        inputs = tuple(tensor if name == was else name for name in node.inputs)
+        return dataclasses.replace(node, name=tensor if node.name == was else node.name, inputs=inputs)
+
+    return Graph(tuple(map(renamed, graph.nodes)))
 
 
 def _latency_cycles(found: Built) -> int:

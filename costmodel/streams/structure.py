@@ -22,7 +22,7 @@ from costmodel.streams.settings import Dataflow, activation_bits
 from costmodel.streams.solved import options_of
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow.design import ADAPTED, MAC, WINDOW, Design, Hand
-from tailor_jax.dataflow.folding import Folding
+from tailor_jax.dataflow.folding import Folding, kept
 from tailor_jax.dataflow.plan import taps_pixels
 from tailor_jax.dataflow.process import Average, period_cycles
 from tailor_jax.graph import Graph, Node
@@ -55,6 +55,8 @@ def structure(graph: Graph, target: Dataflow, pace_cycles: int, logits: bool = T
       pace_cycles: see `pace`.
       logits: whether the graph's last node is the network's.
     """
+    assert isinstance(target.folding, Folding), 'a target is settled before it is built'
+    target = dataclasses.replace(target, folding=kept(target.folding, graph))
     bits = widths(graph, target)
     if not logits:  # the last node is like any other
         last = {graph.output.name: activation_bits(target, graph.output)}

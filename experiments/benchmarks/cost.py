@@ -18,11 +18,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from costmodel.streams.timing import schedule, taps
 
 import costmodel
 from costmodel.array import evaluate as array
 from costmodel.array import tiling
+from costmodel.streams.flow import depths
 from experiments import cli
 from tailor_jax import build, rewrite
 
@@ -50,7 +50,7 @@ def cold(function: Callable[[], object]) -> Callable[[], object]:
     """The call with the schedules of earlier ones forgotten."""
 
     def call() -> object:
-        for cached in (schedule.depths, taps.tapped, tiling.search, array.tabulated, array.binarized):
+        for cached in (depths.depths, tiling.search, array.tabulated, array.binarized):
             cached.cache_clear()
         return function()
 
@@ -104,11 +104,11 @@ def arrays(names: Sequence[str]) -> None:
 
 
 def main(options: Any) -> None:
-    target = costmodel.dataflow()
     print('| network | gates | price, ms | tabulate, s | expected and gradient, us |\n|---|---|---|---|---|')
     for name in options.networks.split(','):
         depth, skips = name.split()
         graph = build.resnet(int(depth), skips=skips)
+        target = costmodel.settled(graph, costmodel.dataflow())
         closed = rewrite.binarize(graph, dict.fromkeys(graph.gates, 0))
         price = seconds(cold(functools.partial(costmodel.evaluate, closed, target)))
         tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)

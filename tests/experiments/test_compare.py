@@ -11,7 +11,7 @@ from experiments import compare, grid, network, run
 from experiments import config as config_lib
 from experiments.config import ConfigError
 from experiments.configs import digits_resnet8
-from experiments.cost import RESOURCES, target_of
+from experiments.cost import RESOURCES, kept_design, target_of
 from experiments.methods import METHODS, method
 from experiments.workdir import FINISHED, prepare_comparison
 from tailor_jax import build, data, graph, rewrite
@@ -43,11 +43,14 @@ def test_a_comparison_trains_each_method_and_tells_mean_and_spread(tmp_path):
         saved = graph.from_json((directory / f'{row["method"]}_seed0' / 'graph.json').read_text())
         built = build.resnet(8, (8, 8, 1), width=4, skips=plain[row['method']])
         assert saved == rewrite.binarize(built, dict.fromkeys(built.gates, 1))
+        whole, run_of = build.resnet(8, (8, 8, 1), width=4), directory / f'{row["method"]}_seed0'
+        target = costmodel.settled(whole, target_of(config))
         ends = [
-            costmodel.evaluate(build.resnet(8, (8, 8, 1), width=4, skips=skips), target_of(config)).total
-            for skips in ('none', 'long')
+            costmodel.evaluate(rewrite.binarize(whole, dict.fromkeys(whole.gates, kept)), target).total
+            for kept in (0, 1)
         ]
-        cost = costmodel.evaluate(saved, target_of(config)).total
+        own = kept_design(config, network.kept(run_of / network.FILE), run_of)
+        cost = costmodel.evaluate(saved, own).total
         parts = [
             (cost[name] - ends[0][name]) / (ends[1][name] - ends[0][name])
             for name in RESOURCES['dataflow']
@@ -93,7 +96,8 @@ def test_a_budget_is_met_with_every_option_on(tmp_path):
     exported = summary['hardware']['after']['fifo_bits']
     assert exported <= limit < summary['hardware']['before']['fifo_bits'] == every
     saved = graph.from_json((tmp_path / 'w' / 'graph.json').read_text())
-    assert costmodel.evaluate(saved, target_of(config)).total['fifo_bits'] == exported
+    own = kept_design(config, network.kept(tmp_path / 'w' / network.FILE), tmp_path / 'w')
+    assert costmodel.evaluate(saved, own).total['fifo_bits'] == exported
     candidates = summary['budget']['candidates']
     assert summary['gates'] == min(candidates, key=lambda row: row['loss'])['gates'] and len(candidates) >= 2
     config.cost.budget.update(fifo_bits=10.0)

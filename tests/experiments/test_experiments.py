@@ -10,9 +10,9 @@ from small_config import small_config
 import costmodel
 import hls_export
 from experiments import config as config_lib
-from experiments import pareto, run, sweep
+from experiments import network, pareto, run, sweep
 from experiments.config import ConfigError
-from experiments.cost import cost_of, target_of
+from experiments.cost import cost_of, kept_design
 from experiments.export import export
 from experiments.workdir import prepare_sweep
 from tailor_jax import data, graph, rewrite
@@ -50,7 +50,8 @@ def test_reported_accuracy_is_that_of_the_saved_integer_network(trained):
 def test_reported_hardware_is_that_of_the_saved_graph(trained):
     workdir, summary = trained
     pruned = graph.from_json((workdir / 'graph.json').read_text())
-    target = target_of(config_lib.from_json((workdir / 'config.json').read_text()))
+    config = config_lib.from_json((workdir / 'config.json').read_text())
+    target = kept_design(config, network.kept(workdir / network.FILE), workdir)
     assert costmodel.evaluate(pruned, target).total == summary['hardware']['after']
 
 

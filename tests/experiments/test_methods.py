@@ -191,7 +191,7 @@ def test_settings_within_a_budget_by_enumeration(priced, maximal):
         'fifo_bits': float(ends[0]['fifo_bits'] + 0.4 * (ends[1]['fifo_bits'] - ends[0]['fifo_bits'])),
         'lut': float(ends[1]['lut']),
     }
-    target = costmodel.dataflow(interval_cycles=4096)
+    target = costmodel.settled(graph, costmodel.dataflow(interval_cycles=4096))
     fits = {}
     for values in itertools.product((0, 1), repeat=len(graph.gates)):
         setting = dict(zip(graph.gates, values))

@@ -36,7 +36,7 @@ def train_named(name: str, shape: tuple[int, int, int], settings: dict[str, Any]
     assert graph.load(workdir / 'network.json') == net and set(summary['gates']) == set(net.gates)
     pruned = rewrite.binarize(net, summary['gates'])
     assert qgraph.load(workdir / 'qgraph.npz').graph == rewrite.fold(pruned)
-    assert summary['hardware']['after'] == costmodel.evaluate(pruned, target_of(config)).total
+    assert summary['hardware']['after'] == costmodel.evaluate(pruned, costmodel.settled(net, target_of(config))).total
     if config.cost.target == 'dataflow':
         export(workdir, root / 'p')
         told = json.loads((root / 'p' / 'hardware.json').read_text())
