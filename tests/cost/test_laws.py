@@ -19,6 +19,7 @@ from tables import table_peak
 import costmodel
 from costmodel.expectation.table import MAX_GROUP_GATES
 from tailor_jax import build
+from tailor_jax.dataflow import folding as fold
 from tailor_jax.graph import Graph, Node
 
 
@@ -159,8 +160,8 @@ def test_a_maximum_of_independent_groups():
     layers.
     """
     graph = build.resnet(14, (8, 8, 3), width=4)
-    fast = costmodel.settled(graph, costmodel.dataflow(interval_cycles=256))
-    slow = {name: dataclasses.replace(fast.folding.layers[name], outputs=1) for name in ('s2b0_proj', 's3b0_proj')}
+    fast = costmodel.settled(graph, costmodel.dataflow(interval_cycles=128))
+    slow = {'s2b0_proj': fold.Layer('all', 1, 2), 's3b0_proj': fold.Layer('all', 1, 1)}
     folding = dataclasses.replace(fast.folding, layers=fast.folding.layers | slow)
     target = dataclasses.replace(fast, folding=folding)
     table = costmodel.tabulate(graph, target)
