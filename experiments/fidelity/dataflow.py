@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import cast
 
 import costmodel
+from costmodel import devices
 from costmodel.cost import CostError
-from costmodel.streams.area import memory
+from costmodel.streams.area import fifo_area, memory
 from experiments.fidelity import array, figures, throughput
 from experiments.fidelity.markdown import change, filled, markdown_table
 from tailor_jax import build, files, rewrite, streaming
@@ -159,22 +160,26 @@ def _skip_memories() -> str:
         (67, '8 RAMB18 or 768 LUTs of shift registers'),
         (34, '512 LUTs of shift registers, no block RAM'),
     )
-    rows = [
-        (
-            depth,
-            known,
-            memory.bram18(depth, 256),
-            256 * -(-depth // 32),
-            f'{memory.lutram_luts(depth, 256):.0f}',
-        )
-        for depth, known in depths
-    ]
-    return f"""## The skip of a 32-pixel row, 256 bits a token
+    part, rows = devices.device(PART), []
+    for depth, known in depths:
+        folded = fifo_area.build(32 * depth, 8, part)
+        taken = (folded.storage, folded.bram18, f'{folded.lut:.0f}')
+        rows.append((depth, known, memory.bram18(depth, 256), 256 * -(-depth // 32), *taken))
+    columns = (
+        'pixels',
+        'expected of 256 bits',
+        'RAMB18',
+        'LUTs as shift registers',
+        'in words of 8 bits',
+        'RAMB18',
+        'LUT',
+    )
+    return f"""## The skip of a 32-pixel row, 256 bits a pixel
 
-{markdown_table(('depth', 'expected', 'RAMB18', 'LUTs as shift registers', 'as LUTRAM'), rows)}
+{markdown_table(columns, rows)}
 
-Equal. The model puts 1,024 and 67 tokens into block RAM, and 34 into LUTRAM, which takes fewer LUTs than shift
-registers."""
+Equal, as words of a whole pixel. In words of one channel, as a folded stream of this pace carries them, the same bits
+take a fraction of the block RAM: a RAMB18 is 512 deep, and 67 words leave most of it empty."""
 
 
 def _shortening() -> str:
@@ -185,10 +190,8 @@ def _shortening() -> str:
             graph = build.resnet(8, (size, size, 3), width=width, skips=skips)
             cost = costmodel.evaluate(graph, settled(graph, fifo_policy=policy))
             block = [row for row in cost.fifos if row['node'].startswith('s1b0') and row['kind'] == 'tensor']
-            into = [row for row in block if row['consumer'].startswith(('s1b0_long', 's1b0_short'))]
-            found.append(
-                [sum(row[key] for row in rows) for rows in (into, block) for key in ('fifo_bits', 'bram18', 'lut')]
-            )
+            into = [row for row in block if row['consumer'] in ('s1b0_long', 's1b0_short1', 's1b0_short2')]
+            found.append([sum(row[key] for row in part) for part in (into, block) for key in _MEMORY])
         long, short = found
         amounts = [f'{before:,} -> {after:,}' for before, after in zip(long, short)]
         rows.append((policy, f'{size} x {size} x {width}', *amounts))
@@ -197,16 +200,7 @@ def _shortening() -> str:
         graph = build.resnet(8, skips=skips)
         streams = hls4ml_streams(rewrite.fold(rewrite.binarize(graph, dict.fromkeys(graph.gates, 1))))
         bits[skips] = sum(depth * width for _, depth, width in streams) / 1e6
-    columns = (
-        'policy',
-        'map',
-        'skip bits',
-        'RAMB18',
-        'LUT',
-        "bits of all streams between the block's nodes",
-        'RAMB18',
-        'LUT',
-    )
+    columns = ('policy', 'map', 'bits into adds', 'RAMB18', 'LUT', 'bits between nodes', 'RAMB18', 'LUT')
     return f"""## Shortening
 
 First block of a ResNet-8, 8 bits, one skip over two convolutions -> two skips over one each: the FIFOs into its adds,
