@@ -189,7 +189,10 @@ def cost_of(config: Config, graph: Graph, charged: bool = True) -> HardwareCost:
     cost = HardwareCost(graph, settled_of(config, graph), tuple(config.cost.resources) or RESOURCES[config.cost.target])
     if config.cost.target != EXPORTED:  # its design before training, not at the export
         with _telling(config, EXPORTED):
-            targets.check_names(graph, target_of(config, EXPORTED))
+            exported = dataflow_of(config)
+            targets.check_names(graph, exported)
+            if exported.folding:
+                targets.settled(graph, exported)
     with _telling(config, config.cost.target):
         priced = cost.table.resources
     for resource in cost.resources:

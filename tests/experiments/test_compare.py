@@ -88,8 +88,8 @@ def test_a_budget_is_met_with_every_option_on(tmp_path):
     config.aids.update(preserve_variance=True, dirac=True, leaky_slope=0.2)
     config.train.update(accumulate=2, compute_dtype='bfloat16', schedule='step')
     config.quant.update(scales='learned', weight_bits_of='s1b0_conv1=4', activation_bits_of='s2b0_conv1=6')
-    config.gates.repair_candidates = 3
     none, every = run.check(config).cost.bounds['fifo_bits']
+    config.gates.repair_candidates = 3
     limit = (none + every) / 2
     config.cost.budget.update(fifo_bits=limit, lut=1e6)
     summary = run.train(config, tmp_path / 'w', quiet=True)
