@@ -10,4 +10,4 @@ def test_a_sample_of_the_torture_has_nothing_wrong_and_nothing_raw(tmp_path):
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     columns = done.stdout.splitlines()[-1].split()
-    assert columns[0] == 'total' and int(columns[1]) > 60 and columns[-2:] == ['0', '0']
+    assert columns[0] == 'total' and int(columns[1]) > 40 and columns[-2:] == ['0', '0']
