@@ -254,7 +254,8 @@ def _connected(graph: Graph, folding: Folding, drafts: list[_Draft], handed: Map
             names.append(made[draft.name, thing][index].name)
         process, handing = draft.process, hands.get(draft.name, [])
         if handing:
-            process = dataclasses.replace(process, taps_pixels=tuple(pixels for _, pixels in handing))  # type: ignore[arg-type]
+            assert isinstance(process, Window)
+            process = dataclasses.replace(process, taps_pixels=tuple(pixels for _, pixels in handing))
         streams_out = (*written[draft.name], *(name for name, _ in handing))
         actors.append(Actor(draft.name, draft.node, draft.part, process, tuple(names), streams_out))
         actors += [clones[draft.name]] if draft.name in clones else []
