@@ -125,4 +125,5 @@ def _label_points(axis: Any, rows: Sequence[dict], name: str) -> None:
             ha=align,
             va=base,
             fontsize=8,
+            bbox={'facecolor': 'white', 'edgecolor': 'none', 'alpha': 0.8, 'pad': 0.5},  # where the front passes
         )

@@ -160,7 +160,7 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
     Raises:
       ExportError: if P holds no hardware.json, or the file is no synthesis report of this project.
     """
-    index.load(path)
+    absorbed = index.load(path).plan.absorbed  # their processes finish the sums of a layer
     predicted = hardware.read(path, tuple(TAGS))
     found = read_csynth(csynth)
     nodes = {row['name']: row for row in predicted.nodes}
@@ -172,7 +172,7 @@ def compare(path: str | Path, csynth: str | Path) -> dict:
         if (match := node_of(module, list(nodes))) is None:
             unmatched.append(module)
             continue
-        node, is_clone = match
+        node, is_clone = absorbed.get(match[0], match[0]), match[1]
         synthesis.setdefault(charged.get(node, node) if is_clone else node, []).append(instance)
     if not synthesis:
         raise ExportError(

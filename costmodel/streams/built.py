@@ -83,11 +83,17 @@ def _rows(made: Structure, found: Sized, target: Dataflow) -> list[dict[str, Any
     bits = stream_bits(design, made.bits)
     for actor in design.actors:
         row = found.row_of[actor.name]
-        totals[row] += logic.price(design, actor, made.bits, options, part)
+        taken = logic.price(design, actor, made.bits, options, part)
+        if host := made.absorbed.get(actor.name):
+            layer = design.folding.layers[host]
+            alone = logic.finish(design.graph, design.graph[host], layer, design.folding.lanes[host], made.bits)
+            totals[host] += alone
+            taken -= alone
+        totals[row] += taken
         periods[row] = max(periods[row], period_cycles(actor.process))
     for stream in design.streams:
         if stream.name in found.depths:
-            row, depth = found.row_of[stream.consumer], found.depths[stream.name]
+            row, depth = found.row_of_fifo[stream.name], found.depths[stream.name]
             totals[row] += logic.stream(depth, bits[stream.name], part)
             more[row] += collections.Counter(
                 fifo_bits=depth * bits[stream.name], stream_bits=_moved(design, stream, bits)

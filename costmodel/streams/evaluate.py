@@ -152,7 +152,7 @@ def _fifo_rows(found: Built, target: Dataflow) -> list[dict[str, Any]]:
         rows.append(
             {
                 'name': stream.name,
-                'node': found.sized.row_of[stream.consumer],
+                'node': found.sized.row_of_fifo[stream.name],
                 'producer': stream.producer,
                 'consumer': stream.consumer,
                 'tensor': stream.tensor,

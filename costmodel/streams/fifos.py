@@ -6,7 +6,8 @@ depths, at least `stream_depth`; `pow2` rounds them up; `full_map` is a whole ma
 
 Every process and FIFO is charged to one node's row, so that all rows that a gate changes lie in the gate's own segment:
 
-    a process is charged to its node, a FIFO to the process that reads it
+    a process is charged to its node, a FIFO to the process that reads it; sums, and what finishes them, to their layer,
+    to an add that is absorbed only what it adds to that
     a clone of k readers: to an add of its segment
 
 The latter is always possible: in a segment the reads beyond the first of every tensor are as many as the adds, since
@@ -25,7 +26,7 @@ from costmodel.streams.flow.depths import Leaving
 from costmodel.streams.flow.part import DesignSegment, design_segments, edges
 from costmodel.streams.settings import Dataflow
 from costmodel.streams.structure import Structure
-from tailor_jax.dataflow.design import CLONE, TENSOR, Actor, Stream
+from tailor_jax.dataflow.design import CLONE, SUMS, TENSOR, Actor, Stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +35,13 @@ class Sized:
 
     Attributes:
       depths: {stream: words}, of all FIFOs.
-      row_of: {process: node whose row it is charged to}.
+      row_of, row_of_fifo: {process: node whose row it is charged to}, the same of FIFOs.
       leaving: how words leave the last segment; what came in where there is none.
     """
 
     depths: Mapping[str, int]
     row_of: Mapping[str, str]
+    row_of_fifo: Mapping[str, str]
     leaving: Leaving | None
 
 
@@ -51,6 +53,8 @@ def sized(built: Structure, target: Dataflow, pace_cycles: int, before: Leaving 
     """
     depths: dict[str, int] = {}
     row_of: dict[str, str] = {}
+    row_of_fifo: dict[str, str] = {}
+    streams = built.design.by_name
     for segment in design_segments(built.design, built.latency_cycles):
         period = max(pace_cycles, flow.own_period(segment.part))
         found = flow.depths(segment.part, period, target.stream_depth)
@@ -64,8 +68,9 @@ def sized(built: Structure, target: Dataflow, pace_cycles: int, before: Leaving 
         exact = {names[edge]: depth for edge, depth in words.items()}
         depths |= _by_policy(built, target, segment, exact, period)
         row_of |= _rows(built, segment)
+        row_of_fifo |= {name: _row_of_fifo(streams[name], row_of) for name in exact}
         before = found.leaving
-    return Sized(depths, row_of, before)
+    return Sized(depths, row_of, row_of_fifo, before)
 
 
 def _rows(built: Structure, segment: DesignSegment) -> dict[str, str]:
@@ -76,6 +81,10 @@ def _rows(built: Structure, segment: DesignSegment) -> dict[str, str]:
             found[actor.name] = adds[0]
             del adds[: len(actor.outlets) - 1]
     return found
+
+
+def _row_of_fifo(stream: Stream, row_of: Mapping[str, str]) -> str:
+    return stream.tensor if stream.kind == SUMS else row_of[stream.consumer]
 
 
 def _by_policy(

@@ -1,8 +1,9 @@
-"""Measures the cost model: pricing a network, tabulating its gates, one expectation with its gradient.
+"""Measures the cost model: settling the folding of a network, pricing it, tabulating its gates, one expectation with
+its gradient.
 
     python -m experiments.benchmarks.cost            # a table in Markdown, as in docs/performance.md
 
-`price` and `tabulate` are single calls with the caches of schedules and tiles empty; `expected` is the expected
+`settle`, `price` and `tabulate` are single calls with the caches of depths and tiles empty; `expected` is the expected
 cost of five resources and its gradient in all gates in a compiled call of its own, dispatch included, which a training
 step that contains it does not even pay. The best of 5. The second table is of the PE array, preset shortcut_fusion.
 """
@@ -26,7 +27,7 @@ from costmodel.streams.flow import depths
 from experiments import cli
 from tailor_jax import build, rewrite
 
-NETWORKS = ('8 long', '20 long', '20 long+short', '110 long')
+NETWORKS = ('resnet8', 'resnet20', 'resnet20_long+short', 'resnet110', 'resnet50')
 ARRAYS = (
     'resnet20 retain 20000',
     'resnet56 retain 40000',
@@ -104,17 +105,20 @@ def arrays(names: Sequence[str]) -> None:
 
 
 def main(options: Any) -> None:
-    print('| network | gates | price, ms | tabulate, s | expected and gradient, us |\n|---|---|---|---|---|')
+    columns = ('network', 'input', 'gates', 'settle, s', 'price, ms', 'tabulate, s', 'expected and gradient, us')
+    print(f'| {" | ".join(columns)} |\n|{"---|" * len(columns)}')
     for name in options.networks.split(','):
-        depth, skips = name.split()
-        graph = build.resnet(int(depth), skips=skips)
-        target = costmodel.settled(graph, costmodel.dataflow())
+        graph, unsettled = build.named(name), costmodel.dataflow()
+        settle = seconds(cold(functools.partial(costmodel.settled, graph, unsettled)), repeats=1)
+        target = costmodel.settled(graph, unsettled)
         closed = rewrite.binarize(graph, dict.fromkeys(graph.gates, 0))
-        price = seconds(cold(functools.partial(costmodel.evaluate, closed, target)))
+        price = seconds(cold(functools.partial(costmodel.evaluate, closed, target)), repeats=2)
         tabulate = seconds(cold(functools.partial(costmodel.tabulate, graph, target)), repeats=2)
         call = expectation(costmodel.tabulate(graph, target), ('bram18', 'lut', 'ff', 'fifo_bits', 'interval_cycles'))
+        size = ' x '.join(map(str, graph.input.shape))
         print(
-            f'| ResNet-{depth}, {skips} | {len(graph.gates)} | {1e3 * price:.1f} | {tabulate:.2f} | {1e6 * call:.0f} |'
+            f'| {name} | {size} | {len(graph.gates)} | {settle:.1f} | {1e3 * price:.0f} | {tabulate:.2f} | '
+            f'{1e6 * call:.0f} |'
         )
     arrays(options.arrays.split(','))
     for keep in ('none', 'all'):
@@ -129,7 +133,7 @@ def main(options: Any) -> None:
 
 if __name__ == '__main__':
     _FLAGS = {
-        'networks': (','.join(NETWORKS), 'Depth and skips of ResNets on 32x32x3, separated by commas.'),
+        'networks': (','.join(NETWORKS), 'Networks of tailor_jax.build, separated by commas.'),
         'arrays': (','.join(ARRAYS), 'Network, policy and SRAM bytes of PE arrays.'),
     }
     cli.run(main, _FLAGS)

@@ -55,6 +55,11 @@ class Parts:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
         return self
 
+    def __isub__(self, other: Parts) -> Parts:
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name) - getattr(other, field.name))
+        return self
+
     def add_memory(self, taken: Memory) -> None:
         self.lut, self.bram18, self.uram = self.lut + taken.lut, self.bram18 + taken.bram18, self.uram + taken.uram
 
