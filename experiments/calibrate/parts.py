@@ -13,7 +13,7 @@ import re
 from itertools import product
 from pathlib import Path
 
-from costmodel.streams.area import latency
+from tailor_jax.dataflow import latency
 from tailor_jax.dataflow.process import Average, Convert, Mac, Process, Window, Words
 
 RTL = Path(__file__).parent / 'rtl'

@@ -16,6 +16,7 @@ from hls_export.dataflow import rom
 from tailor_jax import streaming
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import plan as planning
 from tailor_jax.dataflow.design import Actor, Design, Stream
 from tailor_jax.dataflow.packing import PACKED_BITS, chain
 from tailor_jax.dataflow.plan import Plan
@@ -29,7 +30,7 @@ from tailor_jax.integers.qgraph import QGraph, QNode
 from tailor_jax.ops import ACCUMULATED
 
 MOST_SUM_BITS, MOST_OUT_BITS = 62, 31  # that the simulations' integers hold
-_MULTIPLIERS = {'auto': 'any', 'dsp': 'dsp', 'lut': 'fabric'}
+_MULTIPLIERS = {'dsp': 'dsp', 'pair': 'dsp', 'lut': 'fabric'}
 # Two products share a multiplier of 27 x 18 bits if each keeps within its 18 bits of the result.
 
 
@@ -199,7 +200,8 @@ def _ring(design: Design, node: Node, process: Window) -> dict[str, Size]:
 def _mac(qgraph: QGraph, design: Design, plan: Plan, qnode: QNode) -> tuple[dict[str, Fixed], dict[str, Size]]:
     node, layer, source = qnode.node, design.folding.layers[qnode.name], _source(qgraph, qnode)
     _, _, weight_type = rom.integers(qnode)
-    packed = qnode.name in plan.packed
+    kind = planning.multiplier(plan, qnode.name)
+    packed = kind == 'pair'
     if packed and max(weight_type.bits, source.bits) > PACKED_BITS:
         raise GraphError(
             f'node {node.name!r}: two products share a DSP only of at most {PACKED_BITS} bits each, got weights of '
@@ -223,7 +225,7 @@ def _mac(qgraph: QGraph, design: Design, plan: Plan, qnode: QNode) -> tuple[dict
         'depthwise': fold.is_depthwise(design.graph, node),
         'packed': packed,
         'chain': chain(products, weight_type.bits, source.bits) if packed else 1,
-        'multiply': _MULTIPLIERS[plan.multiplier],
+        'multiply': _MULTIPLIERS[kind],
     }
     return {'in_t': source, 'weight_t': weight_type, 'sum_t': qnode.acc}, sizes
 

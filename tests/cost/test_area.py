@@ -12,13 +12,13 @@ from random_graphs import nested_graphs
 
 import costmodel
 from costmodel.devices import DEVICES
-from costmodel.streams.area import equations, fifo_area, latency, logic, unit, widths
+from costmodel.streams.area import equations, fifo_area, logic, unit, widths
 from costmodel.streams.area.logic import Parts
 from costmodel.streams.area.unit import Options, dsp_count
 from tailor_jax import build, rewrite, streaming
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
-from tailor_jax.dataflow import packing
+from tailor_jax.dataflow import latency, packing
 from tailor_jax.dataflow.folding import Folding, Layer
 from tailor_jax.dataflow.process import Mac
 from tailor_jax.graph import Graph, Node, macs

@@ -45,7 +45,7 @@ def test_priced_multipliers_are_those_that_are_emitted(tmp_path):
         struct = re.search(rf'struct layer_{name}__mac \{{(.*?)\n\}};', text, re.S)[1]
         number = {key: int(value) for key, value in re.findall(r'\bint (\w+) = (?:fold\()?(\d+)', struct)}
         assert (number['lanes'], number['outputs']) == (layer.lanes, layer.outputs)
-        assert name in plan.packed or layer.outputs == 1
+        assert plan.multipliers[name] == ('pair' if layer.outputs > 1 else 'dsp')
         dsps += number['taps'] * number['lanes'] * math.ceil(number['outputs'] / 2)
     pool = next(row for row in cost.nodes if row['op'] == 'global_avg_pool')
     assert dsps == cost.total['dsp'] - pool['dsp']

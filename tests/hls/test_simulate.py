@@ -191,7 +191,7 @@ def test_two_products_of_a_multiplier_are_both_exact(tmp_path, signed, inputs):
     weights = np.array([each for low in few for high in few for each in (low, high)] + [-3])
     qgraph, images = ends(weights, signed, inputs)
     at_once = folded(qgraph.graph, conv=Layer('all', inputs, len(weights)))
-    made = plan_of(qgraph.graph, at_once, packed=('conv',))
+    made = plan_of(qgraph.graph, at_once, multipliers={'conv': 'pair'})
     hls_export.write(tmp_path / 'p', qgraph, made, images, np.zeros(1, int))
     layers = (tmp_path / 'p' / 'layers.h').read_text()
     assert 'packed = true' in layers and f'chain = {packing.chain(inputs, 8, 8)};' in layers

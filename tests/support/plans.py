@@ -125,7 +125,10 @@ def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
         {actor.name: draw(st.integers(0, 6)) for actor in design.actors},
         absorbed=absorbed,
         handed=handed,
-        packed=tuple(name for name in narrow if draw(st.booleans())),
         lines={name: draw(st.sampled_from(planning.LINES)) for name in windows},
-        multiplier=draw(st.sampled_from(planning.MULTIPLIERS)),
+        replays={name: draw(st.sampled_from(planning.REPLAYS)) for name in folding.layers},
+        multipliers={
+            name: draw(st.sampled_from(planning.MULTIPLIERS if name in narrow else ('dsp', 'lut')))
+            for name in folding.layers
+        },
     )

@@ -14,7 +14,7 @@ output, weights of w bits, activations of a bits, sums of acc bits (`widths`):
 
 LUTs and flip-flops are those of the parts in `equations`; FIFOs are priced by `stream`. The rounding shift, which
 training decides, is taken as w - 1 of a layer, and an add's as none, where its sum saturates. What is emitted is
-`experiments/calibrate/rtl`.
+`hls_export/verilog/rtl`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import dataclasses
 import math
 
 from costmodel.devices import Device
-from costmodel.streams.area import equations, fifo_area, latency, memory
+from costmodel.streams.area import equations, fifo_area, memory
 from costmodel.streams.area.memory import Memory
-from costmodel.streams.area.unit import Options, dsp_count, unit, weights
+from costmodel.streams.area.unit import Options, Unit, dsp_count, unit, weights
 from costmodel.streams.area.widths import Widths
 from tailor_jax import streaming
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import latency
 from tailor_jax.dataflow.design import ADAPTED, CLONE, SUMS, WINDOW, Actor, Design
 from tailor_jax.dataflow.folding import Layer
 from tailor_jax.dataflow.process import Window
@@ -205,14 +206,9 @@ def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options,
     _, passes = fold.slices_and_blocks(graph, node, folded)
     if made.kind != 'lut':
         total.dsp = dsp_count(made.products, made.outputs, made.weight, made.source, device, made.kind == 'pair')
-    style = 'lutram'
-    if passes > 1 and made.slices > 1:
-        kept = memory.ram(made.slices, made.values * made.source, 1, device)
-        kept.pop('uram', None)
-        kept['bram'] = dataclasses.replace(kept['bram'], lut=made.values * made.source)
-        storage = memory.choose(kept, device)
-        style = 'bram' if storage == 'bram' else 'lutram'
-        total.bram18 += kept[storage].bram18
+    kept = replay(made, passes, device)
+    total.bram18 += kept.bram18
+    style = 'bram' if kept.storage == 'bram' else 'lutram'
     sizes = (made.slices, passes, made.products, made.outputs, made.weight, made.source, made.depthwise)
     total.add_part('mac', equations.mac(made.kind, style, *sizes))
     storage, words = options.weights.get(node.name, 'lut'), made.slices * made.blocks
@@ -228,6 +224,16 @@ def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options,
     each = made.weight * made.source + made.weight + made.source + math.log2(count)
     total.bops = math.ceil(total.macs * each - 1e-6)
     return total
+
+
+def replay(made: Unit, passes: int, device: Device) -> Memory:
+    """The memory of the words that a unit reads again in further passes; its LUTs are among those of the unit."""
+    if passes == 1 or made.slices == 1:
+        return Memory('lut')
+    kept = memory.ram(made.slices, made.values * made.source, 1, device)
+    kept.pop('uram', None)
+    kept['bram'] = dataclasses.replace(kept['bram'], lut=made.values * made.source)
+    return dataclasses.replace(kept[memory.choose(kept, device)], lut=0)
 
 
 def finish(graph: Graph, node: Node, folded: Layer, lanes: int, bits: Widths, adds: Node | None = None) -> Parts:

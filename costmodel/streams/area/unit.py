@@ -12,10 +12,11 @@ import math
 from collections.abc import Mapping
 
 from costmodel.devices import Device
-from costmodel.streams.area import latency, memory
+from costmodel.streams.area import memory
 from costmodel.streams.area.memory import Memory
 from costmodel.streams.area.widths import Widths
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import latency
 from tailor_jax.dataflow.folding import Layer
 from tailor_jax.graph import Graph, Node
 

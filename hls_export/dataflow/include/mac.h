@@ -26,18 +26,10 @@ template <class cfg> struct mac_shape {
     using replay = inputs[blocks > 1 ? slices : 1];
 };
 
-// What multiplies: a choice of the tool's, a DSP block, or LUTs. The product is exact.
-enum multipliers { any, dsp, fabric };
+// What multiplies: a DSP block, or LUTs. The product is exact.
+enum multipliers { dsp, fabric };
 
 template <multipliers kind> struct multiplier;
-
-template <> struct multiplier<any> {
-    template <class product_t, class weight_t, class in_t> static product_t times(const weight_t weight, const in_t input) {
-#pragma HLS INLINE
-        const auto result = operand<product_t>(weight) * operand<product_t>(input);
-        return product_t(result);
-    }
-};
 
 template <> struct multiplier<dsp> {
     template <class product_t, class weight_t, class in_t> static product_t times(const weight_t weight, const in_t input) {
