@@ -1,11 +1,11 @@
 """C-simulates an exported project and compares every value with the integer reference.
 
-    python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE.csv] [--stall=SEED]
+    python -m hls_export.csim P [--mode=fast|strict|cycle|verilog] [--images=N] [--trace=FILE.csv] [--stall=SEED]
 
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`,
-`images_per_second`; in cycle mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`)
+`images_per_second`; in cycle and verilog mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`)
 and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one
-row a change; `--stall` (cycle mode) makes the source and the sink idle at random. Without `--images` all are run; the
+row a change; `--stall` (cycle and verilog mode) makes the source and the sink idle at random. Without `--images` all are run; the
 cycle simulation runs 32 at most.
 """
 
@@ -24,6 +24,7 @@ from tailor_jax.fields import header
 FORMAT = ('csim', 1)
 
 CYCLE_IMAGES = 32
+CLOCKED = ('cycle', 'verilog')  # modes that count cycles
 
 
 def simulate(
@@ -36,7 +37,7 @@ def simulate(
       mode: one of `toolchain.MODES`.
       images: how many of the stored ones to run; by default all, in cycle mode at most `CYCLE_IMAGES`.
       trace: cycle mode: a CSV file to write.
-      stall: cycle mode: a seed, of pauses of the source and the sink; 0 for none.
+      stall: cycle or verilog mode: a seed, of pauses of the source and the sink; 0 for none.
 
     Raises ExportError if it could not run, if test data are damaged, or if more images are asked for than are stored.
     """
@@ -44,8 +45,8 @@ def simulate(
         raise ExportError(f'--trace needs --mode=cycle: the {mode} simulation has no clock')
     if trace is not None and Path(trace).suffix != '.csv':  # so that no slip of the hand replaces a source or a record
         raise ExportError(f'--trace must be a file with the suffix .csv, got {trace!r}')
-    if stall and (mode != 'cycle' or not 0 < stall < 1 << 31):
-        raise ExportError(f'--stall must be a seed of 1..{(1 << 31) - 1} and needs --mode=cycle, got {stall}')
+    if stall and (mode not in CLOCKED or not 0 < stall < 1 << 31):
+        raise ExportError(f'--stall must be a seed of 1..{(1 << 31) - 1} and needs --mode=cycle or verilog, got {stall}')
     project = index.load(path)
     if images is not None and not 1 <= images <= project.images:
         raise ExportError(
@@ -77,7 +78,7 @@ def text_table(result: dict) -> str:
                 f'largest difference {result["largest_difference"]}',
             )
         )
-    if result['mode'] == 'cycle':
+    if result['mode'] in CLOCKED:
         if result['interval_cycles'] is None:
             rows.append(('interval_cycles', '-' if result['deadlock'] else 'too few images to tell'))
         else:
@@ -114,7 +115,7 @@ def _command(arguments: list[str] | None) -> int:
     parser.add_argument('--mode', default='fast', choices=toolchain.MODES)
     parser.add_argument('--images', type=int, help='how many of the stored test images to run')
     parser.add_argument('--trace', help='cycle mode: write FIFO occupancy over time to this CSV file')
-    parser.add_argument('--stall', type=int, default=0, help='cycle mode: seed of random pauses at both ports')
+    parser.add_argument('--stall', type=int, default=0, help='cycle and verilog mode: seed of random pauses at both ports')
     options = parser.parse_args(arguments)
     result = simulate(options.path, options.mode, options.images, options.trace, options.stall)
     print(text_table(result))

@@ -17,6 +17,7 @@ from tailor_jax.dataflow.plan import Plan
 from tailor_jax.dataflow.process import FORWARD_CYCLES
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import qgraph as qg
+from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QGraph
 
 MOST_PORT_BITS = 4096  # of an AXI4-Stream port of Vitis HLS
@@ -99,11 +100,13 @@ def _top_header(qgraph: QGraph, design: Design) -> str:
     for side, qnode in (('input', qgraph.input), ('output', qgraph.output)):
         height, width, channels = qnode.node.shape
         lanes = design.folding.lanes[qnode.name]
-        _check_port(qnode.name, lanes, qnode.out.bits)
+        _check_port(qnode.name, lanes, qnode.out)
         words = f'tailor::fold({height * width * channels // lanes}, {height * width})'
         lines.append(
             f'constexpr int {side}_lanes = tailor::fold({lanes}, {channels}), {side}_words = {words};  // of an image'
         )
+        lines.append(f'constexpr int {side}_bits = {port_bits(qnode.out)};  // of a value at the port')
+    lines.append(f'constexpr bool output_signed = {str(qgraph.output.out.signed).lower()};')
     lines += [
         '',
         f'void tailor_top(int images, hls::stream<input_word>& {IN_PORT}, hls::stream<output_word>& {OUT_PORT});',
@@ -112,8 +115,13 @@ def _top_header(qgraph: QGraph, design: Design) -> str:
     return '\n'.join(lines)
 
 
-def _check_port(name: str, lanes: int, bits: int) -> None:
-    if (wide := lanes * 8 * -(-bits // 8)) > MOST_PORT_BITS:
+def port_bits(fixed: Fixed) -> int:
+    """Bits of a value at a port: whole bytes."""
+    return 8 * -(-fixed.bits // 8)
+
+
+def _check_port(name: str, lanes: int, fixed: Fixed) -> None:
+    if (wide := lanes * port_bits(fixed)) > MOST_PORT_BITS:
         raise GraphError(
             f'node {name!r}: a word of its {lanes} lanes takes {wide} bits of a port, each value padded to bytes; at '
             f'most {MOST_PORT_BITS} can be; give its tensor fewer lanes'

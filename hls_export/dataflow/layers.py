@@ -75,7 +75,7 @@ def struct(qgraph: QGraph, design: Design, plan: Plan, actor: Actor) -> str:
         case designs.ADAPTED:
             types, sizes = {'in_t': _source(qgraph, qnode)}, _adapt(design, actor)
         case designs.WINDOW:
-            types, sizes = {'in_t': _source(qgraph, qnode)}, _window(qgraph, design, actor)
+            types, sizes = {'in_t': _source(qgraph, qnode)}, window_sizes(qgraph, design, actor)
         case designs.MAC:
             types, sizes = _mac(qgraph, design, plan, qnode)
         case _ if actor.name in plan.absorbed:
@@ -138,7 +138,8 @@ def _adapt(design: Design, actor: Actor) -> dict[str, Size]:
     }
 
 
-def _window(qgraph: QGraph, design: Design, actor: Actor) -> dict[str, Size]:
+def window_sizes(qgraph: QGraph, design: Design, actor: Actor) -> dict[str, Size]:
+    """Of the process of a window."""
     node, process = design.graph[actor.node], actor.process
     assert isinstance(process, Window)
     height, width, channels = design.graph.in_shape(node)

@@ -310,6 +310,6 @@ def latency_cycles(design: Design, actor: Actor, bits: Widths, options: Options,
         case 'global_avg_pool':
             return latency.average(_multiplies(math.prod(graph.in_shape(node)[:2])))
         case 'leaky_relu':
-            return latency.DSP_CYCLES + latency.WORDS
+            return latency.LEAKY
         case _:
             return latency.WORDS

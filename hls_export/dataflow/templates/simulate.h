@@ -1,4 +1,4 @@
-// Runs the design on images in memory, for the testbench and for the shared library. One definition for the three simulations.
+// Runs the design on images in memory, for the testbench and for the shared library. One definition for all simulations.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,11 @@ struct simulation {
     std::string deadlock;    // in the cycle simulation: JSON of who waits for whom
 };
 
-// images: [count][height][width][channels]; logits: [count][values], values = output_words * output_lanes.
+// images: [count][height][width][channels]; logits: [count][values], values = output_words * output_lanes. Returns how many values are
+// missing.
+#ifdef TAILOR_VERILOG
+#include "sim/verilog/run.h"
+#else
 template <class integer> inline int run_batch(const integer* images, int count, std::int32_t* logits) {
 #ifdef TAILOR_CYCLE
     hls::stream<input_word> in("input_port", true);
@@ -50,6 +54,7 @@ template <class integer> inline int run_batch(const integer* images, int count, 
     for (; !out.empty(); missing += output_lanes) out.read();
     return missing;
 }
+#endif
 
 template <class integer> inline simulation simulate(const integer* images, int count, std::int32_t* logits, bool progress = false) {
     simulation result;
@@ -75,21 +80,21 @@ template <class integer> inline simulation simulate(const integer* images, int c
     result.missing_values = missing;
 #else
     (void)progress;
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
     sim::recorded().fifos.clear();
     sim::recorded().output_times.clear();
     sim::recorded().driven_until = -1;
 #endif
     result.missing_values = run_batch(images, count, logits);
-#ifdef TAILOR_CYCLE
-    result.deadlock = sim::state().deadlock;
+#ifdef TAILOR_CLOCK
+    result.deadlock = sim::recorded().deadlock;
 #endif
 #endif
     result.seconds = std::max(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1e-9);
     return result;
 }
 
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
 // The cycles between images that neither the start nor the end of the batch has moved. An image that left while every
 // process still had words to read left when it would have if images followed for ever; of these the first half fills
 // the FIFOs. Intervals may alternate: of a pattern that comes at least twice, whole repetitions are taken.
@@ -117,7 +122,7 @@ inline std::string mean_of(const std::vector<sim::cycles>& values) {
 
 // What the cycle simulation measured, as JSON members that start with a comma; nothing in the other two.
 inline std::string cycle_members(const simulation& result, int count) {
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
     const sim::record& seen = sim::recorded();
     const std::vector<sim::cycles>& times = seen.output_times;
     const auto last_output = [&](int image) { return times[std::size_t(image + 1) * output_words - 1]; };

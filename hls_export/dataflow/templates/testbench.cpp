@@ -31,7 +31,7 @@ template <class T> static std::vector<T> load(const std::string& path) {
 }
 
 static void write_trace(const char* path) {
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
     std::FILE* file = std::fopen(path, "w");
     if (!file) {
         std::fprintf(stderr, "testbench: cannot write %s\n", path);
@@ -95,12 +95,12 @@ int main(int argc, char** argv) {
     }
     if (count < 0) count = stored;
 
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
     sim::recorded().trace = trace != nullptr;
     sim::recorded().stall_seed = unsigned(stall);
 #else
     if (stall) {
-        std::fprintf(stderr, "testbench: only the cycle simulation can stall\n");
+        std::fprintf(stderr, "testbench: only the simulations with a clock can stall\n");
         return 2;
     }
 #endif
