@@ -52,7 +52,8 @@ def _body(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
             folded = design.folding.layers[node.name]
             groups = fold.steps(design.graph, node, folded) // math.prod(node.shape[:2])
             yield _rom(f'weight_{node.name}', groups * slices * blocks, folded.weights)
-            yield from _memory('replay', f'tailor::mac_shape<{layer}>::replay', slices if blocks > 1 else 1, 'lut')
+            words, memory = slices if blocks > 1 else 1, plan.lines.get(actor.name, 'lut')
+            yield from _memory('replay', f'tailor::mac_shape<{layer}>::replay', words, memory)
             yield f'    tailor::mac<{layer}>(images, {streams}, weight_{node.name}, replay);'
         case designs.ADAPTED | designs.CLONE:
             yield f'    tailor::{actor.part}<{layer}>(images, {streams});'

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
-from tailor_jax.dataflow.design import IN_PORT, OUT_PORT, WINDOW, Design, Hand
+from tailor_jax.dataflow.design import IN_PORT, MAC, OUT_PORT, WINDOW, Design, Hand
 from tailor_jax.dataflow.folding import Folding
 from tailor_jax.fields import is_integer, shown
 from tailor_jax.graph import Graph, GraphError, Node
@@ -43,7 +43,8 @@ class Plan:
       latency_cycles: {process: latency of its pipeline}, see `process`.
       absorbed: {add: the convolution that takes it in}.
       handed: {tensor: the windowed node that hands it on}.
-      lines: {process of a window: memory of its rows, one of `LINES`}; 'lut' where missing.
+      lines: {process: memory of the rows of a window, or of the words that a mac reads again, one of `LINES`}; 'lut'
+        where missing.
       packed: conv and dense nodes whose DSPs make two products each.
       multiplier: what multiplies weights elsewhere, one of `MULTIPLIERS`; 'auto' leaves it to the tool.
       part, clock_mhz: the device and the clock that synthesis is asked for.
@@ -80,9 +81,9 @@ def check(graph: Graph, plan: Plan) -> Design:
         _check_number(f'FIFO {name!r}: depth', fifo.depth, 1, MOST_DEPTH)
     for name, latency in plan.latency_cycles.items():
         _check_number(f'process {name!r}: latency_cycles', latency, 0, MOST_LATENCY)
-    windows = [actor.name for actor in design.actors if actor.part == WINDOW]
+    keeping = [actor.name for actor in design.actors if actor.part in (WINDOW, MAC)]
     weighted = [node.name for node in graph.nodes if node.weighted]
-    _check_known('lines of', plan.lines, windows)
+    _check_known('lines of', plan.lines, keeping)
     for name, memory in plan.lines.items():
         _check_choice(f'lines of {name!r}', memory, LINES)
     _check_known('packed products of', plan.packed, weighted)

@@ -6,10 +6,15 @@ import re
 
 import numpy as np
 import pytest
+from random_nets import random_qgraph
 
+import costmodel
 import hls_export
 from experiments.benchmarks import random_resnet
 from hls_export import csim
+from hls_export.dataflow import emit
+from tailor_jax.dataflow.folding import Folding, Layer
+from tailor_jax.graph import Graph, Node
 
 IMAGES = 16
 
@@ -49,3 +54,16 @@ def test_priced_multipliers_are_those_that_are_emitted(tmp_path):
         dsps += number['taps'] * number['lanes'] * math.ceil(number['outputs'] / 2)
     pool = next(row for row in cost.nodes if row['op'] == 'global_avg_pool')
     assert dsps == cost.total['dsp'] - pool['dsp']
+
+
+@pytest.mark.parametrize('channels, storage, bram18', [(4608, 'bram', 2), (144, 'lut', 0)])
+def test_words_that_are_reread_are_kept_where_they_are_priced(channels, storage, bram18):
+    """Words of 72 bits for a second pass: 512 of them are cheaper in two RAMB18, 16 in LUTs."""
+    graph = Graph(
+        (Node('input', 'input', (), (1, 1, channels)), Node('classes', 'dense', ('input',), (1, 1, 4), bias=True))
+    )
+    folding = Folding({'input': 9, 'classes': 2}, {'classes': Layer('all', 9, 2)})
+    cost = costmodel.evaluate(graph, costmodel.dataflow(folding=folding))
+    assert cost.plan.lines == {'classes__mac': storage} and cost.total['bram18'] == bram18
+    top = emit.source(random_qgraph(graph, mixed=False), cost.plan)['tailor_top.cpp']
+    assert f'variable=replay type=ram_s2p impl={"bram" if bram18 else "lutram"} ' in top

@@ -22,7 +22,7 @@ from tailor_jax.dataflow import plan as planning
 from tailor_jax.dataflow.design import IN_PORT, Design, Hand
 from tailor_jax.dataflow.folding import Folding, Layer
 from tailor_jax.dataflow.plan import Fifo, Plan
-from tailor_jax.dataflow.process import Window
+from tailor_jax.dataflow.process import Mac, Window
 from tailor_jax.graph import Graph
 from tailor_jax.integers.qgraph import QGraph
 
@@ -118,7 +118,7 @@ def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
         and max(qnode.weight_type.bits, qgraph[qnode.node.inputs[0]].out.bits) <= 8
         and not fold.is_depthwise(graph, qnode.node)
     ]
-    windows = [actor.name for actor in design.actors if isinstance(actor.process, Window)]
+    keeping = [actor.name for actor in design.actors if isinstance(actor.process, (Window, Mac))]
     return plan_of(
         graph,
         folding,
@@ -126,6 +126,6 @@ def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
         absorbed=absorbed,
         handed=handed,
         packed=tuple(name for name in narrow if draw(st.booleans())),
-        lines={name: draw(st.sampled_from(planning.LINES)) for name in windows},
+        lines={name: draw(st.sampled_from(planning.LINES)) for name in keeping},
         multiplier=draw(st.sampled_from(planning.MULTIPLIERS)),
     )

@@ -25,7 +25,7 @@ import math
 from costmodel.devices import Device
 from costmodel.streams.area import equations, fifo_area, latency, memory
 from costmodel.streams.area.memory import Memory
-from costmodel.streams.area.unit import Options, dsp_count, unit, weights
+from costmodel.streams.area.unit import Options, Unit, dsp_count, unit, weights
 from costmodel.streams.area.widths import Widths
 from tailor_jax import streaming
 from tailor_jax.dataflow import folding as fold
@@ -199,17 +199,25 @@ def window(
     return total
 
 
+def replay(made: Unit, passes: int, device: Device) -> dict[str, Memory]:
+    """The storages of the words that further passes read again; none where a register holds them."""
+    if passes == 1 or made.slices == 1:
+        return {}
+    kept = memory.ram(made.slices, made.values * made.source, 1, device)
+    kept.pop('uram', None)
+    kept['bram'] = dataclasses.replace(kept['bram'], lut=made.values * made.source)
+    return kept
+
+
 def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options, device: Device) -> Parts:
     """Multipliers, trees, accumulators, weights and the words that are kept."""
     made, total = unit(graph, node, folded, bits, options, device), Parts()
     _, passes = fold.slices_and_blocks(graph, node, folded)
+    kept = replay(made, passes, device)
     if made.kind != 'lut':
         total.dsp = dsp_count(made.products, made.outputs, made.weight, made.source, device, made.kind == 'pair')
     style = 'lutram'
-    if passes > 1 and made.slices > 1:
-        kept = memory.ram(made.slices, made.values * made.source, 1, device)
-        kept.pop('uram', None)
-        kept['bram'] = dataclasses.replace(kept['bram'], lut=made.values * made.source)
+    if kept:
         storage = memory.choose(kept, device)
         style = 'bram' if storage == 'bram' else 'lutram'
         total.bram18 += kept[storage].bram18
