@@ -67,3 +67,37 @@ def test_words_that_are_reread_are_kept_where_they_are_priced(channels, storage,
     assert cost.plan.lines == {'classes__mac': storage} and cost.total['bram18'] == bram18
     top = emit.source(random_qgraph(graph, mixed=False), cost.plan)['tailor_top.cpp']
     assert f'variable=replay type=ram_s2p impl={"bram" if bram18 else "lutram"} ' in top
+
+
+def one_layer(size: tuple[int, int], kernel: tuple[int, int], padding: tuple[int, ...]) -> Graph:
+    shape = (*size, 2)
+    return Graph(
+        (
+            Node('input', 'input', (), shape),
+            Node('layer', 'conv', ('input',), shape, kernel=kernel, padding=padding, bias=True),
+        )
+    )
+
+
+@pytest.mark.parametrize('taps', ['column', 'one'])
+@pytest.mark.parametrize('width', [1, 2, 3])
+def test_rows_of_a_ring_are_priced_as_they_are_emitted(taps, width):
+    """A window that is wider than the image keeps more rows than its own."""
+    graph = one_layer((4, width), (3, 3), (1, 1, 1, 1))
+    folding = Folding({'input': 1, 'layer': 1}, {'layer': Layer(taps, 1, 1)})
+    cost = costmodel.evaluate(graph, costmodel.dataflow(folding=folding))
+    struct = emit.source(random_qgraph(graph, mixed=False), cost.plan)['layers.h']
+    rows = int(re.search(r'ring_rows = (\d+);', struct)[1])
+    assert rows == (3 if width == 3 else 4)
+    assert cost.total['line_buffer_bits'] == rows * width * 2 * 8
+
+
+def test_a_column_that_is_the_whole_window_is_built_as_one():
+    graph = one_layer((6, 4), (3, 1), (1, 1, 0, 0))
+    costs, tops = [], []
+    for taps in ('all', 'column'):
+        folding = Folding({'input': 1, 'layer': 1}, {'layer': Layer(taps, 1, 1)})
+        costs.append(costmodel.evaluate(graph, costmodel.dataflow(folding=folding)))
+        tops.append(emit.source(random_qgraph(graph, mixed=False), costs[-1].plan)['tailor_top.cpp'])
+    assert tops[0] == tops[1] and 'window_all' in tops[0]
+    assert costs[0].total == costs[1].total

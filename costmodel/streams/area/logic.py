@@ -4,7 +4,7 @@ With SIMD = taps x lanes values in and PE = `outputs` sums out, N_s slices, N_b 
 output, weights of w bits, activations of a bits, sums of acc bits (`widths`):
 
     window    (kh - 1) W F words of `lanes` values in a row memory, kh (kw - 1) F in memories of F words; or the ring of
-              kh rows; kh kw a lanes bits of registers, whose reset is the mask of what lies outside the image
+              `ring_rows` rows; kh kw a lanes bits of registers, whose reset masks what lies outside the image
     mac       `unit`: multipliers and weights. C products (`latency.chain`) are added within DSPs; ceil(SIMD / C) - 1
               adders an output; N_s > 1: an accumulator of acc bits an output; N_b > 1: SIMD a N_s bits kept
     finish    min(PE, lanes) biases, roundings and saturations at once: the rounding is in the ROM of biases
@@ -163,16 +163,11 @@ def lines(graph: Graph, node: Node, taps: str, lanes: int, bits: Widths, device:
     """The storages of the rows that a window keeps, of `taps` 'all', 'column' or 'one'."""
     (_, width, channels), value = graph.in_shape(node), bits.tensors[node.inputs[0]]
     words, rows = width * channels // lanes, node.kernel[0]
-    if _at_once(node, taps):
+    if fold.at_once(node, taps):
         one = memory.ram(words, (rows - 1) * lanes * value, 1, device) if rows > 1 else {'lut': Memory('lut')}
         return {'lut': Memory('lut')} if words == 1 else one
-    column = taps == 'column'
+    column, rows = taps == 'column', fold.ring_rows(graph, node)
     return memory.ram(*memory.ring(column, rows, words, lanes * value), rows if column else 1, device)
-
-
-def _at_once(node: Node, taps: str) -> bool:
-    """Whether all taps go out in a word."""
-    return taps == 'all' or (taps == 'column' and node.kernel[1] == 1)
 
 
 def window(
@@ -186,14 +181,14 @@ def window(
     style = 'lutram' if storage == 'lut' else storage
     part = 'lutram' if storage == 'lut' else 'bram'  # the logic around block RAM and UltraRAM is the same
     total, size = Parts(), (height, width)
-    if _at_once(node, taps):
+    if fold.at_once(node, taps):
         total.add_part(f'window_{part}', equations.window(style, node.kernel, size, words, word, hands))
         total.line_buffer_bits = (node.kernel[0] - 1) * width * channels * value
     else:
-        group = max(1, words // node.groups)
-        terms = equations.ring(style, taps == 'column', node.kernel, size, words, group, word)
+        group, rows = max(1, words // node.groups), fold.ring_rows(graph, node)
+        terms = equations.ring(style, taps == 'column', node.kernel, size, words, group, word, rows)
         total.add_part(f'ring_{part}', terms)
-        total.line_buffer_bits = node.kernel[0] * width * channels * value
+        total.line_buffer_bits = rows * width * channels * value
     taken = memory.named(options, storage, f'the rows of {node.name!r}')
     total.add_memory(dataclasses.replace(taken, lut=0))  # LUTs are among the terms
     return total
