@@ -17,7 +17,7 @@ from tailor_jax import streaming
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow.design import Actor, Design, Stream
-from tailor_jax.dataflow.packing import PACKED_BITS, chain
+from tailor_jax.dataflow.packing import PACKED_BITS, chain, in_luts
 from tailor_jax.dataflow.plan import Plan
 from tailor_jax.dataflow.process import Convert, Window, Words, period_cycles
 from tailor_jax.graph import GraphError, Node
@@ -29,8 +29,6 @@ from tailor_jax.integers.qgraph import QGraph, QNode
 from tailor_jax.ops import ACCUMULATED
 
 MOST_SUM_BITS, MOST_OUT_BITS = 62, 31  # that the simulations' integers hold
-_MULTIPLIERS = {'auto': 'any', 'dsp': 'dsp', 'lut': 'fabric'}
-# Two products share a multiplier of 27 x 18 bits if each keeps within its 18 bits of the result.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,7 +218,7 @@ def _mac(qgraph: QGraph, design: Design, plan: Plan, qnode: QNode) -> tuple[dict
         'depthwise': fold.is_depthwise(design.graph, node),
         'packed': packed,
         'chain': chain(products, weight_type.bits, source.bits) if packed else 1,
-        'multiply': _MULTIPLIERS[plan.multiplier],
+        'multiply': 'fabric' if in_luts(plan.multiplier, weight_type.bits, source.bits) else 'dsp',
     }
     return {'in_t': source, 'weight_t': weight_type, 'sum_t': qnode.acc}, sizes
 

@@ -46,7 +46,7 @@ class Plan:
       lines: {process: memory of the rows of a window, or of the words that a mac reads again, one of `LINES`}; 'lut'
         where missing.
       packed: conv and dense nodes whose DSPs make two products each.
-      multiplier: what multiplies weights elsewhere, one of `MULTIPLIERS`; 'auto' leaves it to the tool.
+      multiplier: what multiplies weights elsewhere, one of `MULTIPLIERS`; 'auto': LUTs or DSPs, see `packing`.
       part, clock_mhz: the device and the clock that synthesis is asked for.
     """
 

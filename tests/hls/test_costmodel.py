@@ -41,7 +41,7 @@ def test_the_exported_design_keeps_the_priced_interval(tmp_path, interval_cycles
 
 
 def test_priced_multipliers_are_those_that_are_emitted(tmp_path):
-    """Two products of 8 bits a DSP, an odd one alone; the sizes are read off the generated sources."""
+    """Two products of 8 bits a DSP, an odd one alone, none left to the tool; read off the generated sources."""
     network, plan, cost = random_resnet.make(8, 8, width=8, interval_cycles=512)
     hls_export.write(tmp_path / 'p', network, plan, random_resnet.images(network, 1), np.zeros(1, int))
     text = (tmp_path / 'p' / 'layers.h').read_text()
@@ -51,6 +51,7 @@ def test_priced_multipliers_are_those_that_are_emitted(tmp_path):
         number = {key: int(value) for key, value in re.findall(r'\bint (\w+) = (?:fold\()?(\d+)', struct)}
         assert (number['lanes'], number['outputs']) == (layer.lanes, layer.outputs)
         assert name in plan.packed or layer.outputs == 1
+        assert 'multiply = tailor::dsp;' in struct
         dsps += number['taps'] * number['lanes'] * math.ceil(number['outputs'] / 2)
     pool = next(row for row in cost.nodes if row['op'] == 'global_avg_pool')
     assert dsps == cost.total['dsp'] - pool['dsp']

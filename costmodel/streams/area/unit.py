@@ -16,6 +16,7 @@ from costmodel.streams.area import latency, memory
 from costmodel.streams.area.memory import Memory
 from costmodel.streams.area.widths import Widths
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import packing
 from tailor_jax.dataflow.folding import Layer
 from tailor_jax.graph import Graph, Node
 
@@ -39,7 +40,7 @@ class Options:
 
 def multiplier(options: Options, weight: int, source: int, outputs: int, depthwise: bool, device: Device) -> str:
     """'lut', 'dsp' or 'pair', of products of these widths for so many outputs."""
-    if options.multiplier == 'lut' or (options.multiplier == 'auto' and weight * source <= 16):
+    if packing.in_luts(options.multiplier, weight, source):
         return 'lut'
     shared = options.packing and outputs > 1 and not depthwise
     return 'pair' if shared and max(weight, source) <= device.family.dsp_pair_bits else 'dsp'
