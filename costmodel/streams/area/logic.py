@@ -93,7 +93,7 @@ def price(design: Design, actor: Actor, bits: Widths, options: Options, device: 
         assert isinstance(actor.process, Window)
         taps, words = ('all', lanes) if not node.weighted else _window_folding(folding.layers[node.name])
         hands = len(actor.process.taps_pixels)
-        return window(graph, node, taps, words, hands, bits, device, options.lines.get(actor.name, ''))
+        return window(graph, node, taps, words, hands, bits, device)
     if actor.part == ADAPTED:
         return adapt(folding.lanes[node.inputs[0]], folding.layers[node.name].lanes, bits.tensors[node.inputs[0]])
     if actor.part == 'mac':
@@ -103,29 +103,24 @@ def price(design: Design, actor: Actor, bits: Widths, options: Options, device: 
     return elementwise(graph, node, lanes, bits, device)
 
 
-def stored(design: Design, bits: Widths, options: Options, device: Device, streams: Parts) -> Options:
-    """The options with a storage for the weights of every layer and the rows of every window, where none is given.
+def stored(design: Design, bits: Widths, options: Options, device: Device, streams: Parts) -> dict[str, str]:
+    """{layer: the storage of its weights}, that of the options where one is given.
 
     Args:
       streams: what all FIFOs take; weights are balanced against it and all processes. Decided once, with every skip
         open.
     """
-    graph, total, rows, roms = design.graph, Parts(), {}, {}
+    graph, total, roms = design.graph, Parts(), {}
     total += streams
     for actor in design.actors:
         total += price(design, actor, bits, options, device)
         node = graph[actor.node]
-        if actor.part == WINDOW:
-            folded = design.folding.layers.get(node.name)
-            taps, lanes = _window_folding(folded) if folded else ('all', design.folding.lanes[node.name])
-            rows[actor.name] = memory.choose(lines(graph, node, taps, lanes, bits, device), device)
-        elif actor.part == 'mac':
+        if actor.part == 'mac':
             roms[node.name] = weights(graph, node, design.folding.layers[node.name], bits, options, device)
     for name, found in roms.items():
         taken = memory.named(found, options.weights.get(name, 'lut'), f'the weights of {name!r}')
         total.lut, total.bram18 = total.lut - taken.lut, total.bram18 - taken.bram18
-    balanced = memory.balanced(roms, total.lut, total.bram18, device)
-    return dataclasses.replace(options, weights=balanced | dict(options.weights), lines=rows | dict(options.lines))
+    return memory.balanced(roms, total.lut, total.bram18, device) | dict(options.weights)
 
 
 def layer(
@@ -170,14 +165,12 @@ def lines(graph: Graph, node: Node, taps: str, lanes: int, bits: Widths, device:
     return memory.ram(*memory.ring(column, rows, words, lanes * value), rows if column else 1, device)
 
 
-def window(
-    graph: Graph, node: Node, taps: str, lanes: int, hands: int, bits: Widths, device: Device, storage: str = ''
-) -> Parts:
-    """Of a window that hands its input on to `hands` readers; `storage` of its rows, '' for the cheapest."""
+def window(graph: Graph, node: Node, taps: str, lanes: int, hands: int, bits: Widths, device: Device) -> Parts:
+    """Of a window that hands its input on to `hands` readers, its rows in the cheapest memory."""
     (height, width, channels), value = graph.in_shape(node), bits.tensors[node.inputs[0]]
     words, word = channels // lanes, lanes * value
     options = lines(graph, node, taps, lanes, bits, device)
-    storage = storage or memory.choose(options, device)
+    storage = memory.choose(options, device)
     style = 'lutram' if storage == 'lut' else storage
     part = 'lutram' if storage == 'lut' else 'bram'  # the logic around block RAM and UltraRAM is the same
     total, size = Parts(), (height, width)
@@ -189,8 +182,7 @@ def window(
         terms = equations.ring(style, taps == 'column', node.kernel, size, words, group, word, rows)
         total.add_part(f'ring_{part}', terms)
         total.line_buffer_bits = rows * width * channels * value
-    taken = memory.named(options, storage, f'the rows of {node.name!r}')
-    total.add_memory(dataclasses.replace(taken, lut=0))  # LUTs are among the terms
+    total.add_memory(dataclasses.replace(options[storage], lut=0))  # LUTs are among the terms
     return total
 
 

@@ -29,13 +29,11 @@ class Options:
       multiplier: 'dsp', 'lut', or 'auto': LUTs up to 16 bits of w x a, else DSPs.
       packing: two products of narrow operands share a DSP.
       weights: {node: 'lut' or 'bram'}; LUTs where a node is missing. See `memory.balanced`.
-      lines: {window: 'lut', 'bram' or 'uram'}; the cheapest where a window is missing.
     """
 
     multiplier: str = 'auto'
     packing: bool = True
     weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def multiplier(options: Options, weight: int, source: int, outputs: int, depthwise: bool, device: Device) -> str:
