@@ -13,8 +13,8 @@ output, weights of w bits, activations of a bits, sums of acc bits (`widths`):
     BOPS      H W m K (w a + w + a + log2 K) for m output channels (Karbachevsky et al. 2021)
 
 LUTs and flip-flops are those of the parts in `equations`; FIFOs are priced by `stream`. The rounding shift, which
-training decides, is taken as w - 1 of a layer, and an add's as none, where its sum saturates. What is emitted is
-`experiments/calibrate/rtl`.
+training decides, is taken as w - 1 of a layer, and an add's as none, where its sum saturates. What is
+synthesized for them is `experiments/calibrate/rtl`.
 """
 
 from __future__ import annotations
