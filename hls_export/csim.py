@@ -3,10 +3,10 @@
     python -m hls_export.csim P [--mode=fast|strict|cycle|verilog] [--images=N] [--trace=FILE.csv] [--stall=SEED]
 
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`,
-`images_per_second`; in cycle and verilog mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`)
-and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one
-row a change; `--stall` (cycle and verilog mode) makes the source and the sink idle at random. Without `--images` all are run; the
-cycle simulation runs 32 at most.
+`images_per_second`; in cycle and verilog mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock`
+and `fifos`) and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV
+`fifo,cycle,occupancy`, one row a change; `--stall` (cycle and verilog mode) makes the source and the sink idle at
+random. Without `--images` all are run; the cycle simulation runs 32 at most.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def simulate(
     if trace is not None and Path(trace).suffix != '.csv':  # so that no slip of the hand replaces a source or a record
         raise ExportError(f'--trace must be a file with the suffix .csv, got {trace!r}')
     if stall and (mode not in CLOCKED or not 0 < stall < 1 << 31):
-        raise ExportError(f'--stall must be a seed of 1..{(1 << 31) - 1} and needs --mode=cycle or verilog, got {stall}')
+        raise ExportError(
+            f'--stall must be a seed of 1..{(1 << 31) - 1} and needs --mode=cycle or verilog, got {stall}'
+        )
     project = index.load(path)
     if images is not None and not 1 <= images <= project.images:
         raise ExportError(
@@ -115,7 +117,9 @@ def _command(arguments: list[str] | None) -> int:
     parser.add_argument('--mode', default='fast', choices=toolchain.MODES)
     parser.add_argument('--images', type=int, help='how many of the stored test images to run')
     parser.add_argument('--trace', help='cycle mode: write FIFO occupancy over time to this CSV file')
-    parser.add_argument('--stall', type=int, default=0, help='cycle and verilog mode: seed of random pauses at both ports')
+    parser.add_argument(
+        '--stall', type=int, default=0, help='cycle and verilog mode: seed of random pauses at both ports'
+    )
     options = parser.parse_args(arguments)
     result = simulate(options.path, options.mode, options.images, options.trace, options.stall)
     print(text_table(result))

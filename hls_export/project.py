@@ -191,11 +191,24 @@ def _check_destination(path: Path, overwrite: bool) -> None:
 
 def _foreign(path: Path) -> Path | None:
     """The first file of a project that neither an export nor a simulation wrote: notes, results of a synthesis."""
-    own = {*_static_files(), *verilog_emit.static_files(), verilog_emit.TOP, *_TEXTS, *_GENERATED, *(f'tb_data/{name}' for name in indexing.TEST_DATA)}
+    own = {
+        *_static_files(),
+        *verilog_emit.static_files(),
+        verilog_emit.TOP,
+        *_TEXTS,
+        *_GENERATED,
+        *(f'tb_data/{name}' for name in indexing.TEST_DATA),
+    }
     for each in sorted(path.rglob('*')):
         name = each.relative_to(path)
         folder = each.is_dir() and not each.is_symlink()
-        if not (folder or name.parts[0] == 'build' or name.as_posix() in own or name.match('weights/*.h') or name.match('weights/*.hex')):
+        if not (
+            folder
+            or name.parts[0] == 'build'
+            or name.as_posix() in own
+            or name.match('weights/*.h')
+            or name.match('weights/*.hex')
+        ):
             return name
     return None
 

@@ -124,7 +124,9 @@ def _digest(path: Path) -> str:
     """SHA-256 of names and contents of a project's sources. Raises ExportError for what is no file (a pipe, say)."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob('*')):
-        if 'build' not in file.relative_to(path).parts and (file.suffix in ('.h', '.cpp', '.v') or file.name == 'Makefile'):
+        if 'build' not in file.relative_to(path).parts and (
+            file.suffix in ('.h', '.cpp', '.v') or file.name == 'Makefile'
+        ):
             try:
                 content = files.read(file, MOST_SOURCE_BYTES)
             except OSError as error:

@@ -48,7 +48,7 @@ def terms(point: Point) -> dict[str, Terms]:
                 point.text('style'), *_kernel_and_size(point), point['words'], point['width'], point['hand']
             )
         case 'ring':
-            sizes = (point['words'], point['group'], point['width'])
+            sizes = (point['words'], point['group'], point['width'], point['kh'])
             return equations.ring(point.text('style'), bool(point['column']), *_kernel_and_size(point), *sizes)
         case 'mac':
             return equations.mac(

@@ -171,15 +171,13 @@ def window_sizes(qgraph: QGraph, design: Design, actor: Actor) -> dict[str, Size
 
 def taps(design: Design, node: Node) -> str:
     """How many taps the window of a node delivers at once: one of `folding.TAPS`."""
-    return design.folding.layers[node.name].taps if node.weighted else 'all'
+    given = design.folding.layers[node.name].taps if node.weighted else 'all'
+    return 'all' if fold.at_once(node, given) else given
 
 
 def _ring(design: Design, node: Node, process: Window) -> dict[str, Size]:
     """Of a window whose taps come one after another: words of a group, rows of the ring, and trips from the write of a
     word to the first read of it in a later trip.
-
-    A visit overwrites what came in `ring_rows` rows before. The rows of the window are enough unless it is wider than
-    the image; then the newest pixel may be further down.
     """
     (high, wide), width = node.kernel, process.size[1]
     depthwise = fold.is_depthwise(design.graph, node)
@@ -190,10 +188,9 @@ def _ring(design: Design, node: Node, process: Window) -> dict[str, Size]:
         for left in range(wide):
             earlier = wide - 1 - left if columns else (high - up) * wide - 1 - left  # words of the visit, by a group's
             distances.append((up * width + left) * process.words + earlier * group_words)
-    further = 0 if wide <= width else (width + wide - 2 - node.padding[2]) // width
     return {
         'group_words': Folded(group_words, 1),
-        'ring_rows': high + further,
+        'ring_rows': fold.ring_rows(design.graph, node),
         'ring_distance': min((each for each in distances if each), default=1),
     }
 

@@ -143,7 +143,7 @@ def _window(qgraph: QGraph, design: Design, plan: Plan, actor: Actor) -> Instanc
         'WIDTH': lanes * source.bits,
     }
     kind = taps(design, node)
-    if kind == 'all' or (kind == 'column' and node.kernel[1] == 1):
+    if kind == 'all':
         outside = source.lo if node.op == 'max_pool' else 0
         handed = dict(zip(('HAND_ROW', 'HAND_COLUMN'), _tap(node.kernel, process)))
         word = joined([outside] * lanes, source.bits)
@@ -285,14 +285,15 @@ def _element(qgraph: QGraph, design: Design, actor: Actor, qnode: QNode) -> Inst
             given = {'TAPS': size, 'LANES': lanes, 'BITS': source.bits, 'SIGNED': int(source.signed)}
             return Instance('maximum', given, latency.levels(size))
         case 'avg_pool':
-            given = {'TAPS': size, 'LANES': lanes, **read, **_quotient(qgraph, qnode, size), **made}
-            return Instance('mean', given, latency.mean(size, bool(size & (size - 1))))
+            given = {'TAPS': size, 'LANES': lanes}
+            divides = _quotient(qgraph, qnode, size)
+            return Instance('mean', given | read | divides | made, latency.mean(size, bool(size & (size - 1))))
         case 'global_avg_pool':
             assert isinstance(actor.process, Average)
             pixels, words = actor.process.pixels, actor.process.words
             given = {'PIXELS': pixels, 'WORDS': words, 'LANES': lanes}
-            given |= read | _quotient(qgraph, qnode, pixels) | made
-            return Instance('average', given, latency.average(bool(pixels & (pixels - 1))))
+            divides = _quotient(qgraph, qnode, pixels)
+            return Instance('average', given | read | divides | made, latency.average(bool(pixels & (pixels - 1))))
         case _:
             raise streaming.unsupported(node)
 

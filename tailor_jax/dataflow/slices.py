@@ -1,4 +1,4 @@
-"""How a FIFO of D words of W bits is built from memories: its slices, each emitted as a memory of its own.
+"""How a FIFO of D words of W bits is built from memories: its slices, each a memory of its own to Vivado.
 
     storage   words in memory                                    words in front of the output    holds
     srl       D - 1                                              a register                      D

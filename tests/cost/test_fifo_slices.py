@@ -65,9 +65,9 @@ def test_no_other_columns_take_fewer_blocks(depth):
         return min(n * one + least(width - n * bits, index + 1) for n in range(math.ceil(width / bits) + 1))
 
     for width in range(1, 80):
-        assert bram18_count(depth, width, ULTRASCALE) == least(width, 0)
+        assert bram18_count(depth, width, ULTRASCALE.name) == least(width, 0)
         alike = min(math.ceil(depth / rows) * math.ceil(width / bits) for rows, bits in PRIMITIVES['versal'].bram18)
-        assert bram18_count(depth, width, VERSAL) == alike >= least(width, 0)
+        assert bram18_count(depth, width, VERSAL.name) == alike >= least(width, 0)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_counts(depth, width, storage, family, bram18, uram, lutram):
 
 
 def test_columns_of_a_word_are_slices_of_their_own():
-    assert bram18_columns(65_536, 64, ULTRASCALE) == ((2048, 9, 7), (16384, 1, 1))
-    words = [(each.width_bits, each.count) for each in fifo_slices(65_536, 64, 'bram', ULTRASCALE)[:-1]]
+    assert bram18_columns(65_536, 64, ULTRASCALE.name) == ((2048, 9, 7), (16384, 1, 1))
+    words = [(each.width_bits, each.count) for each in fifo_slices(65_536, 64, 'bram', ULTRASCALE.name)[:-1]]
     assert words == [(63, 224), (1, 4)]
 
 
@@ -145,7 +145,7 @@ def test_every_term_has_a_coefficient():
 )
 def test_what_is_no_fifo(depth, width, storage, message):
     with pytest.raises(ValueError, match=message):
-        fifo_slices(depth, width, storage, ULTRASCALE)
+        fifo_slices(depth, width, storage, ULTRASCALE.name)
 
 
 def test_a_file_of_coefficients_is_read_and_checked(tmp_path):

@@ -80,6 +80,17 @@ def test_every_time_is_the_simulators(tmp_path_factory, graph, seed, data):
         assert {fifo['name']: fifo['max_occupancy'] for fifo in found['fifos']} == run.occupancy
 
 
+def test_a_shorter_skip_costs_what_the_page_says():
+    """docs/export.md: depth and interval of the network whose processes take a pixel a word, three cycles late."""
+    graph = skip_network(2)
+    plan = plan_of(graph, unfolded(graph), 3)
+    depth = plan.fifos['stem__sum'].depth
+    assert depth == 2 * (WIDTH + 7 + 9) + 3 + 3 == 54
+    runs = [predicted(graph, shallower(plan, 'stem__sum', depth - words), 24) for words in (54, 53, 50, 19, 18)]
+    assert [run.deadlocked for run in runs] == [False] * 4 + [True]
+    assert [round(run.interval_cycles, 1) for run in runs[:4]] == [48, 49.4, 54, 1728]
+
+
 def test_deadlock_is_named(tmp_path, capsys):
     graph = skip_network(2)
     plan = plan_of(graph)

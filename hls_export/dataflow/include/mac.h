@@ -57,9 +57,9 @@ using chain_t = ap_int<40>;
 template <class weight_t, class in_t> inline chain_t two_products(const weight_t low, const weight_t high, const in_t input) {
 #pragma HLS INLINE
     const packed_t weights = packed_t(packed_t(high) * packed_t(1 << 18)) + packed_t(low);
-    const chain_t both = chain_t(weights) * chain_t(input);
+    const auto both = operand<chain_t>(weights) * operand<chain_t>(input);  // of 27 bits and the input's, as a DSP takes them
 #pragma HLS BIND_OP variable=both op=mul impl=dsp
-    return both;
+    return chain_t(both);
 }
 
 template <class sum_t> struct pair {
