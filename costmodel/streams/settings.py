@@ -109,6 +109,9 @@ class Dataflow:
         check_values(self)
         if self.device_share is not None and self.interval_cycles is not None:
             raise CostError('interval_cycles and device_share both say how fast a design is; give one of them')
+        for key in ('interval_cycles', 'device_share'):  # a settled target keeps what its folding was solved for
+            if isinstance(self.folding, str) and getattr(self, key) is not None:
+                raise CostError(f'{key} and a file of a folding both say how fast a design is; give one of them')
 
 
 SETTINGS = settings_of(Dataflow)
