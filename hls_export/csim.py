@@ -5,8 +5,8 @@
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`,
 `images_per_second`; in cycle mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`)
 and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one
-row a change; `--stall` (cycle mode) makes the source and the sink idle at random. Without `--images` all are run; the
-cycle simulation runs 32 at most.
+row a change; `--stall` (cycle mode) makes the source and the sink idle at random, and csim.json has its seed as `stall`
+and no interval. Without `--images` all are run; the cycle simulation runs 32 at most.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def simulate(
     count = images or (min(CYCLE_IMAGES, project.images) if mode == 'cycle' else project.images)
     measured, _ = toolchain.run(path, mode, count, trace, stall)
     result = {**header(*FORMAT), 'mode': mode, **measured}
+    if stall:  # there is no steady state that an interval could be of
+        result |= {'stall': stall, 'interval_cycles': None, 'interval_images': 0}
     files.write(Path(path) / 'csim.json', json.dumps(result, indent=1) + '\n')
     return result
 
@@ -79,7 +81,8 @@ def text_table(result: dict) -> str:
         )
     if result['mode'] == 'cycle':
         if result['interval_cycles'] is None:
-            rows.append(('interval_cycles', '-' if result['deadlock'] else 'too few images to tell'))
+            told = '-, both ports pause' if 'stall' in result else 'too few images to tell'
+            rows.append(('interval_cycles', '-' if result['deadlock'] else told))
         else:
             rows.append(
                 (
