@@ -6,7 +6,8 @@ prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`,
 `images_per_second`; in cycle and verilog mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock`
 and `fifos`) and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV
 `fifo,cycle,occupancy`, one row a change; `--stall` (cycle and verilog mode) makes the source and the sink idle at
-random. Without `--images` all are run; the cycle simulation runs 32 at most.
+random, and csim.json has its seed as `stall` and no interval. Without `--images` all are run; the cycle simulation runs
+32 at most.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def simulate(
     count = images or (min(CYCLE_IMAGES, project.images) if mode == 'cycle' else project.images)
     measured, _ = toolchain.run(path, mode, count, trace, stall)
     result = {**header(*FORMAT), 'mode': mode, **measured}
+    if stall:  # there is no steady state that an interval could be of
+        result |= {'stall': stall, 'interval_cycles': None, 'interval_images': 0}
     files.write(Path(path) / 'csim.json', json.dumps(result, indent=1) + '\n')
     return result
 
@@ -82,7 +85,8 @@ def text_table(result: dict) -> str:
         )
     if result['mode'] in CLOCKED:
         if result['interval_cycles'] is None:
-            rows.append(('interval_cycles', '-' if result['deadlock'] else 'too few images to tell'))
+            told = '-, both ports pause' if 'stall' in result else 'too few images to tell'
+            rows.append(('interval_cycles', '-' if result['deadlock'] else told))
         else:
             rows.append(
                 (

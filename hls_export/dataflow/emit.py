@@ -4,8 +4,9 @@
 
 A process becomes a struct `layer_<process>` of types and sizes, a function `process_<process>` and its call; a stream
 becomes a type `word_<stream>` and an `hls::stream` with its depth and storage as pragmas. So every name that is made of
-a node's has a prefix, or a double underscore as no node has, and none can be one of the emitter's own. Everything that
-does not depend on the network is in `include/`.
+a node's has a prefix, or a double underscore as no node has, and none can be one of the emitter's own. The stream
+`word_a__b` of a node `word_a` hides the type of the stream `a__b`, so types and functions are named from `::` on where
+streams are in scope. Everything that does not depend on the network is in `include/`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _top(design: Design, plan: Plan, weights: list[str]) -> str:
         if stream.name not in (IN_PORT, OUT_PORT):
             name, fifo = stream.name, plan.fifos[stream.name]
             streams += [
-                f'    hls::stream<word_{name}> {name}("{name}");',
+                f'    hls::stream<::word_{name}> {name}("{name}");',
                 f'#pragma HLS STREAM variable={name} depth={fifo.depth:d}',
                 f'#pragma HLS BIND_STORAGE variable={name} type=fifo impl={fifo.storage}',
             ]

@@ -25,7 +25,7 @@ _IMPLEMENTATIONS = {'lut': 'lutram', 'bram': 'bram', 'uram': 'uram'}
 def function(design: Design, plan: Plan, actor: Actor) -> str:
     """The function of one process."""
     streams = (*actor.inlets, *actor.outlets)
-    parameters = ',\n        '.join(['const int images', *(f'hls::stream<word_{name}>& {name}' for name in streams)])
+    parameters = ',\n        '.join(['const int images', *(f'hls::stream<::word_{name}>& {name}' for name in streams)])
     lines = [
         f'static void process_{actor.name}(\n        {parameters}) {{',
         '#pragma HLS INLINE off',
@@ -38,7 +38,7 @@ def function(design: Design, plan: Plan, actor: Actor) -> str:
 def call(actor: Actor) -> str:
     """Its call in the top function."""
     arguments = ', '.join(['images', *actor.inlets, *actor.outlets])
-    return f'    PROCESS({actor.name}, process_{actor.name}({arguments}));'
+    return f'    PROCESS({actor.name}, ::process_{actor.name}({arguments}));'
 
 
 def _body(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:

@@ -140,6 +140,8 @@ def test_a_starved_source_and_a_slow_sink_change_no_value(tmp_path, seed):
     path = export(tmp_path / 'p', graph, plan_of(graph, folded(graph, conv0=Layer('column', 1, 2))), 8)
     free, stalled = csim.simulate(path, 'cycle'), csim.simulate(path, 'cycle', stall=seed)
     assert stalled['mismatched_values'] == 0 and stalled['deadlock'] is None
+    assert (stalled['stall'], stalled['interval_cycles']) == (seed, None) and 'stall' not in free
+    assert 'interval_cycles    -, both ports pause' in csim.text_table(stalled)
     assert stalled['total_cycles'] > free['total_cycles']
     depths = {fifo['name']: fifo['depth'] for fifo in stalled['fifos']}
     assert all(fifo['max_occupancy'] <= depths[fifo['name']] for fifo in stalled['fifos'])

@@ -166,6 +166,7 @@ def test_names_that_the_emitter_uses_are_free(tmp_path):
         'next',
         'at',
         'trip',
+        *('word_top', 'process_top', 'latency_top', 'linux'),
     ]
     nodes = [Node('weight_input', 'input', (), (3, 3, 2))]
     for name in names:

@@ -127,7 +127,7 @@ def missing(files: dict[str, str]) -> list[str]:
             stored = ('BIND_STORAGE', memory) in said or ('ARRAY_PARTITION', memory) in said
             found += [] if stored else [f'{name}: storage of {memory}']
     said = pragmas(network)
-    for stream in re.findall(r'hls::stream<word_\w+> (\w+)\(', network):
+    for stream in re.findall(r'hls::stream<::word_\w+> (\w+)\(', network):
         found += [f'{each} {stream}' for each in ('STREAM', 'BIND_STORAGE') if (each, stream) not in said]
     for port in ('input_stream', 'output_stream', 'images', 'return'):
         found += [] if ('INTERFACE', port) in said else [f'INTERFACE {port}']

@@ -10,7 +10,7 @@
 // PROCESS(name, call) is the call itself; JOIN_PROCESSES() and TRIP(cycles) are nothing. The cycle simulation runs each process in a
 // fiber of its own, waits for all of them, and ends the trip that is open when the next one begins.
 #ifdef TAILOR_CYCLE
-#define PROCESS(name, ...) sim::spawn(#name, latency_##name, [&] { __VA_ARGS__; })
+#define PROCESS(name, ...) sim::spawn(#name, ::latency_##name, [&] { __VA_ARGS__; })
 #define JOIN_PROCESSES() sim::run()
 #define TRIP(cycles) sim::trip(cycles)
 #else
