@@ -4,8 +4,12 @@
 
 The instance of a process is `p_<process>`, the FIFO of a stream `f_<stream>`. Of a stream, `<stream>__data`, `__valid`
 and `__take` are what its consumer sees, `<stream>__word`, `__written`, `__promise` and `__room` what its producer does.
-The ports are AXI4-Streams: values of a word padded to bytes, TLAST with the last word of an image. What waits at the
-output waits in a FIFO of its own, so that no pipeline ever stalls.
+The ports are AXI4-Streams: values of a word padded to bytes. At the input TLAST ends a batch of images: no word is
+taken in until the last result has left. At the output it comes with the last word of an image. What waits at the output
+waits in a FIFO of its own, so that no pipeline ever stalls.
+
+`<process>__done`: of the batch nothing is left to the process; `<stream>__ended`: no word of the batch will come. A
+window then goes on without reading until it is empty (`rtl/drain.v`).
 """
 
 from __future__ import annotations
@@ -19,13 +23,15 @@ from hls_export.verilog.instances import Instance, Rom, instance, word_bits
 from tailor_jax.dataflow import plan as planning
 from tailor_jax.dataflow.design import IN_PORT, OUT_PORT, Actor, Design
 from tailor_jax.dataflow.plan import Fifo, Plan
-from tailor_jax.dataflow.process import FORWARD_CYCLES
+from tailor_jax.dataflow.process import FORWARD_CYCLES, Window
 from tailor_jax.dataflow.slices import Slice
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import qgraph as qg
 from tailor_jax.integers.qgraph import QGraph
 
 TOP = 'rtl/tailor_top.v'
+_TEXTS = ('STYLE', 'MULTIPLIER', 'FILE')
+_OF_SEVERAL_TRIPS = ('mac', 'finish', 'convert', 'average')  # parts that may have trips left that read nothing
 _CODES = {'lutram': 0, 'bram': 1, 'uram': 2}
 _STYLES = {'srl': 'srl', 'lutram': 'ram', 'bram': 'ram', 'uram': 'uram'}
 
@@ -91,8 +97,13 @@ def _top(qgraph: QGraph, design: Design, plan: Plan, parts: dict[str, Instance])
     for stream in design.streams:
         name, top = stream.name, wide[stream.name] - 1
         lines += [f'    wire [{top}:0] {name}__data;', f'    wire {name}__valid, {name}__take;']
+        lines.append(f'    wire {name}__ended;')
         if name != IN_PORT:
             lines += [f'    wire [{top}:0] {name}__word;', f'    wire {name}__written, {name}__promise, {name}__room;']
+            lines.append(f'    wire {name}__empty;')
+            lines.append(f'    assign {name}__ended = {stream.producer}__done && {name}__empty;')
+    for actor in design.actors:
+        lines.append(f'    wire {actor.name}__done;')
     lines += ['', *_input(qgraph, design), *_output(qgraph, design), '']
     fifos = {**plan.fifos, OUT_PORT: Fifo(port_depth(design, parts))}
     for stream in design.streams:
@@ -113,7 +124,7 @@ def _ports(qgraph: QGraph, design: Design) -> list[str]:
         wide = design.folding.lanes[qnode.name] * port_bits(qnode.out)
         found.append(f'    {inward} wire [{wide - 1}:0] {port}_tdata, {inward} wire {port}_tvalid')
         found.append(f'    {outward} wire {port}_tready')
-    lines = [f'{found[0]}, {found[1].strip()},', f'{found[2]}, {found[3].strip()},']
+    lines = [f'{found[0]}, {found[1].strip()}, input wire {IN_PORT}_tlast,', f'{found[2]}, {found[3].strip()},']
     return [*lines, f'    output wire {OUT_PORT}_tlast']
 
 
@@ -122,8 +133,10 @@ def _input(qgraph: QGraph, design: Design) -> list[str]:
     values = [f'{IN_PORT}_tdata[{lane * port_bits(fixed)} +: {fixed.bits}]' for lane in reversed(range(lanes))]
     return [
         f'    assign {IN_PORT}__data = {{{", ".join(values)}}};',
-        f'    assign {IN_PORT}__valid = {IN_PORT}_tvalid;',
+        '    wire open;',
+        f'    assign {IN_PORT}__valid = {IN_PORT}_tvalid && open;',
         f'    assign {IN_PORT}_tready = {IN_PORT}__take;',
+        f'    batch batch_of (clk, rst, {IN_PORT}__take, {IN_PORT}_tlast, {OUT_PORT}__ended, {IN_PORT}__ended, open);',
     ]
 
 
@@ -159,7 +172,7 @@ def _fifo(name: str, fifo: Fifo, width_bits: int, family: str) -> str:
         given |= {'ROWS': rows, 'MORE': more, 'SLICES': len(pieces), **_columns(pieces)}
     ports = (
         f'clk, rst, {name}__promise, {name}__written, {name}__word, {name}__room, {name}__data, {name}__valid, '
-        f'{name}__take'
+        f'{name}__take, {name}__empty'
     )
     return f'    fifo #({_given(given)})\n        f_{name} ({ports});'
 
@@ -186,10 +199,34 @@ def _process(actor: Actor, part: Instance) -> Iterator[str]:
         *('clk', 'rst', vector(actor.inlets, 'data'), vector(actor.inlets, 'valid'), vector(actor.inlets, 'take')),
         *(vector(actor.outlets, suffix) for suffix in ('word', 'room', 'promise', 'written')),
     ]
+    idle = "1'b1"
+    if isinstance(actor.process, Window):
+        yield from _drain(actor.name, actor.process, ports[2:5], part)
+        ports[1] = f'rst || {actor.name}__restart'
+        ports[3:5] = f'{actor.name}__offer', f'{actor.name}__took'
+        ports += [f'{actor.name}__mute'] if part.module == 'window' else []
+        idle = f'{actor.name}__idle'
     if part.weights:
         yield from _roms(actor.name, part)
         ports += [f'{actor.name}__at', f'{actor.name}__weights']
+    if part.module in _OF_SEVERAL_TRIPS:
+        idle = f'{actor.name}__idle'
+        yield f'    wire {idle};'
+        ports.append(idle)
     yield f'    {part.module} #({_given(part.parameters)})\n        p_{actor.name} ({", ".join(ports)});'
+    ended = vector(actor.inlets, 'ended')
+    yield f'    done #({len(actor.inlets)}) e_{actor.name} (clk, rst, {ended}, {idle}, {actor.name}__done);'
+
+
+def _drain(name: str, process: Window, inlet: list[str], part: Instance) -> Iterator[str]:
+    """What goes on for a window when its batch has ended; `inlet`: data, valid, take of what it reads."""
+    _, valid, take = inlet
+    visits = max(process.lag_pixels, *process.taps_pixels, 0)
+    given = {'VISITS': visits, 'LAG': process.lag_pixels, 'WORDS': process.words, 'LATENCY': part.latency_cycles}
+    ports = ', '.join(f'{name}__{each}' for each in ('offer', 'took', 'mute', 'restart', 'idle'))
+    yield f'    wire {ports};'
+    ended = valid.replace('__valid', '__ended')
+    yield f'    drain #({_given(given)})\n        d_{name} (clk, rst, {ended}, {valid}, {take}, {ports});'
 
 
 def _roms(name: str, part: Instance) -> Iterator[str]:
@@ -204,9 +241,6 @@ def _roms(name: str, part: Instance) -> Iterator[str]:
         yield f'    rom #({_given(given)}) r_{name}__{place} (clk, {at}, {name}__rom{place});'
     fields = ', '.join(f'{name}__rom{each.place}[{each.low} +: {bits}]' for each in reversed(part.taken))
     yield f'    assign {name}__weights = {{{fields}}};'
-
-
-_TEXTS = ('STYLE', 'MULTIPLIER', 'FILE')
 
 
 def _given(parameters: dict[str, int | str] | object) -> str:

@@ -2,7 +2,7 @@
 // all that it holds; then it starts anew.
 //
 // ended: no word will come. valid, took: of the window's inlet; take: of the FIFO's. mute: the anchor is beyond the last image. restart: the window's
-// reset. idle: nothing is held.
+// reset. idle: nothing is held that is still to be written.
 module drain #(parameter VISITS = 9, LAG = 9, WORDS = 4, LATENCY = 2) (
     input clk, input rst, input ended, input in_valid, output take, output valid, input took, output mute, output restart, output idle
 );
@@ -13,9 +13,9 @@ module drain #(parameter VISITS = 9, LAG = 9, WORDS = 4, LATENCY = 2) (
     wire drains = ended && busy && !over;
     assign valid = in_valid || drains;
     assign take = took && in_valid;
-    assign mute = VISITS > LAG && left <= (VISITS - LAG) * WORDS;
+    assign mute = VISITS > LAG && drains && left <= (VISITS - LAG) * WORDS;
     assign restart = clearing[LATENCY];
-    assign idle = !busy;
+    assign idle = !busy || over;
     always @(posedge clk)
         if (rst) begin
             left <= TRIPS;

@@ -1,6 +1,7 @@
 // A FIFO of DEPTH words: a word takes its place when it is promised, comes some cycles later, and can be read two cycles after that.
 //
-// in_room: a place is free for a word promised in this cycle. out_valid: out_data is the oldest word; out_take takes it.
+// in_room: a place is free for a word promised in this cycle. out_valid: out_data is the oldest word; out_take takes it. empty: no word is there, and
+// none was promised.
 // STYLE "srl": a shift register of ROWS words, then a register. "ram": memories of ROWS words and, behind them, MORE words, whose own output is the
 // register. "uram": as that, but the memories answer a cycle later; words pass through a queue of 16 words, and through the memories
 // only where it is full. The memories are SLICES pieces: of slice k STYLES has a code (0 lutram, 1 bram, 2 uram), WORDS its first word (0 or ROWS),
@@ -9,7 +10,7 @@ module fifo #(parameter DEPTH = 8, WIDTH = 8, STYLE = "srl", ROWS = 7, MORE = 0,
     DEPTHS = ROWS, BITS = 0, WIDTHS = WIDTH) (
     input clk, input rst,
     input in_promise, input in_valid, input [WIDTH-1:0] in_data, output in_room,
-    output [WIDTH-1:0] out_data, output out_valid, input out_take
+    output [WIDTH-1:0] out_data, output out_valid, input out_take, output reg empty
 );
     localparam COUNT = $clog2(DEPTH + 1);
     // Words that were promised and are not yet read.
@@ -21,9 +22,11 @@ module fifo #(parameter DEPTH = 8, WIDTH = 8, STYLE = "srl", ROWS = 7, MORE = 0,
         if (rst) begin
             places <= 0;
             room <= 1;
+            empty <= 1;
         end else begin
             places <= next;
             room <= next != DEPTH;
+            empty <= next == 0;
         end
     generate
         if (STYLE == "srl") begin : srl

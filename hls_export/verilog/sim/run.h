@@ -111,6 +111,7 @@ public:
         while (taken < outputs && given < until) {
             const bool offers = given < inputs && source_pauses == 0, takes = sink_pauses == 0;
             design.input_stream_tvalid = offers;
+            design.input_stream_tlast = given == inputs - 1;
             if (offers) offer();
             if (pauses) {  // what the design offers must not wait for its sink
                 design.output_stream_tready = !takes;
