@@ -16,7 +16,7 @@ import numpy as np
 from costmodel.streams.area import equations, memory
 from costmodel.streams.area.coefficients import Coefficients
 from costmodel.streams.area.equations import Terms
-from experiments.calibrate import grid, parts
+from experiments.calibrate import grid, parts, templates
 from experiments.calibrate.parts import Point
 
 
@@ -83,7 +83,7 @@ def blocks(point: Point) -> dict[str, int]:
             pairs = point.text('multiplier') == 'pair'
             found['dsp'] = parts.products(point) * (math.ceil(point['pe'] / 2) if pairs else point['pe'])
         case (('mean' | 'average'), _):
-            found['dsp'] = parts.quotient(point)['MULTIPLY'] * (point['lanes'] if kind == 'mean' else 1)
+            found['dsp'] = templates.numbers(point)['multiply'] * (point['lanes'] if kind == 'mean' else 1)
     return found
 
 

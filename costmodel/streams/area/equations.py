@@ -4,7 +4,7 @@
 
 The amounts (adders, their bits, counters, memories) follow from the structure of the part; how many LUTs and flip-flops
 one of each takes is fitted to synthesis (`experiments.calibrate`). The model and the fit use these same functions.
-Parts are those of `experiments/calibrate/rtl`. A ROM in LUTs is made of instances: its price is a closed form
+Parts are those of `hls_export/verilog/rtl`. A ROM in LUTs is made of instances: its price is a closed form
 (`memory.rom_luts`), no fit.
 """
 

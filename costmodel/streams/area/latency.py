@@ -8,7 +8,7 @@
     Words     1; clone 0; max ceil(log2 taps)   a mean: 1 more for its rounding, 4 if it multiplies
     Average   2, 5 if it multiplies
 
-These are the registers of the Verilog in `experiments/calibrate/rtl`, whose test bench checks that every word comes
+These are the registers of the Verilog in `hls_export/verilog/rtl`, whose test bench checks that every word comes
 just then.
 """
 

@@ -14,7 +14,7 @@ output, weights of w bits, activations of a bits, sums of acc bits (`widths`):
 
 LUTs and flip-flops are those of the parts in `equations`; FIFOs are priced by `stream`. The rounding shift, which
 training decides, is taken as w - 1 of a layer, and an add's as none, where its sum saturates. What is emitted is
-`experiments/calibrate/rtl`.
+`hls_export/verilog/rtl`.
 """
 
 from __future__ import annotations
