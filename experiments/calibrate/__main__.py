@@ -1,6 +1,6 @@
 """Calibrates the LUT and flip-flop coefficients of the cost model against synthesis.
 
-python -m experiments.calibrate                      # simulate (iverilog), synthesize (yosys) what is new; fit, report
+python -m experiments.calibrate                      # simulate (Verilator), synthesize (yosys) what is new; fit, report
 python -m experiments.calibrate --fit                # fit and report from the committed parts.csv; needs no tool
 python -m experiments.calibrate --fit --write        # and make these coefficients the model's
 python -m experiments.calibrate --again              # measure every point anew
@@ -18,13 +18,14 @@ from costmodel.cost import CostError
 from costmodel.streams.area import coefficients
 from costmodel.streams.area.coefficients import Calibration, Coefficients
 from experiments.calibrate import fit, grid, scale, table
-from experiments.calibrate.parts import Point
+from experiments.calibrate.point import Point
+from hls_export.verilog import tools
 from tailor_jax.command import Parser, status
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
-    return status(lambda: _run(argv), ValueError)
+    return status(lambda: _run(argv), ValueError, tools.ToolError)
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -78,14 +79,13 @@ def _written(known: Calibration, found: Calibration, wanted: bool) -> int:
 
 
 def _measure(again: bool) -> None:
-    from experiments.calibrate import measure, tools
+    from experiments.calibrate import measure
 
-    if lacking := tools.missing():
-        raise CostError(
-            f'{" and ".join(lacking)} not found; install them first (Debian: apt-get install yosys iverilog), or fit '
-            'to the '
-            'committed results with --fit'
-        )
+    for tool in ('verilator', 'yosys'):
+        try:
+            tools.find(tool)
+        except tools.ToolError as error:
+            raise CostError(f'{error}; or fit to the committed results with --fit') from None
     if again:
         table.PARTS_CSV.unlink(missing_ok=True)
     measure.measure(grid.points())

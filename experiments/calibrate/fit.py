@@ -16,8 +16,8 @@ import numpy as np
 from costmodel.streams.area import equations, memory
 from costmodel.streams.area.coefficients import Coefficients
 from costmodel.streams.area.equations import Terms
-from experiments.calibrate import grid, parts
-from experiments.calibrate.parts import Point
+from experiments.calibrate import grid, parts, templates
+from experiments.calibrate.point import TEXTS, Point
 
 
 def part(point: Point) -> str:
@@ -30,7 +30,7 @@ def part(point: Point) -> str:
 
 def terms(point: Point) -> dict[str, Terms]:
     """The amounts that its LUTs and flip-flops are made of."""
-    given = {name: value for name, value in point.parameters if name not in parts.TEXTS}
+    given = {name: value for name, value in point.parameters if name not in TEXTS}
     match point.kind:
         case 'clone':
             return equations.clone(point['count'])
@@ -83,7 +83,7 @@ def blocks(point: Point) -> dict[str, int]:
             pairs = point.text('multiplier') == 'pair'
             found['dsp'] = parts.products(point) * (math.ceil(point['pe'] / 2) if pairs else point['pe'])
         case (('mean' | 'average'), _):
-            found['dsp'] = parts.quotient(point)['MULTIPLY'] * (point['lanes'] if kind == 'mean' else 1)
+            found['dsp'] = templates.numbers(point)['multiply'] * (point['lanes'] if kind == 'mean' else 1)
     return found
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.calibrate import table, tools
-from experiments.calibrate.parts import Point
+from experiments.calibrate.point import Point
+from hls_export.verilog import tools as verilog
 
 BATCH = 16
 
@@ -18,11 +19,11 @@ def measure(points: Sequence[Point], path: Path = table.PARTS_CSV) -> int:
     done = {row['part']: row for row in table.raw(path)}
     new = [part for part in points if part.key not in done]
     random.Random(0).shuffle(new)  # so that every batch is a mixture, and the time left can be told
-    comments = (tools.version(), f'synth_xilinx {tools.FLAGS}')
+    comments = (verilog.version('yosys'), f'synth_xilinx {tools.FLAGS}')
     started = time.perf_counter()
     count = 0
     for batch in (new[first : first + BATCH] for first in range(0, len(new), BATCH)):
-        words = [tools.simulate(part) for part in batch]
+        words = tools.simulate(batch)
         for part, checked, found in zip(batch, words, tools.synthesize(batch)):
             done[part.key] = {
                 'part': part.key,

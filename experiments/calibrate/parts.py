@@ -1,66 +1,33 @@
 """The parts that are synthesized: for each point its Verilog top, its streams, its process and its latency.
 
-A point is (kind, {parameter: value}); its key, `kind name=value ...`, names it in the results. Templates are in `rtl/`,
-named as the kind. What a part must do is in `reference`.
+A point is (kind, {parameter: value}); its key, `kind name=value ...`, names it in the results. The parts are those of
+`hls_export/verilog/rtl`, named as the kind; `templates` says what a point's parameters are in full. What a part must do
+is in `reference`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import random
-import re
 from itertools import product
 from pathlib import Path
 
+from experiments.calibrate import templates
+from experiments.calibrate.point import Point
+from hls_export.verilog.tools import RTL
 from tailor_jax.dataflow import latency
 from tailor_jax.dataflow.process import Average, Convert, Mac, Process, Window, Words
 
-RTL = Path(__file__).parent / 'rtl'
-TEXTS = ('style', 'multiplier')  # parameters that are no numbers
 FILES = {
     'add': ('add.v', 'value.v'),
     'average': ('average.v', 'quotient.v', 'ram.v', 'dsp.v', 'value.v'),
     'finish': ('finish.v', 'rom.v', 'value.v', 'convert.v'),
+    'leaky_relu': ('leaky_relu.v', 'dsp.v', 'value.v'),
     'mac': ('mac.v', 'tree.v', 'dsp.v', 'ram.v'),
     'mean': ('mean.v', 'tree.v', 'quotient.v', 'dsp.v', 'value.v'),
     'ring': ('ring.v', 'anchor.v', 'ram.v', 'convert.v'),
     'window': ('window.v', 'anchor.v', 'ram.v'),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """A template and its parameters, as an ordered tuple of pairs."""
-
-    kind: str
-    parameters: tuple[tuple[str, int | str], ...]
-
-    def __getitem__(self, name: str) -> int:
-        return dict(self.parameters)[name]  # type: ignore[return-value]
-
-    def text(self, name: str) -> str:
-        return str(dict(self.parameters).get(name, ''))
-
-    @property
-    def key(self) -> str:
-        return ' '.join([self.kind, *(f'{name}={value}' for name, value in self.parameters)])
-
-
-def point(kind: str, **parameters: int | str) -> Point:
-    return Point(kind, tuple(parameters.items()))
-
-
-def parse(key: str) -> Point:
-    """The point of a key. Raises ValueError for text that is none."""
-    kind, *pairs = key.split()
-    found: dict[str, int | str] = {}
-    for pair in pairs:
-        name, _, value = pair.partition('=')
-        if name not in TEXTS and not re.fullmatch(r'\d{1,9}', value):
-            raise ValueError(f'{pair!r} is no parameter with its number')
-        found[name] = value if name in TEXTS else int(value)
-    return Point(kind, tuple(found.items()))
 
 
 def files(part: Point) -> list[Path]:
@@ -70,34 +37,38 @@ def files(part: Point) -> list[Path]:
 
 def streams(part: Point) -> tuple[list[int], list[int]]:
     """Widths in bits of the input and of the output streams."""
+    of = templates.numbers(part)
+    lanes = of.get('lanes', 1)
     match part.kind:
         case 'clone':
-            return [part['width']], [part['width']] * part['count']
+            return [of['width']], [of['width']] * of['count']
         case 'credit':
             return [1, 1], [1]
         case 'add':
-            word = part['lanes'] * part['bits']
-            return [word, word], [word]
+            return [lanes * of['a_bits'], lanes * of['b_bits']], [lanes * of['bits']]
         case 'relu':
-            return [part['lanes'] * part['bits']], [part['lanes'] * (part['bits'] - 1)]
+            return [lanes * of['bits']], [lanes * of['out_bits']]
         case 'convert':
-            return [part['in'] * part['bits']], [part['out'] * part['bits']]
-        case 'maximum' | 'mean':
-            word = part['lanes'] * part['bits']
-            return [part['taps'] * word], [word]
-        case 'average':
-            return [part['lanes'] * part['bits']] * 1, [part['lanes'] * part['bits']]
+            return [of['in'] * of['bits']], [of['out'] * of['bits']]
+        case 'maximum':
+            return [of['taps'] * lanes * of['bits']], [lanes * of['bits']]
+        case 'mean':
+            return [of['taps'] * lanes * of['in_bits']], [lanes * of['bits']]
+        case 'average' | 'leaky_relu':
+            return [lanes * of['in_bits']], [lanes * of['bits']]
         case 'window':
-            return [part['width']], [part['kh'] * part['kw'] * part['width']] + [part['width']] * part['hand']
+            return [of['width']], [of['kh'] * of['kw'] * of['width']] + [of['width']] * of['hands']
         case 'ring':
-            return [part['width']], [(part['kh'] if part['column'] else 1) * part['width']]
+            return [of['width']], [(of['kh'] if of['column'] else 1) * of['width']]
         case 'mac':
-            return [part['simd'] * part['a']], [part['pe'] * sum_bits(part)]
+            return [of['simd'] * of['a']], [of['pe'] * of['sum']]
         case 'finish':
-            word = part['lanes'] * part['bits']
-            return [part['pe'] * part['acc']] + [word] * part['add'], [word]
+            sums = of['pe'] * of['sum']
+            if of['add']:
+                return [sums, lanes * of['skip_bits']], [lanes * of['out_bits']]
+            return [sums], [lanes * of['bits']]
         case 'rom':
-            return [address_bits(part['depth'])], [part['width']]
+            return [address_bits(of['depth'])], [of['width']]
         case _:
             raise ValueError(f'no template of the kind {part.kind!r}')
 
@@ -111,17 +82,9 @@ def products(part: Point) -> int:
     return part['simd'] // (part['pe'] if part['depthwise'] else 1)
 
 
-def sum_bits(part: Point) -> int:
-    """Bits of the sums of a mac."""
-    return part['a'] + part['w'] + (part['slices'] * products(part) - 1).bit_length()
-
-
-def chain(part: Point) -> int:
-    return latency.chain(part.text('multiplier'), products(part), part['w'], part['a'])
-
-
 def latency_cycles(part: Point) -> int:
     """From a promise to the word."""
+    of = templates.numbers(part)
     match part.kind:
         case 'window' | 'ring':
             return latency.WINDOW
@@ -132,49 +95,58 @@ def latency_cycles(part: Point) -> int:
         case 'maximum':
             return latency.levels(part['taps'])
         case 'mean':
-            return latency.mean(part['taps'], bool(quotient(part)['MULTIPLY']))
+            return latency.mean(part['taps'], bool(of['multiply']))
         case 'average':
-            return latency.average(bool(quotient(part)['MULTIPLY']))
+            return latency.average(bool(of['multiply']))
+        case 'leaky_relu':
+            return latency.DSP_CYCLES + latency.WORDS
         case 'clone' | 'credit':
             return latency.CLONE
         case _:
             return latency.WORDS
 
 
-def quotient(part: Point) -> dict[str, int]:
-    """The constants of a mean of `taps` or `pixels` values: exact, rounding half up."""
-    count = part['taps'] if part.kind == 'mean' else part['pixels']
-    shift = (count - 1).bit_length()
-    if count == 1 << shift:
-        return {'MULTIPLY': 0, 'M': 1, 'B': count // 2, 'SHIFT': shift}
-    right = 17 + (count - 1).bit_length() - 1
-    return {'MULTIPLY': 1, 'M': round((1 << right) / count), 'B': 1 << (right - 1), 'SHIFT': right}
+def lag(part: Point) -> int:
+    """Pixels from the anchor of a window to the one that comes in."""
+    of = templates.numbers(part)
+    return (of['kh'] - 1 - of['top']) * of['columns'] + of['kw'] - 1 - of['left']
 
 
 def process(part: Point, words: int) -> Process:
     """What the part does when, for an image of so many words at its first input."""
+    of = templates.numbers(part)
     match part.kind:
         case 'window' | 'ring':
-            size, stride = (part['height'], part['columns']), part['stride']
-            kh, kw = part['kh'], part['kw']
-            lag = (kh - 1 - (kh - 1) // 2) * size[1] + kw - 1 - (kw - 1) // 2
-            taps = 1 if part.kind == 'window' else kw if part['column'] else kh * kw
-            out = (math.ceil(size[0] / stride), math.ceil(size[1] / stride))
-            handed = ((kh - 1) * size[1] + kw - 1,) if part.kind == 'window' and part['hand'] else ()
-            return Window(size, out, (stride, stride), lag, part['words'], part['words'] * taps, handed)
+            size, kh, kw = (of['height'], of['columns']), of['kh'], of['kw']
+            taps = 1 if part.kind == 'window' else kw if of['column'] else kh * kw
+            out, stride = (of['out_rows'], of['out_columns']), (of['stride_h'], of['stride_w'])
+            handed = (wait_pixels(part),) * of['hands'] if part.kind == 'window' else ()
+            return Window(size, out, stride, lag(part), of['words'], of['words'] * taps, handed)
         case 'mac':
-            return Mac(words // part['slices'], part['slices'], part['blocks'])
+            return Mac(words // of['slices'], of['slices'], of['blocks'])
         case 'finish':
-            pe, lanes = part['pe'], part['lanes']
-            return Convert(words, max(1, lanes // pe), max(1, pe // lanes), part['add'])
+            pe, lanes = of['pe'], of['lanes']
+            return Convert(words, max(1, lanes // pe), max(1, pe // lanes), of['add'])
         case 'convert':
-            return Convert(words, max(1, part['out'] // part['in']), max(1, part['in'] // part['out']))
+            return Convert(words, max(1, of['out'] // of['in']), max(1, of['in'] // of['out']))
         case 'average':
-            return Average(part['pixels'], part['words'], part['lanes'] - 1)
+            return Average(of['pixels'], of['words'], of['lanes'] - 1)
         case 'clone':
-            return Words(words, outlets=part['count'])
+            return Words(words, outlets=of['count'])
         case _:
             return Words(words, inlets=len(streams(part)[0]))
+
+
+def wait_pixels(part: Point) -> int:
+    """Pixels from the one that a window hands on to the one that comes in."""
+    of = templates.numbers(part)
+    return (of['kh'] - 1 - of['hand_row']) * of['columns'] + of['kw'] - 1 - of['hand_column']
+
+
+def rom_words(part: Point) -> int:
+    """Words of a mac's ROMs."""
+    of = templates.numbers(part)
+    return of['slices'] * of['blocks'] * of['groups']
 
 
 def contents(part: Point) -> list[int]:
@@ -185,7 +157,7 @@ def contents(part: Point) -> list[int]:
             return [rng.getrandbits(part['width']) for _ in range(part['depth'])]
         case 'mac':
             width = part['pe'] * products(part) * part['w']
-            return [rng.getrandbits(width) for _ in range(part['slices'] * part['blocks'])]
+            return [rng.getrandbits(width) for _ in range(rom_words(part))]
         case 'finish':  # biases of half the range, so that a sum and its bias stay within theirs
             units, acc = min(part['pe'], part['lanes']), part['acc']
             values = [
@@ -197,8 +169,8 @@ def contents(part: Point) -> list[int]:
 
 
 def top(part: Point, name: str, simulated: bool) -> str:
-    """A module of that name with the streams as ports, no parameters. A ROM of block RAM reads the file of its name. A
-    mac is simulated with its ROMs, and synthesized without: they are parts of their own."""
+    """A module of that name with the streams as ports, no parameters; a ROM reads the file of its name. A mac is
+    simulated with its ROMs, and synthesized without: they are parts of their own."""
     sources, sinks = streams(part)
     ins, outs = len(sources), len(sinks)
     ports = (
@@ -208,6 +180,8 @@ def top(part: Point, name: str, simulated: bool) -> str:
     )
     inner = 'clk, rst, in_data, in_valid, in_take, out_data, out_room, out_promise, out_valid'
     body = f'{part.kind} #({_given(part, name)}) template_of ({inner}'
+    if part.kind == 'window':
+        body += ", 1'b0"  # it is never muted
     if part.kind == 'rom':
         if not simulated:
             ports = f'input clk, input [{sources[0] - 1}:0] in_data, output [{sinks[0] - 1}:0] out_data'
@@ -219,7 +193,7 @@ def top(part: Point, name: str, simulated: bool) -> str:
                 '(clk, in_data, out_data'
             )
     if part.kind == 'mac':
-        address, count = address_bits(part['slices'] * part['blocks']), chain(part)
+        address, count = address_bits(rom_words(part)), templates.numbers(part)['chain']
         width = part['pe'] * products(part) * part['w']
         lines = f'[{count * address - 1}:0] rom_at', f'[{width - 1}:0] weights'
         if simulated:
@@ -232,28 +206,22 @@ def top(part: Point, name: str, simulated: bool) -> str:
 
 def _given(part: Point, name: str) -> str:
     """The parameters of the template."""
-    given: dict[str, int | str] = {key.upper(): value for key, value in part.parameters}
-    if part.kind in ('mean', 'average'):
-        given |= quotient(part)
-    if part.kind == 'mac':
-        given['CHAIN'] = chain(part)
-    pairs = [
-        f'.{key}({value if isinstance(value, int) else chr(34) + value + chr(34)})' for key, value in given.items()
-    ]
-    if part.kind == 'rom' and part.text('style') == 'bram':
-        pairs.append(f'.FILE("{name}.hex")')
-    elif part.kind in ('rom', 'finish'):
-        words = contents(part)
-        width = part['width'] if part.kind == 'rom' else min(part['pe'], part['lanes']) * part['acc']
-        value = sum(word << (k * width) for k, word in enumerate(words))
-        pairs.append(f".WORDS({len(words) * width}'h{value:x})")
-    return ', '.join(pairs)
+    given = templates.full(part)
+    if part.kind in ('rom', 'finish'):
+        given['file'] = f'{name}.hex'
+    return ', '.join(f'.{key.upper()}({_literal(value)})' for key, value in given.items())
+
+
+def _literal(value: int | str) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value) if -(1 << 31) <= value < 1 << 31 else f"{value.bit_length()}'d{value}"
 
 
 def _roms(part: Point, name: str) -> str:
     """For each place in the chains a ROM of its own, and the bits that are taken from it."""
-    count, inner, width = chain(part), products(part), part['w']
-    depth, whole = part['slices'] * part['blocks'], part['pe'] * inner * part['w']
+    count, inner, width = templates.numbers(part)['chain'], products(part), part['w']
+    depth, whole = rom_words(part), part['pe'] * inner * part['w']
     address = address_bits(depth)
     lines = []
     for k in range(count):
@@ -261,8 +229,6 @@ def _roms(part: Point, name: str) -> str:
         at = f'rom_at[{k * address} +: {address}]'
         sizes = f'.STYLE("bram"), .DEPTH({depth}), .WIDTH({whole}), .FILE("{name}.hex")'
         lines.append(f'rom #({sizes}) rom{k} (clk, {at}, words{k});')
-    if depth == 1:
-        lines = [f"wire [{whole - 1}:0] words{k} = {whole}'h{contents(part)[0]:x};" for k in range(count)]
     chains = math.ceil(inner / count)
     taken = []
     for c, n in product(range(part['pe']), range(inner)):

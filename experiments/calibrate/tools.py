@@ -1,24 +1,23 @@
-"""Runs iverilog and yosys on a part. Both are looked up on the path; nothing is installed."""
+"""Simulates parts (Verilator) and synthesizes them (yosys); see `hls_export.verilog.tools`."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from costmodel.cost import CostError
-from experiments.calibrate import parts, reference
-from experiments.calibrate.parts import RTL, Point
+from experiments.calibrate import parts, reference, templates
+from experiments.calibrate.point import Point
+from hls_export.verilog import tools
 from tailor_jax.dataflow.process import program
 
-TOOLS = ('yosys', 'iverilog')
-PRIMITIVES = RTL / 'primitives.v'
+BENCH = Path(__file__).parent / 'rtl' / 'bench.v'
+MAIN = Path(__file__).parent / 'rtl' / 'main.cpp'
 # wide functions from LUTs and multiplexers would take four times the LUTs
 # DSPs are instances; what multiplies otherwise is to be made of LUTs
 FLAGS = '-family xcup -flatten -noiopad -noclkbuf -nowidelut -nodsp'
@@ -29,78 +28,122 @@ SINGLE = {'RAM32X1S': 1, 'RAM64X1S': 1, 'RAM128X1S': 2, 'RAM256X1S': 4, 'RAM512X
 
 
 class ToolError(CostError):
-    """A tool is missing, failed, or a part did not do what it must."""
+    """A part did not do what it must."""
 
 
-def missing() -> list[str]:
-    return [tool for tool in TOOLS if not shutil.which(tool)]
+def simulate(points: Sequence[Point]) -> list[int]:
+    """Words of each part compared with `reference`. Raises ToolError at the first that is wrong; see `wrong`."""
+    for part, said in zip(points, outcomes(points)):
+        if error := wrong(part, said):
+            raise ToolError(error)
+    return [sum(map(len, reference.reference(part, reference.stimulus(part)))) for part in points]
 
 
-def version() -> str:
-    return subprocess.run(['yosys', '-V'], capture_output=True, text=True, check=True).stdout.strip()
+def outcomes(points: Sequence[Point], changed: Mapping[int, str] | None = None) -> list[tuple[str, str]]:
+    """What the bench says of each part, under random stalls and without; one program for all.
+
+    `changed`: {index of a point: Verilog in place of its kind's file}.
+    """
+    changed = changed or {}
+    words = [reference.stimulus(part) for part in points]
+    wanted = [reference.reference(part, given) for part, given in zip(points, words)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for index, part in enumerate(points):
+            text = _prepare(folder, part, f'part{index}', simulated=True)
+            if index in changed:
+                modules = re.findall(r'^module (\w+)', changed[index], re.MULTILINE)
+                names = re.compile(rf'\b({"|".join(modules)})(?= #?\()')
+                (folder / f'part{index}.v').write_text(names.sub(rf'\1_{index}', text + changed[index]))
+            for inlet, stream in enumerate(words[index]):
+                lines = '\n'.join(f'{word:x}' for word in [*stream, 0])
+                (folder / f'part{index}_in{inlet}.hex').write_text(lines)
+        (folder / 'top.v').write_text(_benches(points, words, wanted))
+        sources: list[str | Path] = [BENCH, tools.SIMULATED, *sorted(tools.RTL.glob('*.v')), 'top.v']
+        sources += [f'part{index}.v' for index in range(len(points))]
+        built = tools.simulator(sources, 'top', MAIN, folder, optimize='-O0')
+        said = []
+        for stalls in (1, 0):
+            tools.execute(
+                built, [f'+stalls={stalls}', '+verilator+rand+reset+2', f'+verilator+seed+{7 + stalls}'], folder
+            )
+            said.append([(folder / f'part{index}_out.txt').read_text() for index in range(len(points))])
+    return list(zip(*said))
 
 
-def simulate(part: Point) -> int:
-    """Words of a part compared with `reference`: under random stalls, and without, where each must also be promised in
-    the cycle that `parts.process` says. Raises ToolError at a difference.
+def _benches(points: Sequence[Point], words: list[list[list[int]]], wanted: list[list[list[int]]]) -> str:
+    """The module `top`: every part in a bench of its own."""
+    lines = [f'wire [{len(points) - 1}:0] all;', 'assign done = &all;']
+    for k, (part, given, expected) in enumerate(zip(points, words, wanted)):
+        sources, sinks = parts.streams(part)
+        ins, outs = len(sources), len(sinks)
+        settings: dict[str, int | str] = {
+            'NAME': f'"part{k}"',
+            'INS': ins,
+            'IN0': sources[0],
+            'IN1': sum(sources[1:]),
+            'OUTS': outs,
+            'OUT0': sinks[0],
+            'OUT1': sinks[1] if outs > 1 else 0,
+            'COUNT0': len(given[0]),
+            'COUNT1': len(given[1]) if ins > 1 else 0,
+            'EXPECTED0': len(expected[0]),
+            'EXPECTED1': len(expected[1]) if outs > 1 else 0,
+            'LATENCY': parts.latency_cycles(part),
+        }
+        widths = {
+            'rst': 1,
+            'in_data': sum(sources),
+            'in_valid': ins,
+            'in_take': ins,
+            'out_data': sum(sinks),
+            'out_room': outs,
+            'out_promise': outs,
+            'out_valid': outs,
+        }
+        lines += [f'wire [{width - 1}:0] {name}_{k};' for name, width in widths.items()]
+        names = ', '.join(f'{name}_{k}' for name in widths)
+        order = ('in_data', 'in_valid', 'in_take', 'out_data', 'out_room', 'out_promise', 'out_valid')
+        inner = ', '.join(f'{name}_{k}' for name in order)
+        values = ', '.join(f'.{key}({value})' for key, value in settings.items())
+        lines.append(f'bench #({values}) bench_{k} (clk, rst_{k}, all[{k}], {inner});')
+        lines.append(f'part{k} dut_{k} (clk, {names});')
+    return 'module top (input clk, output done);\n' + '\n'.join(lines) + '\nendmodule\n'
+
+
+def wrong(part: Point, said: tuple[str, str]) -> str:
+    """What is wrong with a part, '' if nothing is: its words are those of `reference`, under random stalls and without;
+    each comes `parts.latency_cycles` behind its promise; and without stalls each is promised in the cycle that
+    `parts.process` says.
     """
     words = reference.stimulus(part)
     wanted = reference.reference(part, words)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _prepare(folder, part, 'part', simulated=True)
-        for index, stream in enumerate(words):
-            (folder / f'in{index}.hex').write_text('\n'.join(f'{word:x}' for word in stream))
-        _compile(folder, part, words, wanted)
-        for stalls in (1, 0):
-            found = _run_bench(folder, part, len(wanted), stalls)
-            for index, (stream, outlet) in enumerate(zip(wanted, found)):
-                values = [value for _, value in outlet]
-                if values != stream:
-                    at = next(
-                        (k for k, (x, y) in enumerate(zip(values, stream)) if x != y), min(len(values), len(stream))
-                    )
-                    raise ToolError(
-                        f'{part.key}: output {index} differs from word {at} on; {len(values)} of {len(stream)} words '
-                        'came out'
-                    )
-            if not stalls:
-                _check_cycles(part, words, found)
-    return sum(map(len, wanted))
+    for text in said:
+        found: list[list[tuple[int, int]]] = [[] for _ in wanted]
+        for line in text.splitlines():
+            if line.startswith('ERROR'):
+                return f'{part.key}: {line}'
+            outlet, cycle, word = line.split()
+            found[int(outlet)].append((int(cycle), int(word, 16)))
+        for index, (stream, outlets) in enumerate(zip(wanted, found)):
+            values = [value for _, value in outlets]
+            if values != stream:
+                pairs = enumerate(zip(values, stream))
+                at = next((k for k, (x, y) in pairs if x != y), min(len(values), len(stream)))
+                came = f'{len(values)} of {len(stream)} words came out'
+                return f'{part.key}: output {index} differs from word {at} on; {came}'
+    return _late(part, words, found)
 
 
-def _compile(folder: Path, part: Point, words: list[list[int]], wanted: list[list[int]]) -> None:
-    """The part in its bench."""
-    sources, sinks = ([*each, 0] for each in parts.streams(part))
-    settings = {
-        **{f'IN{k}': sources[k] for k in (0, 1)},
-        **{f'OUT{k}': sinks[k] for k in (0, 1)},
-        **{f'COUNT{k}': len((*words, [])[k]) for k in (0, 1)},
-        **{f'EXPECTED{k}': len((*wanted, [])[k]) for k in (0, 1)},
-        'LATENCY': parts.latency_cycles(part),
-    }
-    given = [f'-Pbench.{key}={value}' for key, value in settings.items()]
-    sources_v = [str(RTL / 'bench.v'), 'part.v', str(RTL / 'rom.v')]
-    sources_v += [str(path) for path in parts.files(part) if path.name != 'rom.v']
-    _run(['iverilog', '-g2012', '-s', 'bench', *given, '-o', 'bench.vvp', *sources_v, str(PRIMITIVES)], folder)
-
-
-def _run_bench(folder: Path, part: Point, outputs: int, stalls: int) -> list[list[tuple[int, int]]]:
-    """For each output (cycle of the promise, word)."""
-    said = _run(['vvp', '-n', 'bench.vvp', f'+stalls={stalls}'], folder)
-    if error := next((line for line in said.splitlines() if 'ERROR' in line), ''):
-        raise ToolError(f'{part.key}: {error}')
-    found = []
-    for index in range(outputs):
-        rows = (line.split() for line in (folder / f'out{index}.hex').read_text().splitlines())
-        found.append([(int(cycle), -1 if set(word) & set('xz') else int(word, 16)) for cycle, word in rows])
-    return found
-
-
-def _check_cycles(part: Point, words: list[list[int]], found: list[list[tuple[int, int]]]) -> None:
+def _late(part: Point, words: list[list[int]], found: list[list[tuple[int, int]]]) -> str:
     """Nothing waits: the promises come as the trips of the process end."""
     process = parts.process(part, len(words[0]))
-    images = 2 if part.kind in ('window', 'ring') else 3 if part.kind == 'average' else 1
+    of = templates.numbers(part)
+    images = 1
+    if part.kind in ('window', 'ring'):
+        images = -(-len(words[0]) // (of['height'] * of['columns'] * of['words']))
+    elif part.kind == 'average':
+        images = 3
     trips = program(process, images)
     ends = np.cumsum(trips.cost) - 1
     start = found[0][0][0] - ends[trips.writes[0][0]]
@@ -109,9 +152,8 @@ def _check_cycles(part: Point, words: list[list[int]], found: list[list[tuple[in
         wanted = [int(start + ends[trip]) for trip in writes if trip < len(ends)]
         if cycles != wanted[: len(cycles)]:
             at = next(k for k, pair in enumerate(zip(cycles, wanted)) if pair[0] != pair[1])
-            raise ToolError(
-                f'{part.key}: output {index}, word {at} was promised in cycle {cycles[at]}, not {wanted[at]}'
-            )
+            return f'{part.key}: output {index}, word {at} was promised in cycle {cycles[at]}, not {wanted[at]}'
+    return ''
 
 
 def synthesize(points: Sequence[Point]) -> list[dict[str, int | str]]:
@@ -129,7 +171,7 @@ def synthesize(points: Sequence[Point]) -> list[dict[str, int | str]]:
             ['read_verilog -sv -defer all.v', *(f'part{index}.v' for index in range(len(points))), *map(str, used)]
         )
         script = f'{read}; synth_xilinx {FLAGS} -top all; tee -q -o stat.json stat -json'
-        _run(['yosys', '-q', '-p', script], folder)
+        tools.yosys(script, folder)
         text = (folder / 'stat.json').read_text()
     modules = json.loads(text[text.index('{') :])['modules']
     return [counted(modules[f'\\part{index}']['num_cells_by_type']) for index in range(len(points))]
@@ -165,14 +207,10 @@ def counted(cells: dict[str, int]) -> dict[str, int | str]:
     }
 
 
-def _prepare(folder: Path, part: Point, name: str, simulated: bool) -> None:
-    (folder / f'{name}.v').write_text(parts.top(part, name, simulated))
+def _prepare(folder: Path, part: Point, name: str, simulated: bool) -> str:
+    """Writes the part's module and the words of its ROM; returns the module."""
+    text = parts.top(part, name, simulated)
+    (folder / f'{name}.v').write_text(text)
     if words := parts.contents(part):
         (folder / f'{name}.hex').write_text('\n'.join(f'{word:x}' for word in words))
-
-
-def _run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise ToolError(f'{command[0]} failed: {(done.stderr or done.stdout).strip()[-600:]}')
-    return done.stdout
+    return text

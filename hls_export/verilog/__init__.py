@@ -1,1 +1,1 @@
-"""The same plan as Verilog: parts by hand in `rtl/`, a top with one for each process, memories in hexadecimal."""
+"""The same plan as Verilog: parts by hand in `rtl/`, a top with one for each process, and the tools that run it."""

@@ -27,19 +27,20 @@ module DSP48E2 #(
     input CEA1, CEA2, CEB1, CEB2, CEC, CED, CEAD, CEM, CEP, CEALUMODE, CECARRYIN, CECTRL, CEINMODE,
     input RSTA, RSTB, RSTC, RSTD, RSTM, RSTP, RSTALUMODE, RSTALLCARRYIN, RSTCTRL, RSTINMODE
 );
-    reg signed [26:0] a2, d1;
+    reg signed [26:0] a1, a2, d1;
     reg signed [17:0] b1, b2;
     reg signed [44:0] m;
     wire signed [26:0] ad = AMULTSEL == "AD" && INMODE[2] ? a2 + d1 : a2;
     wire signed [47:0] z = OPMODE[6:4] == 3'b001 ? PCIN : OPMODE[6:4] == 3'b011 ? C : 48'd0;
     assign PCOUT = P;
     always @(posedge CLK) begin
-        a2 <= A[26:0];
+        a1 <= A[26:0];
+        a2 <= AREG == 2 ? a1 : A[26:0];
         d1 <= D;
         b1 <= B;
         b2 <= BREG == 2 ? b1 : B;
         m <= ad * b2;
         P <= z + m;
     end
-    initial if (AREG != 1 || DREG != 1 || ADREG != 0 || MREG != 1 || PREG != 1 || OPMODE[3:0] != 4'b0101) $display("ERROR: not modelled");
+    initial if (DREG != 1 || ADREG != 0 || MREG != 1 || PREG != 1 || OPMODE[3:0] != 4'b0101) $fatal(1, "this use of a DSP48E2 is not modelled");
 endmodule

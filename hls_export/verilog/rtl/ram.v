@@ -1,6 +1,6 @@
 // A memory of DEPTH words of WIDTH bits with a port to write and one to read, the word read being there in the next cycle.
 // STYLE is "lutram", "bram" or "uram".
-module ram #(parameter STYLE = "bram", DEPTH = 16, WIDTH = 8, ADDRESS = $clog2(DEPTH)) (
+module ram #(parameter STYLE = "bram", DEPTH = 16, WIDTH = 8, ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1) (
     input clk,
     input write, input [ADDRESS-1:0] write_at, input [WIDTH-1:0] written,
     input read, input [ADDRESS-1:0] read_at, output reg [WIDTH-1:0] word

@@ -1,24 +1,30 @@
-// The window of a KH x KW convolution or pool over images of HEIGHT x COLUMNS pixels of WORDS words of WIDTH bits, all taps in a word, "same" padding.
+// The window of a KH x KW convolution or pool over images of HEIGHT x COLUMNS pixels of WORDS words of WIDTH bits, all taps in a word.
 //
-// A trip reads word f of pixel k, and writes word f of the window whose anchor is LAG pixels earlier, if that lies on the grid of STRIDE. Rows: a
-// memory of COLUMNS x WORDS words of KH - 1 rows, read and written back a row further, STYLE "lutram" or "bram". Earlier columns: memories of
-// WORDS words. Taps outside the image: the reset of the word's register. HAND: a second stream gets the words of tap (0, 0) as they came in.
-// Tap (i, j) is at bit (i KW + j) WIDTH.
-module window #(parameter STYLE = "bram", KH = 3, KW = 3, HEIGHT = 8, COLUMNS = 8, STRIDE = 1, WORDS = 4, WIDTH = 8, HAND = 0) (
+// A trip reads word f of pixel k, and writes word f of the window whose anchor is LAG pixels earlier (see anchor.v), if that is one of OUT_ROWS x
+// OUT_COLUMNS on the grid of the strides; tap (i, j) of it is the pixel i - TOP rows below and j - LEFT columns behind the anchor, at bit
+// (i KW + j) WIDTH. Rows: a memory of COLUMNS x WORDS words of KH - 1 rows, read and written back a row further, STYLE "lutram", "bram" or "uram".
+// Earlier columns: memories of WORDS words. Taps outside the image are OUTSIDE: the reset of the word's register. HANDS further streams get the
+// words of tap (HAND_ROW, HAND_COLUMN) as they came in. mute: no window is written.
+module window #(parameter STYLE = "bram", KH = 3, KW = 3, TOP = (KH - 1) / 2, LEFT = (KW - 1) / 2, HEIGHT = 8, COLUMNS = 8, STRIDE_H = 1, STRIDE_W = 1,
+    OUT_ROWS = (HEIGHT + STRIDE_H - 1) / STRIDE_H, OUT_COLUMNS = (COLUMNS + STRIDE_W - 1) / STRIDE_W, WORDS = 4, WIDTH = 8,
+    parameter [WIDTH-1:0] OUTSIDE = 0, parameter HANDS = 0, HAND_ROW = 0, HAND_COLUMN = 0) (
     input clk, input rst,
     input [WIDTH-1:0] in_data, input in_valid, output in_take,
-    output [(KH*KW+HAND)*WIDTH-1:0] out_data, input [HAND:0] out_room, output [HAND:0] out_promise, output [HAND:0] out_valid
+    output [(KH*KW+HANDS)*WIDTH-1:0] out_data, input [HANDS:0] out_room, output [HANDS:0] out_promise, output [HANDS:0] out_valid,
+    input mute
 );
-    localparam TOP = (KH - 1) / 2, LEFT = (KW - 1) / 2, DEPTH = COLUMNS * WORDS, ROW = KH * WIDTH;
+    localparam DEPTH = COLUMNS * WORDS, ROW = KH * WIDTH;
     localparam WB = WORDS > 1 ? $clog2(WORDS) : 1, ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1;
     reg [WB-1:0] word;
     reg [ADDRESS-1:0] place;
-    wire emits, hands, unused;
+    wire on, hands, room, unused;
+    wire emits = on && !mute;
     wire last_word = word == WORDS - 1;
     wire [KH-1:0] inside_row;
     wire [KW-1:0] inside_column;
-    wire go = in_valid && (!emits || out_room[0]) && (!hands || out_room[HAND]);
-    anchor #(KH, KW, TOP, LEFT, HEIGHT, COLUMNS, STRIDE) at (clk, rst, go && last_word, emits, inside_row, inside_column, unused);
+    wire go = in_valid && (!emits || out_room[0]) && (!hands || room);
+    anchor #(KH, KW, TOP, LEFT, HEIGHT, COLUMNS, STRIDE_H, STRIDE_W, OUT_ROWS, OUT_COLUMNS) at
+        (clk, rst, go && last_word, on, inside_row, inside_column, unused);
     assign in_take = go;
     assign out_promise[0] = go && emits;
 
@@ -68,19 +74,20 @@ module window #(parameter STYLE = "bram", KH = 3, KW = 3, HEIGHT = 8, COLUMNS = 
                 reg [WIDTH-1:0] held;
                 assign out_data[(i*KW+j)*WIDTH +: WIDTH] = held;
                 always @(posedge clk)
-                    if (outside[i*KW+j]) held <= 0;
+                    if (outside[i*KW+j]) held <= OUTSIDE;
                     else held <= columns[j*ROW+i*WIDTH +: WIDTH];
             end
         end
-        if (HAND) begin : handed
-            localparam WAIT = (KH - 1) * COLUMNS + KW - 1;
-            reg [$clog2(WAIT+1)-1:0] waited;
+        if (HANDS > 0) begin : handed
+            localparam WAIT = (KH - 1 - HAND_ROW) * COLUMNS + KW - 1 - HAND_COLUMN, WAIT_BITS = WAIT > 0 ? $clog2(WAIT + 1) : 1;
+            reg [WAIT_BITS-1:0] waited;
             reg on, one, two;
             reg [WIDTH-1:0] held;
             assign hands = on;
-            assign out_promise[HAND] = go && on;
-            assign out_valid[HAND] = two;
-            assign out_data[KH*KW*WIDTH +: WIDTH] = held;
+            assign room = &out_room[HANDS:1];
+            assign out_promise[HANDS:1] = {HANDS{go && on}};
+            assign out_valid[HANDS:1] = {HANDS{two}};
+            assign out_data[(KH*KW+HANDS)*WIDTH-1:KH*KW*WIDTH] = {HANDS{held}};
             always @(posedge clk) begin
                 if (rst) begin
                     waited <= 0;
@@ -90,9 +97,12 @@ module window #(parameter STYLE = "bram", KH = 3, KW = 3, HEIGHT = 8, COLUMNS = 
                     on <= waited == WAIT - 1;
                 end
                 {two, one} <= rst ? 0 : {one, go && on};
-                held <= columns[WIDTH-1:0];
+                held <= columns[HAND_COLUMN*ROW+HAND_ROW*WIDTH +: WIDTH];
             end
-        end else assign hands = 0;
+        end else begin : kept
+            assign hands = 0;
+            assign room = 1;
+        end
     endgenerate
     assign out_valid[0] = done;
 endmodule
