@@ -21,7 +21,7 @@ from importlib import resources
 from hls_export.dataflow.emit import port_bits
 from hls_export.verilog.instances import Instance, Rom, instance, word_bits
 from tailor_jax.dataflow import plan as planning
-from tailor_jax.dataflow.design import IN_PORT, OUT_PORT, Actor, Design
+from tailor_jax.dataflow.design import IN_PORT, OUT_PORT, WINDOW, Actor, Design, Stream
 from tailor_jax.dataflow.plan import Fifo, Plan
 from tailor_jax.dataflow.process import FORWARD_CYCLES, Window
 from tailor_jax.dataflow.slices import Slice
@@ -101,9 +101,9 @@ def _top(qgraph: QGraph, design: Design, plan: Plan, parts: dict[str, Instance])
         if name != IN_PORT:
             lines += [f'    wire [{top}:0] {name}__word;', f'    wire {name}__written, {name}__promise, {name}__room;']
             lines.append(f'    wire {name}__empty;')
-            lines.append(f'    assign {name}__ended = {stream.producer}__done && {name}__empty;')
+            lines.append(f'    assign {name}__ended = {_done(design, stream)} && {name}__empty;')
     for actor in design.actors:
-        lines.append(f'    wire {actor.name}__done;')
+        lines.append(f'    wire {actor.name}__done, {actor.name}__handed;')
     lines += ['', *_input(qgraph, design), *_output(qgraph, design), '']
     fifos = {**plan.fifos, OUT_PORT: Fifo(port_depth(design, parts))}
     for stream in design.streams:
@@ -159,6 +159,13 @@ def _output(qgraph: QGraph, design: Design) -> list[str]:
     ]
 
 
+def _done(design: Design, stream: Stream) -> str:
+    """Says that nothing more will be written to a stream."""
+    producer = next(actor for actor in design.actors if stream.name in actor.outlets)
+    handed = producer.part == WINDOW and producer.outlets[0] != stream.name
+    return f'{producer.name}__{"handed" if handed else "done"}'
+
+
 def _fifo(name: str, fifo: Fifo, width_bits: int, family: str) -> str:
     pieces = [each for each in fifo.slices(width_bits, family) if each.storage in _CODES]
     style = _STYLES[fifo.storage]
@@ -205,7 +212,8 @@ def _process(actor: Actor, part: Instance) -> Iterator[str]:
         ports[1] = f'rst || {actor.name}__restart'
         ports[3:5] = f'{actor.name}__offer', f'{actor.name}__took'
         ports += [f'{actor.name}__mute'] if part.module == 'window' else []
-        idle = f'{actor.name}__idle'
+        ports.append(f'{actor.name}__whole')
+        idle = f'{actor.name}__idle[0]'
     if part.weights:
         yield from _roms(actor.name, part)
         ports += [f'{actor.name}__at', f'{actor.name}__weights']
@@ -216,17 +224,33 @@ def _process(actor: Actor, part: Instance) -> Iterator[str]:
     yield f'    {part.module} #({_given(part.parameters)})\n        p_{actor.name} ({", ".join(ports)});'
     ended = vector(actor.inlets, 'ended')
     yield f'    done #({len(actor.inlets)}) e_{actor.name} (clk, rst, {ended}, {idle}, {actor.name}__done);'
+    if len(actor.outlets) > 1 and actor.part == WINDOW:
+        idle = f'{actor.name}__idle[1]'
+        yield f'    done #(1) h_{actor.name} (clk, rst, {ended}, {idle}, {actor.name}__handed);'
 
 
 def _drain(name: str, process: Window, inlet: list[str], part: Instance) -> Iterator[str]:
     """What goes on for a window when its batch has ended; `inlet`: data, valid, take of what it reads."""
     _, valid, take = inlet
-    visits = max(process.lag_pixels, *process.taps_pixels, 0)
-    given = {'VISITS': visits, 'LAG': process.lag_pixels, 'WORDS': process.words, 'LATENCY': part.latency_cycles}
-    ports = ', '.join(f'{name}__{each}' for each in ('offer', 'took', 'mute', 'restart', 'idle'))
-    yield f'    wire {ports};'
+    given = {
+        'WINDOWS': max(_last_window(process), 0),
+        'HANDED': max(process.taps_pixels, default=0),
+        'LAG': process.lag_pixels,
+        'WORDS': process.words,
+        'LATENCY': part.latency_cycles,
+    }
+    named = [f'{name}__{each}' for each in ('offer', 'took', 'whole', 'mute', 'restart')]
+    yield f'    wire {", ".join(named)};'
+    yield f'    wire [1:0] {name}__idle;'
+    ports = ', '.join([*named, f'{name}__idle'])
     ended = valid.replace('__valid', '__ended')
     yield f'    drain #({_given(given)})\n        d_{name} (clk, rst, {ended}, {valid}, {take}, {ports});'
+
+
+def _last_window(process: Window) -> int:
+    """Pixels behind the last of an image after which its last window has been written."""
+    (height, width), (rows, columns), (down, right) = process.size, process.out, process.stride
+    return (rows - 1) * down * width + (columns - 1) * right + process.lag_pixels - (height * width - 1)
 
 
 def _roms(name: str, part: Instance) -> Iterator[str]:

@@ -1,12 +1,13 @@
-// Beside a window: when no word of the batch is left, the window goes on for VISITS pixels that are not read, until it has emitted and handed on
-// all that it holds; then it starts anew.
+// Beside a window: when no word of the batch is left, the window goes on for pixels that are not read: WINDOWS of them until its last window is
+// written, HANDED until the last pixel is handed on. Then it starts anew.
 //
-// ended: no word will come. valid, took: of the window's inlet; take: of the FIFO's. mute: the anchor is beyond the last image. restart: the window's
-// reset. idle: nothing is held that is still to be written.
-module drain #(parameter VISITS = 9, LAG = 9, WORDS = 4, LATENCY = 2) (
-    input clk, input rst, input ended, input in_valid, output take, output valid, input took, output mute, output restart, output idle
+// ended: no word will come. valid, took: of the window's inlet; take: of the FIFO's. whole: the window is in no visit. mute: the anchor is beyond
+// the last image. restart: the window's reset. idle: nothing is left to write of windows, and of what is handed on.
+module drain #(parameter WINDOWS = 9, HANDED = 0, LAG = 9, WORDS = 4, LATENCY = 2) (
+    input clk, input rst, input ended, input in_valid, output take, output valid, input took, input whole, output mute, output restart,
+    output [1:0] idle
 );
-    localparam TRIPS = VISITS * WORDS, COUNT = TRIPS > 1 ? $clog2(TRIPS + 1) : 1;
+    localparam VISITS = WINDOWS > HANDED ? WINDOWS : HANDED, TRIPS = VISITS * WORDS, COUNT = TRIPS > 1 ? $clog2(TRIPS + 1) : 1;
     reg [COUNT-1:0] left;  // words of the visits that are not read
     reg busy, over;
     reg [LATENCY:0] clearing;
@@ -15,7 +16,9 @@ module drain #(parameter VISITS = 9, LAG = 9, WORDS = 4, LATENCY = 2) (
     assign take = took && in_valid;
     assign mute = VISITS > LAG && drains && left <= (VISITS - LAG) * WORDS;
     assign restart = clearing[LATENCY];
-    assign idle = !busy || over;
+    localparam AFTER_WINDOWS = (VISITS - WINDOWS) * WORDS, AFTER_HANDED = (VISITS - HANDED) * WORDS;
+    assign idle[0] = !busy || left < AFTER_WINDOWS || left == AFTER_WINDOWS && whole;
+    assign idle[1] = !busy || left < AFTER_HANDED || left == AFTER_HANDED && whole;
     always @(posedge clk)
         if (rst) begin
             left <= TRIPS;
@@ -32,6 +35,6 @@ module drain #(parameter VISITS = 9, LAG = 9, WORDS = 4, LATENCY = 2) (
                 left <= left - 1'b1;
                 over <= left == 1;
             end
-            clearing <= restart ? 0 : {clearing, ended && busy && over};
+            clearing <= restart ? 0 : {clearing, ended && busy && over && whole};
         end
 endmodule
