@@ -77,7 +77,8 @@ def _window(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
     streams, kind = ', '.join(actor.outlets), taps(design, node)
     if kind == 'all':
         yield from _memory('rows', f'tailor::window_shape<{layer}>::rows', row if node.kernel[0] > 1 else 1, memory)
-        yield from _memory('columns', f'tailor::window_shape<{layer}>::columns', process.words, 'lut')
+        kept = process.words if node.kernel[1] > 1 else 1
+        yield from _memory('columns', f'tailor::window_shape<{layer}>::columns', kept, 'lut')
         template = ', '.join([layer, *map(str, process.taps_pixels)])
         yield f'    tailor::window_all<{template}>(images, {actor.inlets[0]}, rows, columns, {streams});'
     else:

@@ -77,21 +77,30 @@ template <int step, class T, int from_size, int into_size> inline void pass(word
     for (int c = 0; c + step < from_size; ++c) from[c] = from[c + step];
 }
 
+// A number of 0..most: of no more bits than it takes, so that a counter of hardware has no more either; an int where integers are native.
+#ifdef TAILOR_NATIVE
+template <int most> using number = int;
+#else
+constexpr int bits_of(int most) { return most > 1 ? 1 + bits_of(most / 2) : 1; }
+template <int most> using number = ap_uint<bits_of(most)>;
+#endif
+
+// Position `value` of `count`, and the one behind it.
+template <int count> inline number<count - 1> next(const number<count - 1> value) {
+#pragma HLS INLINE
+    return value == count - 1 ? number<count - 1>(0) : number<count - 1>(value + 1);
+}
+
 // The trips of an image, and images, counted apart.
 template <int trips> struct counter {
-    int image = 0, trip = 0;
+    int image = 0;
+    number<trips - 1> trip = 0;
     void advance() {
 #pragma HLS INLINE
-        trip = trip == trips - 1 ? 0 : trip + 1;
+        trip = next<trips>(trip);
         if (trip == 0) ++image;
     }
 };
-
-// Position `value` of `count`, and the one behind it.
-template <int count> inline int next(const int value) {
-#pragma HLS INLINE
-    return value == count - 1 ? 0 : value + 1;
-}
 
 // An operand of a product whose result fits a type: of that type where integers are native, of its own width elsewhere.
 #ifdef TAILOR_NATIVE
