@@ -118,19 +118,26 @@ template <int shift, class acc_t> inline acc_t shifted(const acc_t value) {
 #endif
 }
 
-// ReLU, rounding half up and saturation: clip((a + 2^(shift - 1)) >> shift), or clip(a << -shift). `cfg::acc_t` has room for the
-// rounding constant and `cfg::scaled_t` for the left shift.
-template <class cfg> inline typename cfg::out_t requantize(const typename cfg::acc_t accumulator) {
+// ReLU and saturation of what half an output step has been added to: clip(a >> shift), or clip(a << -shift), no less than 0 with ReLU: of an a
+// in [-2^(shift - 1), 0), too, (a + 2^(shift - 1)) >> shift is 0. `cfg::scaled_t` has room for the left shift.
+template <class cfg> inline typename cfg::out_t saturate(const typename cfg::acc_t accumulator) {
 #pragma HLS INLINE
-    constexpr int right = cfg::shift > 0 ? cfg::shift : 0;
-    constexpr int left = cfg::shift < 0 ? -cfg::shift : 0;
+    constexpr int right = cfg::shift > 0 ? cfg::shift : 0, left = cfg::shift < 0 ? -cfg::shift : 0;
+    constexpr int least = cfg::relu && cfg::out_lo < 0 ? 0 : cfg::out_lo;
     typename cfg::scaled_t value = accumulator;
-    if (cfg::relu && value < 0) value = 0;
-    if (right > 0) value = typename cfg::scaled_t(value + typename cfg::scaled_t(1LL << right >> 1)) >> right;
+    if (right > 0) value = value >> right;
     if (left > 0) value = shifted<left>(value);
     if (value > cfg::out_hi) return typename cfg::out_t(cfg::out_hi);
-    if (value < cfg::out_lo) return typename cfg::out_t(cfg::out_lo);
+    if (value < least) return typename cfg::out_t(least);
     return typename cfg::out_t(value);
+}
+
+// ReLU, rounding half up and saturation. `cfg::acc_t` has room for half an output step.
+template <class cfg> inline typename cfg::out_t requantize(const typename cfg::acc_t accumulator) {
+#pragma HLS INLINE
+    using acc_t = typename cfg::acc_t;
+    constexpr int right = cfg::shift > 0 ? cfg::shift : 0;
+    return saturate<cfg>(acc_t(accumulator + acc_t(1LL << right >> 1)));
 }
 
 }  // namespace tailor
