@@ -95,11 +95,12 @@ def text_table(result: dict) -> str:
                 )
             )
         rows.append(('latency_cycles', '-' if result['latency_cycles'] is None else result['latency_cycles']))
-        if deadlock := result['deadlock']:
-            rows += [
-                ('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'),
-                *(('', line) for line in deadlock['waiting']),
-            ]
+    if deadlock := result.get('deadlock'):
+        rows += [
+            ('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'),
+            *(('', line) for line in deadlock['waiting']),
+        ]
+    if result['mode'] in CLOCKED:
         width = max([len(fifo['name']) for fifo in result['fifos']], default=0)
         rows += [
             ('FIFO', f'{"name":{width}}  depth  max'),

@@ -71,6 +71,7 @@ def _top(design: Design, plan: Plan, weights: list[str]) -> str:
             f'#pragma HLS AGGREGATE variable={OUT_PORT} compact=byte',
             '#pragma HLS INTERFACE mode=s_axilite port=images',
             '#pragma HLS INTERFACE mode=s_axilite port=return',
+            '#pragma HLS STABLE variable=images',
             '#pragma HLS DATAFLOW',
             '',
             *streams,

@@ -61,8 +61,10 @@ def _body(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
             host = plan.absorbed.get(actor.name, actor.name)
             step = min(design.folding.layers[host].outputs, design.folding.lanes[host])
             yield _rom(f'bias_{host}', design.graph[host].shape[2] // step, 'lut')
-            both = f'finish_add<layer_{host}, {layer}>' if host != actor.name else f'finish<{layer}>'
-            yield f'    tailor::{both}(images, {streams}, bias_{host});'
+            taken = [f'layer_{host}', *([layer] if host != actor.name else [])]
+            read, *skip = actor.inlets
+            given = ', '.join([read, *actor.outlets, f'bias_{host}', *skip])
+            yield f'    tailor::finish<{", ".join(taken)}>(images, {given});'
         case _ if isinstance(actor.process, Average):
             yield from _memory('sums', f'tailor::pool_sums<{layer}>', actor.process.words, 'lut')
             yield f'    tailor::{node.op}<{layer}>(images, {streams}, sums);'
@@ -77,7 +79,8 @@ def _window(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
     streams, kind = ', '.join(actor.outlets), taps(design, node)
     if kind == 'all':
         yield from _memory('rows', f'tailor::window_shape<{layer}>::rows', row if node.kernel[0] > 1 else 1, memory)
-        yield from _memory('columns', f'tailor::window_shape<{layer}>::columns', process.words, 'lut')
+        kept = process.words if node.kernel[1] > 1 else 1
+        yield from _memory('columns', f'tailor::window_shape<{layer}>::columns', kept, 'lut')
         template = ', '.join([layer, *map(str, process.taps_pixels)])
         yield f'    tailor::window_all<{template}>(images, {actor.inlets[0]}, rows, columns, {streams});'
     else:

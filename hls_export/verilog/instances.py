@@ -13,8 +13,6 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from hls_export.dataflow import layers, rom
 from hls_export.dataflow.layers import taps
 from tailor_jax import streaming
@@ -217,14 +215,12 @@ def _weights(
 
 def _finish(qgraph: QGraph, design: Design, qnode: QNode, add: QNode | None = None) -> Instance:
     """Of a layer; `add`: the one that is absorbed."""
-    _, bias, _ = rom.integers(qnode)
     outputs = design.folding.layers[qnode.name].outputs
     lanes = design.folding.lanes[qnode.name]
     arriving = sum_bits(qgraph, design, qnode)
     total = max(arriving + 1, qnode.acc.bits + (not qnode.acc.signed))
     units = min(outputs, lanes)
-    rounded = bias.astype(np.int64) + (1 << max(qnode.shift, 0) >> 1)
-    words = tuple(joined(row, total) for row in rounded.reshape(-1, units).tolist())
+    words = tuple(joined(row, total) for row in rom.rounded_biases(qnode).reshape(-1, units).tolist())
     file = Rom(f'weights/{qnode.name}__bias.hex', units * total, words)
     given: dict[str, Parameter] = {
         'PE': outputs,

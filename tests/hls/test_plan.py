@@ -50,7 +50,7 @@ def test_source_follows_the_plan(network):
     assert '#pragma HLS BIND_STORAGE variable=weight_s1b0_conv1 type=rom_1p impl=bram\n' in top
     window = re.search(r'process_s1b0_conv1__window\(\n.*?\n\}', top, re.S)[0]
     assert 'BIND_STORAGE variable=ring type=ram_s2p impl=uram' in window and 'window_column' in window
-    assert 'finish_add<layer_s1b0_conv2, layer_s1b0_long>' in top and 'process_s1b0_conv2(' not in top
+    assert 'finish<layer_s1b0_conv2, layer_s1b0_long>' in top and 'process_s1b0_conv2(' not in top
     for name, cycles in latency.items():
         assert f'constexpr int latency_{name} = {cycles};\n' in files['timing.h']
         struct = re.search(rf'struct layer_{name} \{{(.*?)\}};', files['layers.h'], re.S)[1]

@@ -23,11 +23,11 @@ LOOP = ('LOOP_TRIPCOUNT', 'PIPELINE', 'LATENCY')
 # What no rule below asks for: a function that is part of its caller, values packed into one word, operations, and the
 # trips after which a word that was written is read again.
 INVENTORY = {
-    'finish.h': {'INLINE': 4, 'AGGREGATE': 6, 'ARRAY_RESHAPE': 2},
+    'finish.h': {'INLINE': 5, 'AGGREGATE': 4, 'ARRAY_RESHAPE': 1},
     'mac.h': {'INLINE': 6, 'AGGREGATE': 3, 'ARRAY_RESHAPE': 1, 'BIND_OP': 3, 'DEPENDENCE': 1},
     'pool.h': {'INLINE': 6, 'AGGREGATE': 2, 'DEPENDENCE': 1},
-    'types.h': {'INLINE': 5},
-    'window.h': {'INLINE': 15, 'AGGREGATE': 6, 'ARRAY_PARTITION': 2, 'DEPENDENCE': 4},
+    'types.h': {'INLINE': 6},
+    'window.h': {'INLINE': 16, 'AGGREGATE': 6, 'ARRAY_PARTITION': 2, 'DEPENDENCE': 4},
     'words.h': {'INLINE': 9, 'AGGREGATE': 2},
 }
 
@@ -133,7 +133,8 @@ def missing(files: dict[str, str]) -> list[str]:
         found += [] if ('INTERFACE', port) in said else [f'INTERFACE {port}']
     for port in ('input_stream', 'output_stream'):
         found += [] if said.get(('AGGREGATE', port), {}).get('compact') == 'byte' else [f'AGGREGATE {port}']
-    return found + ([] if ('DATAFLOW', None) in said else ['DATAFLOW'])
+    once = (('DATAFLOW', None), ('STABLE', 'images'))
+    return found + [str(each) for each in once if each not in said]
 
 
 def test_every_pragma_is_known_and_none_is_missing(sources):

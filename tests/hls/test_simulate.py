@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
 
 import hypothesis
 import numpy as np
@@ -17,6 +18,7 @@ from random_nets import random_images, random_qgraph, residual_graphs
 import hls_export
 from hls_export import csim
 from hls_export import index as indexing
+from hls_export.index import ExportError
 from tailor_jax import build, rewrite
 from tailor_jax.dataflow import packing
 from tailor_jax.dataflow.folding import TAPS, Folding, Layer
@@ -265,6 +267,23 @@ def test_flipped_weight_fails(project):
     finally:
         file.write_text(text)
     assert csim.main([str(path)]) == 0
+
+
+def test_a_word_that_is_lost_is_a_deadlock(project, capsys):
+    """Plain queues run dry where hardware would wait for ever."""
+    path, _, images, _ = project
+    file = path / 'tailor_top.cpp'
+    text = file.read_text()
+    lost = re.findall(r'PROCESS\(head_dense, process_head_dense\(images, (\w+),', text)[0]
+    try:
+        file.write_text(text.replace('    PROCESS(head_dense,', f'    {lost}.read();\n    PROCESS(head_dense,'))
+        assert csim.main([str(path)]) == 1
+        assert f'waits to read from the empty FIFO {lost}\n' in capsys.readouterr().out
+        assert subprocess.run(['build/fast/testbench'], cwd=path, stdout=subprocess.DEVNULL).returncode == 3
+        with pytest.raises(ExportError, match=f'did not finish: .*empty FIFO {lost}'):
+            hls_export.compile(path)(images)
+    finally:
+        file.write_text(text)
 
 
 def test_corrupted_expectation_fails(project, capsys):

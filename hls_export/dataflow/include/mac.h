@@ -201,7 +201,9 @@ void mac(const int images, hls::stream<typename mac_shape<cfg>::inputs>& in, hls
     poison(replay);
     typename shape::sums sums;
 #pragma HLS AGGREGATE variable=sums
-    int slice = 0, block = 0, entry = 0;  // entry: of the ROM
+    number<slices - 1> slice = 0;
+    number<blocks - 1> block = 0;
+    number<shape::rom_words - 1> entry = 0;  // of the ROM
     counter<cfg::pixels * shape::groups> at;
 trips:
     while (at.image < images) {

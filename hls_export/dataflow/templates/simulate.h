@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <mutex>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,7 +18,7 @@
 struct simulation {
     double seconds = 0;
     int missing_values = 0;  // that the design did not write, or that it wrote too many
-    std::string deadlock;    // in the cycle simulation: JSON of who waits for whom
+    std::string deadlock;    // JSON of who waits for whom
 };
 
 // images: [count][height][width][channels]; logits: [count][values], values = output_words * output_lanes. Returns how many values are
@@ -63,11 +65,18 @@ template <class integer> inline simulation simulate(const integer* images, int c
     // A few images at a time keep the streams in cache; the threads share the work.
     constexpr int chunk = 4;
     std::atomic<int> next(0), missing(0), done(0);
+    std::mutex reports;
     const auto work = [&] {
         for (int first; (first = next.fetch_add(chunk)) < count;) {
             const int images_here = count - first < chunk ? count - first : chunk;
-            missing += run_batch(images + std::ptrdiff_t(first) * input_words * input_lanes, images_here,
-                                 logits + std::ptrdiff_t(first) * output_words * output_lanes);
+            try {
+                missing += run_batch(images + std::ptrdiff_t(first) * input_words * input_lanes, images_here,
+                                     logits + std::ptrdiff_t(first) * output_words * output_lanes);
+            } catch (const std::runtime_error& error) {  // a plain queue has run dry
+                missing += images_here * output_words * output_lanes;
+                const std::lock_guard<std::mutex> one_at_a_time(reports);
+                result.deadlock = std::string("{\"full_fifos\": [], \"waiting\": [\"") + error.what() + "\"]}";
+            }
             const int finished = done += images_here;
             if (progress) std::fprintf(stderr, "\r%d of %d images%s", finished, count, finished == count ? "\n" : "");
         }
@@ -120,8 +129,8 @@ inline std::string mean_of(const std::vector<sim::cycles>& values) {
 }
 #endif
 
-// What the cycle simulation measured, as JSON members that start with a comma; nothing in the other two.
-inline std::string cycle_members(const simulation& result, int count) {
+// What a simulation with a clock measured, as JSON members that start with a comma; of the others no more than a deadlock.
+inline std::string measured_members(const simulation& result, int count) {
 #ifdef TAILOR_CLOCK
     const sim::record& seen = sim::recorded();
     const std::vector<sim::cycles>& times = seen.output_times;
@@ -141,7 +150,7 @@ inline std::string cycle_members(const simulation& result, int count) {
                 ", \"max_occupancy\": " + std::to_string(fifo->max_occupancy) + "}";
     return text + "]";
 #else
-    (void)result, (void)count;
-    return "";
+    (void)count;
+    return result.deadlock.empty() ? "" : ",\n \"deadlock\": " + result.deadlock;
 #endif
 }
