@@ -15,7 +15,7 @@ from hls_export.dataflow import layers, processes, rom
 from tailor_jax.dataflow import plan as planning
 from tailor_jax.dataflow.design import IN_PORT, OUT_PORT, Design
 from tailor_jax.dataflow.plan import Plan
-from tailor_jax.dataflow.process import FORWARD_CYCLES
+from tailor_jax.dataflow.process import FORWARD_CYCLES, period_cycles
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import qgraph as qg
 from tailor_jax.integers.fixed import Fixed
@@ -146,6 +146,9 @@ def _layers_header(qgraph: QGraph, design: Design, plan: Plan) -> str:
 
 def _timing(design: Design, plan: Plan) -> str:
     latencies = [f'constexpr int latency_{actor.name} = {plan.latency_cycles[actor.name]};' for actor in design.actors]
+    serial = sum(
+        period_cycles(actor.process) + plan.latency_cycles[actor.name] + 2 * FORWARD_CYCLES for actor in design.actors
+    )
     ends = [f'    {{"{each.name}", "{each.producer}", "{each.consumer}"}},' for each in design.streams]
     return '\n'.join(
         [
@@ -158,6 +161,9 @@ def _timing(design: Design, plan: Plan) -> str:
             '',
             '// Cycles from the write of a word to the first in which it can be read, of every FIFO.',
             f'constexpr int forward_cycles = {FORWARD_CYCLES};',
+            '',
+            '// An image takes no longer, even if one process works after another.',
+            f'constexpr long long serial_cycles = {serial};',
             '',
             '// The processes at both ends of every stream.',
             'struct fifo_end_row {',

@@ -16,6 +16,7 @@ from random_foldings import foldings
 
 from costmodel.streams.flow import depths as flow
 from costmodel.streams.flow.part import edges, whole
+from hls_export.verilog import emit
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow import plan as planning
@@ -101,7 +102,8 @@ def handable(graph: Graph, folding: Folding) -> dict[str, list[Hand]]:
 
 
 @st.composite
-def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
+def plans(draw: st.DrawFn, qgraph: QGraph, verilog: bool = False) -> Plan:
+    """`verilog`: with the latencies of the Verilog parts."""
     graph = qgraph.graph
     folding = draw(foldings(graph))
     absorbed = {add: conv for add, conv in designs.absorbable(graph).items() if draw(st.booleans())}
@@ -119,10 +121,7 @@ def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
         and not fold.is_depthwise(graph, qnode.node)
     ]
     windows = [actor.name for actor in design.actors if isinstance(actor.process, Window)]
-    return plan_of(
-        graph,
-        folding,
-        {actor.name: draw(st.integers(0, 6)) for actor in design.actors},
+    settings = dict(
         absorbed=absorbed,
         handed=handed,
         lines={name: draw(st.sampled_from(planning.LINES)) for name in windows},
@@ -132,3 +131,9 @@ def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
             for name in folding.layers
         },
     )
+    made = plan_of(graph, folding, {actor.name: draw(st.integers(0, 6)) for actor in design.actors}, **settings)
+    if not verilog:
+        return made
+    made = plan_of(graph, folding, emit.latencies(qgraph, made), **settings)
+    fifos = {name: Fifo(fifo.depth, draw(st.sampled_from(planning.STORAGE))) for name, fifo in made.fifos.items()}
+    return dataclasses.replace(made, fifos=fifos)
