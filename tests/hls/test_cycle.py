@@ -161,8 +161,8 @@ def test_what_nobody_wrote_shows(tmp_path, taps):
     assert csim.simulate(path, 'cycle')['mismatched_values'] == 0
     header = path / 'include' / 'window.h'
     text = header.read_text()
-    assert text.count('return y >= 0 && y < cfg::height;') == 1
-    header.write_text(text.replace('return y >= 0 && y < cfg::height;', 'return y < cfg::height;'))
+    assert text.count('row + i >= cfg::pad_top && ') == 1
+    header.write_text(text.replace('row + i >= cfg::pad_top && ', ''))
     assert csim.simulate(path, 'cycle')['mismatched_values'] > 0
 
 

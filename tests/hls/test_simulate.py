@@ -201,6 +201,25 @@ def test_two_products_of_a_multiplier_are_both_exact(tmp_path, signed, inputs):
         np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p', mode)(images), run_int(qgraph, images))
 
 
+@pytest.mark.parametrize(('relu', 'out'), [(False, Fixed(4, -3)), (True, Fixed(4, -3)), (True, Fixed(9, 1))])
+def test_rounding_is_part_of_the_biases(tmp_path, relu, out):
+    """Sums at every residue of an output's step, beyond both of its ends, and below 0 in front of a ReLU."""
+    graph = Graph(
+        (
+            Node('input', 'input', (), (16, 16, 1)),
+            Node('conv', 'conv', ('input',), (16, 16, 3), bias=True, relu=relu),
+        )
+    )
+    source, weight = Fixed(8, 0), np.array([1, -1, 3]).reshape(1, 1, 1, 3)
+    conv = QNode(graph['conv'], out, Fixed(11, 0), weight, np.array([0, 5, -7]), Fixed(8, 0))
+    qgraph = QGraph((QNode(graph['input'], source, source), conv))
+    images = np.arange(source.lo, source.hi + 1).reshape(1, 16, 16, 1)
+    expected = run_int(qgraph, images)
+    assert set(np.unique(expected)) >= {0 if relu else out.lo, out.hi}
+    hls_export.write(tmp_path / 'p', qgraph, plan_of(graph, folded(graph)), images, np.zeros(1, int))
+    np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p', 'strict')(images), expected)
+
+
 @pytest.mark.parametrize('taps', TAPS)
 def test_windows_wider_than_the_image(tmp_path, taps):
     """The newest pixel of a window is rows below its last one that counts; maps of one pixel's width, too."""
@@ -215,7 +234,7 @@ def test_windows_wider_than_the_image(tmp_path, taps):
     )
     qgraph = random_qgraph(graph, seed=3)
     layers = {node.name: Layer(taps, 1, 2) for node in graph.nodes[1:]}
-    check_all(tmp_path / 'p', qgraph, folded(qgraph.graph, **layers), modes=('cycle',))
+    check_all(tmp_path / 'p', qgraph, folded(qgraph.graph, **layers), modes=('strict',))
 
 
 @hypothesis.settings(
