@@ -11,7 +11,7 @@ from experiments.calibrate import table, tools
 from experiments.calibrate.parts import Point
 from hls_export.verilog import tools as verilog
 
-BATCH = 16
+BATCH = 48
 
 
 def measure(points: Sequence[Point], path: Path = table.PARTS_CSV) -> int:
