@@ -126,10 +126,7 @@ def roofline(cost: Cost) -> list[dict[str, Any]]:
 def text(before: Cost, after: Cost, network: str) -> str:
     """Aligned tables of nodes, blocks and the network, before beside after."""
     columns = [name for name in COLUMNS if name in after.total]
-    target = after.target
-    settings = ', '.join(
-        f'{key}={value}' for key, value in dataclasses.asdict(target).items() if value not in (None, ())
-    )
+    settings = ', '.join(f'{key}={value}' for key, value in _settings(after).items() if value not in (None, ()))
     nodes = [[row['name'], row['op'], *(row[name] for name in columns)] for row in after.nodes]
     sides = [{row['name']: row for row in cost.blocks} for cost in (before, after)]
     # A closed gate can take a block away, and make a node that was fused a row of its own.

@@ -145,12 +145,22 @@ def _telling(config: Config, name: str) -> Iterator[None]:
 
 def keep_folding(config: Config, graph: Graph, workdir: Path) -> None:
     """Writes how far the layers of a run's design are unrolled, whichever skips will be left, to W/folding.json; not of
-    a network that no streaming design runs."""
-    if not (workdir / FOLDING).exists() and {node.op for node in rewrite.fold(graph).nodes} <= STREAMED:
-        target = cast(costmodel.Dataflow, settled_of(config, graph, EXPORTED))
-        assert isinstance(target.folding, Folding), 'it is settled'
-        interval_cycles = costmodel.evaluate(graph, target).total['interval_cycles']
-        folding_file.save(workdir / FOLDING, target.folding, interval_cycles)
+    a network that no streaming design runs.
+
+    Raises GraphError where what is there is damaged, FileExistsError where it is of another design.
+    """
+    folded, path = rewrite.fold(graph), workdir / FOLDING
+    if not {node.op for node in folded.nodes} <= STREAMED:
+        return
+    target = cast(costmodel.Dataflow, settled_of(config, graph, EXPORTED))
+    assert isinstance(target.folding, Folding), 'it is settled'
+    if not path.exists():
+        folding_file.save(path, target.folding, costmodel.evaluate(graph, target).total['interval_cycles'])
+    elif folding_file.load(path, folded)[0] != target.folding:
+        raise FileExistsError(
+            f'{path} is another folding than config.cost.dataflow gives now, so it was edited, or the file that it '
+            'came from; put back what it was, or delete it to go on with that of now'
+        )
 
 
 def kept_design(config: Config, graph: Graph, workdir: Path) -> costmodel.Dataflow:

@@ -140,7 +140,6 @@ def teacher_accuracy(config: Config, workdir: Path) -> float:
         check_kept(config, checked.graph, workdir)
         files.write(workdir / 'config.json', config_lib.to_json(config))  # runs that differ elsewhere share a teacher
         network.keep(checked.graph, workdir)
-        keep_folding(config, checked.graph, workdir)
         with _opened(config, checked.source, workdir, quiet=False) as run:
             return accuracy(run, 'teacher', graph, teacher_of(run, graph, distills=False).variables)
 

@@ -1,12 +1,13 @@
 """C-simulates an exported project and compares every value with the integer reference.
 
-    python -m hls_export.csim P [--mode=fast|strict|cycle] [--images=N] [--trace=FILE.csv] [--stall=SEED]
+    python -m hls_export.csim P [--mode=fast|strict|cycle|verilog] [--images=N] [--trace=FILE.csv] [--stall=SEED]
 
 prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`, `accuracy`, `seconds`,
-`images_per_second`; in cycle mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock` and `fifos`)
-and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV `fifo,cycle,occupancy`, one
-row a change; `--stall` (cycle mode) makes the source and the sink idle at random. Without `--images` all are run; the
-cycle simulation runs 32 at most.
+`images_per_second`; in cycle and verilog mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock`
+and `fifos`) and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV
+`fifo,cycle,occupancy`, one row a change; `--stall` (cycle and verilog mode) makes the source and the sink idle at
+random, and csim.json has its seed as `stall` and no interval. Without `--images` all are run; the cycle simulation runs
+32 at most.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tailor_jax.fields import header
 FORMAT = ('csim', 1)
 
 CYCLE_IMAGES = 32
+CLOCKED = ('cycle', 'verilog')  # modes that count cycles
 
 
 def simulate(
@@ -36,7 +38,7 @@ def simulate(
       mode: one of `toolchain.MODES`.
       images: how many of the stored ones to run; by default all, in cycle mode at most `CYCLE_IMAGES`.
       trace: cycle mode: a CSV file to write.
-      stall: cycle mode: a seed, of pauses of the source and the sink; 0 for none.
+      stall: cycle or verilog mode: a seed, of pauses of the source and the sink; 0 for none.
 
     Raises ExportError if it could not run, if test data are damaged, or if more images are asked for than are stored.
     """
@@ -44,8 +46,10 @@ def simulate(
         raise ExportError(f'--trace needs --mode=cycle: the {mode} simulation has no clock')
     if trace is not None and Path(trace).suffix != '.csv':  # so that no slip of the hand replaces a source or a record
         raise ExportError(f'--trace must be a file with the suffix .csv, got {trace!r}')
-    if stall and (mode != 'cycle' or not 0 < stall < 1 << 31):
-        raise ExportError(f'--stall must be a seed of 1..{(1 << 31) - 1} and needs --mode=cycle, got {stall}')
+    if stall and (mode not in CLOCKED or not 0 < stall < 1 << 31):
+        raise ExportError(
+            f'--stall must be a seed of 1..{(1 << 31) - 1} and needs --mode=cycle or verilog, got {stall}'
+        )
     project = index.load(path)
     if images is not None and not 1 <= images <= project.images:
         raise ExportError(
@@ -55,6 +59,8 @@ def simulate(
     count = images or (min(CYCLE_IMAGES, project.images) if mode == 'cycle' else project.images)
     measured, _ = toolchain.run(path, mode, count, trace, stall)
     result = {**header(*FORMAT), 'mode': mode, **measured}
+    if stall:  # there is no steady state that an interval could be of
+        result |= {'stall': stall, 'interval_cycles': None, 'interval_images': 0}
     files.write(Path(path) / 'csim.json', json.dumps(result, indent=1) + '\n')
     return result
 
@@ -77,9 +83,10 @@ def text_table(result: dict) -> str:
                 f'largest difference {result["largest_difference"]}',
             )
         )
-    if result['mode'] == 'cycle':
+    if result['mode'] in CLOCKED:
         if result['interval_cycles'] is None:
-            rows.append(('interval_cycles', '-' if result['deadlock'] else 'too few images to tell'))
+            told = '-, both ports pause' if 'stall' in result else 'too few images to tell'
+            rows.append(('interval_cycles', '-' if result['deadlock'] else told))
         else:
             rows.append(
                 (
@@ -88,11 +95,12 @@ def text_table(result: dict) -> str:
                 )
             )
         rows.append(('latency_cycles', '-' if result['latency_cycles'] is None else result['latency_cycles']))
-        if deadlock := result['deadlock']:
-            rows += [
-                ('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'),
-                *(('', line) for line in deadlock['waiting']),
-            ]
+    if deadlock := result.get('deadlock'):
+        rows += [
+            ('DEADLOCK', f'FIFO {", ".join(deadlock["full_fifos"]) or "none"} full'),
+            *(('', line) for line in deadlock['waiting']),
+        ]
+    if result['mode'] in CLOCKED:
         width = max([len(fifo['name']) for fifo in result['fifos']], default=0)
         rows += [
             ('FIFO', f'{"name":{width}}  depth  max'),
@@ -114,7 +122,9 @@ def _command(arguments: list[str] | None) -> int:
     parser.add_argument('--mode', default='fast', choices=toolchain.MODES)
     parser.add_argument('--images', type=int, help='how many of the stored test images to run')
     parser.add_argument('--trace', help='cycle mode: write FIFO occupancy over time to this CSV file')
-    parser.add_argument('--stall', type=int, default=0, help='cycle mode: seed of random pauses at both ports')
+    parser.add_argument(
+        '--stall', type=int, default=0, help='cycle and verilog mode: seed of random pauses at both ports'
+    )
     options = parser.parse_args(arguments)
     result = simulate(options.path, options.mode, options.images, options.trace, options.stall)
     print(text_table(result))

@@ -25,6 +25,8 @@ class Design:
 
     def __init__(self, path: str | os.PathLike, mode: str = 'fast'):
         self.path, self.mode = Path(path), mode
+        if mode == 'verilog':
+            raise ExportError('Verilog is simulated by hls_export.csim, not in Python')
         # A loader hands out the library it already has under a path, so a design that was built anew needs a path of
         # its own.
         with toolchain.taken(path, mode, 'design.so') as library:

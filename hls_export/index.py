@@ -1,10 +1,10 @@
 """project.json: the mark of a project of ours, the plan that it was written for, and what its test data must be.
 
-{'format': 'tailor_jax.project', 'version': 2, 'part', 'clock_mhz', 'multiplier',
+{'format': 'tailor_jax.project', 'version': 3, 'family', 'part', 'clock_mhz',
  'folding': {'lanes': {node: lanes}, 'layers': {node: {'taps', 'lanes', 'outputs'}}},
  'absorbed': {add: conv}, 'handed': {tensor: {'host', 'pixels'}},
- 'latency_cycles': {process: cycles}, 'fifos': {stream: {'depth', 'storage'}},
- 'lines': {process: memory}, 'packed': [node],
+ 'latency_cycles': {process: cycles}, 'fifos': {stream: {'depth', 'storage', 'rows', 'more', 'rest'}},
+ 'lines': {process: memory}, 'replays': {node: memory}, 'multipliers': {node: 'dsp', 'pair' or 'lut'},
  'images': how many, 'test_data': {file in tb_data: {'bytes', 'sha256'}}}
 """
 
@@ -30,7 +30,7 @@ from tailor_jax.graph import GraphError
 from tailor_jax.node import MOST_CHANNELS, MOST_PIXELS, NAME
 
 MARKER = 'project.json'
-FORMAT = ('project', 2)
+FORMAT = ('project', 3)
 TEST_DATA = ('images.bin', 'expected.bin', 'labels.bin')  # in tb_data
 MOST_IMAGES, MOST_BYTES = 1 << 31, 1 << 36
 _SHA256 = re.compile('[0-9a-f]{64}')
@@ -74,9 +74,9 @@ def to_json(index: Index) -> str:
     plan = index.plan
     values = {
         **header(*FORMAT),
+        'family': plan.family,
         'part': plan.part,
         'clock_mhz': plan.clock_mhz,
-        'multiplier': plan.multiplier,
         'folding': {
             'lanes': dict(plan.folding.lanes),
             'layers': {name: dataclasses.asdict(layer) for name, layer in plan.folding.layers.items()},
@@ -86,7 +86,8 @@ def to_json(index: Index) -> str:
         'latency_cycles': dict(plan.latency_cycles),
         'fifos': {name: dataclasses.asdict(fifo) for name, fifo in plan.fifos.items()},
         'lines': dict(plan.lines),
-        'packed': list(plan.packed),
+        'replays': dict(plan.replays),
+        'multipliers': dict(plan.multipliers),
         'images': index.images,
         'test_data': {name: dataclasses.asdict(found) for name, found in index.test_data.items()},
     }
@@ -116,20 +117,27 @@ def _plan(fields: Fields) -> Plan:
     """The plan among the fields of a project.json; whether it fits a network is `plan.check`'s to say."""
     return Plan(
         _folding(fields.object('folding')),
-        _each(
-            fields.object('fifos'),
-            lambda row: Fifo(
-                row.integer('depth', 1, planning.MOST_DEPTH), row.text('storage', choices=planning.STORAGE)
-            ),
-        ),
+        _each(fields.object('fifos'), _fifo),
         _values(fields, 'latency_cycles', lambda row, name: row.integer(name, 0, planning.MOST_LATENCY)),
         _values(fields, 'absorbed', lambda row, name: row.text(name, NAME)),
         _each(fields.object('handed'), lambda row: Hand(row.text('host', NAME), row.integer('pixels', 0, MOST_PIXELS))),
         _values(fields, 'lines', lambda row, name: row.text(name, choices=planning.LINES)),
-        fields.texts('packed', NAME),
-        fields.text('multiplier', choices=planning.MULTIPLIERS),
+        _values(fields, 'replays', lambda row, name: row.text(name, choices=planning.REPLAYS)),
+        _values(fields, 'multipliers', lambda row, name: row.text(name, choices=planning.MULTIPLIERS)),
+        fields.text('family', choices=planning.FAMILIES),
         fields.text('part', planning.PART),
         fields.number('clock_mhz', 0, planning.MOST_CLOCK_MHZ),
+    )
+
+
+def _fifo(row: Fields) -> Fifo:
+    rows = row.integer('rows', 0, planning.MOST_ROWS)
+    return Fifo(
+        row.integer('depth', 1, planning.MOST_DEPTH),
+        row.text('storage', choices=planning.STORAGE),
+        rows,
+        row.integer('more', 0, rows),
+        row.text('rest', choices=planning.RESTS),
     )
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from hls_export import index as indexing
 from hls_export.dataflow import emit
 from hls_export.index import ExistsError, ExportError, Index, is_project
+from hls_export.verilog import emit as verilog_emit
 from tailor_jax.dataflow.plan import Plan
 from tailor_jax.files import LOCK, LockedError, locked
 from tailor_jax.graph import GraphError
@@ -47,6 +48,7 @@ def write(
     labels: np.ndarray,
     hardware: Mapping | None = None,
     overwrite: bool = False,
+    verilog: bool = False,
 ) -> Path:
     """Writes the design and its test data as a C++ project.
 
@@ -58,6 +60,7 @@ def write(
         `run_int`.
       hardware: written as hardware.json.
       overwrite: whether an earlier project at `path` is replaced.
+      verilog: whether the design is written as Verilog, too.
 
     Returns:
       The path. Raises GraphError where the network or plan cannot be emitted, ExportError where the directory cannot be
@@ -81,6 +84,7 @@ def write(
         )
     _check_destination(path, overwrite)
     files: dict[str, str | bytes] = dict(emit.source(qgraph, plan))
+    files |= verilog_emit.source(qgraph, plan) if verilog else {}
     expected = np.concatenate([qg.run_int(qgraph, images[start : start + 256]) for start in range(0, len(images), 256)])
     pixel = np.int16 if qgraph.input.out.lo >= -(1 << 15) and qgraph.input.out.hi < 1 << 15 else np.int32
     test_data = {
@@ -187,11 +191,24 @@ def _check_destination(path: Path, overwrite: bool) -> None:
 
 def _foreign(path: Path) -> Path | None:
     """The first file of a project that neither an export nor a simulation wrote: notes, results of a synthesis."""
-    own = {*_static_files(), *_TEXTS, *_GENERATED, *(f'tb_data/{name}' for name in indexing.TEST_DATA)}
+    own = {
+        *_static_files(),
+        *verilog_emit.static_files(),
+        verilog_emit.TOP,
+        *_TEXTS,
+        *_GENERATED,
+        *(f'tb_data/{name}' for name in indexing.TEST_DATA),
+    }
     for each in sorted(path.rglob('*')):
         name = each.relative_to(path)
         folder = each.is_dir() and not each.is_symlink()
-        if not (folder or name.parts[0] == 'build' or name.as_posix() in own or name.match('weights/*.h')):
+        if not (
+            folder
+            or name.parts[0] == 'build'
+            or name.as_posix() in own
+            or name.match('weights/*.h')
+            or name.match('weights/*.hex')
+        ):
             return name
     return None
 

@@ -15,10 +15,12 @@ from pathlib import Path
 
 from hls_export import index
 from hls_export.index import ExportError
+from hls_export.verilog import emit as verilog
+from hls_export.verilog import tools
 from tailor_jax import files
 from tailor_jax.fields import parse_json
 
-MODES = ('fast', 'strict', 'cycle')
+MODES = ('fast', 'strict', 'cycle', 'verilog')
 MOST_SOURCE_BYTES = 1 << 30
 LONGEST_BUILD_S = 600.0  # that another process's build in the same project is waited for
 
@@ -88,6 +90,8 @@ def _made(path: Path, folder: Path, mode: str, product: str) -> Path:
     command = ['make', '--no-print-directory', '-j2', '-C', str(path), f'build/{mode}/{product}']
     if mode == 'strict':
         command.append(f'AP_TYPES={ap_types()}')
+    if mode == 'verilog':
+        command.append(f'VERILATOR={_verilator(path)}')
     # An outer make, such as `make test`, must not hand on its flags; messages are looked through for the word "error".
     environment = {
         key: value for key, value in os.environ.items() if key not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL')
@@ -122,7 +126,9 @@ def _digest(path: Path) -> str:
     """SHA-256 of names and contents of a project's sources. Raises ExportError for what is no file (a pipe, say)."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob('*')):
-        if 'build' not in file.relative_to(path).parts and (file.suffix in ('.h', '.cpp') or file.name == 'Makefile'):
+        if 'build' not in file.relative_to(path).parts and (
+            file.suffix in ('.h', '.cpp', '.v') or file.name == 'Makefile'
+        ):
             try:
                 content = files.read(file, MOST_SOURCE_BYTES)
             except OSError as error:
@@ -195,6 +201,12 @@ def ap_types() -> Path:
         'AMD\'s ap_int.h and hls_stream.h were not found; install them with "pip install hls4ml", or set XILINX_HLS '
         'to a Vitis installation'
     )
+
+
+def _verilator(path: Path) -> str:
+    if not (path / verilog.TOP).is_file():
+        raise ExportError(f'{str(path)!r} holds no Verilog; export it with --target=verilog')
+    return tools.find('verilator')
 
 
 def _first_lines(text: str, count: int = 20) -> str:

@@ -23,12 +23,13 @@ OF_TAILOR_JAX = {
     'costmodel': (
         *(*GRAPH_SIDE, 'build', 'rewrite'),
         *('dataflow.design', 'dataflow.folding', 'dataflow.folding_file', 'dataflow.packing', 'dataflow.plan'),
-        'dataflow.process',
+        *('dataflow.latency', 'dataflow.process', 'dataflow.slices'),
         'integers.fixed',
     ),
     'hls_export': (
         *(*GRAPH_SIDE, 'array_isa', 'node', 'integers.fixed', 'integers.mean', 'integers.qgraph'),
-        *('dataflow.design', 'dataflow.folding', 'dataflow.packing', 'dataflow.plan', 'dataflow.process'),
+        *('dataflow.design', 'dataflow.folding', 'dataflow.latency', 'dataflow.packing', 'dataflow.plan'),
+        *('dataflow.process', 'dataflow.slices'),
     ),
 }
 # Parts of the libraries that do: what is differentiable, and what reads its tables.

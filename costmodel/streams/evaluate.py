@@ -65,7 +65,7 @@ def settled(graph: Graph, target: Dataflow) -> Dataflow:
     for name, depth in made.sized.depths.items():
         streams += logic.stream(depth, width_bits[name], part)
     options = dataclasses.replace(options_of(given), weights={})
-    weights = logic.stored(design, bits, options, part, streams).weights
+    weights = logic.stored(design, bits, options, part, streams)
     folding = folding_of(given)
     layers = {name: dataclasses.replace(layer, weights=weights[name]) for name, layer in folding.layers.items()}
     return dataclasses.replace(given, folding=dataclasses.replace(folding, layers=layers))

@@ -109,6 +109,8 @@ class Dataflow:
         check_values(self)
         if self.device_share is not None and self.interval_cycles is not None:
             raise CostError('interval_cycles and device_share both say how fast a design is; give one of them')
+        if isinstance(self.folding, str) and self.device_share is not None:
+            raise CostError('device_share and a file of a folding both say how a design is folded; give one of them')
 
 
 SETTINGS = settings_of(Dataflow)

@@ -17,7 +17,9 @@ from costmodel.streams.fold.solve import fastest, solve
 from costmodel.streams.settings import Dataflow, interval_wanted
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow import folding_file
+from tailor_jax.dataflow.design import design
 from tailor_jax.dataflow.folding import Folding, Layer
+from tailor_jax.dataflow.process import period_cycles
 from tailor_jax.graph import Graph, GraphError, Node
 
 _COUNTED = ('lut', 'dsp', 'bram18', 'uram')
@@ -26,7 +28,7 @@ _COUNTED = ('lut', 'dsp', 'bram18', 'uram')
 def solved(folded: Graph, target: Dataflow) -> Folding:
     """The folding of the file that a target names, or the one of least resources; see `evaluate.settled`."""
     if isinstance(target.folding, str):
-        return _loaded(folded, target.folding)
+        return _loaded(folded, target.folding, target.interval_cycles)
     if target.device_share is not None:
         most = device(target.device).capacity
         limits = {name: target.device_share * most[name] for name in _COUNTED if most.get(name)}
@@ -34,13 +36,22 @@ def solved(folded: Graph, target: Dataflow) -> Folding:
     return solve(folded, interval_wanted(folded, target), price(folded, target))
 
 
-def _loaded(folded: Graph, path: str) -> Folding:
+def _loaded(folded: Graph, path: str, interval_cycles: int | None) -> Folding:
+    """The folding of a file. Raises CostError where it is slower than asked for."""
     try:
-        return folding_file.load(path, folded)[0]
+        found = folding_file.load(path, folded)[0]
+        periods = {actor.name: period_cycles(actor.process) for actor in design(folded, found).actors}
     except FileNotFoundError:
         raise CostError(f'folding: there is no file {path!r}') from None
     except GraphError as error:
         raise CostError(f'folding: {error}') from None
+    slowest = max(periods, key=lambda name: periods[name])
+    if interval_cycles is not None and periods[slowest] > interval_cycles:
+        raise CostError(
+            f'folding: {slowest!r} in {path!r} takes {periods[slowest]} cycles an image, and interval_cycles asks for '
+            f'{interval_cycles}; fold it otherwise, or leave interval_cycles out'
+        )
+    return found
 
 
 def price(graph: Graph, target: Dataflow) -> Price:

@@ -18,7 +18,7 @@ from costmodel.cost import CostError
 from costmodel.streams.area import coefficients
 from costmodel.streams.area.coefficients import Calibration, Coefficients
 from experiments.calibrate import fit, grid, scale, table
-from experiments.calibrate.parts import Point
+from experiments.calibrate.point import Point
 from hls_export.verilog import tools
 from tailor_jax.command import Parser, status
 

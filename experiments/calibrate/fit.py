@@ -17,7 +17,7 @@ from costmodel.streams.area import equations, memory
 from costmodel.streams.area.coefficients import Coefficients
 from costmodel.streams.area.equations import Terms
 from experiments.calibrate import grid, parts, templates
-from experiments.calibrate.parts import Point
+from experiments.calibrate.point import TEXTS, Point
 
 
 def part(point: Point) -> str:
@@ -30,7 +30,7 @@ def part(point: Point) -> str:
 
 def terms(point: Point) -> dict[str, Terms]:
     """The amounts that its LUTs and flip-flops are made of."""
-    given = {name: value for name, value in point.parameters if name not in parts.TEXTS}
+    given = {name: value for name, value in point.parameters if name not in TEXTS}
     match point.kind:
         case 'clone':
             return equations.clone(point['count'])
@@ -48,7 +48,7 @@ def terms(point: Point) -> dict[str, Terms]:
                 point.text('style'), *_kernel_and_size(point), point['words'], point['width'], point['hand']
             )
         case 'ring':
-            sizes = (point['words'], point['group'], point['width'])
+            sizes = (point['words'], point['group'], point['width'], point['kh'])
             return equations.ring(point.text('style'), bool(point['column']), *_kernel_and_size(point), *sizes)
         case 'mac':
             return equations.mac(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from itertools import product
 
-from experiments.calibrate.parts import Point, point
+from experiments.calibrate.point import Point, point
 
 FIFTHS = 5
 

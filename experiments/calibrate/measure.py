@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.calibrate import table, tools
-from experiments.calibrate.parts import Point
+from experiments.calibrate.point import Point
 from hls_export.verilog import tools as verilog
 
 BATCH = 48

@@ -7,19 +7,17 @@ is in `reference`.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import random
-import re
 from itertools import product
 from pathlib import Path
 
-from costmodel.streams.area import latency
 from experiments.calibrate import templates
+from experiments.calibrate.point import Point
 from hls_export.verilog.tools import RTL
+from tailor_jax.dataflow import latency
 from tailor_jax.dataflow.process import Average, Convert, Mac, Process, Window, Words
 
-TEXTS = ('style', 'multiplier')  # parameters that are no numbers
 FILES = {
     'add': ('add.v', 'value.v'),
     'average': ('average.v', 'quotient.v', 'ram.v', 'dsp.v', 'value.v'),
@@ -30,40 +28,6 @@ FILES = {
     'ring': ('ring.v', 'anchor.v', 'ram.v', 'convert.v'),
     'window': ('window.v', 'anchor.v', 'ram.v'),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """A template and its parameters, as an ordered tuple of pairs."""
-
-    kind: str
-    parameters: tuple[tuple[str, int | str], ...]
-
-    def __getitem__(self, name: str) -> int:
-        return dict(self.parameters)[name]  # type: ignore[return-value]
-
-    def text(self, name: str) -> str:
-        return str(dict(self.parameters).get(name, ''))
-
-    @property
-    def key(self) -> str:
-        return ' '.join([self.kind, *(f'{name}={value}' for name, value in self.parameters)])
-
-
-def point(kind: str, **parameters: int | str) -> Point:
-    return Point(kind, tuple(parameters.items()))
-
-
-def parse(key: str) -> Point:
-    """The point of a key. Raises ValueError for text that is none."""
-    kind, *pairs = key.split()
-    found: dict[str, int | str] = {}
-    for pair in pairs:
-        name, _, value = pair.partition('=')
-        if name not in TEXTS and not re.fullmatch(r'-?\d{1,9}', value):
-            raise ValueError(f'{pair!r} is no parameter with its number')
-        found[name] = value if name in TEXTS else int(value)
-    return Point(kind, tuple(found.items()))
 
 
 def files(part: Point) -> list[Path]:
@@ -216,6 +180,8 @@ def top(part: Point, name: str, simulated: bool) -> str:
     )
     inner = 'clk, rst, in_data, in_valid, in_take, out_data, out_room, out_promise, out_valid'
     body = f'{part.kind} #({_given(part, name)}) template_of ({inner}'
+    if part.kind == 'window':
+        body += ", 1'b0"  # it is never muted
     if part.kind == 'rom':
         if not simulated:
             ports = f'input clk, input [{sources[0] - 1}:0] in_data, output [{sinks[0] - 1}:0] out_data'

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from experiments.calibrate import parts, templates
-from experiments.calibrate.parts import Point
+from experiments.calibrate.point import Point
 from tailor_jax.integers.fixed import Fixed, requantize
 
 Words = list[int]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from costmodel.cost import CostError
 from experiments.calibrate import fit
-from experiments.calibrate.parts import Point, parse
+from experiments.calibrate.point import Point, parse
 from tailor_jax import files
 from tailor_jax.fields import read_text
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING
 
-from costmodel.streams.area import latency
+from experiments.calibrate.point import Point
+from tailor_jax.dataflow import latency
 from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.mean import Mean, reciprocal
-
-if TYPE_CHECKING:
-    from experiments.calibrate.parts import Point
 
 Full = dict[str, int | str]
 SHORT = {

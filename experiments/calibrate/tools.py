@@ -13,7 +13,7 @@ import numpy as np
 
 from costmodel.cost import CostError
 from experiments.calibrate import parts, reference, templates
-from experiments.calibrate.parts import Point
+from experiments.calibrate.point import Point
 from hls_export.verilog import tools
 from tailor_jax.dataflow.process import program
 

@@ -29,11 +29,11 @@ from costmodel.cost import CostError
 from costmodel.devices import ULTRASCALE, VERSAL, Family
 from costmodel.streams.area import fifo_area
 from costmodel.streams.area.equations import Terms
-from costmodel.streams.area.slices import fifo_slices
 from experiments.calibrate import fit
 from experiments.fidelity.markdown import markdown_table
 from tailor_jax import files
 from tailor_jax.command import Parser, status
+from tailor_jax.dataflow.slices import fifo_slices
 from tailor_jax.fields import read_text
 
 SOURCE = (
@@ -70,14 +70,14 @@ class Point:
 
     def rams(self) -> tuple[int, int]:
         """Our RAMB18 and URAM288."""
-        slices = fifo_slices(self.depth, self.width, self.storage, FAMILIES[self.part])
+        slices = fifo_slices(self.depth, self.width, self.storage, FAMILIES[self.part].name)
         bram18, uram = (sum(each.count for each in slices if each.storage == ram) for ram in ('bram', 'uram'))
         return bram18, uram
 
     def terms(self) -> dict[str, Terms]:
         """With those of the monitor."""
         family, watched = FAMILIES[self.part], fifo_area.monitor(self.depth)
-        own = fifo_area.terms(self.storage, fifo_slices(self.depth, self.width, self.storage, family), family)
+        own = fifo_area.terms(self.storage, fifo_slices(self.depth, self.width, self.storage, family.name), family)
         return {resource: amounts | watched[resource] for resource, amounts in own.items()}
 
 
@@ -167,13 +167,13 @@ def page(points: Sequence[Point], coefficients: fifo_area.Coefficients) -> str:
     bit = [2 * coefficients.of[resource]['monitor_bit'] for resource in fifo_area.RESOURCES]
     examples = []
     for depth, width in ((545, 72), (65_536, 64), (700, 16)):
-        slices = fifo_slices(depth, width, 'bram', ULTRASCALE)
+        slices = fifo_slices(depth, width, 'bram', ULTRASCALE.name)
         parts = ', '.join(f'{each.depth:,} x {each.width_bits} {each.storage}' for each in slices)
         luts = sum(each.count for each in slices if each.storage == 'lutram')
         examples.append((f'{depth:,} x {width}', parts, fifo_area.price(depth, width, 'bram', ULTRASCALE).bram18, luts))
     return f"""# FIFO memories
 
-How a FIFO is cut into memories (`costmodel/streams/area/slices.py`), what that costs (`fifo_area.py`), and both beside
+How a FIFO is cut into memories (`tailor_jax/dataflow/slices.py`), what that costs (`fifo_area.py`), and both beside
 Vivado syntheses of FINN's FIFOs. `python -m experiments.fidelity.finn_fifo FILE.csv docs/fifos.md` writes this page
 from a table that is not in this repository.
 

@@ -4,8 +4,9 @@
 
 A process becomes a struct `layer_<process>` of types and sizes, a function `process_<process>` and its call; a stream
 becomes a type `word_<stream>` and an `hls::stream` with its depth and storage as pragmas. So every name that is made of
-a node's has a prefix, or a double underscore as no node has, and none can be one of the emitter's own. Everything that
-does not depend on the network is in `include/`.
+a node's has a prefix, or a double underscore as no node has, and none can be one of the emitter's own. The stream
+`word_a__b` of a node `word_a` hides the type of the stream `a__b`, so types and functions are named from `::` on where
+streams are in scope. Everything that does not depend on the network is in `include/`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from hls_export.dataflow import layers, processes, rom
 from tailor_jax.dataflow import plan as planning
 from tailor_jax.dataflow.design import IN_PORT, OUT_PORT, Design
 from tailor_jax.dataflow.plan import Plan
-from tailor_jax.dataflow.process import FORWARD_CYCLES
+from tailor_jax.dataflow.process import FORWARD_CYCLES, period_cycles
 from tailor_jax.graph import GraphError
 from tailor_jax.integers import qgraph as qg
+from tailor_jax.integers.fixed import Fixed
 from tailor_jax.integers.qgraph import QGraph
 
 MOST_PORT_BITS = 4096  # of an AXI4-Stream port of Vitis HLS
@@ -47,7 +49,7 @@ def _top(design: Design, plan: Plan, weights: list[str]) -> str:
         if stream.name not in (IN_PORT, OUT_PORT):
             name, fifo = stream.name, plan.fifos[stream.name]
             streams += [
-                f'    hls::stream<word_{name}> {name}("{name}");',
+                f'    hls::stream<::word_{name}> {name}("{name}");',
                 f'#pragma HLS STREAM variable={name} depth={fifo.depth:d}',
                 f'#pragma HLS BIND_STORAGE variable={name} type=fifo impl={fifo.storage}',
             ]
@@ -69,6 +71,7 @@ def _top(design: Design, plan: Plan, weights: list[str]) -> str:
             f'#pragma HLS AGGREGATE variable={OUT_PORT} compact=byte',
             '#pragma HLS INTERFACE mode=s_axilite port=images',
             '#pragma HLS INTERFACE mode=s_axilite port=return',
+            '#pragma HLS STABLE variable=images',
             '#pragma HLS DATAFLOW',
             '',
             *streams,
@@ -99,11 +102,13 @@ def _top_header(qgraph: QGraph, design: Design) -> str:
     for side, qnode in (('input', qgraph.input), ('output', qgraph.output)):
         height, width, channels = qnode.node.shape
         lanes = design.folding.lanes[qnode.name]
-        _check_port(qnode.name, lanes, qnode.out.bits)
+        _check_port(qnode.name, lanes, qnode.out)
         words = f'tailor::fold({height * width * channels // lanes}, {height * width})'
         lines.append(
             f'constexpr int {side}_lanes = tailor::fold({lanes}, {channels}), {side}_words = {words};  // of an image'
         )
+        lines.append(f'constexpr int {side}_bits = {port_bits(qnode.out)};  // of a value at the port')
+    lines.append(f'constexpr bool output_signed = {str(qgraph.output.out.signed).lower()};')
     lines += [
         '',
         f'void tailor_top(int images, hls::stream<input_word>& {IN_PORT}, hls::stream<output_word>& {OUT_PORT});',
@@ -112,8 +117,13 @@ def _top_header(qgraph: QGraph, design: Design) -> str:
     return '\n'.join(lines)
 
 
-def _check_port(name: str, lanes: int, bits: int) -> None:
-    if (wide := lanes * 8 * -(-bits // 8)) > MOST_PORT_BITS:
+def port_bits(fixed: Fixed) -> int:
+    """Bits of a value at a port: whole bytes."""
+    return 8 * -(-fixed.bits // 8)
+
+
+def _check_port(name: str, lanes: int, fixed: Fixed) -> None:
+    if (wide := lanes * port_bits(fixed)) > MOST_PORT_BITS:
         raise GraphError(
             f'node {name!r}: a word of its {lanes} lanes takes {wide} bits of a port, each value padded to bytes; at '
             f'most {MOST_PORT_BITS} can be; give its tensor fewer lanes'
@@ -136,6 +146,9 @@ def _layers_header(qgraph: QGraph, design: Design, plan: Plan) -> str:
 
 def _timing(design: Design, plan: Plan) -> str:
     latencies = [f'constexpr int latency_{actor.name} = {plan.latency_cycles[actor.name]};' for actor in design.actors]
+    serial = sum(
+        period_cycles(actor.process) + plan.latency_cycles[actor.name] + 2 * FORWARD_CYCLES for actor in design.actors
+    )
     ends = [f'    {{"{each.name}", "{each.producer}", "{each.consumer}"}},' for each in design.streams]
     return '\n'.join(
         [
@@ -148,6 +161,9 @@ def _timing(design: Design, plan: Plan) -> str:
             '',
             '// Cycles from the write of a word to the first in which it can be read, of every FIFO.',
             f'constexpr int forward_cycles = {FORWARD_CYCLES};',
+            '',
+            '// An image takes no longer, even if one process works after another.',
+            f'constexpr long long serial_cycles = {serial};',
             '',
             '// The processes at both ends of every stream.',
             'struct fifo_end_row {',

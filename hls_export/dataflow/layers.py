@@ -16,6 +16,7 @@ from hls_export.dataflow import rom
 from tailor_jax import streaming
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import plan as planning
 from tailor_jax.dataflow.design import Actor, Design, Stream
 from tailor_jax.dataflow.packing import PACKED_BITS, chain
 from tailor_jax.dataflow.plan import Plan
@@ -29,7 +30,7 @@ from tailor_jax.integers.qgraph import QGraph, QNode
 from tailor_jax.ops import ACCUMULATED
 
 MOST_SUM_BITS, MOST_OUT_BITS = 62, 31  # that the simulations' integers hold
-_MULTIPLIERS = {'auto': 'any', 'dsp': 'dsp', 'lut': 'fabric'}
+_MULTIPLIERS = {'dsp': 'dsp', 'pair': 'dsp', 'lut': 'fabric'}
 # Two products share a multiplier of 27 x 18 bits if each keeps within its 18 bits of the result.
 
 
@@ -74,7 +75,7 @@ def struct(qgraph: QGraph, design: Design, plan: Plan, actor: Actor) -> str:
         case designs.ADAPTED:
             types, sizes = {'in_t': _source(qgraph, qnode)}, _adapt(design, actor)
         case designs.WINDOW:
-            types, sizes = {'in_t': _source(qgraph, qnode)}, _window(qgraph, design, actor)
+            types, sizes = {'in_t': _source(qgraph, qnode)}, window_sizes(qgraph, design, actor)
         case designs.MAC:
             types, sizes = _mac(qgraph, design, plan, qnode)
         case _ if actor.name in plan.absorbed:
@@ -137,7 +138,8 @@ def _adapt(design: Design, actor: Actor) -> dict[str, Size]:
     }
 
 
-def _window(qgraph: QGraph, design: Design, actor: Actor) -> dict[str, Size]:
+def window_sizes(qgraph: QGraph, design: Design, actor: Actor) -> dict[str, Size]:
+    """Of the process of a window."""
     node, process = design.graph[actor.node], actor.process
     assert isinstance(process, Window)
     height, width, channels = design.graph.in_shape(node)
@@ -169,15 +171,13 @@ def _window(qgraph: QGraph, design: Design, actor: Actor) -> dict[str, Size]:
 
 def taps(design: Design, node: Node) -> str:
     """How many taps the window of a node delivers at once: one of `folding.TAPS`."""
-    return design.folding.layers[node.name].taps if node.weighted else 'all'
+    given = design.folding.layers[node.name].taps if node.weighted else 'all'
+    return 'all' if fold.at_once(node, given) else given
 
 
 def _ring(design: Design, node: Node, process: Window) -> dict[str, Size]:
     """Of a window whose taps come one after another: words of a group, rows of the ring, and trips from the write of a
     word to the first read of it in a later trip.
-
-    A visit overwrites what came in `ring_rows` rows before. The rows of the window are enough unless it is wider than
-    the image; then the newest pixel may be further down.
     """
     (high, wide), width = node.kernel, process.size[1]
     depthwise = fold.is_depthwise(design.graph, node)
@@ -188,10 +188,9 @@ def _ring(design: Design, node: Node, process: Window) -> dict[str, Size]:
         for left in range(wide):
             earlier = wide - 1 - left if columns else (high - up) * wide - 1 - left  # words of the visit, by a group's
             distances.append((up * width + left) * process.words + earlier * group_words)
-    further = 0 if wide <= width else (width + wide - 2 - node.padding[2]) // width
     return {
         'group_words': Folded(group_words, 1),
-        'ring_rows': high + further,
+        'ring_rows': fold.ring_rows(design.graph, node),
         'ring_distance': min((each for each in distances if each), default=1),
     }
 
@@ -199,7 +198,8 @@ def _ring(design: Design, node: Node, process: Window) -> dict[str, Size]:
 def _mac(qgraph: QGraph, design: Design, plan: Plan, qnode: QNode) -> tuple[dict[str, Fixed], dict[str, Size]]:
     node, layer, source = qnode.node, design.folding.layers[qnode.name], _source(qgraph, qnode)
     _, _, weight_type = rom.integers(qnode)
-    packed = qnode.name in plan.packed
+    kind = planning.multiplier(plan, qnode.name)
+    packed = kind == 'pair'
     if packed and max(weight_type.bits, source.bits) > PACKED_BITS:
         raise GraphError(
             f'node {node.name!r}: two products share a DSP only of at most {PACKED_BITS} bits each, got weights of '
@@ -223,7 +223,7 @@ def _mac(qgraph: QGraph, design: Design, plan: Plan, qnode: QNode) -> tuple[dict
         'depthwise': fold.is_depthwise(design.graph, node),
         'packed': packed,
         'chain': chain(products, weight_type.bits, source.bits) if packed else 1,
-        'multiply': _MULTIPLIERS[plan.multiplier],
+        'multiply': _MULTIPLIERS[kind],
     }
     return {'in_t': source, 'weight_t': weight_type, 'sum_t': qnode.acc}, sizes
 

@@ -25,7 +25,7 @@ _IMPLEMENTATIONS = {'lut': 'lutram', 'bram': 'bram', 'uram': 'uram'}
 def function(design: Design, plan: Plan, actor: Actor) -> str:
     """The function of one process."""
     streams = (*actor.inlets, *actor.outlets)
-    parameters = ',\n        '.join(['const int images', *(f'hls::stream<word_{name}>& {name}' for name in streams)])
+    parameters = ',\n        '.join(['const int images', *(f'hls::stream<::word_{name}>& {name}' for name in streams)])
     lines = [
         f'static void process_{actor.name}(\n        {parameters}) {{',
         '#pragma HLS INLINE off',
@@ -38,7 +38,7 @@ def function(design: Design, plan: Plan, actor: Actor) -> str:
 def call(actor: Actor) -> str:
     """Its call in the top function."""
     arguments = ', '.join(['images', *actor.inlets, *actor.outlets])
-    return f'    PROCESS({actor.name}, process_{actor.name}({arguments}));'
+    return f'    PROCESS({actor.name}, ::process_{actor.name}({arguments}));'
 
 
 def _body(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
@@ -52,7 +52,8 @@ def _body(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
             folded = design.folding.layers[node.name]
             groups = fold.steps(design.graph, node, folded) // math.prod(node.shape[:2])
             yield _rom(f'weight_{node.name}', groups * slices * blocks, folded.weights)
-            yield from _memory('replay', f'tailor::mac_shape<{layer}>::replay', slices if blocks > 1 else 1, 'lut')
+            kept, storage = slices if blocks > 1 else 1, plan.replays.get(node.name, 'lut')
+            yield from _memory('replay', f'tailor::mac_shape<{layer}>::replay', kept, storage)
             yield f'    tailor::mac<{layer}>(images, {streams}, weight_{node.name}, replay);'
         case designs.ADAPTED | designs.CLONE:
             yield f'    tailor::{actor.part}<{layer}>(images, {streams});'
@@ -60,8 +61,10 @@ def _body(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
             host = plan.absorbed.get(actor.name, actor.name)
             step = min(design.folding.layers[host].outputs, design.folding.lanes[host])
             yield _rom(f'bias_{host}', design.graph[host].shape[2] // step, 'lut')
-            both = f'finish_add<layer_{host}, {layer}>' if host != actor.name else f'finish<{layer}>'
-            yield f'    tailor::{both}(images, {streams}, bias_{host});'
+            taken = [f'layer_{host}', *([layer] if host != actor.name else [])]
+            read, *skip = actor.inlets
+            given = ', '.join([read, *actor.outlets, f'bias_{host}', *skip])
+            yield f'    tailor::finish<{", ".join(taken)}>(images, {given});'
         case _ if isinstance(actor.process, Average):
             yield from _memory('sums', f'tailor::pool_sums<{layer}>', actor.process.words, 'lut')
             yield f'    tailor::{node.op}<{layer}>(images, {streams}, sums);'
@@ -76,7 +79,8 @@ def _window(design: Design, plan: Plan, actor: Actor) -> Iterator[str]:
     streams, kind = ', '.join(actor.outlets), taps(design, node)
     if kind == 'all':
         yield from _memory('rows', f'tailor::window_shape<{layer}>::rows', row if node.kernel[0] > 1 else 1, memory)
-        yield from _memory('columns', f'tailor::window_shape<{layer}>::columns', process.words, 'lut')
+        kept = process.words if node.kernel[1] > 1 else 1
+        yield from _memory('columns', f'tailor::window_shape<{layer}>::columns', kept, 'lut')
         template = ', '.join([layer, *map(str, process.taps_pixels)])
         yield f'    tailor::window_all<{template}>(images, {actor.inlets[0]}, rows, columns, {streams});'
     else:

@@ -1,5 +1,5 @@
 """Weights and biases as the words of ROMs, in the order in which they are read: a word a cycle, so that no address is
-computed.
+computed. Half an output step is part of the biases.
 
 A word of a window has m taps of `lanes` channels; kh kw / m = steps words have all taps of them. For group g, block b
 of PE outputs, word q of the steps, word w of the W of the group's channels:
@@ -31,10 +31,15 @@ def integers(qnode: QNode) -> tuple[np.ndarray, np.ndarray, Fixed]:
     return qnode.weight, qnode.bias, qnode.weight_type
 
 
-def bias_bits(qnode: QNode) -> int:
-    """The narrowest signed width that holds every bias."""
+def rounded_biases(qnode: QNode) -> np.ndarray:
+    """[channels] what is added to the sums: the bias and half an output step, so that rounding takes no adder."""
     _, bias, _ = integers(qnode)
-    return max(int(value).bit_length() if value >= 0 else int(-value - 1).bit_length() for value in bias) + 1
+    return bias.astype(np.int64) + (1 << max(qnode.shift, 0) >> 1)
+
+
+def bias_bits(qnode: QNode) -> int:
+    """The narrowest signed width that holds all of them."""
+    return max((value if value >= 0 else ~value).bit_length() for value in rounded_biases(qnode).tolist()) + 1
 
 
 def weight_words(design: Design, qnode: QNode) -> np.ndarray:
@@ -57,16 +62,16 @@ def weight_words(design: Design, qnode: QNode) -> np.ndarray:
 def text(design: Design, qnode: QNode) -> str:
     """The header of a node's weights and biases."""
     name, layer = qnode.name, design.folding.layers[qnode.name]
-    _, bias, weight_type = integers(qnode)
-    words = weight_words(design, qnode)
+    _, _, weight_type = integers(qnode)
+    biases, words = rounded_biases(qnode), weight_words(design, qnode)
     digits = max(len(str(words.min())), len(str(words.max())))
     rows = ['    {' + ', '.join(f'{value:{digits}d}' for value in row) + '},' for row in words.tolist()]
-    channels, step = len(bias), min(layer.outputs, design.folding.lanes[name])
+    channels, step = len(biases), min(layer.outputs, design.folding.lanes[name])
     shape = f'[tailor::fold({channels // step}, 1)][tailor::fold({step}, {channels})]'
     return '\n'.join(
         [
             f'// {qnode.node.op} {name}: weights {weight_type}, a row a cycle; biases of the scale of the sums, '
-            f'2^-{qnode.acc.frac}, a row for every word that is made.',
+            f'2^-{qnode.acc.frac}, and half an output step, a row for every word that is made.',
             '#pragma once',
             '',
             '#include "../include/types.h"',
@@ -76,7 +81,7 @@ def text(design: Design, qnode: QNode) -> str:
             '};',
             '',
             f'static const tailor::rom<{bias_bits(qnode)}> bias_{name}{shape} = {{',
-            '    ' + ', '.join(str(int(value)) for value in bias),
+            '    ' + ', '.join(map(str, biases.tolist())),
             '};',
             '',
         ]

@@ -1,1 +1,1 @@
-"""The streaming design as Verilog: hand-written parts, and the tools that simulate and synthesize them."""
+"""The same plan as Verilog: parts by hand in `rtl/`, a top with one for each process, and the tools that run it."""

@@ -54,6 +54,20 @@ def taps_at_once(node: Node, taps: str) -> int:
     return {'all': height * width, 'column': height, 'one': 1}[taps]
 
 
+def at_once(node: Node, taps: str) -> bool:
+    """Whether all taps of a window are delivered in one cycle."""
+    return taps_at_once(node, taps) == math.prod(node.kernel)
+
+
+def ring_rows(graph: Graph, node: Node) -> int:
+    """Rows of a window that delivers its taps one after another: a pixel overwrites what came in so many rows before.
+
+    The rows of the window are enough unless it is wider than the image; then the newest pixel may be further down.
+    """
+    (high, wide), width = node.kernel, graph.in_shape(node)[1]
+    return high + (0 if wide <= width else (width + wide - 2 - node.padding[2]) // width)
+
+
 def is_depthwise(graph: Graph, node: Node) -> bool:
     return node.groups > 1 and graph.in_shape(node)[2] == node.groups == node.shape[2]
 

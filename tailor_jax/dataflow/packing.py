@@ -1,4 +1,6 @@
-"""Two products in one DSP: (w1 2^18 + w0) x, of two weights and an input of up to 8 bits each.
+"""What multiplies: LUTs up to 16 bits of w x a, else DSPs, unless it is asked for.
+
+Two products in one DSP: (w1 2^18 + w0) x, of two weights and an input of up to 8 bits each.
 
 Sums of such products are exact while the sum of the low ones fits 18 bits: n of them if n 2^(w-1) (2^a - 1) < 2^17, for
 weights of w and inputs of a bits. They are added up in a chain of DSPs and then taken apart; a low sum below zero has
@@ -11,6 +13,12 @@ import math
 
 PACKED_BITS = 8
 CHAIN = 4  # products that are added within DSPs, at most
+LUT_BITS = 16  # w x a of a product that 'auto' leaves to LUTs
+
+
+def in_luts(multiplier: str, weight_bits: int, activation_bits: int) -> bool:
+    """Whether LUTs make the products of these widths; `multiplier`: 'auto', 'dsp' or 'lut'."""
+    return multiplier == 'lut' or (multiplier == 'auto' and weight_bits * activation_bits <= LUT_BITS)
 
 
 def chain(products: int, weight_bits: int, activation_bits: int) -> int:

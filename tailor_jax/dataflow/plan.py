@@ -13,24 +13,41 @@ from collections.abc import Iterable, Mapping
 
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import slices
 from tailor_jax.dataflow.design import IN_PORT, OUT_PORT, WINDOW, Design, Hand
 from tailor_jax.dataflow.folding import Folding
 from tailor_jax.fields import is_integer, shown
 from tailor_jax.graph import Graph, GraphError, Node
 
-STORAGE = ('srl', 'lutram', 'bram', 'uram')  # of a FIFO
+STORAGE = slices.STORAGES  # of a FIFO
+RESTS = ('', 'lutram', 'bram', 'uram')
 LINES = ('lut', 'bram', 'uram')
-MULTIPLIERS = ('auto', 'dsp', 'lut')
+REPLAYS = ('lut', 'bram')
+MULTIPLIERS = ('dsp', 'pair', 'lut')
+FAMILIES = tuple(slices.PRIMITIVES)
 PART = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,99}')
-MOST_DEPTH, MOST_LATENCY, MOST_CLOCK_MHZ = (1 << 31) - 1, 10_000, 10_000
+MOST_DEPTH, MOST_ROWS, MOST_LATENCY, MOST_CLOCK_MHZ = (1 << 31) - 1, 1 << 31, 10_000, 10_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Fifo:
-    """One FIFO: `depth` words, kept in `storage`, one of `STORAGE`."""
+    """One FIFO: `depth` words, kept in `storage`, one of `STORAGE`.
+
+    Attributes:
+      rows, more: words in the memory of its main part and of the rest; 0 and 0: as many as `slices.split` gives.
+      rest: where the rest is, one of `RESTS`; '': as Vivado chooses (`slices`).
+    """
 
     depth: int
     storage: str = 'srl'
+    rows: int = 0
+    more: int = 0
+    rest: str = ''
+
+    def slices(self, width_bits: int, family: str) -> tuple[slices.Slice, ...]:
+        """The memories that it is made of. Raises ValueError for a storage that the family does not have."""
+        rows = (self.rows, self.more) if self.rows else slices.split(self.depth, self.storage)
+        return slices.assemble(*rows, width_bits, self.storage, family, self.rest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +61,10 @@ class Plan:
       absorbed: {add: the convolution that takes it in}.
       handed: {tensor: the windowed node that hands it on}.
       lines: {process of a window: memory of its rows, one of `LINES`}; 'lut' where missing.
-      packed: conv and dense nodes whose DSPs make two products each.
-      multiplier: what multiplies weights elsewhere, one of `MULTIPLIERS`; 'auto' leaves it to the tool.
-      part, clock_mhz: the device and the clock that synthesis is asked for.
+      replays: {conv or dense node: memory of the words that it reads again, one of `REPLAYS`}; 'lut' where missing.
+      multipliers: {conv or dense node: what multiplies its weights, one of `MULTIPLIERS`; 'pair': a DSP makes two
+        products}; 'dsp' where missing.
+      family, part, clock_mhz: the device, of a family in `FAMILIES`, and the clock that synthesis is asked for.
     """
 
     folding: Folding
@@ -55,8 +73,9 @@ class Plan:
     absorbed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     handed: Mapping[str, Hand] = dataclasses.field(default_factory=dict)
     lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    packed: tuple[str, ...] = ()
-    multiplier: str = 'auto'
+    replays: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    multipliers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    family: str = 'ultrascale'
     part: str = 'xczu7ev-ffvc1156-2-e'
     clock_mhz: float = 200.0
 
@@ -76,20 +95,35 @@ def check(graph: Graph, plan: Plan) -> Design:
     _check_names('FIFO', plan.fifos, streams)
     _check_names('process', plan.latency_cycles, [actor.name for actor in design.actors])
     for name, fifo in plan.fifos.items():
-        _check_choice(f'FIFO {name!r}: storage', fifo.storage, STORAGE)
-        _check_number(f'FIFO {name!r}: depth', fifo.depth, 1, MOST_DEPTH)
+        _check_fifo(f'FIFO {name!r}', fifo, plan.family)
     for name, latency in plan.latency_cycles.items():
         _check_number(f'process {name!r}: latency_cycles', latency, 0, MOST_LATENCY)
     windows = [actor.name for actor in design.actors if actor.part == WINDOW]
     weighted = [node.name for node in graph.nodes if node.weighted]
-    _check_known('lines of', plan.lines, windows)
-    for name, memory in plan.lines.items():
-        _check_choice(f'lines of {name!r}', memory, LINES)
-    _check_known('packed products of', plan.packed, weighted)
-    for name in plan.packed:
-        if fold.is_depthwise(graph, graph[name]):
-            raise GraphError(f'node {name!r} is depthwise: no two products share an operand, so none can be packed')
+    _check_choices('lines of', plan.lines, windows, LINES)
+    _check_choices('replay of', plan.replays, weighted, REPLAYS)
+    _check_choices('multiplier of', plan.multipliers, weighted, MULTIPLIERS)
+    for name, kind in plan.multipliers.items():
+        if kind == 'pair' and fold.is_depthwise(graph, graph[name]):
+            raise GraphError(f'node {name!r} is depthwise: no two products share an operand, so none can be paired')
     return design
+
+
+def multiplier(plan: Plan, name: str) -> str:
+    """What multiplies in a conv or dense node."""
+    return plan.multipliers.get(name, 'dsp')
+
+
+def _check_fifo(what: str, fifo: Fifo, family: str) -> None:
+    _check_choice(f'{what}: storage', fifo.storage, STORAGE)
+    _check_choice(f'{what}: rest', fifo.rest, RESTS)
+    _check_number(f'{what}: depth', fifo.depth, 1, MOST_DEPTH)
+    _check_number(f'{what}: rows', fifo.rows, 0, MOST_ROWS)
+    _check_number(f'{what}: more', fifo.more, 0, fifo.rows)
+    if 'uram' in (fifo.storage, fifo.rest) and not slices.PRIMITIVES[family].uram:
+        raise GraphError(f'{what}: the family {family} has no UltraRAM')
+    if (holds := slices.capacity(fifo.slices(1, family))) < fifo.depth:
+        raise GraphError(f'{what}: {fifo.rows} and {fifo.more} rows hold {holds} words, not its {fifo.depth}')
 
 
 def _check_device(plan: Plan) -> None:
@@ -98,7 +132,7 @@ def _check_device(plan: Plan) -> None:
         raise GraphError(f'part must be the name of a device, letters, digits, dots and dashes, got {plan.part!r}')
     if not isinstance(clock, (int, float)) or isinstance(clock, bool) or not 0 < clock <= MOST_CLOCK_MHZ:
         raise GraphError(f'clock_mhz must be a number above 0 and at most {MOST_CLOCK_MHZ}, got {clock!r}')
-    _check_choice('multiplier', plan.multiplier, MULTIPLIERS)
+    _check_choice('family', plan.family, FAMILIES)
 
 
 def _check_absorbed(graph: Graph, absorbed: Mapping[str, str]) -> None:
@@ -148,6 +182,12 @@ def _check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
             raise GraphError(
                 f'the plan has the {what} {name!r}, which the network does not have; it has {", ".join(known)}'
             )
+
+
+def _check_choices(what: str, given: Mapping[str, str], known: list[str], choices: tuple[str, ...]) -> None:
+    _check_known(what, given, known)
+    for name, choice in given.items():
+        _check_choice(f'{what} {name!r}', choice, choices)
 
 
 def _check_choice(what: str, given: str, choices: tuple[str, ...]) -> None:

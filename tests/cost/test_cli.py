@@ -65,6 +65,7 @@ def test_the_text_shows_before_beside_after_at_three_levels(capsys):
         'Simulated word by word',
     ):
         assert word in out
+    assert len(out.splitlines()[0]) < 200  # a folding has a line a node: it is in the JSON
 
 
 def test_a_graph_file(capsys, tmp_path):
@@ -158,6 +159,7 @@ def test_the_picture(capsys, tmp_path):
         (['resnet8', '--keep=s1b0_lng'], "did you mean 's1b0_long'"),
         (['resnet8', '--reuse_factor=7'], 'unrecognized arguments: --reuse_factor=7'),
         (['resnet8', '--folding=missing.json'], "folding: there is no file 'missing.json'"),
+        (['resnet8', '--folding=a.json', '--device_share=0.5'], 'device_share and a file of a folding both say'),
         (['resnet8', '--weight_bits_of=stem_con=4'], "did you mean 'stem_conv'"),
         (['resnet8', '--weight_bits_of=four'], 'NODE=NUMBER'),
         (['resnet8', '--weight_bits_of=stem_conv=²'], "NODE=NUMBER,..., got 'stem_conv=²'"),

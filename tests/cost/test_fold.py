@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from random_foldings import foldings
 from random_graphs import nested_graphs
 
+import costmodel
 from costmodel.cost import CostError
 from costmodel.streams.fold import program
 from costmodel.streams.fold.catalogue import Price, catalogue
 from costmodel.streams.fold.copies import Path as Copies
 from costmodel.streams.fold.solve import fastest, solve
 from tailor_jax import build, rewrite
+from tailor_jax.dataflow import folding_file
 from tailor_jax.graph import Graph, GraphError, Node
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +182,15 @@ def test_an_interval_that_is_too_short_names_the_node_and_the_nearest():
     with pytest.raises(CostError, match=message):
         solve(RESNET20, 1000, price)
     assert brute.interval_cycles(RESNET20, solve(RESNET20, 1024, price)) == 1024
+
+
+def test_a_folding_file_that_is_too_slow_names_the_process(tmp_path):
+    graph = rewrite.fold(build.resnet(8, (8, 8, 1), width=4))
+    path = tmp_path / 'mine.json'
+    folding_file.save(path, solve(graph, 4096, brute.random_price(graph, 1, False)), 4096)
+    costmodel.settled(graph, costmodel.dataflow(folding=str(path), interval_cycles=4096))
+    with pytest.raises(CostError, match=r"'.*' in '.*mine.json' takes \d+ cycles an image.*asks for 1000"):
+        costmodel.settled(graph, costmodel.dataflow(folding=str(path), interval_cycles=1000))
 
 
 def test_limits_that_nothing_keeps_name_the_resource():

@@ -14,7 +14,7 @@ from costmodel.cost import CostError
 from costmodel.streams.area import coefficients
 from experiments.calibrate import __main__ as command
 from experiments.calibrate import fit, grid, parts, scale, table, tools
-from experiments.calibrate.parts import point
+from experiments.calibrate.point import parse, point
 from experiments.fidelity import dataflow as fidelity
 
 DOCS = Path(__file__).parents[2] / 'docs'
@@ -68,7 +68,7 @@ def test_the_models_coefficients_are_the_fit():
 
 
 def test_keys_name_their_points():
-    assert all(parts.parse(part.key) == part for part in grid.points())
+    assert all(parse(part.key) == part for part in grid.points())
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import costmodel
 from costmodel import targets
 from experiments import config_file, config_page
 from experiments.config import ConfigError, defaults, keys, validate
-from experiments.cost import check_sections, cost_of, dataflow_of, target_of
+from experiments.cost import check_sections, cost_of, dataflow_of, keep_folding, target_of
 from experiments.keys import KEYS
 from tailor_jax import build, rewrite
 from tailor_jax.dataflow import folding_file
+from tailor_jax.graph import GraphError
 
 ROOT = Path(__file__).parents[2]
 FILE = str(ROOT / 'experiments' / 'configs' / 'digits_resnet8.py')
@@ -66,7 +67,7 @@ def with_settings(name, **settings):
 def test_each_setting_of_the_exported_design_is_the_constructors():
     assert set(DATAFLOW) == set(defaults().cost.dataflow)
     for key, (value, same) in DATAFLOW.items():
-        paced = {'interval_cycles': None if key == 'device_share' else 4096}
+        paced = {'interval_cycles': None if key in ('device_share', 'folding') else 4096}
         target = target_of(with_settings('dataflow', **paced | {key: value}))
         expected = {**paced, 'weight_bits': 6, key: same}
         assert target == costmodel.dataflow(**expected) != costmodel.dataflow(**expected | {key: None})
@@ -106,7 +107,7 @@ def test_settings_of_a_target_that_is_not_priced_are_refused_but_for_those_of_th
 
 @pytest.mark.parametrize('target', targets.TARGETS)
 def test_a_node_that_the_exported_design_does_not_have_is_refused_before_training(target, tmp_path):
-    config = with_settings('dataflow', folding=str(tmp_path / 'folding.json'))
+    config = with_settings('dataflow', folding=str(tmp_path / 'folding.json'), interval_cycles=None)
     folding = folded(rewrite.fold(build.resnet(8, (8, 8, 1), width=4)))
     layers = {('stem_cnv' if name == 'stem_conv' else name): layer for name, layer in folding.layers.items()}
     folding_file.save(config.cost.dataflow.folding, dataclasses.replace(folding, layers=layers), 4096)
@@ -114,6 +115,23 @@ def test_a_node_that_the_exported_design_does_not_have_is_refused_before_trainin
     message = '^config.cost.dataflow: folding: .*folding.json: .* no layer .stem_conv.'
     with pytest.raises(ConfigError, match=message):
         cost_of(config, build.resnet(8, (8, 8, 1), width=4))
+
+
+def test_a_run_goes_on_with_the_folding_that_it_began_with(tmp_path):
+    config, graph = with_settings('dataflow', interval_cycles=4096), build.resnet(8, (8, 8, 1), width=4)
+    path = tmp_path / 'folding.json'
+    keep_folding(config, graph, tmp_path)
+    begun = path.read_bytes()
+    keep_folding(config, graph, tmp_path)
+    config.cost.dataflow.interval_cycles = 8192
+    with pytest.raises(FileExistsError, match='folding.json is another folding than config.cost.dataflow gives now'):
+        keep_folding(config, graph, tmp_path)
+    path.write_bytes(begun[:-9])
+    with pytest.raises(GraphError, match='folding.json is damaged'):
+        keep_folding(config, graph, tmp_path)
+    path.unlink()
+    keep_folding(config, graph, tmp_path)
+    assert path.read_bytes() != begun
 
 
 def test_a_block_that_the_network_does_not_have_is_refused_by_its_section():

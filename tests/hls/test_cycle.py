@@ -80,6 +80,17 @@ def test_every_time_is_the_simulators(tmp_path_factory, graph, seed, data):
         assert {fifo['name']: fifo['max_occupancy'] for fifo in found['fifos']} == run.occupancy
 
 
+def test_a_shorter_skip_costs_what_the_page_says():
+    """docs/export.md: depth and interval of the network whose processes take a pixel a word, three cycles late."""
+    graph = skip_network(2)
+    plan = plan_of(graph, unfolded(graph), 3)
+    depth = plan.fifos['stem__sum'].depth
+    assert depth == 2 * (WIDTH + 7 + 9) + 3 + 3 == 54
+    runs = [predicted(graph, shallower(plan, 'stem__sum', depth - words), 24) for words in (54, 53, 50, 19, 18)]
+    assert [run.deadlocked for run in runs] == [False] * 4 + [True]
+    assert [round(run.interval_cycles, 1) for run in runs[:4]] == [48, 49.4, 54, 1728]
+
+
 def test_deadlock_is_named(tmp_path, capsys):
     graph = skip_network(2)
     plan = plan_of(graph)
@@ -129,6 +140,8 @@ def test_a_starved_source_and_a_slow_sink_change_no_value(tmp_path, seed):
     path = export(tmp_path / 'p', graph, plan_of(graph, folded(graph, conv0=Layer('column', 1, 2))), 8)
     free, stalled = csim.simulate(path, 'cycle'), csim.simulate(path, 'cycle', stall=seed)
     assert stalled['mismatched_values'] == 0 and stalled['deadlock'] is None
+    assert (stalled['stall'], stalled['interval_cycles']) == (seed, None) and 'stall' not in free
+    assert 'interval_cycles    -, both ports pause' in csim.text_table(stalled)
     assert stalled['total_cycles'] > free['total_cycles']
     depths = {fifo['name']: fifo['depth'] for fifo in stalled['fifos']}
     assert all(fifo['max_occupancy'] <= depths[fifo['name']] for fifo in stalled['fifos'])
@@ -148,8 +161,8 @@ def test_what_nobody_wrote_shows(tmp_path, taps):
     assert csim.simulate(path, 'cycle')['mismatched_values'] == 0
     header = path / 'include' / 'window.h'
     text = header.read_text()
-    assert text.count('return y >= 0 && y < cfg::height;') == 1
-    header.write_text(text.replace('return y >= 0 && y < cfg::height;', 'return y < cfg::height;'))
+    assert text.count('row + i >= cfg::pad_top && ') == 1
+    header.write_text(text.replace('row + i >= cfg::pad_top && ', ''))
     assert csim.simulate(path, 'cycle')['mismatched_values'] > 0
 
 

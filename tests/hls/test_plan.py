@@ -35,7 +35,8 @@ def test_source_follows_the_plan(network):
         folding,
         absorbed=absorbed,
         lines={'s1b0_conv1__window': 'uram'},
-        multiplier='lut',
+        multipliers={'s1b0_conv1': 'lut'},
+        replays={'s1b0_conv1': 'bram'},
     )
     names = sorted(made.fifos)
     fifos = {name: Fifo(5 + index, planning.STORAGE[index % 4]) for index, name in enumerate(names)}
@@ -49,7 +50,7 @@ def test_source_follows_the_plan(network):
     assert '#pragma HLS BIND_STORAGE variable=weight_s1b0_conv1 type=rom_1p impl=bram\n' in top
     window = re.search(r'process_s1b0_conv1__window\(\n.*?\n\}', top, re.S)[0]
     assert 'BIND_STORAGE variable=ring type=ram_s2p impl=uram' in window and 'window_column' in window
-    assert 'finish_add<layer_s1b0_conv2, layer_s1b0_long>' in top and 'process_s1b0_conv2(' not in top
+    assert 'finish<layer_s1b0_conv2, layer_s1b0_long>' in top and 'process_s1b0_conv2(' not in top
     for name, cycles in latency.items():
         assert f'constexpr int latency_{name} = {cycles};\n' in files['timing.h']
         struct = re.search(rf'struct layer_{name} \{{(.*?)\}};', files['layers.h'], re.S)[1]
@@ -103,8 +104,18 @@ def hand(net, tensor='stem_conv', host='s1b0_conv1', pixels=7):
         ),
         (lambda made: {'latency_cycles': {**made.latency_cycles, 'head_dense': 0.5}}, 'got 0.5'),
         (lambda made: {'lines': {'head_dense': 'lut'}}, "the lines of 'head_dense', which the network does not have"),
-        (lambda made: {'packed': ('head_pool',)}, "the packed products of 'head_pool', which"),
-        (lambda made: {'multiplier': 'lots'}, "multiplier must be one of auto, dsp, lut, got 'lots'"),
+        (lambda made: {'multipliers': {'head_pool': 'dsp'}}, "the multiplier of 'head_pool', which"),
+        (lambda made: {'multipliers': {'stem_conv': 'lots'}}, "'stem_conv' must be one of dsp, pair, lut, got 'lots'"),
+        (lambda made: {'replays': {'stem_conv': 'uram'}}, "replay of 'stem_conv' must be one of lut, bram, got 'uram'"),
+        (lambda made: {'family': 'lattice'}, "family must be one of 7series, ultrascale, versal, got 'lattice'"),
+        (
+            lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(600, 'bram', 512)}},
+            '512 and 0 rows hold 513 words, not its 600',
+        ),
+        (
+            lambda made: {'fifos': {**made.fifos, 'stem_conv__clone': Fifo(5, 'uram')}, 'family': '7series'},
+            'the family 7series has no UltraRAM',
+        ),
         (lambda made: {'absorbed': {'s1b0_long': 's1b0_conv1'}}, "'s1b0_long': 's1b0_conv1' cannot.*'s1b0_conv2' can"),
         (lambda made: {'absorbed': {'head_dense': 'stem_conv'}}, "'head_dense'.*no convolution can"),
         (lambda made: hand(made, 's1b0_conv1'), "'s1b0_conv1': it has not several readers"),
@@ -134,10 +145,10 @@ def test_what_integers_and_ports_allow():
     net = random_qgraph(graph, bits=(8, 8), mixed=False)
     with pytest.raises(GraphError, match="'input': a word of its 600 lanes takes 4800 bits of a port.*fewer lanes"):
         emit.source(net, plan_of(graph, unfolded(graph)))
-    emit.source(net, plan_of(graph, folded(graph), packed=('conv',)))
+    emit.source(net, plan_of(graph, folded(graph), multipliers={'conv': 'pair'}))
     wide = random_qgraph(graph, bits=(8, 9), mixed=False)
     with pytest.raises(GraphError, match="'conv': two products share a DSP only of at most 8 bits each.*inputs of 9"):
-        emit.source(wide, plan_of(graph, folded(graph), packed=('conv',)))
+        emit.source(wide, plan_of(graph, folded(graph), multipliers={'conv': 'pair'}))
 
 
 def test_names_that_the_emitter_uses_are_free(tmp_path):
@@ -155,6 +166,7 @@ def test_names_that_the_emitter_uses_are_free(tmp_path):
         'next',
         'at',
         'trip',
+        *('word_top', 'process_top', 'latency_top', 'linux'),
     ]
     nodes = [Node('weight_input', 'input', (), (3, 3, 2))]
     for name in names:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
 
 import hypothesis
 import numpy as np
@@ -17,6 +18,7 @@ from random_nets import random_images, random_qgraph, residual_graphs
 import hls_export
 from hls_export import csim
 from hls_export import index as indexing
+from hls_export.index import ExportError
 from tailor_jax import build, rewrite
 from tailor_jax.dataflow import packing
 from tailor_jax.dataflow.folding import TAPS, Folding, Layer
@@ -191,12 +193,31 @@ def test_two_products_of_a_multiplier_are_both_exact(tmp_path, signed, inputs):
     weights = np.array([each for low in few for high in few for each in (low, high)] + [-3])
     qgraph, images = ends(weights, signed, inputs)
     at_once = folded(qgraph.graph, conv=Layer('all', inputs, len(weights)))
-    made = plan_of(qgraph.graph, at_once, packed=('conv',))
+    made = plan_of(qgraph.graph, at_once, multipliers={'conv': 'pair'})
     hls_export.write(tmp_path / 'p', qgraph, made, images, np.zeros(1, int))
     layers = (tmp_path / 'p' / 'layers.h').read_text()
     assert 'packed = true' in layers and f'chain = {packing.chain(inputs, 8, 8)};' in layers
     for mode in ('strict', 'cycle'):
         np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p', mode)(images), run_int(qgraph, images))
+
+
+@pytest.mark.parametrize(('relu', 'out'), [(False, Fixed(4, -3)), (True, Fixed(4, -3)), (True, Fixed(9, 1))])
+def test_rounding_is_part_of_the_biases(tmp_path, relu, out):
+    """Sums at every residue of an output's step, beyond both of its ends, and below 0 in front of a ReLU."""
+    graph = Graph(
+        (
+            Node('input', 'input', (), (16, 16, 1)),
+            Node('conv', 'conv', ('input',), (16, 16, 3), bias=True, relu=relu),
+        )
+    )
+    source, weight = Fixed(8, 0), np.array([1, -1, 3]).reshape(1, 1, 1, 3)
+    conv = QNode(graph['conv'], out, Fixed(11, 0), weight, np.array([0, 5, -7]), Fixed(8, 0))
+    qgraph = QGraph((QNode(graph['input'], source, source), conv))
+    images = np.arange(source.lo, source.hi + 1).reshape(1, 16, 16, 1)
+    expected = run_int(qgraph, images)
+    assert set(np.unique(expected)) >= {0 if relu else out.lo, out.hi}
+    hls_export.write(tmp_path / 'p', qgraph, plan_of(graph, folded(graph)), images, np.zeros(1, int))
+    np.testing.assert_array_equal(hls_export.compile(tmp_path / 'p', 'strict')(images), expected)
 
 
 @pytest.mark.parametrize('taps', TAPS)
@@ -213,7 +234,7 @@ def test_windows_wider_than_the_image(tmp_path, taps):
     )
     qgraph = random_qgraph(graph, seed=3)
     layers = {node.name: Layer(taps, 1, 2) for node in graph.nodes[1:]}
-    check_all(tmp_path / 'p', qgraph, folded(qgraph.graph, **layers), modes=('cycle',))
+    check_all(tmp_path / 'p', qgraph, folded(qgraph.graph, **layers), modes=('strict',))
 
 
 @hypothesis.settings(
@@ -265,6 +286,23 @@ def test_flipped_weight_fails(project):
     finally:
         file.write_text(text)
     assert csim.main([str(path)]) == 0
+
+
+def test_a_word_that_is_lost_is_a_deadlock(project, capsys):
+    """Plain queues run dry where hardware would wait for ever."""
+    path, _, images, _ = project
+    file = path / 'tailor_top.cpp'
+    text = file.read_text()
+    lost = re.findall(r'PROCESS\(head_dense, process_head_dense\(images, (\w+),', text)[0]
+    try:
+        file.write_text(text.replace('    PROCESS(head_dense,', f'    {lost}.read();\n    PROCESS(head_dense,'))
+        assert csim.main([str(path)]) == 1
+        assert f'waits to read from the empty FIFO {lost}\n' in capsys.readouterr().out
+        assert subprocess.run(['build/fast/testbench'], cwd=path, stdout=subprocess.DEVNULL).returncode == 3
+        with pytest.raises(ExportError, match=f'did not finish: .*empty FIFO {lost}'):
+            hls_export.compile(path)(images)
+    finally:
+        file.write_text(text)
 
 
 def test_corrupted_expectation_fails(project, capsys):

@@ -16,6 +16,7 @@ from random_foldings import foldings
 
 from costmodel.streams.flow import depths as flow
 from costmodel.streams.flow.part import edges, whole
+from hls_export.verilog import emit
 from tailor_jax.dataflow import design as designs
 from tailor_jax.dataflow import folding as fold
 from tailor_jax.dataflow import plan as planning
@@ -101,7 +102,8 @@ def handable(graph: Graph, folding: Folding) -> dict[str, list[Hand]]:
 
 
 @st.composite
-def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
+def plans(draw: st.DrawFn, qgraph: QGraph, verilog: bool = False) -> Plan:
+    """`verilog`: with the latencies of the Verilog parts."""
     graph = qgraph.graph
     folding = draw(foldings(graph))
     absorbed = {add: conv for add, conv in designs.absorbable(graph).items() if draw(st.booleans())}
@@ -119,13 +121,19 @@ def plans(draw: st.DrawFn, qgraph: QGraph) -> Plan:
         and not fold.is_depthwise(graph, qnode.node)
     ]
     windows = [actor.name for actor in design.actors if isinstance(actor.process, Window)]
-    return plan_of(
-        graph,
-        folding,
-        {actor.name: draw(st.integers(0, 6)) for actor in design.actors},
+    settings = dict(
         absorbed=absorbed,
         handed=handed,
-        packed=tuple(name for name in narrow if draw(st.booleans())),
         lines={name: draw(st.sampled_from(planning.LINES)) for name in windows},
-        multiplier=draw(st.sampled_from(planning.MULTIPLIERS)),
+        replays={name: draw(st.sampled_from(planning.REPLAYS)) for name in folding.layers},
+        multipliers={
+            name: draw(st.sampled_from(planning.MULTIPLIERS if name in narrow else ('dsp', 'lut')))
+            for name in folding.layers
+        },
     )
+    made = plan_of(graph, folding, {actor.name: draw(st.integers(0, 6)) for actor in design.actors}, **settings)
+    if not verilog:
+        return made
+    made = plan_of(graph, folding, emit.latencies(qgraph, made), **settings)
+    fifos = {name: Fifo(fifo.depth, draw(st.sampled_from(planning.STORAGE))) for name, fifo in made.fifos.items()}
+    return dataclasses.replace(made, fifos=fifos)

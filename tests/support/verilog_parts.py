@@ -2,7 +2,7 @@
 signed inputs, shifts to the left and beyond the width, unequal strides and paddings, groups, one pixel, one lane, ...
 """
 
-from experiments.calibrate.parts import Point, parse
+from experiments.calibrate.point import Point, parse
 
 
 def _points(keys: str) -> list[Point]:

@@ -33,9 +33,10 @@ from experiments.network import build_graph
 from experiments.summary import read_csim, read_summary
 from experiments.workdir import read_config
 from hls_export import hardware, index, report
-from tailor_jax import fields, graph, model
+from tailor_jax import fields, graph, model, rewrite
 from tailor_jax.data import description
 from tailor_jax.data.embedded import prepare_embedded
+from tailor_jax.dataflow import folding_file
 from tailor_jax.integers import qgraph
 from tailor_jax.quantization.spec import QuantSpec
 from tailor_jax.train import variables
@@ -62,6 +63,7 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
         whole / 'graph.json': (graph.load, _json),
         whole / 'network.json': (graph.load, _json),
         whole / 'quant.json': (_quant, _json),
+        whole / 'folding.json': (_folding(whole), _json),
         whole / 'config.json': (read_config, _json),
         whole / 'summary.json': (read_summary, _json),
         whole / 'qgraph.npz': (qgraph.load, _npz),
@@ -77,6 +79,12 @@ def _files(base: Base) -> dict[Path, tuple[Callable[[Path], Any], Callable]]:
         prepared / 'features.json': (_description, _json),
         prepared / 'dataset_info.json': (_description, _json),
     }
+
+
+def _folding(whole: Path) -> Callable[[Path], Any]:
+    """A loader of the folding of a run, which is that of its network with every skip open."""
+    network = rewrite.fold(graph.load(whole / 'network.json'))
+    return lambda path: folding_file.load(path, network)
 
 
 def _variables(whole: Path) -> Callable[[Path], Any]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 
-from costmodel.streams.area import latency, memory
+from costmodel.streams.area import memory
 from costmodel.streams.area.coefficients import COEFFICIENTS
+from tailor_jax.dataflow import latency
 
 Terms = dict[str, float]
 
@@ -181,24 +182,32 @@ def window(
 
 
 def ring(
-    style: str, column: bool, kernel: tuple[int, int], size: tuple[int, int], words: int, group: int, width: int
+    style: str,
+    column: bool,
+    kernel: tuple[int, int],
+    size: tuple[int, int],
+    words: int,
+    group: int,
+    width: int,
+    kept: int,
 ) -> dict[str, Terms]:
-    """Counters, an address that is stepped, masks; the ring; of columns, what rotates them."""
+    """Counters, an address that is stepped, masks; the ring of `kept` rows; of columns, what rotates them."""
     (rows, columns), (high, wide) = kernel, size
     address = address_bits(wide * words)
     counters = address + address_bits(words) + address_bits(wide) + address_bits(high) + address_bits(group)
-    counters += address_bits(words // group) + address_bits(columns) + address_bits(rows) * (2 if column else 4)
-    taps, one = rows if column else 1, memory.ring(column, rows, wide * words, width)
+    counters += address_bits(words // group) + address_bits(columns) + address_bits(kept) * (2 if column else 4)
+    taps, banks = (rows, kept) if column else (1, 1)
+    one = memory.ring(column, kept, wide * words, width)
     lut: Terms = {
         'one': 1,
         'counter_bit': counters,
         'step_bit': address,
         'edge': rows + columns,
-        'choice': taps * width * choose_luts(taps),
-        'memory_lut': memory.lutram_luts(*one) * taps if style == 'lutram' else 0,
-        'ram_mux': memory.bram_luts(*one) * taps if style == 'bram' else 0,
+        'choice': taps * width * choose_luts(banks),
+        'memory_lut': memory.lutram_luts(*one) * banks if style == 'lutram' else 0,
+        'ram_mux': memory.bram_luts(*one) * banks if style == 'bram' else 0,
     }
-    held = taps * width * (2 if style == 'lutram' else 1)
+    held = (taps + banks * (style == 'lutram')) * width
     return {'lut': lut, 'ff': {'one': 1, 'counter_bit': counters + address, 'edge': rows + columns, 'bit': held}}
 
 

@@ -26,7 +26,8 @@ from pathlib import Path
 from costmodel.cost import CostError
 from costmodel.devices import Device, Family
 from costmodel.streams.area.equations import Terms
-from costmodel.streams.area.slices import (
+from tailor_jax import files
+from tailor_jax.dataflow.slices import (
     STORAGES,
     Slice,
     assemble,
@@ -36,7 +37,6 @@ from costmodel.streams.area.slices import (
     primitives,
     split,
 )
-from tailor_jax import files
 from tailor_jax.fields import header, read_fields
 
 FILE = Path(__file__).with_suffix('.json')
@@ -87,7 +87,7 @@ def terms(storage: str, slices: tuple[Slice, ...], family: Family) -> dict[str, 
     before the output is in block RAM's own register, and twice in logic where a rest in LUTRAM is joined to it.
     Up to four banks of block RAM take a LUT a bit and no more; more are decoded, and their multiplexers registered.
     """
-    width, known = slices[-1].width_bits, primitives(family)
+    width, known = slices[-1].width_bits, primitives(family.name)
     rams = [each for each in slices if each.storage != 'register' and (each.storage, storage) != ('srl', 'uram')]
     rest = next((each for each in rams if each.word), None)
     address = max(1, (rams[-1].word + rams[-1].depth - 1).bit_length())
@@ -132,7 +132,11 @@ def amount(resource: str, amounts: Terms, coefficients: Coefficients) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Fifo:
-    """A FIFO as built, and what it takes. RAMs are counts; LUTs and flip-flops are estimates."""
+    """A FIFO as built, and what it takes. RAMs are counts; LUTs and flip-flops are estimates.
+
+    Attributes:
+      rows, more, rest: words in the main part and in the rest, and the storage of the rest ('': as Vivado chooses).
+    """
 
     storage: str
     width_bits: int
@@ -141,6 +145,9 @@ class Fifo:
     ff: float
     bram18: int
     uram: int
+    rows: int
+    more: int
+    rest: str
 
     @property
     def capacity_words(self) -> int:
@@ -154,14 +161,16 @@ class Fifo:
 
 def price(depth: int, width_bits: int, storage: str, family: Family) -> Fifo:
     """The FIFO of a given storage, split as Vivado splits it; arguments and errors as `slices.fifo_slices`."""
-    return _priced(storage, fifo_slices(depth, width_bits, storage, family), family)
+    fifo_slices(depth, width_bits, storage, family.name)  # tells what cannot be built
+    return _priced(storage, *split(depth, storage), '', width_bits, family)
 
 
-def _priced(storage: str, slices: tuple[Slice, ...], family: Family) -> Fifo:
+def _priced(storage: str, rows: int, more: int, rest: str, width_bits: int, family: Family) -> Fifo:
+    slices = assemble(rows, more, width_bits, storage, family.name, rest)
     found = terms(storage, slices, family)
     lut, ff = (amount(resource, found[resource], COEFFICIENTS) for resource in RESOURCES)
     bram18, uram = (sum(each.count for each in slices if each.storage == ram) for ram in ('bram', 'uram'))
-    return Fifo(storage, slices[-1].width_bits, slices, lut, ff, bram18, uram)
+    return Fifo(storage, width_bits, slices, lut, ff, bram18, uram, rows, more, rest)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -171,7 +180,7 @@ def build(depth: int, width_bits: int, device: Device) -> Fifo:
     """
     family = device.family
     options = [
-        _priced(storage, assemble(*rows, width_bits, storage, family, rest), family)
+        _priced(storage, *rows, rest, width_bits, family)
         for storage in STORAGES
         if storage != 'uram' or device.uram
         for rows, rest in _splits(depth, storage)

@@ -4,7 +4,7 @@ With SIMD = taps x lanes values in and PE = `outputs` sums out, N_s slices, N_b 
 output, weights of w bits, activations of a bits, sums of acc bits (`widths`):
 
     window    (kh - 1) W F words of `lanes` values in a row memory, kh (kw - 1) F in memories of F words; or the ring of
-              kh rows; kh kw a lanes bits of registers, whose reset is the mask of what lies outside the image
+              `ring_rows` rows; kh kw a lanes bits of registers, whose reset masks what lies outside the image
     mac       `unit`: multipliers and weights. C products (`latency.chain`) are added within DSPs; ceil(SIMD / C) - 1
               adders an output; N_s > 1: an accumulator of acc bits an output; N_b > 1: SIMD a N_s bits kept
     finish    min(PE, lanes) biases, roundings and saturations at once: the rounding is in the ROM of biases
@@ -23,12 +23,13 @@ import dataclasses
 import math
 
 from costmodel.devices import Device
-from costmodel.streams.area import equations, fifo_area, latency, memory
+from costmodel.streams.area import equations, fifo_area, memory
 from costmodel.streams.area.memory import Memory
-from costmodel.streams.area.unit import Options, dsp_count, unit, weights
+from costmodel.streams.area.unit import Options, Unit, dsp_count, unit, weights
 from costmodel.streams.area.widths import Widths
 from tailor_jax import streaming
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import latency
 from tailor_jax.dataflow.design import ADAPTED, CLONE, SUMS, WINDOW, Actor, Design
 from tailor_jax.dataflow.folding import Layer
 from tailor_jax.dataflow.process import Window
@@ -93,7 +94,7 @@ def price(design: Design, actor: Actor, bits: Widths, options: Options, device: 
         assert isinstance(actor.process, Window)
         taps, words = ('all', lanes) if not node.weighted else _window_folding(folding.layers[node.name])
         hands = len(actor.process.taps_pixels)
-        return window(graph, node, taps, words, hands, bits, device, options.lines.get(actor.name, ''))
+        return window(graph, node, taps, words, hands, bits, device)
     if actor.part == ADAPTED:
         return adapt(folding.lanes[node.inputs[0]], folding.layers[node.name].lanes, bits.tensors[node.inputs[0]])
     if actor.part == 'mac':
@@ -103,29 +104,24 @@ def price(design: Design, actor: Actor, bits: Widths, options: Options, device: 
     return elementwise(graph, node, lanes, bits, device)
 
 
-def stored(design: Design, bits: Widths, options: Options, device: Device, streams: Parts) -> Options:
-    """The options with a storage for the weights of every layer and the rows of every window, where none is given.
+def stored(design: Design, bits: Widths, options: Options, device: Device, streams: Parts) -> dict[str, str]:
+    """{layer: the storage of its weights}, that of the options where one is given.
 
     Args:
       streams: what all FIFOs take; weights are balanced against it and all processes. Decided once, with every skip
         open.
     """
-    graph, total, rows, roms = design.graph, Parts(), {}, {}
+    graph, total, roms = design.graph, Parts(), {}
     total += streams
     for actor in design.actors:
         total += price(design, actor, bits, options, device)
         node = graph[actor.node]
-        if actor.part == WINDOW:
-            folded = design.folding.layers.get(node.name)
-            taps, lanes = _window_folding(folded) if folded else ('all', design.folding.lanes[node.name])
-            rows[actor.name] = memory.choose(lines(graph, node, taps, lanes, bits, device), device)
-        elif actor.part == 'mac':
+        if actor.part == 'mac':
             roms[node.name] = weights(graph, node, design.folding.layers[node.name], bits, options, device)
     for name, found in roms.items():
         taken = memory.named(found, options.weights.get(name, 'lut'), f'the weights of {name!r}')
         total.lut, total.bram18 = total.lut - taken.lut, total.bram18 - taken.bram18
-    balanced = memory.balanced(roms, total.lut, total.bram18, device)
-    return dataclasses.replace(options, weights=balanced | dict(options.weights), lines=rows | dict(options.lines))
+    return memory.balanced(roms, total.lut, total.bram18, device) | dict(options.weights)
 
 
 def layer(
@@ -163,39 +159,31 @@ def lines(graph: Graph, node: Node, taps: str, lanes: int, bits: Widths, device:
     """The storages of the rows that a window keeps, of `taps` 'all', 'column' or 'one'."""
     (_, width, channels), value = graph.in_shape(node), bits.tensors[node.inputs[0]]
     words, rows = width * channels // lanes, node.kernel[0]
-    if _at_once(node, taps):
+    if fold.at_once(node, taps):
         one = memory.ram(words, (rows - 1) * lanes * value, 1, device) if rows > 1 else {'lut': Memory('lut')}
         return {'lut': Memory('lut')} if words == 1 else one
-    column = taps == 'column'
+    column, rows = taps == 'column', fold.ring_rows(graph, node)
     return memory.ram(*memory.ring(column, rows, words, lanes * value), rows if column else 1, device)
 
 
-def _at_once(node: Node, taps: str) -> bool:
-    """Whether all taps go out in a word."""
-    return taps == 'all' or (taps == 'column' and node.kernel[1] == 1)
-
-
-def window(
-    graph: Graph, node: Node, taps: str, lanes: int, hands: int, bits: Widths, device: Device, storage: str = ''
-) -> Parts:
-    """Of a window that hands its input on to `hands` readers; `storage` of its rows, '' for the cheapest."""
+def window(graph: Graph, node: Node, taps: str, lanes: int, hands: int, bits: Widths, device: Device) -> Parts:
+    """Of a window that hands its input on to `hands` readers, its rows in the cheapest memory."""
     (height, width, channels), value = graph.in_shape(node), bits.tensors[node.inputs[0]]
     words, word = channels // lanes, lanes * value
     options = lines(graph, node, taps, lanes, bits, device)
-    storage = storage or memory.choose(options, device)
+    storage = memory.choose(options, device)
     style = 'lutram' if storage == 'lut' else storage
     part = 'lutram' if storage == 'lut' else 'bram'  # the logic around block RAM and UltraRAM is the same
     total, size = Parts(), (height, width)
-    if _at_once(node, taps):
+    if fold.at_once(node, taps):
         total.add_part(f'window_{part}', equations.window(style, node.kernel, size, words, word, hands))
         total.line_buffer_bits = (node.kernel[0] - 1) * width * channels * value
     else:
-        group = max(1, words // node.groups)
-        terms = equations.ring(style, taps == 'column', node.kernel, size, words, group, word)
+        group, rows = max(1, words // node.groups), fold.ring_rows(graph, node)
+        terms = equations.ring(style, taps == 'column', node.kernel, size, words, group, word, rows)
         total.add_part(f'ring_{part}', terms)
-        total.line_buffer_bits = node.kernel[0] * width * channels * value
-    taken = memory.named(options, storage, f'the rows of {node.name!r}')
-    total.add_memory(dataclasses.replace(taken, lut=0))  # LUTs are among the terms
+        total.line_buffer_bits = rows * width * channels * value
+    total.add_memory(dataclasses.replace(options[storage], lut=0))  # LUTs are among the terms
     return total
 
 
@@ -205,14 +193,9 @@ def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options,
     _, passes = fold.slices_and_blocks(graph, node, folded)
     if made.kind != 'lut':
         total.dsp = dsp_count(made.products, made.outputs, made.weight, made.source, device, made.kind == 'pair')
-    style = 'lutram'
-    if passes > 1 and made.slices > 1:
-        kept = memory.ram(made.slices, made.values * made.source, 1, device)
-        kept.pop('uram', None)
-        kept['bram'] = dataclasses.replace(kept['bram'], lut=made.values * made.source)
-        storage = memory.choose(kept, device)
-        style = 'bram' if storage == 'bram' else 'lutram'
-        total.bram18 += kept[storage].bram18
+    kept = replay(made, passes, device)
+    total.bram18 += kept.bram18
+    style = 'bram' if kept.storage == 'bram' else 'lutram'
     sizes = (made.slices, passes, made.products, made.outputs, made.weight, made.source, made.depthwise)
     total.add_part('mac', equations.mac(made.kind, style, *sizes))
     storage, words = options.weights.get(node.name, 'lut'), made.slices * made.blocks
@@ -228,6 +211,16 @@ def mac(graph: Graph, node: Node, folded: Layer, bits: Widths, options: Options,
     each = made.weight * made.source + made.weight + made.source + math.log2(count)
     total.bops = math.ceil(total.macs * each - 1e-6)
     return total
+
+
+def replay(made: Unit, passes: int, device: Device) -> Memory:
+    """The memory of the words that a unit reads again in further passes; its LUTs are among those of the unit."""
+    if passes == 1 or made.slices == 1:
+        return Memory('lut')
+    kept = memory.ram(made.slices, made.values * made.source, 1, device)
+    kept.pop('uram', None)
+    kept['bram'] = dataclasses.replace(kept['bram'], lut=made.values * made.source)
+    return dataclasses.replace(kept[memory.choose(kept, device)], lut=0)
 
 
 def finish(graph: Graph, node: Node, folded: Layer, lanes: int, bits: Widths, adds: Node | None = None) -> Parts:
@@ -304,6 +297,6 @@ def latency_cycles(design: Design, actor: Actor, bits: Widths, options: Options,
         case 'global_avg_pool':
             return latency.average(_multiplies(math.prod(graph.in_shape(node)[:2])))
         case 'leaky_relu':
-            return latency.DSP_CYCLES + latency.WORDS
+            return latency.LEAKY
         case _:
             return latency.WORDS

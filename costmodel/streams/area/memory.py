@@ -23,7 +23,7 @@ from collections.abc import Mapping
 
 from costmodel.cost import CostError
 from costmodel.devices import ULTRASCALE, Device
-from costmodel.streams.area import slices
+from tailor_jax.dataflow import slices
 
 ROM_WORDS = 512  # that a slice's own multiplexers join
 
@@ -91,17 +91,17 @@ def rom_luts(words: int, bits: int) -> int:
 def lutram_luts(words: int, bits: int) -> float:
     """LUTs of a memory with a port to write and one to read."""
     rows = 32 if words <= 32 else 64
-    return slices.lutram_luts(words, bits, ULTRASCALE) + bits * slices.mux_luts(math.ceil(words / rows))
+    return slices.lutram_luts(words, bits, ULTRASCALE.name) + bits * slices.mux_luts(math.ceil(words / rows))
 
 
 def bram18(words: int, bits: int) -> int:
-    return slices.bram18_count(words, bits, ULTRASCALE)
+    return slices.bram18_count(words, bits, ULTRASCALE.name)
 
 
 def bram_luts(words: int, bits: int) -> int:
     """LUTs that choose among banks of block RAM; pairs of RAMB18 are twice as deep without."""
     total = 0
-    for rows, wide, columns in slices.bram18_columns(words, bits, ULTRASCALE):
+    for rows, wide, columns in slices.bram18_columns(words, bits, ULTRASCALE.name):
         used = min(bits, wide * columns)
         total += used * math.ceil((math.ceil(words / (2 * rows)) - 1) / 3)
         bits -= used

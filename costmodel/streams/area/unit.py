@@ -12,10 +12,11 @@ import math
 from collections.abc import Mapping
 
 from costmodel.devices import Device
-from costmodel.streams.area import latency, memory
+from costmodel.streams.area import memory
 from costmodel.streams.area.memory import Memory
 from costmodel.streams.area.widths import Widths
 from tailor_jax.dataflow import folding as fold
+from tailor_jax.dataflow import latency, packing
 from tailor_jax.dataflow.folding import Layer
 from tailor_jax.graph import Graph, Node
 
@@ -28,18 +29,16 @@ class Options:
       multiplier: 'dsp', 'lut', or 'auto': LUTs up to 16 bits of w x a, else DSPs.
       packing: two products of narrow operands share a DSP.
       weights: {node: 'lut' or 'bram'}; LUTs where a node is missing. See `memory.balanced`.
-      lines: {window: 'lut', 'bram' or 'uram'}; the cheapest where a window is missing.
     """
 
     multiplier: str = 'auto'
     packing: bool = True
     weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def multiplier(options: Options, weight: int, source: int, outputs: int, depthwise: bool, device: Device) -> str:
     """'lut', 'dsp' or 'pair', of products of these widths for so many outputs."""
-    if options.multiplier == 'lut' or (options.multiplier == 'auto' and weight * source <= 16):
+    if packing.in_luts(options.multiplier, weight, source):
         return 'lut'
     shared = options.packing and outputs > 1 and not depthwise
     return 'pair' if shared and max(weight, source) <= device.family.dsp_pair_bits else 'dsp'

@@ -26,18 +26,10 @@ template <class cfg> struct mac_shape {
     using replay = inputs[blocks > 1 ? slices : 1];
 };
 
-// What multiplies: a choice of the tool's, a DSP block, or LUTs. The product is exact.
-enum multipliers { any, dsp, fabric };
+// What multiplies: a DSP block, or LUTs. The product is exact.
+enum multipliers { dsp, fabric };
 
 template <multipliers kind> struct multiplier;
-
-template <> struct multiplier<any> {
-    template <class product_t, class weight_t, class in_t> static product_t times(const weight_t weight, const in_t input) {
-#pragma HLS INLINE
-        const auto result = operand<product_t>(weight) * operand<product_t>(input);
-        return product_t(result);
-    }
-};
 
 template <> struct multiplier<dsp> {
     template <class product_t, class weight_t, class in_t> static product_t times(const weight_t weight, const in_t input) {
@@ -65,9 +57,9 @@ using chain_t = ap_int<40>;
 template <class weight_t, class in_t> inline chain_t two_products(const weight_t low, const weight_t high, const in_t input) {
 #pragma HLS INLINE
     const packed_t weights = packed_t(packed_t(high) * packed_t(1 << 18)) + packed_t(low);
-    const chain_t both = chain_t(weights) * chain_t(input);
+    const auto both = operand<chain_t>(weights) * operand<chain_t>(input);  // of 27 bits and the input's, as a DSP takes them
 #pragma HLS BIND_OP variable=both op=mul impl=dsp
-    return both;
+    return chain_t(both);
 }
 
 template <class sum_t> struct pair {
@@ -209,7 +201,9 @@ void mac(const int images, hls::stream<typename mac_shape<cfg>::inputs>& in, hls
     poison(replay);
     typename shape::sums sums;
 #pragma HLS AGGREGATE variable=sums
-    int slice = 0, block = 0, entry = 0;  // entry: of the ROM
+    number<slices - 1> slice = 0;
+    number<blocks - 1> block = 0;
+    number<shape::rom_words - 1> entry = 0;  // of the ROM
     counter<cfg::pixels * shape::groups> at;
 trips:
     while (at.image < images) {

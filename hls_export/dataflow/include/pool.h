@@ -64,7 +64,8 @@ void global_avg_pool(const int images, hls::stream<word<typename cfg::in_t, cfg:
     word<typename cfg::out_t, cfg::lanes> result;
 #pragma HLS AGGREGATE variable=sums
 #pragma HLS AGGREGATE variable=result
-    int place = 0, lane = 0;
+    number<cfg::words - 1> place = 0;
+    number<cfg::lanes - 1> lane = 0;
     counter<cfg::pixels> at;
 trips:
     while (at.image < images) {

@@ -10,7 +10,7 @@
 // PROCESS(name, call) is the call itself; JOIN_PROCESSES() and TRIP(cycles) are nothing. The cycle simulation runs each process in a
 // fiber of its own, waits for all of them, and ends the trip that is open when the next one begins.
 #ifdef TAILOR_CYCLE
-#define PROCESS(name, ...) sim::spawn(#name, latency_##name, [&] { __VA_ARGS__; })
+#define PROCESS(name, ...) sim::spawn(#name, ::latency_##name, [&] { __VA_ARGS__; })
 #define JOIN_PROCESSES() sim::run()
 #define TRIP(cycles) sim::trip(cycles)
 #else
@@ -77,21 +77,30 @@ template <int step, class T, int from_size, int into_size> inline void pass(word
     for (int c = 0; c + step < from_size; ++c) from[c] = from[c + step];
 }
 
+// A number of 0..most: of no more bits than it takes, so that a counter of hardware has no more either; an int where integers are native.
+#ifdef TAILOR_NATIVE
+template <int most> using number = int;
+#else
+constexpr int bits_of(int most) { return most > 1 ? 1 + bits_of(most / 2) : 1; }
+template <int most> using number = ap_uint<bits_of(most)>;
+#endif
+
+// Position `value` of `count`, and the one behind it.
+template <int count> inline number<count - 1> next(const number<count - 1> value) {
+#pragma HLS INLINE
+    return value == count - 1 ? number<count - 1>(0) : number<count - 1>(value + 1);
+}
+
 // The trips of an image, and images, counted apart.
 template <int trips> struct counter {
-    int image = 0, trip = 0;
+    int image = 0;
+    number<trips - 1> trip = 0;
     void advance() {
 #pragma HLS INLINE
-        trip = trip == trips - 1 ? 0 : trip + 1;
+        trip = next<trips>(trip);
         if (trip == 0) ++image;
     }
 };
-
-// Position `value` of `count`, and the one behind it.
-template <int count> inline int next(const int value) {
-#pragma HLS INLINE
-    return value == count - 1 ? 0 : value + 1;
-}
 
 // An operand of a product whose result fits a type: of that type where integers are native, of its own width elsewhere.
 #ifdef TAILOR_NATIVE
@@ -109,19 +118,26 @@ template <int shift, class acc_t> inline acc_t shifted(const acc_t value) {
 #endif
 }
 
-// ReLU, rounding half up and saturation: clip((a + 2^(shift - 1)) >> shift), or clip(a << -shift). `cfg::acc_t` has room for the
-// rounding constant and `cfg::scaled_t` for the left shift.
-template <class cfg> inline typename cfg::out_t requantize(const typename cfg::acc_t accumulator) {
+// ReLU and saturation of what half an output step has been added to: clip(a >> shift), or clip(a << -shift), no less than 0 with ReLU: of an a
+// in [-2^(shift - 1), 0), too, (a + 2^(shift - 1)) >> shift is 0. `cfg::scaled_t` has room for the left shift.
+template <class cfg> inline typename cfg::out_t saturate(const typename cfg::acc_t accumulator) {
 #pragma HLS INLINE
-    constexpr int right = cfg::shift > 0 ? cfg::shift : 0;
-    constexpr int left = cfg::shift < 0 ? -cfg::shift : 0;
+    constexpr int right = cfg::shift > 0 ? cfg::shift : 0, left = cfg::shift < 0 ? -cfg::shift : 0;
+    constexpr int least = cfg::relu && cfg::out_lo < 0 ? 0 : cfg::out_lo;
     typename cfg::scaled_t value = accumulator;
-    if (cfg::relu && value < 0) value = 0;
-    if (right > 0) value = typename cfg::scaled_t(value + typename cfg::scaled_t(1LL << right >> 1)) >> right;
+    if (right > 0) value = value >> right;
     if (left > 0) value = shifted<left>(value);
     if (value > cfg::out_hi) return typename cfg::out_t(cfg::out_hi);
-    if (value < cfg::out_lo) return typename cfg::out_t(cfg::out_lo);
+    if (value < least) return typename cfg::out_t(least);
     return typename cfg::out_t(value);
+}
+
+// ReLU, rounding half up and saturation. `cfg::acc_t` has room for half an output step.
+template <class cfg> inline typename cfg::out_t requantize(const typename cfg::acc_t accumulator) {
+#pragma HLS INLINE
+    using acc_t = typename cfg::acc_t;
+    constexpr int right = cfg::shift > 0 ? cfg::shift : 0;
+    return saturate<cfg>(acc_t(accumulator + acc_t(1LL << right >> 1)));
 }
 
 }  // namespace tailor

@@ -28,19 +28,26 @@ template <class cfg> struct window_shape {
     using row_word = word<in_t, (above > 0 ? above : 1) * cfg::lanes>;                // the rows above, at a place
     using column_word = word<in_t, cfg::kernel_h * (before > 0 ? before : 1) * cfg::lanes>;
     using rows = row_word[above > 0 ? row_words : 1];
-    using columns = column_word[cfg::words];
+    using columns = column_word[before > 0 ? cfg::words : 1];
 };
 
-// The memory of a window whose taps come one after another.
+constexpr int power_of_two(int least) { return least > 1 ? 2 * power_of_two((least + 1) / 2) : 1; }
+
+// The memory of a window whose taps come one after another: a bank for each row, or rows `pitch` words apart, so that an address is the
+// row's number beside the place in it.
 template <class cfg> struct ring_shape {
     using pixels = typename window_shape<cfg>::pixels;
-    using banks = pixels[cfg::ring_rows][window_shape<cfg>::row_words];
-    using ring = pixels[cfg::ring_rows * window_shape<cfg>::row_words];
+    static constexpr int row_words = window_shape<cfg>::row_words, pitch = power_of_two(row_words);
+    using banks = pixels[cfg::ring_rows][row_words];
+    using ring = pixels[(cfg::ring_rows - 1) * pitch + row_words];
 };
 
 // Where the anchor is, in counters: no division. `phase` is the position modulo the stride.
 template <class cfg> struct anchor {
-    int row = 0, column = 0, row_phase = 0, column_phase = 0;
+    number<cfg::height - 1> row = 0;
+    number<cfg::width - 1> column = 0;
+    number<cfg::stride_h - 1> row_phase = 0;
+    number<cfg::stride_w - 1> column_phase = 0;
 
     // Whether the anchor lies on the stride grid, inside the output.
     bool on_grid() const {
@@ -48,35 +55,37 @@ template <class cfg> struct anchor {
         return row_phase == 0 && column_phase == 0 && row <= (cfg::out_height - 1) * cfg::stride_h && column <= (cfg::out_width - 1) * cfg::stride_w;
     }
 
-    bool row_inside(int i) const {
+    bool row_inside(const int i) const {
 #pragma HLS INLINE
-        const int y = row - cfg::pad_top + i;
-        return y >= 0 && y < cfg::height;
+        return row + i >= cfg::pad_top && row + i < cfg::height + cfg::pad_top;
     }
 
-    bool column_inside(int j) const {
+    bool column_inside(const int j) const {
 #pragma HLS INLINE
-        const int x = column - cfg::pad_left + j;
-        return x >= 0 && x < cfg::width;
+        return column + j >= cfg::pad_left && column + j < cfg::width + cfg::pad_left;
     }
 
     // Whether a new row begins.
     bool advance() {
 #pragma HLS INLINE
+        column = next<cfg::width>(column);
         column_phase = next<cfg::stride_w>(column_phase);
-        if (++column < cfg::width) return false;
-        column = column_phase = 0;
+        if (column != 0) return false;
+        column_phase = 0;
+        row = next<cfg::height>(row);
         row_phase = next<cfg::stride_h>(row_phase);
-        if (++row == cfg::height) row = row_phase = 0;
+        if (row == 0) row_phase = 0;
         return true;
     }
 };
 
 // How far the visits are. Images and pixels are counted apart; `trailing` visits follow the last pixel of the batch.
 template <class cfg> struct visits {
-    int image = 0, row = 0, column = 0;  // of the pixel that comes in
-    int seen = 0;                        // visits before this one, counted up to `trailing`
-    int behind = 0;                      // visits since the last pixel of the batch
+    int image = 0;                      // of the pixel that comes in, as the two below
+    number<cfg::height - 1> row = 0;
+    number<cfg::width - 1> column = 0;
+    number<cfg::trailing> seen = 0;    // visits before this one, counted up to `trailing`
+    number<cfg::trailing> behind = 0;  // visits since the last pixel of the batch
 
     bool reads(const int images) const {
 #pragma HLS INLINE
@@ -152,7 +161,8 @@ void window_all(const int images, hls::stream<typename window_shape<cfg>::pixels
     poison(columns);
     visits<cfg> at;
     anchor<cfg> here;
-    int trip = 0, place = 0;  // word of the visit; (column, word)
+    number<cfg::words - 1> trip = 0;        // word of the visit
+    number<shape::row_words - 1> place = 0;  // (column, word)
 trips:
     for (bool more = images > 0; more;) {
 #pragma HLS LOOP_TRIPCOUNT min=cfg::image_trips max=cfg::image_trips
@@ -162,8 +172,8 @@ trips:
 #pragma HLS DEPENDENCE variable=columns type=inter direction=RAW distance=cfg::words dependent=true
         TRIP(1);
         const typename shape::pixels fresh = at.reads(images) ? in.read() : unread<typename cfg::in_t, cfg::lanes>();
-        typename shape::row_word row = rows[has_rows ? place : 0];
-        typename shape::column_word column = columns[has_columns ? trip : 0];
+        typename shape::row_word row = rows[has_rows ? int(place) : 0];
+        typename shape::column_word column = columns[has_columns ? int(trip) : 0];
         typename shape::whole window;
 #pragma HLS AGGREGATE variable=row
 #pragma HLS AGGREGATE variable=column
@@ -209,26 +219,75 @@ void window_one(const int images, hls::stream<typename window_shape<cfg>::pixels
 
 #else
 
-// The order in which the other two emit: words of the group, then taps, then groups.
-template <class cfg, int taps> struct emission {
-    int trip = 0, inner = 0, tap = 0, group = 0;
-    int place() const {
+// The trips of the other two: the words that come in, those that go out, and their places in the ring. Words go out in the order
+// [group][i][j][word of the group], with all rows of a column at once where `rows` is 1. No address is computed: each is the one before
+// and a constant.
+template <class cfg, int rows> struct ring_trips {
+    static constexpr int row_words = window_shape<cfg>::row_words, groups = cfg::words / cfg::group_words;
+    // From the last word of a group's tap to the next column, to the next row, and to the next group, where the next pixel's window begins.
+    static constexpr int to_column = cfg::words - cfg::group_words + 1, to_group = 1 - (cfg::kernel_w - 1) * cfg::words;
+    static constexpr int to_row = to_group - cfg::group_words, in_first_column = -cfg::pad_left * cfg::words;
+    visits<cfg> at;
+    anchor<cfg> here;
+    bool reading = true;                         // the visit's words still come in
+    number<cfg::words - 1> incoming = 0;         // which of them
+    number<row_words - 1> place = 0;             // its place in its row
+    number<cfg::group_words - 1> inner = 0;      // of the word that goes out: word of the group, column, row and group
+    number<cfg::kernel_w - 1> j = 0;
+    number<rows - 1> i = 0;
+    number<groups - 1> group = 0;
+    number<row_words - 1> tap = in_first_column;  // its place in its row, modulo a power of two where it is outside
+    // Rows of the ring: of the newest pixel, of the window's first row, of the tap.
+    static constexpr int above = (cfg::ring_rows - cfg::pad_top % cfg::ring_rows) % cfg::ring_rows;
+    number<cfg::ring_rows - 1> newest = 0, first = above, row = above;
+
+    bool reads(const int images) const {
 #pragma HLS INLINE
-        return group * cfg::group_words + inner;
+        return reading && at.reads(images);
     }
-    void advance() {
+
+    bool emits(const int images) const {
 #pragma HLS INLINE
-        ++trip;
-        inner = next<cfg::group_words>(inner);
-        if (inner == 0) tap = next<taps>(tap);
-        if (inner == 0 && tap == 0) ++group;
+        return at.reaches(window_shape<cfg>::lag, images) && here.on_grid();
+    }
+
+    // Whether another trip follows.
+    bool advance(const int images) {
+#pragma HLS INLINE
+        const bool emitting = emits(images), last_in = incoming == cfg::words - 1, last_word = inner == cfg::group_words - 1;
+        const bool last_column = last_word && j == cfg::kernel_w - 1, last_row = last_column && i == rows - 1;
+        const bool last = emitting ? last_row && group == groups - 1 : last_in;
+        if (reading) {
+            incoming = next<cfg::words>(incoming);
+            place = next<row_words>(place);
+            if (place == 0) newest = next<cfg::ring_rows>(newest);
+        }
+        reading = last || (reading && !last_in);
+        if (emitting) {
+            tap = tap + (!last_word ? 1 : !last_column ? to_column : !last_row ? to_row : to_group);
+            inner = next<cfg::group_words>(inner);
+            if (last_word) j = next<cfg::kernel_w>(j);
+            if (last_column) i = next<rows>(i);
+            if (last_column) row = last_row ? first : next<cfg::ring_rows>(row);
+            if (last_row) group = next<groups>(group);
+        }
+        if (!last) return true;
+        if (at.seen >= window_shape<cfg>::lag) {
+            if (!emitting) tap = tap + cfg::words;
+            if (here.advance()) {
+                tap = in_first_column;
+                first = next<cfg::ring_rows>(first);
+            }
+            row = first;
+        }
+        return at.advance(images);
     }
 };
 
-// The row of the ring, `i` rows below `first`.
-template <class cfg> inline int ring_row(const int first, const int i) {
+// An address that counts only where the tap is inside: a simulation reads no place that a memory does not have.
+inline int known(const bool inside, const int address) {
 #pragma HLS INLINE
-    return first + i < cfg::ring_rows ? first + i : first + i - cfg::ring_rows;
+    return synthesis || inside ? address : 0;
 }
 
 template <class cfg>
@@ -236,48 +295,36 @@ void window_column(const int images, hls::stream<typename window_shape<cfg>::pix
                    hls::stream<typename window_shape<cfg>::column>& out) {
 #pragma HLS INLINE
 #pragma HLS ARRAY_PARTITION variable=ring type=complete dim=1
-    using shape = window_shape<cfg>;
-    using pixels = typename shape::pixels;
+    using pixels = typename window_shape<cfg>::pixels;
     for (auto& bank : ring) poison(bank);
-    visits<cfg> at;
-    anchor<cfg> here;
-    emission<cfg, cfg::kernel_w> order;
-    int newest = 0, first = (cfg::ring_rows - cfg::pad_top % cfg::ring_rows) % cfg::ring_rows;  // rows of the ring
+    ring_trips<cfg, 1> trip;
 trips:
-    for (bool more = images > 0; more;) {
+    for (bool more = images > 0; more; more = trip.advance(images)) {
 #pragma HLS LOOP_TRIPCOUNT min=cfg::image_trips max=cfg::image_trips
 #pragma HLS PIPELINE II=1 style=flp
 #pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
 #pragma HLS DEPENDENCE variable=ring type=inter direction=RAW distance=cfg::ring_distance dependent=true
         TRIP(1);
-        const bool emits = at.reaches(shape::lag, images) && here.on_grid();
-        const bool last = order.trip == (emits ? cfg::kernel_w * cfg::words : cfg::words) - 1;
-        if (at.reads(images) && order.trip < cfg::words) {
+        if (trip.reads(images)) {
             const pixels fresh = in.read();
             for (int bank = 0; bank < cfg::ring_rows; ++bank)
-                if (bank == newest) ring[bank][at.column * cfg::words + order.trip] = fresh;
+                if (bank == trip.newest) ring[bank][trip.place] = fresh;
         }
-        if (emits) {
-            const bool inside = here.column_inside(order.tap);
-            const int place = inside ? (here.column - cfg::pad_left + order.tap) * cfg::words + order.place() : 0;
+        if (trip.emits(images)) {
+            const bool inside = trip.here.column_inside(trip.j);
             pixels found[cfg::ring_rows];
 #pragma HLS ARRAY_PARTITION variable=found type=complete dim=0
-            for (int bank = 0; bank < cfg::ring_rows; ++bank) found[bank] = ring[bank][place];
-            typename shape::column result;
+            for (int bank = 0; bank < cfg::ring_rows; ++bank) found[bank] = ring[bank][known(inside, trip.tap)];
+            typename window_shape<cfg>::column result;
 #pragma HLS AGGREGATE variable=result
             for (int i = 0; i < cfg::kernel_h; ++i) {
-                const pixels tap = found[ring_row<cfg>(first, i)];
+                pixels tap = found[0];
+                for (int first = 0; first < cfg::ring_rows; ++first)
+                    if (first == trip.first) tap = found[(first + i) % cfg::ring_rows];
                 for (int c = 0; c < cfg::lanes; ++c)
-                    result[i * cfg::lanes + c] = inside && here.row_inside(i) ? tap[c] : typename cfg::in_t(cfg::outside);
+                    result[i * cfg::lanes + c] = inside && trip.here.row_inside(i) ? tap[c] : typename cfg::in_t(cfg::outside);
             }
             out.write(result);
-        }
-        order.advance();
-        if (last) {
-            order = {};
-            if (at.seen >= shape::lag && here.advance()) first = next<cfg::ring_rows>(first);
-            if (at.reads(images) && at.column == cfg::width - 1) newest = next<cfg::ring_rows>(newest);
-            more = at.advance(images);
         }
     }
 }
@@ -286,44 +333,24 @@ template <class cfg>
 void window_one(const int images, hls::stream<typename window_shape<cfg>::pixels>& in, typename ring_shape<cfg>::ring& ring,
                 hls::stream<typename window_shape<cfg>::pixels>& out) {
 #pragma HLS INLINE
-    using shape = window_shape<cfg>;
-    using pixels = typename shape::pixels;
+    using pixels = typename window_shape<cfg>::pixels;
     poison(ring);
-    visits<cfg> at;
-    anchor<cfg> here;
-    emission<cfg, shape::taps> order;
-    int i = 0, j = 0;  // of the tap
-    int newest = 0, first = (cfg::ring_rows - cfg::pad_top % cfg::ring_rows) % cfg::ring_rows;  // rows of the ring
+    ring_trips<cfg, cfg::kernel_h> trip;
 trips:
-    for (bool more = images > 0; more;) {
+    for (bool more = images > 0; more; more = trip.advance(images)) {
 #pragma HLS LOOP_TRIPCOUNT min=cfg::image_trips max=cfg::image_trips
 #pragma HLS PIPELINE II=1 style=flp
 #pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
 #pragma HLS DEPENDENCE variable=ring type=inter direction=RAW distance=cfg::ring_distance dependent=true
         TRIP(1);
-        const bool emits = at.reaches(shape::lag, images) && here.on_grid();
-        const bool last = order.trip == (emits ? shape::taps * cfg::words : cfg::words) - 1;
-        if (at.reads(images) && order.trip < cfg::words) ring[(newest * cfg::width + at.column) * cfg::words + order.trip] = in.read();
-        if (emits) {
-            const bool inside = here.column_inside(j) && here.row_inside(i);
-            const int column = inside ? here.column - cfg::pad_left + j : 0;
-            const pixels tap = ring[(ring_row<cfg>(first, i) * cfg::width + column) * cfg::words + order.place()];
+        if (trip.reads(images)) ring[trip.newest * ring_shape<cfg>::pitch + trip.place] = in.read();
+        if (trip.emits(images)) {
+            const bool inside = trip.here.column_inside(trip.j) && trip.here.row_inside(trip.i);
+            const pixels tap = ring[known(inside, trip.row * ring_shape<cfg>::pitch + trip.tap)];
             pixels result;
 #pragma HLS AGGREGATE variable=result
             for (int c = 0; c < cfg::lanes; ++c) result[c] = inside ? tap[c] : typename cfg::in_t(cfg::outside);
             out.write(result);
-        }
-        order.advance();
-        if (order.inner == 0) {
-            j = next<cfg::kernel_w>(j);
-            if (j == 0) i = next<cfg::kernel_h>(i);
-        }
-        if (last) {
-            order = {};
-            i = j = 0;
-            if (at.seen >= shape::lag && here.advance()) first = next<cfg::ring_rows>(first);
-            if (at.reads(images) && at.column == cfg::width - 1) newest = next<cfg::ring_rows>(newest);
-            more = at.advance(images);
         }
     }
 }

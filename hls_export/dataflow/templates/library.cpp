@@ -13,7 +13,7 @@ EXPORTED int tailor_simulate(const std::int32_t* images, int count, std::int32_t
     const simulation result = simulate(images, count, logits);
     char head[160];
     std::snprintf(head, sizeof head, "{\"images\": %d, \"seconds\": %.6g, \"images_per_second\": %.6g", count, result.seconds, count / result.seconds);
-    report = head + cycle_members(result, count) + "}";
+    report = head + measured_members(result, count) + "}";
     return !result.deadlock.empty() ? 3 : result.missing_values ? 1 : 0;
 }
 

@@ -1,4 +1,4 @@
-// Runs the design on images in memory, for the testbench and for the shared library. One definition for the three simulations.
+// Runs the design on images in memory, for the testbench and for the shared library. One definition for all simulations.
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <mutex>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,10 +18,14 @@
 struct simulation {
     double seconds = 0;
     int missing_values = 0;  // that the design did not write, or that it wrote too many
-    std::string deadlock;    // in the cycle simulation: JSON of who waits for whom
+    std::string deadlock;    // JSON of who waits for whom
 };
 
-// images: [count][height][width][channels]; logits: [count][values], values = output_words * output_lanes.
+// images: [count][height][width][channels]; logits: [count][values], values = output_words * output_lanes. Returns how many values are
+// missing.
+#ifdef TAILOR_VERILOG
+#include "sim/verilog/run.h"
+#else
 template <class integer> inline int run_batch(const integer* images, int count, std::int32_t* logits) {
 #ifdef TAILOR_CYCLE
     hls::stream<input_word> in("input_port", true);
@@ -50,6 +56,7 @@ template <class integer> inline int run_batch(const integer* images, int count, 
     for (; !out.empty(); missing += output_lanes) out.read();
     return missing;
 }
+#endif
 
 template <class integer> inline simulation simulate(const integer* images, int count, std::int32_t* logits, bool progress = false) {
     simulation result;
@@ -58,11 +65,18 @@ template <class integer> inline simulation simulate(const integer* images, int c
     // A few images at a time keep the streams in cache; the threads share the work.
     constexpr int chunk = 4;
     std::atomic<int> next(0), missing(0), done(0);
+    std::mutex reports;
     const auto work = [&] {
         for (int first; (first = next.fetch_add(chunk)) < count;) {
             const int images_here = count - first < chunk ? count - first : chunk;
-            missing += run_batch(images + std::ptrdiff_t(first) * input_words * input_lanes, images_here,
-                                 logits + std::ptrdiff_t(first) * output_words * output_lanes);
+            try {
+                missing += run_batch(images + std::ptrdiff_t(first) * input_words * input_lanes, images_here,
+                                     logits + std::ptrdiff_t(first) * output_words * output_lanes);
+            } catch (const std::runtime_error& error) {  // a plain queue has run dry
+                missing += images_here * output_words * output_lanes;
+                const std::lock_guard<std::mutex> one_at_a_time(reports);
+                result.deadlock = std::string("{\"full_fifos\": [], \"waiting\": [\"") + error.what() + "\"]}";
+            }
             const int finished = done += images_here;
             if (progress) std::fprintf(stderr, "\r%d of %d images%s", finished, count, finished == count ? "\n" : "");
         }
@@ -75,21 +89,21 @@ template <class integer> inline simulation simulate(const integer* images, int c
     result.missing_values = missing;
 #else
     (void)progress;
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
     sim::recorded().fifos.clear();
     sim::recorded().output_times.clear();
     sim::recorded().driven_until = -1;
 #endif
     result.missing_values = run_batch(images, count, logits);
-#ifdef TAILOR_CYCLE
-    result.deadlock = sim::state().deadlock;
+#ifdef TAILOR_CLOCK
+    result.deadlock = sim::recorded().deadlock;
 #endif
 #endif
     result.seconds = std::max(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1e-9);
     return result;
 }
 
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
 // The cycles between images that neither the start nor the end of the batch has moved. An image that left while every
 // process still had words to read left when it would have if images followed for ever; of these the first half fills
 // the FIFOs. Intervals may alternate: of a pattern that comes at least twice, whole repetitions are taken.
@@ -115,9 +129,9 @@ inline std::string mean_of(const std::vector<sim::cycles>& values) {
 }
 #endif
 
-// What the cycle simulation measured, as JSON members that start with a comma; nothing in the other two.
-inline std::string cycle_members(const simulation& result, int count) {
-#ifdef TAILOR_CYCLE
+// What a simulation with a clock measured, as JSON members that start with a comma; of the others no more than a deadlock.
+inline std::string measured_members(const simulation& result, int count) {
+#ifdef TAILOR_CLOCK
     const sim::record& seen = sim::recorded();
     const std::vector<sim::cycles>& times = seen.output_times;
     const auto last_output = [&](int image) { return times[std::size_t(image + 1) * output_words - 1]; };
@@ -136,7 +150,7 @@ inline std::string cycle_members(const simulation& result, int count) {
                 ", \"max_occupancy\": " + std::to_string(fifo->max_occupancy) + "}";
     return text + "]";
 #else
-    (void)result, (void)count;
-    return "";
+    (void)count;
+    return result.deadlock.empty() ? "" : ",\n \"deadlock\": " + result.deadlock;
 #endif
 }

@@ -3,7 +3,7 @@
 //     testbench [--images=N] [--json=FILE] [--trace=FILE] [--stall=SEED] [--progress]
 //
 // tb_data (little-endian, no header): images.bin, tb_pixel_t [images][height][width][channels]; expected.bin, int32 [images][values];
-// labels.bin, int32 [images]. Exit status: 0 all values equal, 1 a mismatch, 2 unusable input, 3 a deadlock (cycle simulation).
+// labels.bin, int32 [images]. Exit status: 0 all values equal, 1 a mismatch, 2 unusable input, 3 a deadlock (of fast, a FIFO that runs dry).
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -31,7 +31,7 @@ template <class T> static std::vector<T> load(const std::string& path) {
 }
 
 static void write_trace(const char* path) {
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
     std::FILE* file = std::fopen(path, "w");
     if (!file) {
         std::fprintf(stderr, "testbench: cannot write %s\n", path);
@@ -95,12 +95,12 @@ int main(int argc, char** argv) {
     }
     if (count < 0) count = stored;
 
-#ifdef TAILOR_CYCLE
+#ifdef TAILOR_CLOCK
     sim::recorded().trace = trace != nullptr;
     sim::recorded().stall_seed = unsigned(stall);
 #else
     if (stall) {
-        std::fprintf(stderr, "testbench: only the cycle simulation can stall\n");
+        std::fprintf(stderr, "testbench: only the simulations with a clock can stall\n");
         return 2;
     }
 #endif
@@ -145,7 +145,7 @@ int main(int argc, char** argv) {
             std::fprintf(file, "null");
         }
         std::fprintf(file, ",\n \"accuracy\": %.9g,\n \"seconds\": %.6g,\n \"images_per_second\": %.6g%s}\n", double(right) / count, result.seconds,
-                     count / result.seconds, cycle_members(result, count).c_str());
+                     count / result.seconds, measured_members(result, count).c_str());
         std::fclose(file);
     }
     return !result.deadlock.empty() ? 3 : mismatched ? 1 : 0;

@@ -5,7 +5,7 @@ module average #(parameter PIXELS = 16, WORDS = 4, LANES = 2, IN_BITS = 8, IN_SI
     parameter [63:0] B = 8, parameter SHIFT = 4, LEFT = 0, RELU = 0, BITS = 8, SIGNED = 0) (
     input clk, input rst,
     input [LANES*IN_BITS-1:0] in_data, input in_valid, output in_take,
-    output reg [LANES*BITS-1:0] out_data, input out_room, output out_promise, output out_valid
+    output reg [LANES*BITS-1:0] out_data, input out_room, output out_promise, output out_valid, output idle
 );
     localparam SUM = IN_BITS + $clog2(PIXELS), LATENCY = MULTIPLY ? 5 : 2, WB = WORDS > 1 ? $clog2(WORDS) : 1, PB = PIXELS > 1 ? $clog2(PIXELS) : 1;
     localparam LB = LANES > 1 ? $clog2(LANES) : 1;
@@ -17,6 +17,7 @@ module average #(parameter PIXELS = 16, WORDS = 4, LANES = 2, IN_BITS = 8, IN_SI
     wire first_lane = LANES == 1 || lane == 0, last_lane = LANES == 1 || lane == LANES - 1, last = !ends || last_lane;
     wire go = (!first_lane || in_valid) && (!(ends && last_lane) || out_room);
     assign in_take = go && first_lane;
+    assign idle = first_lane;  // nothing is left of the word that was read
     assign out_promise = go && ends && last_lane;
     always @(posedge clk)
         if (rst) begin

@@ -4,13 +4,14 @@
 module convert #(parameter IN = 4, OUT = 1, BITS = 8) (
     input clk, input rst,
     input [IN*BITS-1:0] in_data, input in_valid, output in_take,
-    output [OUT*BITS-1:0] out_data, input out_room, output out_promise, output reg out_valid
+    output [OUT*BITS-1:0] out_data, input out_room, output out_promise, output reg out_valid, output idle
 );
     localparam TIMES = IN > OUT ? IN / OUT : OUT / IN, COUNT = $clog2(TIMES);
     reg [COUNT-1:0] trip;
     wire first = trip == 0, last = trip == TIMES - 1;
     wire go = IN > OUT ? (in_valid || !first) && out_room : in_valid && (out_room || !last);
     assign in_take = go && (IN < OUT || first);
+    assign idle = IN < OUT || first;  // nothing is left of the word that was read
     assign out_promise = go && (IN > OUT || last);
     always @(posedge clk) begin
         if (rst) trip <= 0;

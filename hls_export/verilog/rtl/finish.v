@@ -8,7 +8,7 @@ module finish #(parameter PE = 2, LANES = 2, SUM = 20, ACC = 20, BITS = 8, SIGNE
     U = PE < LANES ? PE : LANES) (
     input clk, input rst,
     input [PE*SUM+ADD*LANES*SKIP_BITS-1:0] in_data, input [ADD:0] in_valid, output [ADD:0] in_take,
-    output [LANES*OUT_BITS-1:0] out_data, input out_room, output out_promise, output out_valid
+    output [LANES*OUT_BITS-1:0] out_data, input out_room, output out_promise, output out_valid, output idle
 );
     localparam SPLIT = PE > LANES, TIMES = SPLIT ? PE / LANES : LANES / PE, COUNT = TIMES > 1 ? $clog2(TIMES) : 1;
     localparam LATENCY = 2 + SPLIT + ADD, DB = DEPTH > 1 ? $clog2(DEPTH) : 1;
@@ -18,6 +18,7 @@ module finish #(parameter PE = 2, LANES = 2, SUM = 20, ACC = 20, BITS = 8, SIGNE
     wire go = (!reads || in_valid[0]) && (!writes || (out_room && (!ADD || in_valid[ADD])));
     wire [DB-1:0] next_place = rst ? 0 : !go ? place : place == DEPTH - 1 ? 0 : place + 1'b1;
     assign in_take[0] = go && reads;
+    assign idle = !SPLIT || first;  // nothing is left of the sums that were read
     assign out_promise = go && writes;
     reg [LATENCY-1:0] ends;
     assign out_valid = ends[LATENCY-1];

@@ -6,14 +6,14 @@
 // tap meets channel p only, [lane][tap].
 // MULTIPLIER "dsp", "pair" (two channels share a DSP: (w1 2^18 + w0) x, the last of an odd number has its own) or "lut". Up to CHAIN products are
 // added within the DSPs, one cycle after another, so many that a pair's lower sum stays within its 18 bits; product k of a chain has its weights
-// read k cycles later: rom_at[k]. What the lower sum borrowed is the carry of an adder behind.
+// read k cycles later: rom_at[k]. idle: no pass is left of the words that were read. What the lower sum borrowed is the carry of an adder behind.
 module mac #(parameter MULTIPLIER = "dsp", STYLE = "lutram", SLICES = 4, BLOCKS = 2, GROUPS = 1, SIMD = 9, PE = 2, W = 8, A = 8, SIGNED = 0,
     DEPTHWISE = 0, CHAIN = 4, COUNT = SIMD / (DEPTHWISE ? PE : 1), SUM = A + W + $clog2(SLICES * COUNT), DEPTH = SLICES * BLOCKS * GROUPS,
     ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1) (
     input clk, input rst,
     input [SIMD*A-1:0] in_data, input in_valid, output in_take,
     output [PE*SUM-1:0] out_data, input out_room, output out_promise, output out_valid,
-    output [CHAIN*ADDRESS-1:0] rom_at, input [PE*COUNT*W-1:0] weights
+    output [CHAIN*ADDRESS-1:0] rom_at, input [PE*COUNT*W-1:0] weights, output idle
 );
     localparam CHAINS = (COUNT + CHAIN - 1) / CHAIN, SB = SLICES > 1 ? $clog2(SLICES) : 1, TAP = DEPTHWISE ? PE : 1;
     localparam LEVELS = $clog2(MULTIPLIER == "lut" ? COUNT : CHAINS), ADDS = SLICES > 1 || MULTIPLIER == "pair";
@@ -24,6 +24,7 @@ module mac #(parameter MULTIPLIER = "dsp", STYLE = "lutram", SLICES = 4, BLOCKS 
     wire first = SLICES == 1 || slice == 0, last = SLICES == 1 || slice == SLICES - 1, last_block;
     wire go = (!reading || in_valid) && (!last || out_room);
     assign in_take = go && reading;
+    assign idle = reading;
     assign out_promise = go && last;
     wire wraps = trip == DEPTH - 1;
     always @(posedge clk)

@@ -3,13 +3,13 @@
 //
 // The last ROWS rows lie in a ring; KH are enough where the window is no wider than the image. COLUMN: ROWS memories of COLUMNS x WORDS words, row
 // n of all images in memory n mod ROWS; what is read of them is rotated. Else one memory. A visit has WORDS trips, or as many as the window has
-// words; the first WORDS of them read.
+// words; the first WORDS of them read. whole: a visit ends or begins.
 module ring #(parameter STYLE = "bram", COLUMN = 1, KH = 3, KW = 3, TOP = (KH - 1) / 2, LEFT = (KW - 1) / 2, HEIGHT = 8, COLUMNS = 8, STRIDE_H = 1,
     STRIDE_W = 1, OUT_ROWS = (HEIGHT + STRIDE_H - 1) / STRIDE_H, OUT_COLUMNS = (COLUMNS + STRIDE_W - 1) / STRIDE_W, WORDS = 4, GROUP = 4, WIDTH = 8,
     ROWS = KH) (
     input clk, input rst,
     input [WIDTH-1:0] in_data, input in_valid, output in_take,
-    output [(COLUMN?KH:1)*WIDTH-1:0] out_data, input out_room, output out_promise, output out_valid
+    output [(COLUMN?KH:1)*WIDTH-1:0] out_data, input out_room, output out_promise, output out_valid, output whole
 );
     localparam DEPTH = COLUMNS * WORDS, GROUPS = WORDS / GROUP, TAPS = COLUMN ? KH : 1, ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1;
     localparam BB = ROWS > 1 ? $clog2(ROWS) : 1, IB = KH > 1 ? $clog2(KH) : 1, JB = KW > 1 ? $clog2(KW) : 1, WB = WORDS > 1 ? $clog2(WORDS) : 1;
@@ -32,6 +32,7 @@ module ring #(parameter STYLE = "bram", COLUMN = 1, KH = 3, KW = 3, TOP = (KH - 
     anchor #(KH, KW, TOP, LEFT, HEIGHT, COLUMNS, STRIDE_H, STRIDE_W, OUT_ROWS, OUT_COLUMNS) anchor_of
         (clk, rst, go && last_trip, emits, inside_row, inside_column, last_column);
     assign in_take = go && reading;
+    assign whole = reading && unread == WORDS - 1;
     assign out_promise = go && emits;
     function [BB-1:0] following(input [BB-1:0] b);
         following = b == ROWS - 1 ? 0 : b + 1'b1;

@@ -4,26 +4,29 @@
 // OUT_COLUMNS on the grid of the strides; tap (i, j) of it is the pixel i - TOP rows below and j - LEFT columns behind the anchor, at bit
 // (i KW + j) WIDTH. Rows: a memory of COLUMNS x WORDS words of KH - 1 rows, read and written back a row further, STYLE "lutram", "bram" or "uram".
 // Earlier columns: memories of WORDS words. Taps outside the image are OUTSIDE: the reset of the word's register. HANDS further streams get the
-// words of tap (HAND_ROW, HAND_COLUMN) as they came in.
+// words of tap (HAND_ROW, HAND_COLUMN) as they came in. mute: no window is written. whole: a visit ends or begins.
 module window #(parameter STYLE = "bram", KH = 3, KW = 3, TOP = (KH - 1) / 2, LEFT = (KW - 1) / 2, HEIGHT = 8, COLUMNS = 8, STRIDE_H = 1, STRIDE_W = 1,
     OUT_ROWS = (HEIGHT + STRIDE_H - 1) / STRIDE_H, OUT_COLUMNS = (COLUMNS + STRIDE_W - 1) / STRIDE_W, WORDS = 4, WIDTH = 8,
     parameter [WIDTH-1:0] OUTSIDE = 0, parameter HANDS = 0, HAND_ROW = 0, HAND_COLUMN = 0) (
     input clk, input rst,
     input [WIDTH-1:0] in_data, input in_valid, output in_take,
-    output [(KH*KW+HANDS)*WIDTH-1:0] out_data, input [HANDS:0] out_room, output [HANDS:0] out_promise, output [HANDS:0] out_valid
+    output [(KH*KW+HANDS)*WIDTH-1:0] out_data, input [HANDS:0] out_room, output [HANDS:0] out_promise, output [HANDS:0] out_valid,
+    input mute, output whole
 );
     localparam DEPTH = COLUMNS * WORDS, ROW = KH * WIDTH;
     localparam WB = WORDS > 1 ? $clog2(WORDS) : 1, ADDRESS = DEPTH > 1 ? $clog2(DEPTH) : 1;
     reg [WB-1:0] word;
     reg [ADDRESS-1:0] place;
-    wire emits, hands, room, unused;
+    wire on, hands, room, unused;
+    wire emits = on && !mute;
     wire last_word = word == WORDS - 1;
     wire [KH-1:0] inside_row;
     wire [KW-1:0] inside_column;
     wire go = in_valid && (!emits || out_room[0]) && (!hands || room);
     anchor #(KH, KW, TOP, LEFT, HEIGHT, COLUMNS, STRIDE_H, STRIDE_W, OUT_ROWS, OUT_COLUMNS) at
-        (clk, rst, go && last_word, emits, inside_row, inside_column, unused);
+        (clk, rst, go && last_word, on, inside_row, inside_column, unused);
     assign in_take = go;
+    assign whole = word == 0;
     assign out_promise[0] = go && emits;
 
     // A cycle later: the word, those of the rows above it, those of the columns before it.

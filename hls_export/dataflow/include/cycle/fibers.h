@@ -21,11 +21,10 @@
 #include <string>
 #include <vector>
 
+#include "record.h"
 #include "timing.h"
 
 namespace sim {
-
-using cycles = long long;
 
 // What a fiber needs of a stream to end a trip and to explain a deadlock.
 struct channel {
@@ -58,7 +57,6 @@ struct scheduler {
     std::deque<fiber*> ready;
     ucontext_t main;
     fiber* current = nullptr;
-    std::string deadlock;  // empty, or the report in JSON
 };
 
 inline scheduler& state() {
@@ -177,7 +175,7 @@ inline std::string explain_deadlock() {
 // Runs every spawned process to its end, or to a deadlock, which it records.
 inline void run() {
     scheduler& all = state();
-    all.deadlock.clear();
+    recorded().deadlock.clear();
     while (!all.ready.empty()) {
         all.current = all.ready.front();
         all.ready.pop_front();
@@ -186,7 +184,7 @@ inline void run() {
     all.current = nullptr;  // from here on the testbench touches the ports
     bool stuck = false;
     for (auto& each : all.fibers) stuck = stuck || !each->finished;
-    if (stuck) all.deadlock = explain_deadlock();
+    if (stuck) recorded().deadlock = explain_deadlock();
     for (auto& each : all.fibers) munmap(each->stack, stack_bytes);
     all.fibers.clear();
 }

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace hls {
 
 template <class T> class stream {
+    const char* name;
     std::vector<T> words;
     std::size_t head = 0;
 
@@ -18,7 +21,7 @@ template <class T> class stream {
 
 public:
     // A batch's streams take the memory that those of the batch before have left.
-    explicit stream(const char*) {
+    explicit stream(const char* given) : name(given) {
         if (left().empty()) return;
         words.swap(left().back());
         left().pop_back();
@@ -33,7 +36,8 @@ public:
     bool empty() const { return head == words.size(); }
     void write(const T& value) { words.push_back(value); }
     T read() {
-        const T value = words.at(head);  // throws where hardware would wait for ever
+        if (empty()) throw std::runtime_error(std::string("a process waits to read from the empty FIFO ") + name);
+        const T value = words[head];
         if (++head == words.size()) {
             words.clear();
             head = 0;

@@ -1,4 +1,4 @@
-"""How a FIFO of D words of W bits is built from memories: its slices, each emitted as a memory of its own.
+"""How a FIFO of D words of W bits is built from memories: its slices, each a memory of its own to Vivado.
 
     storage   words in memory                                    words in front of the output    holds
     srl       D - 1                                              a register                      D
@@ -20,9 +20,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-
-from costmodel.cost import CostError
-from costmodel.devices import Family
 
 STORAGES = ('srl', 'lutram', 'bram', 'uram')
 QUEUE = 16  # words behind UltraRAM, which answers late
@@ -87,13 +84,13 @@ class Slice:
         return math.ceil(self.depth / self.rows)
 
 
-def primitives(family: Family) -> Primitives:
-    if family.name not in PRIMITIVES:
-        raise CostError(f'no memories known of the family {family.name!r}; known are {", ".join(PRIMITIVES)}')
-    return PRIMITIVES[family.name]
+def primitives(family: str) -> Primitives:
+    if family not in PRIMITIVES:
+        raise ValueError(f'no memories known of the family {family!r}; known are {", ".join(PRIMITIVES)}')
+    return PRIMITIVES[family]
 
 
-def fifo_slices(depth: int, width_bits: int, storage: str, family: Family, rest: str = '') -> tuple[Slice, ...]:
+def fifo_slices(depth: int, width_bits: int, storage: str, family: str, rest: str = '') -> tuple[Slice, ...]:
     """The memories of a FIFO that holds at least `depth` words, from address 0 to the output.
 
     Args:
@@ -102,17 +99,17 @@ def fifo_slices(depth: int, width_bits: int, storage: str, family: Family, rest:
       rest: of 'lutram', 'bram', 'uram': where the rest of a split depth goes; '' as Vivado chooses.
 
     Raises:
-      CostError: sizes below 1, or a storage that the family does not have.
+      ValueError: sizes below 1, or a storage that the family does not have.
     """
     if min(depth, width_bits) < 1:
-        raise CostError(f'a FIFO of {depth} words of {width_bits} bits; expected 1 or more of each')
+        raise ValueError(f'a FIFO of {depth} words of {width_bits} bits; expected 1 or more of each')
     if storage not in STORAGES or ('uram' in (storage, rest) and not primitives(family).uram):
-        raise CostError(f'{storage!r}, rest {rest!r}, is no storage of a FIFO in the family {family.name!r}')
+        raise ValueError(f'{storage!r}, rest {rest!r}, is no storage of a FIFO in the family {family!r}')
     return assemble(*split(depth, storage), width_bits, storage, family, rest)
 
 
 @functools.lru_cache(maxsize=65536)
-def assemble(main: int, left: int, width_bits: int, storage: str, family: Family, rest: str = '') -> tuple[Slice, ...]:
+def assemble(main: int, left: int, width_bits: int, storage: str, family: str, rest: str = '') -> tuple[Slice, ...]:
     """The memories of a FIFO with `main` rows in its main part and `left` in the rest, as `split` gives them."""
     parts = _memory(storage, main, width_bits, family)
     if left:
@@ -147,7 +144,7 @@ def _power(rows: int) -> int:
     return 1 << (rows - 1).bit_length()
 
 
-def _memory(storage: str, depth: int, width_bits: int, family: Family, word: int = 0) -> tuple[Slice, ...]:
+def _memory(storage: str, depth: int, width_bits: int, family: str, word: int = 0) -> tuple[Slice, ...]:
     """One part of the depth: a slice, or one for each aspect of block RAM in a word."""
     match storage:
         case 'srl':
@@ -169,10 +166,10 @@ def _memory(storage: str, depth: int, width_bits: int, family: Family, word: int
                 bit += wide
             return tuple(found)
         case _:
-            raise CostError(f'{storage!r} is no memory of a FIFO; expected one of {", ".join(STORAGES)}')
+            raise ValueError(f'{storage!r} is no memory of a FIFO; expected one of {", ".join(STORAGES)}')
 
 
-def _rest(storage: str, depth: int, width_bits: int, family: Family) -> str:
+def _rest(storage: str, depth: int, width_bits: int, family: str) -> str:
     """Where Vivado puts the rest of a split depth, as its RAM counts show.
 
     LUTRAM to 256 rows and 8,192 bits, if a RAMB18 would replace at most 72 LUTs (64 go to LUTRAM, 80 do not). Beside
@@ -187,7 +184,7 @@ def _rest(storage: str, depth: int, width_bits: int, family: Family) -> str:
     return 'bram'
 
 
-def lutram_luts(depth: int, width_bits: int, family: Family) -> int:
+def lutram_luts(depth: int, width_bits: int, family: str) -> int:
     """LUTs of simple dual-port LUTRAM without its read multiplexer: banks x (full groups, and the smallest group that
     holds the bits left).
     """
@@ -198,7 +195,7 @@ def lutram_luts(depth: int, width_bits: int, family: Family) -> int:
     return math.ceil(depth / rows) * one
 
 
-def bram18_count(depth: int, width_bits: int, family: Family) -> int:
+def bram18_count(depth: int, width_bits: int, family: str) -> int:
     """RAMB18 of a part whose depth is a power of two."""
     return sum(columns * math.ceil(depth / rows) for rows, _, columns in bram18_columns(depth, width_bits, family))
 
@@ -207,7 +204,7 @@ _SEARCHED = 36 * 36  # bits: of a wider word an optimal cover has a column of le
 
 
 @functools.lru_cache(maxsize=65536)
-def bram18_columns(depth: int, width_bits: int, family: Family) -> tuple[tuple[int, int, int], ...]:
+def bram18_columns(depth: int, width_bits: int, family: str) -> tuple[tuple[int, int, int], ...]:
     """((rows, bits, columns), ...), the widest aspect first: the fewest RAMB18 that `width_bits` can be cut into; of
     equals the one with the least bits through multiplexers.
     """
@@ -250,7 +247,7 @@ def mux_luts(banks: int) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
-def _covers(depth: int, widest: int, family: Family) -> tuple[int, ...]:
+def _covers(depth: int, widest: int, family: str) -> tuple[int, ...]:
     """For every width up to `widest` the aspect of one column of the best cover: dynamic programming over widths."""
     aspects = primitives(family).bram18
     best: list[tuple[int, float, int]] = [(0, 0.0, 0)]

@@ -5,7 +5,7 @@
                                                 products in LUTs; n sums (or products) meet in a tree with a register a
                                                 level; s = 1 where slices are added up, or pairs of products come apart
     Convert   1; finish: 2, 3 where it splits   bias; saturation; and 1 for an absorbed add
-    Words     1; clone 0; max ceil(log2 taps)   a mean: 1 more for its rounding, 4 if it multiplies
+    Words     1; clone 0; max ceil(log2 taps)   a mean: 1 more for its rounding, 4 if it multiplies; leaky_relu 4
     Average   2, 5 if it multiplies
 
 These are the registers of the Verilog in `hls_export/verilog/rtl`, whose test bench checks that every word comes
@@ -23,6 +23,7 @@ CONVERT = 1
 WORDS = 1
 CLONE = 0
 DSP_CYCLES = 3  # input, product and sum registers of a DSP
+LEAKY = DSP_CYCLES + WORDS
 
 
 def levels(count: int) -> int:
