@@ -1,12 +1,12 @@
-"""Random parts beyond the grid that is synthesized: every sign, shift, padding, stride and group that a network may ask for, in
-small sizes. They are simulated only.
+"""Random parts beyond the grid that is synthesized: every sign, shift, padding, stride and group that a network may ask
+for, in small sizes. They are simulated only.
 """
 
 from __future__ import annotations
 
 import random
 
-from experiments.calibrate.parts import Point, point
+from experiments.calibrate.point import Point, point
 
 
 def points(count: int, seed: int) -> list[Point]:
@@ -68,9 +68,7 @@ def _convert(rng: random.Random) -> Point:
 
 
 def _maximum(rng: random.Random) -> Point:
-    return point(
-        'maximum', taps=rng.randint(1, 10), lanes=rng.randint(1, 3), bits=rng.randint(1, 8), signed=_bit(rng)
-    )
+    return point('maximum', taps=rng.randint(1, 10), lanes=rng.randint(1, 3), bits=rng.randint(1, 8), signed=_bit(rng))
 
 
 def _mean(rng: random.Random) -> Point:

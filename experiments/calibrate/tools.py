@@ -40,10 +40,12 @@ def simulate(points: Sequence[Point]) -> list[int]:
     return [sum(map(len, reference.reference(part, reference.stimulus(part)))) for part in points]
 
 
-def outcomes(points: Sequence[Point], changed: Mapping[int, str] | None = None) -> list[tuple[str, str]]:
+def outcomes(
+    points: Sequence[Point], changed: Mapping[int, str] | None = None, defines: Sequence[str] = ()
+) -> list[tuple[str, str]]:
     """What the bench says of each part, under random stalls and without; one program for all.
 
-    `changed`: {index of a point: Verilog in place of its kind's file}.
+    `changed`: {index of a point: Verilog in place of its kind's file}; `defines`: of the preprocessor.
     """
     changed = changed or {}
     words = [reference.stimulus(part) for part in points]
@@ -62,7 +64,7 @@ def outcomes(points: Sequence[Point], changed: Mapping[int, str] | None = None) 
         (folder / 'top.v').write_text(_benches(points, words, wanted))
         sources: list[str | Path] = [BENCH, tools.SIMULATED, *sorted(tools.RTL.glob('*.v')), 'top.v']
         sources += [f'part{index}.v' for index in range(len(points))]
-        built = tools.simulator(sources, 'top', MAIN, folder, optimize='-O0')
+        built = tools.simulator(sources, 'top', MAIN, folder, defines, optimize='-O0')
         said = []
         for stalls in (1, 0):
             tools.execute(

@@ -77,8 +77,8 @@ def yosys(script: str, folder: Path) -> str:
 
 
 def synth_xilinx(flags: str, folder: Path) -> str:
-    """The commands that synthesize what was read, `synth_xilinx` with these flags: ROMs that are to be distributed become
-    LUTs, as many whatever they hold (`yosys/rom_map.v`). Puts the maps that they read into the folder.
+    """The commands that synthesize what was read, `synth_xilinx` with these flags: ROMs that are to be distributed
+    become LUTs, as many whatever they hold (`yosys/rom_map.v`). Puts the maps that they read into the folder.
     """
     for each in MAPS.iterdir():
         shutil.copyfile(each, folder / each.name)
