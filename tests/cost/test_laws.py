@@ -1,6 +1,6 @@
 """The laws that every target owes (design.md, section 4), over random graphs with nested skips and shared gates.
 
-The default run takes up to 25 graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000 (250 for the gradient).
+The default run takes up to 16 graphs a law; HYPOTHESIS_PROFILE=thorough takes 1,000 (250 for the gradient).
 """
 
 import dataclasses

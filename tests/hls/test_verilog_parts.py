@@ -25,7 +25,7 @@ def said():
 def test_every_part_does_what_its_reference_says(said):
     """Words under random stalls and without, the pipeline's latency, and the cycles in which words are promised."""
     assert {part.kind for part in EVERY} == {path.stem for path in RTL.glob('*.v')} - {
-        *('anchor', 'batch', 'dsp', 'fifo', 'last_word', 'quotient', 'ram', 'tree', 'value')
+        *('anchor', 'batch', 'drain', 'dsp', 'fifo', 'last_word', 'quotient', 'ram', 'tree', 'value')
     }
     assert not [error for part, each in zip(EVERY, said[0]) if (error := tools.wrong(part, each))]
 
