@@ -168,6 +168,16 @@ def contents(part: Point) -> list[int]:
             return []
 
 
+_RESTING = (
+    'average',
+    'convert',
+    'finish',
+    'mac',
+    'ring',
+    'window',
+)  # say last whether they are in the midst of something
+
+
 def top(part: Point, name: str, simulated: bool) -> str:
     """A module of that name with the streams as ports, no parameters; a ROM reads the file of its name. A mac is
     simulated with its ROMs, and synthesized without: they are parts of their own."""
@@ -201,6 +211,8 @@ def top(part: Point, name: str, simulated: bool) -> str:
         else:
             ports += f',\n    output {lines[0]}, input {lines[1]}'
             body += ', rom_at, weights'
+    if part.kind in _RESTING:
+        body = f'wire rests;\n{body}, rests'
     return f'(* keep_hierarchy *) module {name} ({ports});\n{body});\nendmodule\n'
 
 
