@@ -99,8 +99,9 @@ template <class integer> class bench {
 
 public:
     bench(const integer* images_, int count, std::int32_t* logits_, unsigned seed)
-        : design(&context), images(images_), logits(logits_), inputs(std::ptrdiff_t(count) * input_words), outputs(std::ptrdiff_t(count) * output_words),
-          source(seed), sink(seed ? seed + 1 : 0), pauses(seed != 0) {
+        : design((context.randReset(2), context.randSeed(int(seed) + 1), &context)), images(images_), logits(logits_),
+          inputs(std::ptrdiff_t(count) * input_words), outputs(std::ptrdiff_t(count) * output_words), source(seed), sink(seed ? seed + 1 : 0),
+          pauses(seed != 0) {
         reset();
     }
 
@@ -154,7 +155,6 @@ public:
     }
 
     int run_all() {
-        context.randReset(2);
         if (pauses) {
             run(std::min(inputs, std::ptrdiff_t(input_words) / 2 + 3), false);
             reset();
