@@ -6,6 +6,7 @@
     cost   = costmodel.evaluate(graph, target)   # cost.total['bram18'], cost.nodes, cost.blocks, cost.fifos: integers
     table  = costmodel.tabulate(graph, target)   # every setting of every gate group
     value  = costmodel.expected(table, p)        # {resource: scalar} for p = {gate: probability}; differentiable
+    costmodel.check_depths(graph, plan)          # whether FIFOs that were set by hand are deep enough
 
 `expected` and `tabulate` are loaded on first use, so that pricing a network does not wait for jax.
 """
@@ -18,6 +19,7 @@ from costmodel import devices
 from costmodel.array.settings import PEArray, pe_array
 from costmodel.cost import Cost, CostError
 from costmodel.report import to_json
+from costmodel.streams.plan import check_depths
 from costmodel.streams.settings import Dataflow, dataflow
 from costmodel.targets import evaluate, monotone, settled
 
@@ -31,6 +33,7 @@ __all__ = [
     'CostTable',
     'Dataflow',
     'PEArray',
+    'check_depths',
     'dataflow',
     'devices',
     'evaluate',

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from plans import folded, plan_of, plans, unfolded
 from random_nets import random_images, random_qgraph, residual_graphs
 
+import costmodel
 import hls_export
 from costmodel.streams.flow.simulate import Run, simulate
 from hls_export import csim
@@ -89,6 +90,19 @@ def test_a_shorter_skip_costs_what_the_page_says():
     runs = [predicted(graph, shallower(plan, 'stem__sum', depth - words), 24) for words in (54, 53, 50, 19, 18)]
     assert [run.deadlocked for run in runs] == [False] * 4 + [True]
     assert [round(run.interval_cycles, 1) for run in runs[:4]] == [48, 49.4, 54, 1728]
+
+
+@pytest.mark.parametrize('words', [1, WIDTH])
+def test_depths_set_by_hand_are_checked(words):
+    graph = skip_network(2)
+    plan = plan_of(graph)
+    costmodel.check_depths(graph, plan)
+    depth = plan.fifos['stem__sum'].depth
+    message = f"'stem__sum' has {depth - words} words and needs {depth}$"
+    with pytest.raises(costmodel.CostError, match=message):
+        costmodel.check_depths(graph, shallower(plan, 'stem__sum', words))
+    pace = predicted(graph, plan, 24).interval_cycles
+    assert predicted(graph, shallower(plan, 'stem__sum', words), 24).interval_cycles > pace
 
 
 def test_deadlock_is_named(tmp_path, capsys):
