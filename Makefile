@@ -17,7 +17,7 @@ test: setup
 
 # The laws of the cost model on 1,000 random graphs each (up to 12 gates, nested), and its depths against the simulator: some minutes.
 laws: setup
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/cost tests/array tests/experiments/test_greedy.py tests/experiments/test_network.py tests/experiments/test_calibrate.py
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/cost tests/array tests/experiments/test_greedy.py tests/experiments/test_network.py tests/experiments/test_calibrate.py tests/hls/test_verilog_parts.py
 
 # 200 random networks through all three C-simulations, against the integer reference (some 7 minutes).
 fuzz: setup
@@ -36,7 +36,7 @@ wheel: setup
 	cd $$folder/empty; ../venv/bin/python -m experiments.sweep --config=experiments/configs/digits_resnet8.py \
 	  --workdir=demo --weights=$(WEIGHTS); rm -rf $$folder
 
-# Synthesis of the parts that the cost model prices, and the fit of its coefficients; needs yosys and iverilog, and installs nothing.
+# Simulation and synthesis of the Verilog parts, which the cost model prices, and the fit of its coefficients (half an hour).
 calibrate: setup
 	$(BIN)/python -m experiments.calibrate
 

@@ -22,6 +22,8 @@ from experiments.calibrate.point import Point
 from hls_export.verilog import tools
 from tailor_jax.command import Parser, status
 
+DRAWN = 240  # random parts that are simulated beside the grid
+
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
@@ -89,6 +91,7 @@ def _measure(again: bool) -> None:
     if again:
         table.PARTS_CSV.unlink(missing_ok=True)
     measure.measure(grid.points())
+    measure.prove(DRAWN)
 
 
 def report(fitted: Coefficients, measured: Mapping[Point, Mapping[str, int]], unseen: set[str]) -> str:

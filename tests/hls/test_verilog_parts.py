@@ -1,10 +1,11 @@
 """The Verilog parts against integers: words, latencies and cycles, in one simulation of all; `make calibrate` proves
-the whole grid."""
+the whole grid and some random parts, `make laws` others."""
 
 import pytest
+from hypothesis import settings
 from verilog_parts import BROKEN, EVERY
 
-from experiments.calibrate import parts, tools
+from experiments.calibrate import drawn, parts, tools
 from hls_export.verilog.tools import RTL, SIMULATED, ToolError, lint
 from tailor_jax.dataflow.process import Mac
 
@@ -24,7 +25,7 @@ def said():
 def test_every_part_does_what_its_reference_says(said):
     """Words under random stalls and without, the pipeline's latency, and the cycles in which words are promised."""
     assert {part.kind for part in EVERY} == {path.stem for path in RTL.glob('*.v')} - {
-        *('anchor', 'dsp', 'quotient', 'ram', 'tree', 'value')
+        *('anchor', 'batch', 'dsp', 'fifo', 'last_word', 'quotient', 'ram', 'tree', 'value')
     }
     assert not [error for part, each in zip(EVERY, said[0]) if (error := tools.wrong(part, each))]
 
@@ -46,6 +47,16 @@ def test_a_part_that_takes_other_cycles_than_its_process_is_caught(said, monkeyp
     slices = EVERY[index]['slices']
     monkeypatch.setattr(parts, 'process', lambda part, words: Mac(words // slices, slices + 1, 2))
     assert 'word 1 was promised in cycle' in tools.wrong(EVERY[index], said[0][index])
+
+
+@pytest.mark.skipif(settings.default.max_examples <= 25, reason='minutes: with HYPOTHESIS_PROFILE=thorough, make laws')
+@pytest.mark.parametrize('defines', [(), ('GENERIC',)])
+def test_random_parts(defines):
+    """Without DSP48E2 too: plain multiplications behind the same registers."""
+    points = [*drawn.points(96, 3), *(part for part in EVERY if part.kind in ('mac', 'mean', 'average', 'leaky_relu'))]
+    assert not [
+        error for part, each in zip(points, tools.outcomes(points, {}, defines)) if (error := tools.wrong(part, each))
+    ]
 
 
 def test_lint(tmp_path):

@@ -37,7 +37,7 @@ module average #(parameter PIXELS = 16, WORDS = 4, LANES = 2, IN_BITS = 8, IN_SI
     genvar c;
     generate
         for (c = 0; c < LANES; c = c + 1) begin : added
-            wire signed [IN_BITS:0] value = {IN_SIGNED && in_data[c*IN_BITS+IN_BITS-1], in_data[c*IN_BITS +: IN_BITS]};
+            wire signed [IN_BITS:0] value = {IN_SIGNED ? in_data[c*IN_BITS+IN_BITS-1] : 1'b0, in_data[c*IN_BITS +: IN_BITS]};
             wire signed [SUM-1:0] old = stored[c*SUM +: SUM] & {SUM{!begins}};
             assign after[c*SUM +: SUM] = value + old;
         end

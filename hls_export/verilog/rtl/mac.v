@@ -109,7 +109,7 @@ module mac #(parameter MULTIPLIER = "dsp", STYLE = "lutram", SLICES = 4, BLOCKS 
                 assign line[(k+1)*A +: A] = held;
                 always @(posedge clk) held <= rst ? 0 : line[k*A +: A];  // a register with a reset is no shift register of LUTs
             end
-            wire signed [A:0] x = {SIGNED && line[WAIT*A+A-1], line[WAIT*A +: A]};
+            wire signed [A:0] x = {SIGNED ? line[WAIT*A+A-1] : 1'b0, line[WAIT*A +: A]};
         end
         for (c = 0; c < PE; c = c + (MULTIPLIER == "pair" && c + 1 < PE ? 2 : 1)) begin : channel
             localparam PAIR = MULTIPLIER == "pair" && c + 1 < PE, LANE = DEPTHWISE ? c : 0;

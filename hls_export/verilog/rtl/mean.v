@@ -21,7 +21,7 @@ module mean #(parameter TAPS = 4, LANES = 4, IN_BITS = 8, IN_SIGNED = 0, MULTIPL
             wire unused;
             for (k = 0; k < TAPS; k = k + 1) begin : tap
                 localparam AT = (k * LANES + c) * IN_BITS;
-                assign values[k*(IN_BITS+1) +: IN_BITS+1] = {IN_SIGNED && in_data[AT+IN_BITS-1], in_data[AT +: IN_BITS]};
+                assign values[k*(IN_BITS+1) +: IN_BITS+1] = {IN_SIGNED ? in_data[AT+IN_BITS-1] : 1'b0, in_data[AT +: IN_BITS]};
             end
             tree #(TAPS, IN_BITS + 1) adders (clk, rst, values, {TAPS{1'b0}}, sum, unused);
             wire [BITS-1:0] value;

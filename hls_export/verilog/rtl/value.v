@@ -38,8 +38,8 @@ module add_value #(parameter A_BITS = 8, A_SIGNED = 1, B_BITS = 8, B_SIGNED = 1,
     localparam WIDE_A = A_BITS + (A_SIGNED ? 0 : 1) + ALIGN_A, WIDE_B = B_BITS + (B_SIGNED ? 0 : 1) + ALIGN_B;  // signed
     localparam EXACT = (WIDE_A > WIDE_B ? WIDE_A : WIDE_B) + 1, ALIGN = ALIGN_A > ALIGN_B ? ALIGN_A : ALIGN_B;
     localparam THREE = SHIFT > ALIGN + 1 && SHIFT < EXACT, IN = EXACT + THREE;
-    wire signed [A_BITS:0] wide_a = {A_SIGNED && a[A_BITS-1], a};
-    wire signed [B_BITS:0] wide_b = {B_SIGNED && b[B_BITS-1], b};
+    wire signed [A_BITS:0] wide_a = {A_SIGNED ? a[A_BITS-1] : 1'b0, a};
+    wire signed [B_BITS:0] wide_b = {B_SIGNED ? b[B_BITS-1] : 1'b0, b};
     wire signed [IN-1:0] shifted_a = wide_a, shifted_b = wide_b, first, second;
     wire signed [IN-1:0] sum;
     wire signed [IN-1:0] half = {{(IN-1){1'b0}}, 1'b1} << (SHIFT > 0 && SHIFT < IN ? SHIFT - 1 : 0);

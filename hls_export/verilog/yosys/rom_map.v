@@ -1,4 +1,5 @@
-// ROMs that memory_libmap has made of memories in rom32.txt and rom512.txt, as LUTs: as many whatever the words are.
+// ROMs that memory_libmap has made of memories (rom32.txt, rom512.txt), as LUTs: as many whatever the words are. All are LUT6_2, which yosys leaves
+// as they are; a LUT6 it makes smaller where its words happen to be alike.
 
 // Two bits of up to 32 words: a LUT.
 module \$__ROM32_ (input [4:0] PORT_R_ADDR, output [1:0] PORT_R_RD_DATA);
@@ -25,7 +26,7 @@ module \$__ROM512_ (input [8:0] PORT_R_ADDR, output PORT_R_RD_DATA);
     generate
         for (k = 0; k < (1 << WIDE); k = k + 1) begin : bank
             if (k < BANKS)
-                LUT6 #(.INIT(known(k))) words (.O(node[(1<<WIDE)-1+k]), .I0(PORT_R_ADDR[0]), .I1(PORT_R_ADDR[1]),
+                LUT6_2 #(.INIT(known(k))) words (.O6(node[(1<<WIDE)-1+k]), .O5(), .I0(PORT_R_ADDR[0]), .I1(PORT_R_ADDR[1]),
                     .I2(PORT_R_ADDR[2]), .I3(PORT_R_ADDR[3]), .I4(PORT_R_ADDR[4]), .I5(PORT_R_ADDR[5]));
             else assign node[(1<<WIDE)-1+k] = node[(1<<WIDE)-1+(k%2 ? k - 1 : 0)];
         end
