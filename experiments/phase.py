@@ -28,7 +28,7 @@ from tailor_jax.train import cluster, loop, step
 from tailor_jax.train import variables as variables_lib
 from tailor_jax.train.checkpoint import Checkpoints
 from tailor_jax.train.metrics import Metrics, NotFiniteError
-from tailor_jax.train.optimizer import Recipe
+from tailor_jax.train.recipe import Recipe
 from tailor_jax.train.step import Objective, Teacher, TrainState
 
 

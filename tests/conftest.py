@@ -1,4 +1,4 @@
-"""Test settings: four simulated CPU devices for everything, small hypothesis runs, a quick compiler."""
+"""Test settings: four simulated CPU devices for everything, small hypothesis runs, quick compilers."""
 
 import os
 
@@ -15,6 +15,17 @@ UNTIMED = {'deadline': None, 'suppress_health_check': [hypothesis.HealthCheck.to
 hypothesis.settings.register_profile('default', max_examples=25, derandomize=True, **UNTIMED)
 hypothesis.settings.register_profile('thorough', max_examples=1000, **UNTIMED)
 hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'default'))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before any fixture: the trainings of tests/experiments, whose time goes into XLA, are hardly optimized.
+
+    The other folders compare what XLA makes of a network, as it is compiled for users, with other routes to the same
+    numbers; so do the processes of test_wheel.py through the whole road, and tests/experiments under `make laws`.
+    """
+    quick = hypothesis.settings.default.max_examples <= 25 and item.path.parent.name == 'experiments'
+    jax.config.update('jax_disable_most_optimizations', quick)
 
 
 @pytest.fixture(scope='module')

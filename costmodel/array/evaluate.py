@@ -129,9 +129,14 @@ def _run(
 def tabulated(
     part: Stretch, target: PEArray, setting: tuple[tuple[str, int], ...], state: Hashable
 ) -> tuple[dict[str, int], Hashable]:
-    network = layer_graph(binarized(part.graph, setting), target, part.final)
+    network = _layers(part, dataclasses.replace(target, frame=None) if target.frame is not None else target, setting)
     moved, after = POLICIES[target.policy].run(network, state, target)
     return reduced(price(network, moved, target), REDUCTIONS), after
+
+
+@functools.lru_cache(maxsize=1 << 10)  # of all settings of ten gates: every cut and every state have the same ones
+def _layers(part: Stretch, target: PEArray, setting: tuple[tuple[str, int], ...]) -> LayerGraph:
+    return layer_graph(binarized(part.graph, setting), target, part.final)
 
 
 @functools.lru_cache(maxsize=1 << 12)

@@ -83,7 +83,7 @@ def measure_step(source: data.Source, batch_size: int, blocks: int) -> list[tupl
 
     from tailor_jax import build, model
     from tailor_jax.train import step
-    from tailor_jax.train.optimizer import Recipe
+    from tailor_jax.train.recipe import Recipe
 
     graph = build.resnet(8, source.image_shape, source.classes, 16, 'none')
     recipe = Recipe(steps=100_000, learning_rate=0.1)

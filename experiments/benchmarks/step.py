@@ -36,7 +36,7 @@ from experiments.cost import cost_of
 from tailor_jax import build, gates, model, rewrite
 from tailor_jax.conv import conv_general_dilated
 from tailor_jax.train import losses, step
-from tailor_jax.train.optimizer import Recipe
+from tailor_jax.train.recipe import Recipe
 
 SIZE, CLASSES, WIDTH = 32, 10, 16
 LEARNING_RATE, WEIGHT_DECAY = 0.1, 1e-4

@@ -38,7 +38,8 @@ from tailor_jax.quantization.quant import quantize_params
 from tailor_jax.quantization.scales import learned_fracs
 from tailor_jax.quantization.spec import QuantSpec
 from tailor_jax.train import losses
-from tailor_jax.train.optimizer import Recipe, make_optimizer
+from tailor_jax.train.optimizer import make_optimizer
+from tailor_jax.train.recipe import Recipe
 
 AXIS = 'batch'
 

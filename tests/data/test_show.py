@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from run_processes import HUNG_S
 
 from experiments import show_data
 from tailor_jax.data.source import MemorySplit, Source
@@ -35,7 +36,7 @@ def test_the_command_writes_a_picture(tmp_path):
         '--columns=2',
         f'--out={tmp_path}/sheet.png',
     ]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=HUNG_S)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'sheet.png').read_bytes().startswith(b'\x89PNG')
     assert 'digits 1.0.0: 1,437 train, 360 test, (8, 8, 1), 10 classes' in done.stdout

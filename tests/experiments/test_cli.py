@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import run_files
 from random_configs import base
+from run_processes import HUNG_S, QUICK_TO_COMPILE
 
 import experiments
 import experiments.benchmarks
@@ -83,7 +84,7 @@ def test_there_are_programs():
 def test_help_of_data_preparation_and_a_real_process():
     for module, flag in (('tailor_jax.data.prepare', '--tfds_dir'), ('experiments.report', '--workdir')):
         done = subprocess.run(
-            [sys.executable, '-m', module, '--help'], cwd=ROOT, capture_output=True, text=True, timeout=120
+            [sys.executable, '-m', module, '--help'], cwd=ROOT, capture_output=True, text=True, timeout=HUNG_S
         )
         assert done.returncode == 0 and flag in done.stdout and not done.stderr
 
@@ -104,7 +105,7 @@ def test_wrong_arguments_are_one_line(program, flags, message, tmp_path):
         f'--workdir={tmp_path}/w',
         *flags,
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HUNG_S)
     assert done.returncode == 1 and not (tmp_path / 'w').exists()
     assert done.stderr.startswith('error: ') and message in done.stderr and done.stderr.count('\n') == 1
 
@@ -133,6 +134,7 @@ def test_an_error_of_a_file_is_one_line_with_its_path_and_reason(error, message)
 # A program whose files may not grow beyond a size: EFBIG, as a quota or a full disk.
 LIMITED = """import resource, runpy, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # of which a file that is cut off would be kept
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 del sys.argv[:2]
 runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"""
@@ -150,9 +152,9 @@ def test_a_disk_that_is_full_ends_a_run_with_one_error_that_names_the_workdir(la
     command = ['experiments.train', '--config=experiments/configs/digits_resnet8.py', f'--workdir={tmp_path}/w', *flags]
     command += ['--config.data.train_split=train[:30%]', '--config.train.log_every_steps=100']
     # No cache whose files would be cut off.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith('JAX_')}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('JAX_')} | QUICK_TO_COMPILE
     command = [sys.executable, '-c', LIMITED, str(largest), *command]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HUNG_S)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
     assert line.startswith(f'error: {tmp_path}/w') and wrong in line and len(line) < 600

@@ -29,7 +29,7 @@ def small_config():
 
 def test_a_comparison_trains_each_method_and_tells_mean_and_spread(tmp_path):
     entries, config = ['shorten', 'nonresnet', 'kd_only'], small_config()
-    config.train.student.epochs = 3.0
+    config.train.student.epochs, config.train.finetune.epochs = 3.0, 0.0
     directory = prepare_comparison(config, str(tmp_path / 'c'), overwrite=False)
     rows = compare.compare(config, directory, entries, [0])
     with (directory / 'comparison.csv').open() as file:

@@ -19,7 +19,8 @@ from experiments.config import ConfigError
 from experiments.methods import METHODS, method, rounds, scheduled
 from tailor_jax import build, gates
 from tailor_jax.train.metrics import NotFiniteError
-from tailor_jax.train.optimizer import Recipe, learning_rate
+from tailor_jax.train.optimizer import learning_rate
+from tailor_jax.train.recipe import Recipe
 
 GRAPHS = {
     (depth, skips): build.resnet(depth, (8, 8, 1), width=4, skips=skips)

@@ -137,6 +137,6 @@ def test_the_pareto_front_by_brute_force(monkeypatch):
 def test_the_whole_road_with_every_augmentation_and_on_slices(tmp_path):
     config = small_config()
     config.data.update(train_split='train[:30%]', test_split='train[90%:]', pad=1, flip=True, cutout=2, mixup=0.2)
-    config.train.teacher.epochs = 1.0
+    config.train.teacher.epochs, config.train.finetune.epochs = 1.0, 0.0
     summary = run.train(config, tmp_path / 'w', quiet=True)
     assert 0 <= summary['accuracy']['quantized'] <= 1 and summary['config']['data']['mixup'] == 0.2

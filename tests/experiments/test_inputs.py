@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from run_processes import HUNG_S
 from small_config import small_config
 
 import costmodel
@@ -25,7 +26,7 @@ CONFIG = 'experiments/configs/digits_resnet8.py'
 
 def command(*arguments: str, **kwargs) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs
+        [sys.executable, '-m', *arguments], cwd=ROOT, capture_output=True, text=True, timeout=HUNG_S, **kwargs
     )
 
 

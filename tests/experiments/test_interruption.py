@@ -13,6 +13,7 @@ import pytest
 from run_processes import (
     FLAGS,
     HOOK,
+    HUNG_S,
     QUICK_TO_COMPILE,
     ROOT,
     assert_same_run,
@@ -131,7 +132,7 @@ def test_a_second_signal_ends_at_once_and_an_echo_of_the_first_does_not(number, 
     time.sleep(2 * interruption.ONE_SIGNAL_S)
     assert process.poll() is None
     process.send_signal(number)
-    assert process.wait(timeout=60) == 128 + number
+    assert process.wait(timeout=HUNG_S) == 128 + number
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -149,7 +150,7 @@ def test_what_does_not_end_in_time_is_ended_and_says_so(number, work):
     assert process.stdout.readline() == 'held\n'
     process.send_signal(number)
     start = time.monotonic()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=HUNG_S)
     assert process.returncode == 128 + number and time.monotonic() - start > 0.9
     assert (
         errors

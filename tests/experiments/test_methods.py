@@ -14,7 +14,7 @@ from costmodel.expectation.budget import meets, settings_by_likelihood, settings
 from experiments.methods import method, rounds, scheduled
 from tailor_jax import build, dirac, gates, model, rewrite
 from tailor_jax.train import step
-from tailor_jax.train.optimizer import Recipe
+from tailor_jax.train.recipe import Recipe
 from tailor_jax.train.step import Context, Objective
 
 # ---- timetables ------------------------------------------------------------------------------------------------------
@@ -168,6 +168,17 @@ def priced():
     return graph, costmodel.tabulate(graph, costmodel.dataflow(interval_cycles=4096))
 
 
+@pytest.fixture(scope='module')
+def every_cost(priced):
+    """{values of the gates: the exact cost of the pruned network}."""
+    graph, _ = priced
+    target = costmodel.settled(graph, costmodel.dataflow(interval_cycles=4096))
+    return {
+        values: costmodel.evaluate(rewrite.binarize(graph, dict(zip(graph.gates, values))), target).total
+        for values in itertools.product((0, 1), repeat=len(graph.gates))
+    }
+
+
 def test_settings_come_in_the_order_of_their_likelihood():
     p = dict(zip('abcdefg', RNG.uniform(0.02, 0.98, 7)))
 
@@ -183,7 +194,7 @@ def test_settings_come_in_the_order_of_their_likelihood():
 
 
 @pytest.mark.parametrize('maximal', [False, True])
-def test_settings_within_a_budget_by_enumeration(priced, maximal):
+def test_settings_within_a_budget_by_enumeration(priced, every_cost, maximal):
     graph, table = priced
     p = dict(zip(graph.gates, RNG.uniform(0.05, 0.95, len(graph.gates))))
     ends = [costmodel.expected(table, dict.fromkeys(graph.gates, end)) for end in (0.0, 1.0)]
@@ -191,12 +202,7 @@ def test_settings_within_a_budget_by_enumeration(priced, maximal):
         'fifo_bits': float(ends[0]['fifo_bits'] + 0.4 * (ends[1]['fifo_bits'] - ends[0]['fifo_bits'])),
         'lut': float(ends[1]['lut']),
     }
-    target = costmodel.settled(graph, costmodel.dataflow(interval_cycles=4096))
-    fits = {}
-    for values in itertools.product((0, 1), repeat=len(graph.gates)):
-        setting = dict(zip(graph.gates, values))
-        cost = costmodel.evaluate(rewrite.binarize(graph, setting), target).total
-        fits[values] = all(cost[name] <= limit for name, limit in budget.items())
+    fits = {values: all(cost[name] <= limit for name, limit in budget.items()) for values, cost in every_cost.items()}
     good = [values for values, fit in fits.items() if fit]
     if maximal:
         good = [v for v in good if not any(fits[(*v[:i], 1, *v[i + 1 :])] for i in range(len(v)) if not v[i])]

@@ -8,7 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from run_processes import FLAGS, ROOT
+from run_processes import HUNG_S, ROOT, TIMES
+
+DEMO = ['--config=experiments/configs/digits_resnet8.py', '--config.model.width=4', *TIMES]
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -18,7 +20,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=HUNG_S,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -58,6 +60,6 @@ def test_it_runs_the_demo_where_nothing_of_ours_is(wheel, tmp_path):
         '-c', 'import experiments, hls_export; print(experiments.__file__)', cwd=empty, PYTHONPATH=str(installed)
     )
     assert Path(where.strip()).is_relative_to(installed)
-    run('-m', 'experiments.sweep', *FLAGS, '--workdir=out', '--weights=0', cwd=empty, PYTHONPATH=str(installed))
+    run('-m', 'experiments.sweep', *DEMO, '--workdir=out', '--weights=0', cwd=empty, PYTHONPATH=str(installed))
     simulated = json.loads((empty / 'out' / 'weight0_seed0' / 'csim.json').read_text())
     assert simulated['mismatched_values'] == 0 and simulated['images'] > 0

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_processes import ROOT, start
+from run_processes import HUNG_S, ROOT, start
 
 from experiments import config as config_lib
 from experiments import report, run
@@ -117,7 +117,7 @@ def test_every_command_says_who_is_there(module, record, tmp_path, holder):
     second = start(
         module, *COMMAND, f'--workdir={tmp_path}/w', '--overwrite', *(['--weights=0'] if 'sweep' in module else [])
     )
-    _, errors = second.communicate(timeout=300)
+    _, errors = second.communicate(timeout=HUNG_S)
     assert second.returncode == 1 and f'error: {tmp_path}/w is in use by process {first.pid} on ' in errors, errors
     assert 'Traceback' not in errors
 

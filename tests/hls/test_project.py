@@ -244,7 +244,7 @@ def test_readme_has_no_open_placeholder(network, tmp_path):
         assert not re.search(r'\$\{?[a-z]', (tmp_path / 'p' / name).read_text())
     index = json.loads((tmp_path / 'p' / 'project.json').read_text())
     made = network[1]
-    assert index['fifos']['stem_conv__clone'] == {'depth': made.fifos['stem_conv__clone'].depth, 'storage': 'srl'}
+    assert index['fifos']['stem_conv__clone'] == dataclasses.asdict(made.fifos['stem_conv__clone'])
     assert index['folding']['layers']['stem_conv'] == {
         'taps': 'all',
         'lanes': 1,

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from plans import folded, plan_of
 from random_nets import random_images, random_qgraph
+from run_processes import HUNG_S
 
 import costmodel
 import hls_export
@@ -147,7 +148,7 @@ def test_processes_at_the_same_time_do_not_disturb_each_other(project):
         for mode in ('fast', 'cycle', 'fast', 'cycle')
     ]
     for process in started:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=HUNG_S)
         assert process.returncode == 0, (out, err)
     assert json.loads((project / 'csim.json').read_text())['mismatched_values'] == 0
     assert sorted(each.name for each in (project / 'build').iterdir()) == ['.lock', 'cycle', 'fast']

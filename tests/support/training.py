@@ -7,7 +7,7 @@ from tailor_jax import build, data, gates, model
 from tailor_jax.train import loop, step
 from tailor_jax.train.checkpoint import Checkpoints
 from tailor_jax.train.metrics import Metrics
-from tailor_jax.train.optimizer import Recipe
+from tailor_jax.train.recipe import Recipe
 from tailor_jax.train.step import Context, Objective
 
 NET = build.resnet(8, (8, 8, 1), width=4)

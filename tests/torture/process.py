@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 240
+TIMEOUT_S = 1800  # of what hangs; on a busy machine a sweep takes minutes
 MOST_OUTPUT_BYTES = 1 << 20
 _PRELOADED = (
     *(
@@ -126,6 +126,7 @@ def _become(
         os.chdir(cwd)
         os.environ.update(environment)
         if largest_file is not None:
+            sys.dont_write_bytecode = True  # Python keeps a file of bytecode that was cut off
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
         sys.stdout, sys.stderr = (os.fdopen(number, 'w', buffering=1, closefd=False) for number in (1, 2))
         sys.argv = [module, *flags]

@@ -16,7 +16,7 @@ from tailor_jax import build, gates, model
 from tailor_jax.train import checkpoint, step
 from tailor_jax.train.checkpoint import CheckpointError, Checkpoints
 from tailor_jax.train.metrics import Metrics
-from tailor_jax.train.optimizer import Recipe
+from tailor_jax.train.recipe import Recipe
 
 STEPS, LAST, BEFORE = 12, '12', '8'  # steps an epoch are 4, saved every 4
 

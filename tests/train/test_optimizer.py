@@ -10,7 +10,8 @@ from small_net import IMAGES, LABELS, ONE, lively, net
 
 from tailor_jax import model, rewrite
 from tailor_jax.train import step
-from tailor_jax.train.optimizer import Recipe, learning_rate, make_optimizer
+from tailor_jax.train.optimizer import learning_rate, make_optimizer
+from tailor_jax.train.recipe import Recipe
 from tailor_jax.train.step import Context, Objective
 
 

@@ -166,7 +166,7 @@ def _modes(network: LayerGraph, target: PEArray) -> list[bool]:
     return [block(layer) in framed for layer in network.layers]
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=1 << 10)  # as there are layer graphs of a table, see costmodel.array.evaluate
 def _allocator(network: LayerGraph, target: PEArray) -> BufferAllocator:
     return BufferAllocator(network, target)
 

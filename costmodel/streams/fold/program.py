@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import optimize, sparse
 
 from costmodel.streams.fold.catalogue import Catalogue, Kind
 from costmodel.streams.fold.copies import Path, paths
 from tailor_jax.dataflow.folding import Folding
+
+if TYPE_CHECKING:
+    from scipy.optimize import LinearConstraint
 
 _OPTIMAL, _INFEASIBLE = 0, 2  # of scipy.optimize.milp
 _SCALE = 1e6
@@ -72,6 +74,8 @@ def least(known: Catalogue, interval_cycles: int, limits: Mapping[str, float]) -
 
 
 def _solved(known: Catalogue, interval_cycles: int, limits: Mapping[str, float]) -> Choice | None:
+    from scipy import optimize  # takes half a second, and most commands solve nothing
+
     bounded = [known.resources.index(resource) for resource in limits]
     allowed = [np.flatnonzero(each.cycles <= interval_cycles) for each in known.classes]
     ways = _all_ways(known, allowed, interval_cycles, bounded)
@@ -127,8 +131,10 @@ def _linked(
     ways: list[_Ways],
     of_class: dict[int, _Variables],
     of_place: dict[int, _Variables],
-) -> optimize.LinearConstraint:
+) -> LinearConstraint:
     """As many choices of lanes for a class as it has copies, and ways that agree with them."""
+    from scipy import optimize, sparse
+
     rows, columns, values = [], [], []
     sums = [each.times for each in of_class.values()]
     for row, each in enumerate(of_class.values()):
