@@ -24,7 +24,7 @@ class Hardware:
 
     Attributes:
       nodes: [{'name', 'op', resource: number}].
-      fifos: [{'node' that it is charged to, 'producer', 'consumer', resource: number}].
+      fifos: [{'name', 'node' that it is charged to, 'producer', 'consumer', resource: number}].
       total: {resource: number}.
     """
 
@@ -42,7 +42,7 @@ def read(path: str | os.PathLike, resources: tuple[str, ...]) -> Hardware:
         {key: row.text(key) for key in ('name', 'op')} | _numbers(row, resources) for row in fields.objects('nodes')
     ]
     fifos = [
-        {key: row.text(key) for key in ('node', 'producer', 'consumer')} | _numbers(row, resources, default=0)
+        {key: row.text(key) for key in ('name', 'node', 'producer', 'consumer')} | _numbers(row, resources, default=0)
         for row in fields.objects('fifos')
     ]
     return Hardware(tuple(nodes), tuple(fifos), _numbers(fields.object('total'), resources))
