@@ -90,6 +90,24 @@ def test_a_flipped_weight_is_seen(project, tmp_path):
     assert csim.simulate(project[0], 'verilog')['mismatched_values'] == 0
 
 
+def test_contents_of_a_rom_that_are_missing_or_damaged_are_told(project, tmp_path, capsys):
+    path = shutil.copytree(project[0], tmp_path / 'p')
+    file = path / 'weights' / 'conv__0.hex'
+    words = file.read_text().split()
+    for content, told in (
+        ([*words[:-1], 'z0'], "'z0' is no hexadecimal number"),
+        (words[:-1], f'has {len(words) - 1} words; its ROM has {len(words)}'),
+        (None, 'which a ROM holds, cannot be read'),
+    ):
+        if content is None:
+            file.unlink()
+        else:
+            file.write_text('\n'.join(content))
+        assert csim.main([str(path), '--mode=verilog']) == 1
+        said = capsys.readouterr().err
+        assert told in said and 'conv__0.hex' in said
+
+
 def test_a_fifo_a_word_short_loses_what_the_model_says(project, tmp_path):
     """The parameter of the FIFO is edited in the Verilog; the simulator is told the same."""
     source, graph, plan = project
@@ -115,3 +133,5 @@ def test_what_cannot_be_simulated_or_written(project, tmp_path):
         csim.simulate(tmp_path / 'p', 'verilog')
     with pytest.raises(ExportError, match='simulated by hls_export.csim'):
         hls_export.compile(path, 'verilog')
+    with pytest.raises(ExportError, match='--trace needs --mode=cycle: the verilog simulation does not record'):
+        csim.simulate(path, 'verilog', trace=tmp_path / 't.csv')
