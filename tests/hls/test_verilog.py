@@ -80,6 +80,12 @@ def project(tmp_path_factory, quick_compiler):
     return path, graph, plan
 
 
+def test_the_readme_says_what_the_verilog_is(project):
+    text = (project[0] / 'README.md').read_text()
+    assert '`rtl/tailor_top.v`' in text and not re.search(r'\$\{?[a-z]', text)
+    assert '20 transfers an image, row by row' in text
+
+
 def test_a_flipped_weight_is_seen(project, tmp_path):
     path = shutil.copytree(project[0], tmp_path / 'p')
     assert csim.main([str(path), '--mode=verilog']) == 0
@@ -129,6 +135,7 @@ def test_what_cannot_be_simulated_or_written(project, tmp_path):
     with pytest.raises(GraphError, match="process 'conv__mac': the plan gives it a latency of 99 cycles, and its part"):
         hls_export.write(tmp_path / 'p', net, late, random_images(net, 1), np.zeros(1, int), verilog=True)
     hls_export.write(tmp_path / 'p', net, plan, random_images(net, 1), np.zeros(1, int))
+    assert 'rtl/' not in (tmp_path / 'p' / 'README.md').read_text()
     with pytest.raises(ExportError, match='holds no Verilog; export it with --target=verilog'):
         csim.simulate(tmp_path / 'p', 'verilog')
     with pytest.raises(ExportError, match='simulated by hls_export.csim'):
