@@ -6,8 +6,8 @@ prints a short table, writes P/csim.json (`mode`, `images`, `mismatched_values`,
 `images_per_second`; in cycle and verilog mode also `interval_cycles`, `interval_images`, `latency_cycles`, `deadlock`
 and `fifos`) and exits with 0 only if no value differs, else with 1. `--trace` (cycle mode) writes a CSV
 `fifo,cycle,occupancy`, one row a change; `--stall` (cycle and verilog mode) makes the source and the sink idle at
-random, and csim.json has its seed as `stall` and no interval. Without `--images` all are run; the cycle simulation runs
-32 at most.
+random, and csim.json has its seed as `stall` and no interval. Without `--images` all are run; the cycle simulation then
+runs 32 at most.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def simulate(
     Raises ExportError if it could not run, if test data are damaged, or if more images are asked for than are stored.
     """
     if trace is not None and mode != 'cycle':
-        raise ExportError(f'--trace needs --mode=cycle: the {mode} simulation has no clock')
+        raise ExportError(
+            f'--trace needs --mode=cycle: the {mode} simulation does not record how full FIFOs are over time'
+        )
     if trace is not None and Path(trace).suffix != '.csv':  # so that no slip of the hand replaces a source or a record
         raise ExportError(f'--trace must be a file with the suffix .csv, got {trace!r}')
     if stall and (mode not in CLOCKED or not 0 < stall < 1 << 31):

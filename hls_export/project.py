@@ -94,7 +94,7 @@ def write(
     }
     files |= (
         _static_files()
-        | _build_files(qgraph, plan)
+        | _build_files(qgraph, plan, verilog)
         | {f'tb_data/{name}': content for name, content in test_data.items()}
     )
     digests = {name: indexing.digest(content) for name, content in test_data.items()}
@@ -229,7 +229,7 @@ def _static_files() -> dict[str, str]:
     }
 
 
-def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
+def _build_files(qgraph: QGraph, plan: Plan, verilog: bool) -> dict[str, str]:
     values = {
         'part': plan.part,
         'clock_mhz': f'{plan.clock_mhz:g}',
@@ -238,7 +238,14 @@ def _build_files(qgraph: QGraph, plan: Plan) -> dict[str, str]:
         'fifos': len(plan.fifos),
         'input_lanes': plan.folding.lanes[qgraph.input.name],
         'output_lanes': plan.folding.lanes[qgraph.output.name],
+        'input_words': math.prod(qgraph.input.node.shape) // plan.folding.lanes[qgraph.input.name],
         'output_words': math.prod(qgraph.output.node.shape) // plan.folding.lanes[qgraph.output.name],
     }
     package = resources.files('hls_export.dataflow')
-    return {name: string.Template((package / 'templates' / name).read_text()).substitute(values) for name in _TEXTS}
+
+    def filled(name: str) -> str:
+        return string.Template((package / 'templates' / name).read_text()).substitute(values)
+
+    found = {name: filled(name) for name in _TEXTS}
+    found['README.md'] += filled('verilog.md') if verilog else ''
+    return found

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -149,6 +150,8 @@ def run(
     """Builds and runs the testbench; returns what it measured and printed. Raises ExportError if it did not run."""
     with taken(path, mode, 'testbench') as testbench:
         testbench = testbench.resolve()
+        if mode == 'verilog':
+            _check_roms(Path(path))
         report, changes = testbench.with_name('result.json'), testbench.with_name('trace.csv')
         command = [str(testbench), f'--json={report}']
         command += [f'--images={images}'] if images is not None else []
@@ -207,6 +210,19 @@ def _verilator(path: Path) -> str:
     if not (path / verilog.TOP).is_file():
         raise ExportError(f'{str(path)!r} holds no Verilog; export it with --target=verilog')
     return tools.find('verilator')
+
+
+def _check_roms(path: Path) -> None:
+    """Raises ExportError for contents of a ROM that are missing or no whole ones: Verilator would go on with others."""
+    for depth, name in re.findall(r'\.DEPTH\((\d+)\)[^;]*?\.FILE\("([^"]+)"\)', (path / verilog.TOP).read_text()):
+        try:
+            words = files.read(path / name, MOST_SOURCE_BYTES).decode(errors='replace').split()
+        except OSError as error:
+            raise ExportError(f'{path / name}, which a ROM holds, cannot be read: {error.strerror or error}') from None
+        if wrong := next((word for word in words if not re.fullmatch('[0-9a-fA-F]+', word)), None):
+            raise ExportError(f'{path / name}: {wrong[:40]!r} is no hexadecimal number')
+        if len(words) != int(depth):
+            raise ExportError(f'{path / name} has {len(words)} words; its ROM has {depth}')
 
 
 def _first_lines(text: str, count: int = 20) -> str:

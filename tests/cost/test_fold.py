@@ -197,6 +197,8 @@ def test_limits_that_nothing_keeps_name_the_resource():
     with pytest.raises(CostError, match='^dsp: every folding of this network takes at least 23, and 22 are given$'):
         fastest(RESNET20, brute.dsps(average=True), {'dsp': 22})
     interval, _ = fastest(RESNET20, brute.dsps(average=True), {'dsp': 23})
+    with pytest.raises(CostError, match='^lut: .* at least [0-9.e+]+ with all weights in LUTs, and 2.304'):
+        costmodel.settled(build.resnet(8, (8, 8, 1), width=4), costmodel.dataflow(device_share=1e-5))
     assert interval > 1_000_000
 
 

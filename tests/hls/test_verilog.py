@@ -80,6 +80,12 @@ def project(tmp_path_factory, quick_compiler):
     return path, graph, plan
 
 
+def test_the_readme_says_what_the_verilog_is(project):
+    text = (project[0] / 'README.md').read_text()
+    assert '`rtl/tailor_top.v`' in text and not re.search(r'\$\{?[a-z]', text)
+    assert '20 transfers an image, row by row' in text
+
+
 def test_a_flipped_weight_is_seen(project, tmp_path):
     path = shutil.copytree(project[0], tmp_path / 'p')
     assert csim.main([str(path), '--mode=verilog']) == 0
@@ -88,6 +94,24 @@ def test_a_flipped_weight_is_seen(project, tmp_path):
     file.write_text('\n'.join([f'{int(words[0], 16) ^ 0x40:x}', *words[1:]]))
     assert csim.main([str(path), '--mode=verilog']) == 1
     assert csim.simulate(project[0], 'verilog')['mismatched_values'] == 0
+
+
+def test_contents_of_a_rom_that_are_missing_or_damaged_are_told(project, tmp_path, capsys):
+    path = shutil.copytree(project[0], tmp_path / 'p')
+    file = path / 'weights' / 'conv__0.hex'
+    words = file.read_text().split()
+    for content, told in (
+        ([*words[:-1], 'z0'], "'z0' is no hexadecimal number"),
+        (words[:-1], f'has {len(words) - 1} words; its ROM has {len(words)}'),
+        (None, 'which a ROM holds, cannot be read'),
+    ):
+        if content is None:
+            file.unlink()
+        else:
+            file.write_text('\n'.join(content))
+        assert csim.main([str(path), '--mode=verilog']) == 1
+        said = capsys.readouterr().err
+        assert told in said and 'conv__0.hex' in said
 
 
 def test_a_fifo_a_word_short_loses_what_the_model_says(project, tmp_path):
@@ -111,7 +135,10 @@ def test_what_cannot_be_simulated_or_written(project, tmp_path):
     with pytest.raises(GraphError, match="process 'conv__mac': the plan gives it a latency of 99 cycles, and its part"):
         hls_export.write(tmp_path / 'p', net, late, random_images(net, 1), np.zeros(1, int), verilog=True)
     hls_export.write(tmp_path / 'p', net, plan, random_images(net, 1), np.zeros(1, int))
+    assert 'rtl/' not in (tmp_path / 'p' / 'README.md').read_text()
     with pytest.raises(ExportError, match='holds no Verilog; export it with --target=verilog'):
         csim.simulate(tmp_path / 'p', 'verilog')
     with pytest.raises(ExportError, match='simulated by hls_export.csim'):
         hls_export.compile(path, 'verilog')
+    with pytest.raises(ExportError, match='--trace needs --mode=cycle: the verilog simulation does not record'):
+        csim.simulate(path, 'verilog', trace=tmp_path / 't.csv')

@@ -103,7 +103,10 @@ def _too_little(known: Catalogue, interval_cycles: int, limits: Mapping[str, flo
         assert choice is not None, 'a channel a cycle takes as long as anything'
         needed = program.used(alone, choice)[resource]
         if needed > most:
-            return f'{resource}: every folding of this network takes at least {needed:g}, and {most:g} are given'
+            stored = ' with all weights in LUTs' if resource == 'lut' else ''
+            return (
+                f'{resource}: every folding of this network takes at least {needed:g}{stored}, and {most:g} are given'
+            )
     return f'no folding of this network keeps to {_listed(limits)} together'
 
 
