@@ -2,7 +2,7 @@
 
     python -m costmodel resnet20 --target=dataflow --fifo_policy=full_map --keep=none
     python -m costmodel resnet8_short --input=8x8x1 --interval_cycles=4096 --json
-    python -m costmodel my_graph.json --device=kv260 --plot=cost.png
+    python -m costmodel my_graph.json --device=kv260 --plot=cost.png --save_folding=mine.json
     python -m costmodel resnet50 --target=pe_array --preset=shortcut_fusion --sram_bytes=2000000 --json
 
 NETWORK is resnetN (N = 8, 20, 50, ...), with a suffix for where its skips sit (resnet20_short, see --skips), one of
@@ -25,9 +25,12 @@ from costmodel.plot import bars, check_picture
 from costmodel.settings import Blocks, ByNode, Check, OneOf, Setting, Text
 from costmodel.streams.evaluate import built_whole
 from costmodel.streams.flow.simulate import simulate
+from costmodel.streams.settings import Dataflow
 from costmodel.targets import Target
 from tailor_jax import build, rewrite
 from tailor_jax.command import Parser, status
+from tailor_jax.dataflow import folding_file
+from tailor_jax.dataflow.folding import Folding
 from tailor_jax.fields import hint
 from tailor_jax.graph import Graph, GraphError
 from tailor_jax.graph import load as load_graph
@@ -46,11 +49,16 @@ def _run(argv: Sequence[str]) -> int:
     kept = keep(graph, args.keep)
     if args.plot is not None:
         check_picture('--plot', args.plot)
+    if args.save_folding is not None:
+        _check_folding_file(args.save_folding, target)
     target = targets.settled(graph, target)
     before, after = targets.evaluate(graph, target), targets.evaluate(kept, target)
     measured = _simulated(kept, after) if args.simulate else {}
     if args.plot is not None:
         bars(before, after, args.plot, network)
+    if args.save_folding is not None:
+        assert isinstance(target, Dataflow) and isinstance(target.folding, Folding)
+        folding_file.save(args.save_folding, target.folding, before.total['interval_cycles'])
     if args.json:
         print(json.dumps(report.to_json(after, network, before) | measured, indent=1))
     else:
@@ -101,6 +109,13 @@ def _input_shape(text: str) -> tuple[int, int, int]:
     return int(match[1]), int(match[2] or match[1]), int(match[3] or 3)
 
 
+def _check_folding_file(file: str, target: Target) -> None:
+    if not isinstance(target, Dataflow):
+        raise CostError('--save_folding writes the folding of a dataflow design; the target has none')
+    if Path(file).exists() or not Path(file).absolute().parent.is_dir():
+        raise CostError(f'--save_folding must be a new file in a folder that is there, got {file!r}')
+
+
 def _parser() -> Parser:
     parser = Parser('python -m costmodel', __doc__)
     add = parser.add_argument
@@ -118,6 +133,7 @@ def _parser() -> Parser:
         help='also run the kept network word by word: interval, latency and occupancy as measured',
     )
     add('--plot', metavar='FILE', help='write stacked bars per block, before beside after')
+    add('--save_folding', metavar='FILE', help='write how far layers are unrolled, for --folding (dataflow)')
     users: dict[str, list[str]] = {}
     for target, module in targets.TARGETS.items():
         for key in module.SETTINGS:

@@ -21,6 +21,25 @@ from tailor_jax import build, graph
 ROOT = Path(__file__).parents[2]
 
 
+def test_a_folding_is_written_edited_and_read(capsys, tmp_path):
+    path = tmp_path / 'mine.json'
+    network = ['resnet8', '--input=8x8x1', '--width=4', '--json']
+    assert cli.main([*network, '--interval_cycles=2304', f'--save_folding={path}']) == 0
+    solved = json.loads(capsys.readouterr().out)
+    assert cli.main([*network, f'--folding={path}']) == 0
+    assert json.loads(capsys.readouterr().out)['total'] == solved['total']
+    edited = json.loads(path.read_text())
+    for layer in edited['layers'].values():
+        layer['outputs'] = 1
+    path.write_text(json.dumps(edited))
+    assert cli.main([*network, f'--folding={path}']) == 0
+    assert json.loads(capsys.readouterr().out)['total']['interval_cycles'] > solved['total']['interval_cycles']
+    assert cli.main([*network, f'--save_folding={path}']) == 1
+    assert '--save_folding must be a new file' in capsys.readouterr().err
+    assert cli.main(['resnet8', '--target=pe_array', f'--save_folding={tmp_path / "other.json"}']) == 1
+    assert 'the target has none' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('network', ['resnet8', 'resnet20'])
 def test_pricing_loads_no_jax(network):
     code = (
