@@ -38,7 +38,10 @@ def quick_compiler():
 
 
 # Files that take a minute or more come first, so that no worker is left with one of them at the end.
-LONGEST = ('test_torture.py', 'test_compare.py', 'test_network.py', 'test_greedy.py', 'test_cluster.py')
+LONGEST = (
+    *('test_compare.py', 'test_torture.py', 'test_cluster.py', 'test_greedy.py', 'test_network.py'),
+    *('test_interruption.py', 'test_experiments.py', 'test_verilog_parts.py', 'test_wheel.py'),
+)
 
 
 def pytest_collection_modifyitems(items):

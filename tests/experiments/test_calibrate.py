@@ -28,7 +28,7 @@ def test_the_results_are_those_of_the_grid_and_were_all_simulated():
     assert len(MEASURED) >= 300 and len(HELD_OUT) >= len(MEASURED) // 5
     assert all(int(row['simulated_words']) >= 3 for row in table.raw())
     assert {part.kind for part in MEASURED} == {path.stem for path in parts.RTL.glob('*.v')} - {
-        *('anchor', 'batch', 'dsp', 'fifo', 'last_word', 'leaky_relu', 'quotient', 'ram', 'tree', 'value')
+        *('anchor', 'batch', 'drain', 'dsp', 'fifo', 'last_word', 'leaky_relu', 'quotient', 'ram', 'tree', 'value')
     }
 
 

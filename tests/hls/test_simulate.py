@@ -293,7 +293,7 @@ def test_a_word_that_is_lost_is_a_deadlock(project, capsys):
     path, _, images, _ = project
     file = path / 'tailor_top.cpp'
     text = file.read_text()
-    lost = re.findall(r'PROCESS\(head_dense, process_head_dense\(images, (\w+),', text)[0]
+    lost = re.findall(r'PROCESS\(head_dense, ::process_head_dense\(images, (\w+),', text)[0]
     try:
         file.write_text(text.replace('    PROCESS(head_dense,', f'    {lost}.read();\n    PROCESS(head_dense,'))
         assert csim.main([str(path)]) == 1
