@@ -93,12 +93,12 @@ def _memory(name: str, kind: str, words: int, memory: str) -> Iterator[str]:
     yield f'    {kind} {name};'
     yield f'#pragma HLS AGGREGATE variable={name}'
     if words == 1:
-        yield f'#pragma HLS ARRAY_PARTITION variable={name} type=complete dim=0'
+        yield f'#pragma HLS ARRAY_PARTITION variable={name} complete dim=0'
     else:
         yield f'#pragma HLS BIND_STORAGE variable={name} type=ram_s2p impl={_IMPLEMENTATIONS[memory]} latency=1'
 
 
 def _rom(name: str, words: int, memory: str) -> str:
     if words == 1:
-        return f'#pragma HLS ARRAY_PARTITION variable={name} type=complete dim=0'
+        return f'#pragma HLS ARRAY_PARTITION variable={name} complete dim=0'
     return f'#pragma HLS BIND_STORAGE variable={name} type=rom_1p impl={_IMPLEMENTATIONS[memory]}'

@@ -160,7 +160,7 @@ def test_every_pragma_is_missed_when_it_is_gone(sources):
         ('#pragma HLS PIPELINE II=1 style=flp', '#pragma HLS PIPELINED II=1'),
         ('#pragma HLS LATENCY min=', '#pragma HLS LATENCY least='),
         ('#pragma HLS AGGREGATE variable=result', '#pragma HLS AGGREGATE variable=rezult'),
-        ('type=complete dim=2', 'complete dim=2'),
+        ('complete dim=2', 'type=complete dim=2'),
     ],
 )
 def test_a_misspelt_pragma_is_seen(sources, right, wrong):

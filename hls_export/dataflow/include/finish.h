@@ -72,7 +72,7 @@ template <class cfg, class... sum, class out_word, class... skips>
 void finish(const int images, hls::stream<word<typename cfg::acc_t, cfg::lanes_in>>& in, hls::stream<out_word>& out, const biases<cfg>& bias,
             skips&... skip) {
 #pragma HLS INLINE
-#pragma HLS ARRAY_RESHAPE variable=bias type=complete dim=2
+#pragma HLS ARRAY_RESHAPE variable=bias complete dim=2
     using shape = conversion<cfg>;
     word<typename cfg::acc_t, cfg::lanes_in> arrived;
     word<typename cfg::out_t, cfg::lanes_out> result;

@@ -194,7 +194,7 @@ template <class cfg>
 void mac(const int images, hls::stream<typename mac_shape<cfg>::inputs>& in, hls::stream<typename mac_shape<cfg>::sums>& out,
          const typename mac_shape<cfg>::weights& weight, typename mac_shape<cfg>::replay& replay) {
 #pragma HLS INLINE
-#pragma HLS ARRAY_RESHAPE variable=weight type=complete dim=2
+#pragma HLS ARRAY_RESHAPE variable=weight complete dim=2
     using shape = mac_shape<cfg>;
     using sum_t = typename cfg::sum_t;
     constexpr int slices = shape::slices, blocks = shape::blocks;
@@ -210,7 +210,7 @@ trips:
 #pragma HLS LOOP_TRIPCOUNT min=cfg::image_trips max=cfg::image_trips
 #pragma HLS PIPELINE II=1 style=flp
 #pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
-#pragma HLS DEPENDENCE variable=replay type=inter direction=RAW distance=slices dependent=true
+#pragma HLS DEPENDENCE variable=replay inter RAW distance=slices true
         if (block == 0) {
             TRIP(1);
         } else if (slice == 0) {

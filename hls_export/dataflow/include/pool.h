@@ -72,7 +72,7 @@ trips:
 #pragma HLS LOOP_TRIPCOUNT min=image_trips max=image_trips
 #pragma HLS PIPELINE II=1 style=flp
 #pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
-#pragma HLS DEPENDENCE variable=memory type=inter direction=RAW distance=cfg::words dependent=true
+#pragma HLS DEPENDENCE variable=memory inter RAW distance=cfg::words true
         const bool divides = at.trip == cfg::pixels - 1;
         if (lane == 0) {
             TRIP(divides ? cfg::lanes : 1);

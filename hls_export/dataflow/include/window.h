@@ -168,8 +168,8 @@ trips:
 #pragma HLS LOOP_TRIPCOUNT min=cfg::image_trips max=cfg::image_trips
 #pragma HLS PIPELINE II=1 style=flp
 #pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
-#pragma HLS DEPENDENCE variable=rows type=inter direction=RAW distance=shape::row_words dependent=true
-#pragma HLS DEPENDENCE variable=columns type=inter direction=RAW distance=cfg::words dependent=true
+#pragma HLS DEPENDENCE variable=rows inter RAW distance=shape::row_words true
+#pragma HLS DEPENDENCE variable=columns inter RAW distance=cfg::words true
         TRIP(1);
         const typename shape::pixels fresh = at.reads(images) ? in.read() : unread<typename cfg::in_t, cfg::lanes>();
         typename shape::row_word row = rows[has_rows ? int(place) : 0];
@@ -294,7 +294,7 @@ template <class cfg>
 void window_column(const int images, hls::stream<typename window_shape<cfg>::pixels>& in, typename ring_shape<cfg>::banks& ring,
                    hls::stream<typename window_shape<cfg>::column>& out) {
 #pragma HLS INLINE
-#pragma HLS ARRAY_PARTITION variable=ring type=complete dim=1
+#pragma HLS ARRAY_PARTITION variable=ring complete dim=1
     using pixels = typename window_shape<cfg>::pixels;
     for (auto& bank : ring) poison(bank);
     ring_trips<cfg, 1> trip;
@@ -303,7 +303,7 @@ trips:
 #pragma HLS LOOP_TRIPCOUNT min=cfg::image_trips max=cfg::image_trips
 #pragma HLS PIPELINE II=1 style=flp
 #pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
-#pragma HLS DEPENDENCE variable=ring type=inter direction=RAW distance=cfg::ring_distance dependent=true
+#pragma HLS DEPENDENCE variable=ring inter RAW distance=cfg::ring_distance true
         TRIP(1);
         if (trip.reads(images)) {
             const pixels fresh = in.read();
@@ -313,7 +313,7 @@ trips:
         if (trip.emits(images)) {
             const bool inside = trip.here.column_inside(trip.j);
             pixels found[cfg::ring_rows];
-#pragma HLS ARRAY_PARTITION variable=found type=complete dim=0
+#pragma HLS ARRAY_PARTITION variable=found complete dim=0
             for (int bank = 0; bank < cfg::ring_rows; ++bank) found[bank] = ring[bank][known(inside, trip.tap)];
             typename window_shape<cfg>::column result;
 #pragma HLS AGGREGATE variable=result
@@ -341,7 +341,7 @@ trips:
 #pragma HLS LOOP_TRIPCOUNT min=cfg::image_trips max=cfg::image_trips
 #pragma HLS PIPELINE II=1 style=flp
 #pragma HLS LATENCY min=cfg::depth_cycles max=cfg::depth_cycles
-#pragma HLS DEPENDENCE variable=ring type=inter direction=RAW distance=cfg::ring_distance dependent=true
+#pragma HLS DEPENDENCE variable=ring inter RAW distance=cfg::ring_distance true
         TRIP(1);
         if (trip.reads(images)) ring[trip.newest * ring_shape<cfg>::pitch + trip.place] = in.read();
         if (trip.emits(images)) {
