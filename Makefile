@@ -17,7 +17,7 @@ test: setup
 
 # The laws of the cost model on 1,000 random graphs each (up to 12 gates, nested), and its depths against the simulator: some minutes.
 laws: setup
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/cost tests/array tests/experiments/test_greedy.py tests/experiments/test_network.py tests/experiments/test_calibrate.py tests/hls/test_verilog_parts.py
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 tests/cost tests/array tests/graph/test_resnext.py tests/experiments/test_greedy.py tests/experiments/test_network.py tests/experiments/test_calibrate.py tests/hls/test_verilog_parts.py
 
 # 200 random networks through all three C-simulations, against the integer reference (some 7 minutes).
 fuzz: setup

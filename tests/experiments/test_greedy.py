@@ -64,6 +64,7 @@ def settled_loss(net, variables, setting, batch, wanted, share):
     return (1 - share) * entropy + share * ((logits - wanted) ** 2).mean()
 
 
+@LONG
 def test_the_order_is_that_of_brute_force_over_pruned_networks(whole, teacher):
     """Every decision again: from the weights before it, each candidate as a pruned network, priced by `evaluate`."""
     checked, workdir, summary = whole

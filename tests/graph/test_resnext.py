@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from hypothesis import settings
 from trained import train_named
 
 import costmodel
@@ -10,6 +11,9 @@ from hls_export import csim
 from tailor_jax import build, graph, model, rewrite
 from tailor_jax.build.resnext import resnext29
 
+LONG = pytest.mark.skipif(
+    settings.default.max_examples <= 25, reason='half a minute: with HYPOTHESIS_PROFILE=thorough, make laws'
+)
 TINY = {'model.depth': 11, 'model.width': 8, 'model.multiplier': 1 / 16}  # cardinality 8, of no channel less
 
 
@@ -80,7 +84,7 @@ def test_the_expected_cost_of_a_setting_is_the_price_of_its_network(target):
         assert {key: float(value) for key, value in found.items()} == {key: total[key] for key in found}
 
 
-@pytest.mark.parametrize('kept', ['all', 'none'])
+@pytest.mark.parametrize('kept', ['all', pytest.param('none', marks=LONG)])
 def test_it_trains_and_its_c_simulation_gives_the_integers_bit_for_bit(kept, tmp_path, monkeypatch):
     monkeypatch.setenv('OPTIMIZE_fast', '-O0')
     settings = TINY | {'method': 'keep', 'gates.keep': kept, 'cost.dataflow.interval_cycles': 4096}
