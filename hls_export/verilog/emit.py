@@ -29,7 +29,7 @@ from tailor_jax.graph import GraphError
 from tailor_jax.integers import qgraph as qg
 from tailor_jax.integers.qgraph import QGraph
 
-TOP = 'rtl/tailor_top.v'
+TOP, DSP = 'rtl/tailor_top.v', 'rtl/dsp.v'
 _TEXTS = ('STYLE', 'MULTIPLIER', 'FILE')
 _OF_SEVERAL_TRIPS = ('mac', 'finish', 'convert', 'average')  # parts that may have trips left that read nothing
 _CODES = {'lutram': 0, 'bram': 1, 'uram': 2}
@@ -52,7 +52,7 @@ def source(qgraph: QGraph, plan: Plan) -> dict[str, str]:
     roms = [each for part in parts.values() for each in (*part.weights, *([part.bias] if part.bias else []))]
     return {
         TOP: _top(qgraph, design, plan, parts),
-        **static_files(),
+        **_for_family(static_files(), plan.family),
         **{each.file: _hex(each) for each in roms},
     }
 
@@ -71,6 +71,11 @@ def static_files() -> dict[str, str]:
         for place, folder in (('rtl', 'rtl'), ('sim/verilog', 'sim'))
         for file in sorted((package / folder).iterdir(), key=lambda each: each.name)
     }
+
+
+def _for_family(parts: dict[str, str], family: str) -> dict[str, str]:
+    """The parts; where the family has no DSP48E2, multipliers are left to the tool."""
+    return parts if family == 'ultrascale' else parts | {DSP: f'`define GENERIC\n{parts[DSP]}'}
 
 
 def port_depth(design: Design, parts: dict[str, Instance]) -> int:

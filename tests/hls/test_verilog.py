@@ -142,3 +142,13 @@ def test_what_cannot_be_simulated_or_written(project, tmp_path):
         hls_export.compile(path, 'verilog')
     with pytest.raises(ExportError, match='--trace needs --mode=cycle: the verilog simulation does not record'):
         csim.simulate(path, 'verilog', trace=tmp_path / 't.csv')
+
+
+def test_a_family_without_dsp48e2_gets_plain_multiplications(project):
+    _, graph, plan = project
+    net = random_qgraph(graph, seed=2)
+    files = {family: emit.source(net, dataclasses.replace(plan, family=family)) for family in planning.FAMILIES}
+    assert 'DSP48E2' in files['ultrascale'][emit.DSP] and '`define GENERIC' not in files['ultrascale'][emit.DSP]
+    for family in ('7series', 'versal'):
+        assert files[family][emit.DSP].startswith('`define GENERIC\n')
+        assert {name for name, text in files[family].items() if text != files['ultrascale'][name]} == {emit.DSP}
